@@ -1,0 +1,199 @@
+"""What an operator can set: `hakoiri.toml`, overridden by `HAKOIRI_*`, overridden by flags.
+
+`HAKOIRI_CONTAINER__RUNTIME` is `[container] runtime` in the file. Unknown keys are errors, in the
+file and in the environment. `HAKOIRI_CONFIG` names another file than `./hakoiri.toml`.
+"""
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+ENV_PREFIX = "HAKOIRI_"
+CONFIG_VARIABLE = "HAKOIRI_CONFIG"
+DEFAULT_CONFIG_FILE = "hakoiri.toml"
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names the key and the mend."""
+
+
+class Section(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSettings(Section):
+    """Which model the agents use, and where. `rehearsal` is the stand-in, never a fallback."""
+
+    provider: Literal["bedrock", "anthropic", "rehearsal"] = "bedrock"
+    region: str = Field(default="us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")
+    name: str | None = Field(default=None, max_length=256)
+    """The model id; absent means the agent CLI's own default."""
+
+    rehearsal_script: Path | None = None
+    """YAML with the rehearsal's answers; absent means the built-in script."""
+
+
+class ContainerSettings(Section):
+    """The box. Values may tighten it; nothing here can open it."""
+
+    runtime: Literal["runc", "runsc"] = "runc"
+    image: str | None = None
+    """Image id or tag; absent means the one that this version's `hakoiri image build` makes."""
+
+    seccomp_profile: Path | None = None
+    """Absent means the engine's default filter."""
+
+    apparmor_profile: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+    memory_mib: int = Field(default=2048, ge=256, le=1_048_576)
+    cpus: float = Field(default=2.0, gt=0, le=1024)
+    pids: int = Field(default=512, ge=32, le=4096)
+    tmp_mib: int = Field(default=512, ge=16, le=65_536)
+    shm_mib: int = Field(default=64, ge=1, le=4096)
+    open_files: int = Field(default=4096, ge=256, le=65_536)
+    start_timeout_s: float = Field(default=60, gt=0, le=600)
+    stop_grace_s: float = Field(default=3, ge=0, le=60)
+    idle_timeout_s: float = Field(default=1800, ge=1, le=86_400)
+    """A container whose conversation is silent this long is removed; its workspace stays."""
+
+    limit: int = Field(default=32, ge=1, le=10_000)
+    """Live containers at once; beyond it, a message is answered with 503."""
+
+
+class TurnSettings(Section):
+    """Bounds of one turn."""
+
+    timeout_s: float = Field(default=3600, gt=0, le=86_400)
+    silence_timeout_s: float = Field(default=600, gt=0, le=86_400)
+    """A turn in which the agent says nothing for this long has failed."""
+
+
+class FilesSettings(Section):
+    """Bounds of what one workspace's recovery point may hold."""
+
+    limit_bytes: int = Field(default=2 * 1024**3, ge=1024)
+    limit_entries: int = Field(default=200_000, ge=1)
+    file_limit_bytes: int = Field(default=1024**3, ge=1024)
+    depth_limit: int = Field(default=64, ge=1, le=512)
+
+
+class ProxySettings(Section):
+    """Where the credential proxy's own files are; only root writes them, the server reads none."""
+
+    file: Path = Path("/etc/hakoiri/proxy.toml")
+    env_file: Path = Path("/etc/hakoiri/proxy.env")
+
+
+class UserSettings(Section):
+    """The system users that the processes run as; `make` creates them."""
+
+    server: str = "hakoiri"
+    proxy: str = "hakoiri-proxy"
+
+
+class Settings(BaseSettings):
+    """All settings of `hakoiri serve`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8420, ge=0, le=65535)
+    data_dir: Path = Path("/var/lib/hakoiri")
+    run_dir: Path | None = None
+    """Where sockets live; absent means `/run/hakoiri/<instance>`."""
+
+    database_url: str | None = None
+    """Absent means SQLite in the data directory."""
+
+    object_store_url: str | None = None
+    """`file://` URL; absent means `objects/` in the data directory."""
+
+    docker_host: str = "unix:///var/run/docker.sock"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    model: ModelSettings = ModelSettings()
+    container: ContainerSettings = ContainerSettings()
+    turn: TurnSettings = TurnSettings()
+    files: FilesSettings = FilesSettings()
+    proxy: ProxySettings = ProxySettings()
+    users: UserSettings = UserSettings()
+
+    @model_validator(mode="after")
+    def _paths_are_absolute(self) -> Self:
+        for name in ("data_dir", "run_dir"):
+            value: Path | None = getattr(self, name)
+            if value is not None and not value.is_absolute():
+                raise ValueError(f"{name} must be an absolute path, not {value}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file; nothing else."""
+        del dotenv_settings, file_secret_settings
+        path = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_FILE))
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+
+def load(**flags: object) -> Settings:
+    """Read the settings; flags that are None count as not given.
+
+    Raises `SettingsError` for an unknown key, a bad value, or a named file that is missing.
+    """
+    _refuse_unknown_variables()
+    named = os.environ.get(CONFIG_VARIABLE)
+    if named and not Path(named).is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE} names {named}, which is not a file")
+    try:
+        return Settings(**{key: value for key, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsError(_describe(error)) from error
+    except ValueError as error:  # broken TOML
+        raise SettingsError(f"{named or DEFAULT_CONFIG_FILE}: {error}") from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = _variables(Settings, ENV_PREFIX) | {CONFIG_VARIABLE}
+    for name in os.environ:
+        if name.startswith(ENV_PREFIX) and name not in known:
+            raise SettingsError(
+                f"{name} is not a setting; unset it or see `hakoiri serve --help` for the names"
+            )
+
+
+def _variables(model: type[BaseModel], prefix: str) -> set[str]:
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            names |= _variables(kind, f"{prefix}{name.upper()}__")
+        else:
+            names.add(prefix + name.upper())
+    return names
+
+
+def _describe(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "settings"
+        mend = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
+        lines.append(f"{key}: {mend}")
+    return "; ".join(lines)

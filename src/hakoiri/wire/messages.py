@@ -1,0 +1,39 @@
+"""The base of every message, and the bounded field types they share."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+
+class Message(BaseModel):
+    """A closed, immutable message: unknown fields are refused, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class LenientMessage(BaseModel):
+    """A message whose unknown fields are dropped, for documents other parties extend."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+MESSAGE_TEXT_LIMIT_CHARS = 1_000_000
+"""One user message: a million characters, several times any model's useful input."""
+
+EVENT_TEXT_LIMIT_CHARS = 1_000_000
+"""One event's text. The agent truncates to this and says so; the host refuses more."""
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+"""Our ids: lower case, digits and dashes; safe as a file name, a label and a URL segment."""
+
+SessionId = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F-]{1,64}$")]
+"""The agent CLI's session id (a UUID)."""
+
+Generation = Annotated[int, Field(ge=1, le=2**31)]
+"""Counted up each time a workspace gets a new container."""
+
+EventText = Annotated[str, StringConstraints(max_length=EVENT_TEXT_LIMIT_CHARS)]
+"""Text that a model or a tool produced."""
+
+ShortText = Annotated[str, StringConstraints(max_length=4096)]
+"""A reason, a name, a sentence."""

@@ -1,0 +1,67 @@
+"""The control plane's conversation with the credential proxy, over its control socket.
+
+- `PUT /sockets/{container}` answers `SocketOpened`: the directory made for the container. The
+  socket listens and refuses everything until it is bound.
+- `PUT /sockets/{container}/binding` with `Bind` answers 204; 409 for a generation older than the
+  one bound; 422 for a policy that the proxy's own file does not allow.
+- `DELETE /sockets/{container}/binding` answers 204 and cuts every stream of the socket.
+- `DELETE /sockets/{container}` answers 204; socket and directory are gone.
+- `POST /reload` answers `ProxyHealth`; the proxy reads its own file again; 422 keeps the old one.
+- `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
+
+Errors are RFC 9457 problems (`hakoiri.wire.problems`).
+"""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from hakoiri.wire.messages import Generation, Identifier, Message, ShortText
+from hakoiri.wire.policy import Policy
+
+
+class SocketOpened(Message):
+    """The socket exists; mount `directory` read-only into the container."""
+
+    directory: Annotated[str, StringConstraints(pattern=r"^/", max_length=200)]
+
+
+class Bind(Message):
+    """From now on the socket speaks for `workspace` under `policy`."""
+
+    workspace: Identifier
+    tenant: Identifier
+    generation: Generation
+    policy: Policy
+
+
+class CredentialHealth(Message):
+    """Whether a credential can be used now; never the credential."""
+
+    name: Identifier
+    ready: bool
+    reason: ShortText = ""
+
+
+class ProxyHealth(Message):
+    """The proxy answers; its credentials and how they are."""
+
+    version: ShortText
+    credentials: list[CredentialHealth]
+
+
+class SocketStats(Message):
+    """One socket's counters since it was opened."""
+
+    container: Identifier
+    workspace: Identifier | None
+    generation: Generation | None
+    allowed: int = Field(ge=0)
+    refused: int = Field(ge=0)
+    active: int = Field(ge=0)
+
+
+class ProxyStats(Message):
+    """All open sockets."""
+
+    sockets: list[SocketStats]

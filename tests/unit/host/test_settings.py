@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from hakoiri.host import settings
+from hakoiri.host.settings import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_flags_win_over_environment_and_environment_over_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "hakoiri.toml").write_text('port = 1\nhost = "127.0.0.9"\n[container]\npids = 99\n')
+    monkeypatch.setenv("HAKOIRI_PORT", "2")
+    monkeypatch.setenv("HAKOIRI_CONTAINER__RUNTIME", "runsc")
+
+    loaded = settings.load(port=3)
+
+    assert (loaded.port, loaded.host) == (3, "127.0.0.9")
+    assert (loaded.container.pids, loaded.container.runtime) == (99, "runsc")
+    assert settings.load(port=None).port == 2
+
+
+@pytest.mark.parametrize("name", ["HAKOIRI_PROT", "HAKOIRI_CONTAINER__PRIVILEGED", "HAKOIRI_MODEL"])
+def test_an_unknown_variable_is_an_error_that_names_it(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=name):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("prot = 1\n", "prot"),
+        ("[container]\nprivileged = true\n", "container.privileged"),
+        ("[container]\npids = 1\n", "container.pids"),
+        ('data_dir = "relative"\n', "data_dir"),
+        ("not toml", "hakoiri.toml"),
+    ],
+)
+def test_a_bad_file_is_one_error_that_names_the_key(tmp_path: Path, text: str, named: str) -> None:
+    (tmp_path / "hakoiri.toml").write_text(text)
+    with pytest.raises(SettingsError, match=named):
+        settings.load()
+
+
+def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAKOIRI_CONFIG", "/does/not/exist.toml")
+    with pytest.raises(SettingsError, match=r"/does/not/exist\.toml"):
+        settings.load()
