@@ -1,1 +1,1 @@
-"""Room."""
+"""The trusted server: HTTP API, orchestrator, file sync. Holds no model or API credential."""

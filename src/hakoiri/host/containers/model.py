@@ -1,0 +1,73 @@
+"""Containers as plain data: their states, the transitions between them, and what a claim gives."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal
+
+from hakoiri.host.containers.ports import AgentConnection, ContainersError
+
+
+class ContainerState(StrEnum):
+    """Where a container is in its life. It goes forward only, and serves one workspace."""
+
+    CREATING = "creating"
+    """Its sockets and directories are made, and the engine was asked to create it."""
+
+    STARTING = "starting"
+    """The engine was asked to start it; its agent has not answered yet."""
+
+    HEALTHY = "healthy"
+    """Its agent answers; nobody owns it."""
+
+    CLAIMED = "claimed"
+    """A workspace is live in it."""
+
+    STOPPING = "stopping"
+    """Its socket is unbound and it is being stopped."""
+
+    GONE = "gone"
+    """Container, volume, sockets and directories are removed."""
+
+
+TRANSITIONS: Final[dict[ContainerState, frozenset[ContainerState]]] = {
+    ContainerState.CREATING: frozenset({ContainerState.STARTING, ContainerState.STOPPING}),
+    ContainerState.STARTING: frozenset({ContainerState.HEALTHY, ContainerState.STOPPING}),
+    ContainerState.HEALTHY: frozenset({ContainerState.CLAIMED, ContainerState.STOPPING}),
+    ContainerState.CLAIMED: frozenset({ContainerState.STOPPING}),
+    ContainerState.STOPPING: frozenset({ContainerState.GONE}),
+    ContainerState.GONE: frozenset(),
+}
+
+
+class IllegalTransitionError(ContainersError):
+    """The table does not allow this step; it is a fault in the orchestrator."""
+
+
+def advance(state: ContainerState, to: ContainerState) -> ContainerState:
+    """Return `to` if the table allows the step; else raise `IllegalTransitionError`."""
+    if to not in TRANSITIONS[state]:
+        raise IllegalTransitionError(f"a container cannot go from {state} to {to}")
+    return to
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDirectories:
+    """Where the container's writable directories lie on this host, and who owns what is in them."""
+
+    workspace: Path
+    home: Path
+    owner_uid: int
+    owner_gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A workspace's container: `start` says whether it was live already or started cold."""
+
+    container_id: str
+    workspace_id: str
+    generation: int
+    start: Literal["live", "cold"]
+    agent: AgentConnection
+    directories: ContainerDirectories

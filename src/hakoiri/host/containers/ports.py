@@ -1,0 +1,158 @@
+"""What the containers room needs from outside: an engine, the proxy, claims, agents."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.events import AgentEvent
+from hakoiri.wire.policy import Policy
+
+
+class ContainersError(Exception):
+    """A container could not be started, reached or removed."""
+
+
+class EngineError(ContainersError):
+    """The container engine refused or did not answer."""
+
+
+class ImageMissingError(EngineError):
+    """The engine has no such image; `hakoiri image build` makes it."""
+
+
+class ProxyControlError(ContainersError):
+    """The credential proxy refused or did not answer."""
+
+
+class PolicyRefusedError(ProxyControlError):
+    """The policy asks for more than the proxy's own file allows."""
+
+
+class AgentUnreachableError(ContainersError):
+    """The agent does not answer, or its stream broke off."""
+
+
+class AgentProtocolError(ContainersError):
+    """The agent said something that is not in the contract."""
+
+
+class CapacityError(ContainersError):
+    """As many containers as allowed are live; try again later."""
+
+
+class ClaimConflictError(ContainersError):
+    """The workspace already has a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineContainer:
+    """A container of ours as the engine sees it."""
+
+    engine_id: str
+    container_id: str
+    running: bool
+
+
+class ContainerEngine(Protocol):
+    """The engine, behind whichever process may open its socket. Errors are `EngineError`."""
+
+    async def create(self, *, name: str, config: Mapping[str, Any]) -> str:
+        """Create a container from an engine configuration; return the engine's id."""
+
+    async def start(self, engine_id: str) -> None:
+        """Start it."""
+
+    async def kill(self, engine_id: str) -> None:
+        """Kill it at once; nothing happens if it is not running."""
+
+    async def stop(self, engine_id: str, *, grace_s: float) -> None:
+        """Ask it to end, kill it after the grace; nothing happens if it is gone."""
+
+    async def remove(self, engine_id: str) -> None:
+        """Remove it with its anonymous volumes; nothing happens if it is gone."""
+
+    async def is_running(self, engine_id: str) -> bool:
+        """Whether it exists and runs."""
+
+    async def exit_reason(self, engine_id: str) -> str:
+        """Say why it ended (exit code, out of memory), for an error message."""
+
+    async def list_ours(self, instance: str) -> list[EngineContainer]:
+        """All containers with our instance's label, running or not."""
+
+    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
+        """Make the small tmpfs volume for `agent.sock`; return where the host sees it."""
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume; nothing happens if it is gone."""
+
+    async def list_volumes(self, instance: str) -> list[str]:
+        """Names of all volumes with our instance's label."""
+
+    async def image_id(self, reference: str) -> str:
+        """Return the content id of an image; `ImageMissingError` if there is none."""
+
+    async def check(self, *, runtime: str) -> None:
+        """Raise `EngineError` if the engine is away or lacks the runtime."""
+
+
+class ProxyControl(Protocol):
+    """The credential proxy's control socket. Errors are `ProxyControlError`."""
+
+    async def open_socket(self, container_id: str) -> Path:
+        """Make the container's socket, unbound; return the directory to mount."""
+
+    async def bind(
+        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+    ) -> None:
+        """Let the socket speak for the workspace; `PolicyRefusedError` if too wide."""
+
+    async def close_socket(self, container_id: str) -> None:
+        """Cut its streams and remove it; nothing happens if it is gone."""
+
+    async def check(self) -> list[str]:
+        """Return reasons why a model call cannot work now; empty if it can."""
+
+
+class AgentConnection(Protocol):
+    """One agent behind its socket. Errors are `AgentUnreachableError`, `AgentProtocolError`."""
+
+    async def health(self) -> AgentHealth:
+        """Ask how it is, within a short time limit."""
+
+    def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
+        """Start a turn and stream its numbered events to the last."""
+
+    def resume_stream(self, turn_id: str, *, after: int) -> AsyncIterator[tuple[int, AgentEvent]]:
+        """Read on after event `after`."""
+
+    async def acknowledge(self, turn_id: str, seq: int) -> None:
+        """Events up to `seq` are stored."""
+
+    async def interrupt(self, turn_id: str) -> None:
+        """Ask the turn to end early."""
+
+    async def close(self) -> None:
+        """Let go of the socket."""
+
+
+class AgentConnector(Protocol):
+    """Opens connections to agents."""
+
+    def connect(self, socket_directory: Path) -> AgentConnection:
+        """Return the connection to the agent whose socket lies in the directory."""
+
+
+class ClaimStore(Protocol):
+    """Whose container is whose. The database says it, because labels cannot change."""
+
+    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+        """Record the claim; return the new generation. `ClaimConflictError` if one is live."""
+
+    async def release(self, container_id: str) -> None:
+        """Forget the claim; nothing happens if there is none."""
+
+    async def claimed(self) -> dict[str, str]:
+        """All live claims, workspace id by container id."""

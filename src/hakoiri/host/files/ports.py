@@ -1,0 +1,73 @@
+"""What the files room needs from outside: a store of objects, and the heads of workspaces."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class FilesError(Exception):
+    """Files could not be saved or restored; the message says which and why."""
+
+
+class ObjectMissingError(FilesError):
+    """The store has no object under that key."""
+
+
+class StaleGenerationError(FilesError):
+    """A newer container of the workspace has already committed; this one may not any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTree:
+    """Where a workspace is live on this host, and who owns its files.
+
+    `workspace` is the container's `/workspace`, `home` its home directory. Both are writable by the
+    container: everything below them is hostile.
+    """
+
+    workspace: Path
+    home: Path
+    owner_uid: int
+    owner_gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceHead:
+    """The newest committed recovery point of a workspace."""
+
+    recovery_point: str
+    generation: int
+    event_number: int
+
+
+class ObjectStore(Protocol):
+    """Immutable objects under keys such as `tenants/t/blobs/ab/abcd…`. Errors are `FilesError`."""
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store `data`; replacing an object by the same bytes is harmless."""
+
+    async def put_file(self, key: str, descriptor: int, size: int) -> None:
+        """Store the first `size` bytes of the open file, streamed, from its beginning."""
+
+    async def get(self, key: str, *, limit_bytes: int) -> bytes:
+        """Read a whole object; `ObjectMissingError`, or `FilesError` over the limit."""
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """Read an object in chunks; `ObjectMissingError` on the first step."""
+
+    async def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+
+    async def check(self) -> None:
+        """Raise `FilesError` if the store cannot be used now."""
+
+
+class WorkspaceHeads(Protocol):
+    """Where each workspace's newest recovery point is recorded."""
+
+    async def head(self, workspace_id: str) -> WorkspaceHead | None:
+        """Return the newest recovery point, or None before the first."""
+
+    async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
+        """Record `head` in one step; `StaleGenerationError` if its generation is an older one."""
