@@ -1,0 +1,37 @@
+"""What the agent's environment says about the model: addresses and switches, never a key.
+
+The variables are those of the agent CLI's own documentation. The model is reached in plain HTTP at
+the relay on the container's loopback; the proxy outside signs and speaks TLS.
+"""
+
+from typing import Final, Literal
+
+from hakoiri.wire.agent import RELAY_PORT
+
+RELAY_URL: Final = f"http://127.0.0.1:{RELAY_PORT}"
+INJECTED_OUTSIDE: Final = "injected-by-the-credential-proxy"
+"""The CLI insists on a key; this one opens nothing, and the proxy strips it."""
+
+_QUIET: Final = {
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "DISABLE_AUTOUPDATER": "1",
+}
+
+
+def agent_environment(
+    *, provider: Literal["bedrock", "anthropic", "rehearsal"], region: str, model: str | None
+) -> dict[str, str]:
+    """Return the variables that lead the agent to its model."""
+    environment = dict(_QUIET)
+    if provider == "anthropic":
+        environment |= {"ANTHROPIC_BASE_URL": RELAY_URL, "ANTHROPIC_API_KEY": INJECTED_OUTSIDE}
+    else:  # the rehearsal model speaks Bedrock, so that the whole signed path is rehearsed
+        environment |= {
+            "CLAUDE_CODE_USE_BEDROCK": "1",
+            "CLAUDE_CODE_SKIP_BEDROCK_AUTH": "1",
+            "ANTHROPIC_BEDROCK_BASE_URL": RELAY_URL,
+            "AWS_REGION": region,
+        }
+    if model is not None:
+        environment["ANTHROPIC_MODEL"] = model
+    return environment

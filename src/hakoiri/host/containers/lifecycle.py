@@ -1,0 +1,232 @@
+"""One container from nothing to healthy, and from whatever it is to gone.
+
+Each step is bounded in time. A start that fails anywhere leaves nothing behind.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from hakoiri.host.containers.hardening import (
+    LABEL_CONTAINER,
+    LABEL_INSTANCE,
+    ContainerSpec,
+    engine_configuration,
+)
+from hakoiri.host.containers.live_directories import LiveDirectories
+from hakoiri.host.containers.model import ContainerDirectories, ContainerState, advance
+from hakoiri.host.containers.ports import (
+    AgentConnection,
+    AgentConnector,
+    AgentUnreachableError,
+    ContainerEngine,
+    ContainersError,
+    ProxyControl,
+)
+
+HEALTH_POLL_S = 0.02
+ALIVE_CHECK_EVERY = 25
+"""Every so many health polls, ask the engine whether the container still runs."""
+
+STEP_TIMEOUT_S = 60.0
+"""One step of a removal; the engine's own force-remove takes well under a second."""
+
+log = structlog.get_logger(__name__)
+
+Prepare = Callable[[ContainerDirectories], Awaitable[None]]
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class ContainerStartError(ContainersError):
+    """The container did not get healthy."""
+
+
+class MakeSpec(Protocol):
+    """Completes a container's spec from the parts that were made for it."""
+
+    def __call__(
+        self,
+        *,
+        container_id: str,
+        directories: ContainerDirectories,
+        proxy_directory: Path,
+        agent_volume: str,
+    ) -> ContainerSpec:
+        """Return the whole spec."""
+
+
+@dataclass(slots=True)
+class StartedContainer:
+    """A container of ours and what belongs to it on this host."""
+
+    container_id: str
+    state: ContainerState
+    directories: ContainerDirectories
+    agent: AgentConnection | None = None
+
+    def advance(self, to: ContainerState) -> None:
+        """Go to the next state, if the table allows it."""
+        self.state = advance(self.state, to)
+
+
+def engine_name(container_id: str) -> str:
+    """Return the name under which the engine knows the container, and its agent's volume."""
+    return f"hakoiri-{container_id}"
+
+
+class Lifecycle:
+    """Starts and removes containers through the engine and the proxy."""
+
+    def __init__(
+        self,
+        *,
+        engine: ContainerEngine,
+        proxy: ProxyControl,
+        agents: AgentConnector,
+        directories: LiveDirectories,
+        make_spec: MakeSpec,
+        instance: str,
+        start_timeout_s: float,
+        stop_grace_s: float,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Work for the instance; `sleep` is the wait between two health polls."""
+        self._engine = engine
+        self._proxy = proxy
+        self._agents = agents
+        self._directories = directories
+        self._make_spec = make_spec
+        self._instance = instance
+        self._start_timeout_s = start_timeout_s
+        self._stop_grace_s = stop_grace_s
+        self._sleep = sleep
+
+    async def start(self, container_id: str, *, prepare: Prepare) -> StartedContainer:
+        """Start a container and fill its directories meanwhile; return it healthy.
+
+        Raises `ContainersError`, or what `prepare` raises, and leaves nothing behind.
+        """
+        try:
+            async with asyncio.timeout(self._start_timeout_s):
+                return await self._start(container_id, prepare)
+        except TimeoutError:
+            await self.discard(container_id)
+            raise ContainerStartError(
+                f"the container was not healthy within {self._start_timeout_s:g} s; the engine's "
+                "log may say why, HAKOIRI_CONTAINER__START_TIMEOUT_S allows it more"
+            ) from None
+        except BaseException:
+            await self.discard(container_id)
+            raise
+
+    async def _start(self, container_id: str, prepare: Prepare) -> StartedContainer:
+        container = StartedContainer(
+            container_id, ContainerState.CREATING, self._directories.make(container_id)
+        )
+
+        async def prepared() -> None:
+            await prepare(container.directories)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(prepared(), name=f"prepare {container_id}")
+                group.create_task(self._bring_up(container), name=f"start {container_id}")
+        except* Exception as group_error:
+            raise _first_error(group_error) from group_error
+        return container
+
+    async def _bring_up(self, container: StartedContainer) -> None:
+        name = engine_name(container.container_id)
+        labels = {LABEL_INSTANCE: self._instance, LABEL_CONTAINER: container.container_id}
+        volume = await self._engine.create_socket_volume(name, labels=labels)
+        spec = self._make_spec(
+            container_id=container.container_id,
+            directories=container.directories,
+            proxy_directory=await self._proxy.open_socket(container.container_id),
+            agent_volume=name,
+        )
+        await self._engine.create(name=name, config=engine_configuration(spec))
+        container.advance(ContainerState.STARTING)
+        await self._engine.start(name)
+        container.agent = self._agents.connect(volume)
+        await self._until_healthy(name, container.agent)
+        container.advance(ContainerState.HEALTHY)
+
+    async def _until_healthy(self, name: str, agent: AgentConnection) -> None:
+        polls = 0
+        while True:
+            try:
+                await agent.health()
+            except AgentUnreachableError:
+                polls += 1
+                if polls % ALIVE_CHECK_EVERY == 0 and not await self._engine.is_running(name):
+                    reason = await self._engine.exit_reason(name)
+                    raise ContainerStartError(
+                        f"the container ended before it was healthy: {reason}"
+                    ) from None
+                await self._sleep(HEALTH_POLL_S)
+            else:
+                return
+
+    async def stop(self, container: StartedContainer) -> None:
+        """Cut its way out, let it end within the grace, remove all that belongs to it."""
+        container.advance(ContainerState.STOPPING)
+        if container.agent is not None:
+            await container.agent.close()
+        await self._step("close its proxy socket", self._proxy.close_socket(container.container_id))
+        name = engine_name(container.container_id)
+        await self._step("stop it", self._engine.stop(name, grace_s=self._stop_grace_s))
+        await self.discard(container.container_id)
+        container.advance(ContainerState.GONE)
+
+    async def discard(self, container_id: str) -> None:
+        """Remove container, volume, proxy socket and directories, whichever there are.
+
+        Goes on after a failed step and logs it; the next sweep tries again.
+        """
+        name = engine_name(container_id)
+        await self._step("close its proxy socket", self._proxy.close_socket(container_id))
+        await self._step("remove it", self._engine.remove(name))
+        await self._step("remove its volume", self._engine.remove_volume(name))
+        await self._step("remove its directories", self._directories.remove(container_id))
+
+    async def _step(self, what: str, step: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                await step
+        except (ContainersError, TimeoutError) as error:
+            log.warning("container_removal_incomplete", step=what, reason=str(error))
+
+    async def why_lost(self, container_id: str) -> str:
+        """Say why the container ended, as far as the engine knows."""
+        name = engine_name(container_id)
+        try:
+            if await self._engine.is_running(name):
+                return "it still runs, but its agent does not answer"
+            return await self._engine.exit_reason(name)
+        except ContainersError as error:
+            return str(error)
+
+    async def sweep(self, *, keep: frozenset[str]) -> list[str]:
+        """Remove all of our instance (by label, or in its directory) but what is to be kept.
+
+        Returns the ids of the containers removed.
+        """
+        found = {member.container_id for member in await self._engine.list_ours(self._instance)}
+        volumes = await self._engine.list_volumes(self._instance)
+        found |= {volume.removeprefix(engine_name("")) for volume in volumes}
+        found |= set(self._directories.present())
+        gone = sorted(found - keep)
+        for container_id in gone:
+            await self.discard(container_id)
+        return gone
+
+
+def _first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+    """Return the first error of a task group; the other task was cancelled because of it."""
+    first = group.exceptions[0]
+    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
