@@ -64,9 +64,6 @@ class ContainerEngine(Protocol):
     async def start(self, engine_id: str) -> None:
         """Start it."""
 
-    async def kill(self, engine_id: str) -> None:
-        """Kill it at once; nothing happens if it is not running."""
-
     async def stop(self, engine_id: str, *, grace_s: float) -> None:
         """Ask it to end, kill it after the grace; nothing happens if it is gone."""
 

@@ -1,0 +1,109 @@
+"""The credential proxy's control socket behind the `ProxyControl` port."""
+
+from pathlib import Path
+from typing import Final, Self
+
+import aiohttp
+
+from hakoiri.host.adapters.unix_http import UnixHttpError, call, exchange, unix_session
+from hakoiri.host.containers.ports import PolicyRefusedError, ProxyControlError
+from hakoiri.wire.policy import Policy
+from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened
+
+TIMEOUT_S: Final = 10.0
+HTTP_UNPROCESSABLE: Final = 422
+
+
+class ProxyClient:
+    """Speaks to the proxy at `control_socket`. Use as an async context manager."""
+
+    def __init__(self, control_socket: Path) -> None:
+        """Name the socket; nothing is opened yet."""
+        self._control_socket = control_socket
+        self._open_session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the session; the proxy is asked only when a call is made."""
+        self._open_session = unix_session(str(self._control_socket), connect_timeout_s=TIMEOUT_S)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the session."""
+        if self._open_session is not None:
+            await self._open_session.close()
+            self._open_session = None
+
+    @property
+    def _session(self) -> aiohttp.ClientSession:
+        if self._open_session is None:
+            raise ProxyControlError("the proxy's client is not open")
+        return self._open_session
+
+    async def open_socket(self, container_id: str) -> Path:
+        """Make the container's socket, unbound; return the directory to mount."""
+        try:
+            opened = await call(
+                self._session,
+                "PUT",
+                f"/sockets/{container_id}",
+                answer=SocketOpened,
+                timeout_s=TIMEOUT_S,
+            )
+        except UnixHttpError as error:
+            raise _ours(error) from error
+        return Path(opened.directory)
+
+    async def bind(
+        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+    ) -> None:
+        """Let the socket speak for the workspace; `PolicyRefusedError` if too wide."""
+        bind = Bind(workspace=workspace_id, tenant=tenant, generation=generation, policy=policy)
+        path = f"/sockets/{container_id}/binding"
+        try:
+            async with exchange(self._session, "PUT", path, body=bind, timeout_s=TIMEOUT_S):
+                return
+        except UnixHttpError as error:
+            raise _ours(error) from error
+
+    async def close_socket(self, container_id: str) -> None:
+        """Cut its streams and remove it; nothing happens if it is gone."""
+        path = f"/sockets/{container_id}"
+        try:
+            async with exchange(self._session, "DELETE", path, timeout_s=TIMEOUT_S):
+                return
+        except UnixHttpError as error:
+            raise _ours(error) from error
+
+    async def bound_sockets(self) -> frozenset[str]:
+        """Return the containers whose sockets are open and bound."""
+        try:
+            stats = await call(
+                self._session, "GET", "/stats", answer=ProxyStats, timeout_s=TIMEOUT_S
+            )
+        except UnixHttpError as error:
+            raise _ours(error) from error
+        return frozenset(
+            socket.container for socket in stats.sockets if socket.workspace is not None
+        )
+
+    async def check(self) -> list[str]:
+        """Return reasons why a model call cannot work now; empty if it can."""
+        try:
+            health = await call(
+                self._session, "GET", "/health", answer=ProxyHealth, timeout_s=TIMEOUT_S
+            )
+        except UnixHttpError as error:
+            return [f"the credential proxy does not answer: {error}"]
+        return [
+            f"the credential {credential.name} is not ready: {credential.reason}"
+            for credential in health.credentials
+            if not credential.ready
+        ]
+
+
+def _ours(error: UnixHttpError) -> ProxyControlError:
+    if error.problem is not None and error.problem.status == HTTP_UNPROCESSABLE:
+        return PolicyRefusedError(str(error))
+    if error.problem is not None:
+        return ProxyControlError(f"the credential proxy refused: {error}")
+    return ProxyControlError(f"the credential proxy does not answer: {error}")
