@@ -102,9 +102,9 @@ class DockerEngine:
         return f"exit code {state.get('ExitCode')}" + (f": {said}" if said else "")
 
     async def _state(self, engine_id: str) -> Mapping[str, Any]:
-        state: Mapping[str, Any] = {}
+        state: dict[str, Any] = {}
         async with _our_errors(f"inspect the container {engine_id}", HTTP_NOT_FOUND):
-            state = (await self._docker.containers.container(engine_id).show())["State"]
+            state.update((await self._docker.containers.container(engine_id).show())["State"])
         return state
 
     async def list_ours(self, instance: str) -> list[EngineContainer]:
@@ -181,9 +181,10 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
         if error.status not in fine:
             raise EngineError(f"cannot {what}: {error.message}") from error
     except (aiohttp.ClientError, OSError) as error:
-        raise EngineError(
-            f"cannot {what}: the container engine does not answer ({str(error) or type(error).__name__})"
-        ) from error
+        said = str(error) or type(error).__name__
+        raise EngineError(f"cannot {what}: the container engine does not answer ({said})") from (
+            error
+        )
 
 
 def _status(error: EngineError) -> int | None:
