@@ -43,6 +43,9 @@ class ModelSettings(Section):
     rehearsal_script: Path | None = None
     """YAML with the rehearsal's answers; absent means the built-in script."""
 
+    rehearsal_port: int = Field(default=0, ge=0, le=65535)
+    """Where the rehearsal listens on loopback; 0 means any free port."""
+
 
 class ContainerSettings(Section):
     """The box. Values may tighten it; nothing here can open it."""
@@ -109,7 +112,7 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    port: int = Field(default=8420, ge=0, le=65535)
+    port: int = Field(default=8420, ge=1, le=65535)
     data_dir: Path = Path("/var/lib/hakoiri")
     run_dir: Path | None = None
     """Where sockets live; absent means `/run/hakoiri/<instance>`."""
@@ -151,6 +154,15 @@ class Settings(BaseSettings):
         del dotenv_settings, file_secret_settings
         path = Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_FILE))
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
+
+
+class ServerLaunch(Section):
+    """What the supervisor hands to the control plane on its standard input."""
+
+    settings: Settings
+    instance: str
+    image: str
+    control_socket: Path
 
 
 def load(**flags: object) -> Settings:

@@ -135,8 +135,8 @@ class Lifecycle:
             async with asyncio.TaskGroup() as group:
                 group.create_task(prepared(), name=f"prepare {container_id}")
                 group.create_task(self._bring_up(container), name=f"start {container_id}")
-        except* Exception as group_error:
-            raise _first_error(group_error) from group_error
+        except ExceptionGroup as errors:
+            raise _first_error(errors) from errors
         return container
 
     async def _bring_up(self, container: StartedContainer) -> None:
@@ -226,7 +226,7 @@ class Lifecycle:
         return gone
 
 
-def _first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+def _first_error(group: ExceptionGroup[Exception]) -> Exception:
     """Return the first error of a task group; the other task was cancelled because of it."""
     first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, BaseExceptionGroup) else first
+    return _first_error(first) if isinstance(first, ExceptionGroup) else first

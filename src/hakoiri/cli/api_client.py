@@ -1,0 +1,111 @@
+"""The command line's way to a running server: plain HTTP and server-sent events."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from hakoiri.wire.events import TERMINAL_TYPES
+from hakoiri.wire.problems import Problem
+from hakoiri.wire.sse import SseDecoder
+
+EVENT_LIMIT_BYTES: Final = 32 * 1024 * 1024
+"""Our own server is trusted to send events within its limits; this is only a stop for mishaps."""
+
+CHUNK_BYTES: Final = 65536
+
+
+class ApiError(Exception):
+    """The server refused or does not answer. `problem` is set when it refused properly."""
+
+    def __init__(self, message: str, *, problem: Problem | None = None) -> None:
+        """Keep the problem document, if there was one."""
+        super().__init__(message)
+        self.problem = problem
+
+
+class ApiClient:
+    """Speaks to the server at `base_url`, with an API key where it needs one."""
+
+    def __init__(self, base_url: str, *, key: str | None = None, timeout_s: float = 30) -> None:
+        """`timeout_s` bounds each wait for the server, not a whole stream."""
+        parts = urlsplit(base_url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ApiError(f"{base_url} is not an http:// URL")
+        self._host = parts.hostname
+        self._port = parts.port or 80
+        self._timeout_s = timeout_s
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Send one request; return the parsed JSON answer, or None if it is empty."""
+        with closing(self._open(method, path, body)) as answer:
+            raw = answer.read()
+        return json.loads(raw) if raw else None
+
+    def download(self, path: str) -> bytes:
+        """Return the bytes of one file."""
+        with closing(self._open("GET", path, None)) as answer:
+            return answer.read()
+
+    def send(self, conversation_id: str, text: str) -> Iterator[dict[str, Any]]:
+        """Post a message; yield the turn's events to its last."""
+        path = f"/v1/conversations/{conversation_id}/messages"
+        opened = self._open("POST", path, {"text": text}, accept="text/event-stream")
+        for event in self._events(opened):
+            yield event
+            if event["type"] in TERMINAL_TYPES:
+                return
+
+    def follow(self, conversation_id: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield a conversation's events from after the given number on, without end."""
+        path = f"/v1/conversations/{conversation_id}/events?after={after}"
+        yield from self._events(self._open("GET", path, None, accept="text/event-stream"))
+
+    def _events(self, answer: HTTPResponse) -> Iterator[dict[str, Any]]:
+        decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
+        with closing(answer):
+            while chunk := _read_some(answer):
+                for block in decoder.feed(chunk):
+                    yield json.loads(block.data)
+
+    def _open(
+        self, method: str, path: str, body: Any, *, accept: str = "application/json"
+    ) -> HTTPResponse:
+        connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        headers = {"Accept": accept, **self._headers}
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body)
+        try:
+            connection.request(method, path, body=data, headers=headers)
+            answer = connection.getresponse()
+        except (OSError, HTTPException) as error:
+            connection.close()
+            raise ApiError(
+                f"no server answers at http://{self._host}:{self._port} ({error}); "
+                "start one with `hakoiri serve`"
+            ) from error
+        if answer.status >= 400:  # noqa: PLR2004 - RFC 9110: client and server errors
+            raise _refusal(answer)
+        return answer
+
+
+def _read_some(answer: HTTPResponse) -> bytes:
+    try:
+        return answer.read1(CHUNK_BYTES)
+    except (OSError, HTTPException) as error:
+        raise ApiError(f"the server's stream broke off: {error}") from error
+
+
+def _refusal(answer: HTTPResponse) -> ApiError:
+    with closing(answer):
+        raw = answer.read()
+    try:
+        problem = Problem.model_validate_json(raw)
+    except ValueError:
+        return ApiError(f"the server answered {answer.status}")
+    return ApiError(problem.detail or problem.title, problem=problem)

@@ -1,0 +1,101 @@
+"""`hakoiri serve`: the supervisor and its processes."""
+
+import asyncio
+import shutil
+import sys
+from typing import Annotated
+
+import typer
+
+from hakoiri.cli.supervisor.preparation import (
+    Ground,
+    PreparationError,
+    code_directories,
+    prepare,
+    require_root,
+)
+from hakoiri.cli.supervisor.processes import (
+    CONTROL_SOCKET,
+    Rehearsal,
+    new_rehearsal,
+    proxy_file,
+    proxy_process,
+    rehearsal_process,
+    server_process,
+    write_proxy_file,
+)
+from hakoiri.cli.supervisor.supervisor import (
+    Supervised,
+    Supervisor,
+    tcp_port_answers,
+    unix_socket_answers,
+)
+from hakoiri.cli.workspace_image import workspace_image
+from hakoiri.host import settings as host_settings
+from hakoiri.host.settings import Settings, SettingsError
+
+USAGE_EXIT_CODE = 2
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Run the server: API, orchestrator and credential proxy.
+
+    Needs root, a container engine and the workspace image. Settings come from hakoiri.toml and
+    HAKOIRI_* variables.
+
+    Examples:
+      HAKOIRI_MODEL__PROVIDER=rehearsal hakoiri serve      # no model, no credentials needed
+
+      HAKOIRI_MODEL__REGION=eu-west-1 hakoiri serve        # Bedrock; keys in /etc/hakoiri/proxy.env
+
+      hakoiri serve --port 9000
+    """
+    try:
+        require_root()
+        settings = host_settings.load(host=host, port=port)
+        shown = code_directories()
+        ground = prepare(settings)
+        supervised = _processes(settings, ground)
+    except (SettingsError, PreparationError) as error:
+        typer.echo(f"hakoiri serve: {error}", err=True)
+        raise typer.Exit(USAGE_EXIT_CODE) from None
+    if settings.model.provider == "rehearsal":
+        typer.echo(
+            "REHEARSAL: no model is called; answers come from a script. "
+            "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one.",
+            err=True,
+        )
+    supervisor = Supervisor(shown=shown, on_ready=lambda: _announce(settings))
+    try:
+        exit_code = asyncio.run(supervisor.run(supervised))
+    finally:
+        if settings.run_dir is None:
+            shutil.rmtree(ground.run_dir, ignore_errors=True)
+    raise typer.Exit(exit_code)
+
+
+def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
+    """Return the processes in the order in which they start."""
+    rehearsal: Rehearsal | None = None
+    processes: list[Supervised] = []
+    if settings.model.provider == "rehearsal":
+        rehearsal = new_rehearsal(settings.model.rehearsal_port)
+        spec = rehearsal_process(settings, rehearsal)
+        processes.append(Supervised(spec, tcp_port_answers("127.0.0.1", rehearsal.port)))
+    write_proxy_file(proxy_file(settings, rehearsal), ground=ground)
+    control = ground.proxy_dir / CONTROL_SOCKET
+    proxy = proxy_process(settings, ground, rehearsal)
+    processes.append(Supervised(proxy, unix_socket_answers(control)))
+    image = settings.container.image or workspace_image()
+    server = server_process(settings, ground, image)
+    processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
+    return processes
+
+
+def _announce(settings: Settings) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    sys.stderr.write(f"Hakoiri serves http://{host}:{settings.port}\n")
+    sys.stderr.flush()

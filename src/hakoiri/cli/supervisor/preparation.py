@@ -1,0 +1,188 @@
+"""What must be on this machine before the first process starts: users, directories, a lock."""
+
+import fcntl
+import os
+import pwd
+import secrets
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import hakoiri
+from hakoiri.host.settings import Settings
+
+RUN_ROOT = Path("/run/hakoiri")
+INSTANCE_FILE = "instance"
+LOCK_FILE = "lock"
+SOCKET_PATH_LIMIT = 100
+"""Bytes; the kernel allows 107 in `sun_path`."""
+
+
+class PreparationError(Exception):
+    """This machine is not ready; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A system user and its own group."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What was prepared. `lock` is held as long as it is open."""
+
+    instance: str
+    run_dir: Path
+    proxy_dir: Path
+    server: Account
+    proxy: Account
+    lock: int
+
+
+def code_directories() -> tuple[Path, ...]:
+    """Return where interpreter and code lie; `PreparationError` if only root can read them."""
+    package = Path(hakoiri.__path__[0])
+    for file in (package / "py.typed", Path(sys.executable).resolve()):
+        if not file.stat().st_mode & 0o004:
+            raise PreparationError(
+                f"other users cannot read {file}, but Hakoiri's processes run as such; "
+                f"run `chmod -R go+rX {file.parent}`"
+            )
+    return tuple(sorted({Path(sys.prefix), Path(sys.base_prefix), package}))
+
+
+def require_root() -> None:
+    """Raise `PreparationError` unless this is Linux and we are root."""
+    if sys.platform != "linux":
+        raise PreparationError("Hakoiri runs on Linux only")
+    if os.geteuid() != 0:
+        raise PreparationError(
+            "hakoiri serve needs root, to start its processes as users of their own; "
+            "run it with sudo"
+        )
+
+
+def prepare(settings: Settings) -> Ground:
+    """Make directories and the instance's id, take the lock; raise `PreparationError`."""
+    server, proxy = account(settings.users.server), account(settings.users.proxy)
+    try:
+        data_dir = _data_directory(settings.data_dir, server)
+        lock = take_lock(data_dir / LOCK_FILE)
+        instance = instance_id(data_dir / INSTANCE_FILE)
+        run_dir = settings.run_dir or RUN_ROOT / instance
+        _check_length(run_dir)
+        _directory(run_dir, 0, server.gid, 0o750)
+        # set-group-id: the control socket made in it belongs to the server's group
+        proxy_dir = _directory(run_dir / "proxy", proxy.uid, server.gid, 0o2750)
+    except OSError as error:
+        raise PreparationError(f"cannot prepare the directories: {error}") from error
+    return Ground(instance, run_dir, proxy_dir, server, proxy, lock)
+
+
+def account(name: str) -> Account:
+    """Look up a system user; raise `PreparationError` if there is none."""
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        raise PreparationError(
+            f"there is no system user {name}; run `make setup`, or "
+            f"`useradd --system --no-create-home --shell /usr/sbin/nologin {name}`"
+        ) from None
+    if entry.pw_uid == 0:
+        raise PreparationError(f"{name} is root; name a user without rights in HAKOIRI_USERS__*")
+    return Account(name, entry.pw_uid, entry.pw_gid)
+
+
+def take_lock(path: Path) -> int:
+    """Return a held lock; raise `PreparationError` if another server has this data directory."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise PreparationError(
+            f"another hakoiri serve uses {path.parent}; stop it, or set HAKOIRI_DATA_DIR"
+        ) from None
+    return descriptor
+
+
+def instance_id(path: Path) -> str:
+    """Return the id of this data directory's instance, made at its first use."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        made = secrets.token_hex(6)
+        partial = path.with_suffix(".partial")
+        partial.write_text(made + "\n", encoding="ascii")
+        partial.rename(path)
+        return made
+
+
+def docker_socket_group(docker_host: str) -> tuple[int, ...]:
+    """Return the group that may open the engine's socket, if it is not root's."""
+    path = Path(docker_host.removeprefix("unix://"))
+    try:
+        gid = path.stat().st_gid
+    except OSError:
+        return ()
+    return (gid,) if gid else ()
+
+
+def read_proxy_environment(path: Path) -> dict[str, str]:
+    """Read `NAME=value` lines; nothing if the file is missing.
+
+    Raises `PreparationError` if others than root can read it, or a line is no assignment.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return {}
+    with os.fdopen(descriptor, encoding="utf-8") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
+            raise PreparationError(
+                f"{path} holds secrets: make it root's alone (chown root, chmod 600)"
+            )
+        return _assignments(path, file.read())
+
+
+def _assignments(path: Path, text: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not name.strip().isidentifier():
+            raise PreparationError(f"{path}, line {number}: expected NAME=value")
+        found[name.strip()] = value.strip().strip("'\"")
+    return found
+
+
+def _data_directory(path: Path, server: Account) -> Path:
+    """Take an empty or new directory, or one that was taken before; never somebody else's."""
+    if path.is_dir() and any(path.iterdir()) and not (path / INSTANCE_FILE).exists():
+        raise PreparationError(
+            f"HAKOIRI_DATA_DIR: {path} holds files that are not Hakoiri's; name an empty directory"
+        )
+    return _directory(path, server.uid, server.gid, 0o750)
+
+
+def _directory(path: Path, uid: int, gid: int, mode: int) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    os.chown(path, uid, gid, follow_symlinks=False)
+    path.chmod(mode)
+    return path
+
+
+def _check_length(run_dir: Path) -> None:
+    longest = len(str(run_dir / "proxy" / ("c" * 17) / "proxy.sock"))
+    if longest > SOCKET_PATH_LIMIT:
+        raise PreparationError(
+            f"HAKOIRI_RUN_DIR is too long: sockets below {run_dir} would have paths of {longest} "
+            f"bytes, over {SOCKET_PATH_LIMIT}; name a shorter directory"
+        )

@@ -1,0 +1,76 @@
+"""A supervised process as plain data, and the command that brings it up with its rights."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENTER_MODULE = "hakoiri.cli.supervisor.enter"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process: what runs, as whom, with which rights, seeing what.
+
+    `environment` is all it gets; nothing is inherited. `capabilities` are kernel names without
+    `CAP_`, lower case. `hidden` directories appear empty to it. `standard_input` is what
+    it can read there.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    standard_input: bytes = b""
+
+
+def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
+    """Return the command that root runs: a mount namespace, then `enter`, then fewer rights.
+
+    `shown` are the directories the process must be able to read although a parent of theirs may be
+    closed to it (the interpreter and the code).
+    """
+    plan = {
+        "hidden": [str(path) for path in spec.hidden],
+        "shown": [str(path) for path in shown],
+        "command": [*_fewer_rights(spec), sys.executable, *spec.arguments],
+    }
+    return [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "slave",
+        "--",
+        sys.executable,
+        "-P",
+        "-m",
+        ENTER_MODULE,
+        json.dumps(plan),
+    ]
+
+
+def _fewer_rights(spec: ProcessSpec) -> list[str]:
+    kept = "".join(f",+{name}" for name in spec.capabilities)
+    groups = (
+        ["--groups", ",".join(str(group) for group in spec.groups)]
+        if spec.groups
+        else ["--clear-groups"]
+    )
+    return [
+        "setpriv",
+        f"--reuid={spec.uid}",
+        f"--regid={spec.gid}",
+        *groups,
+        f"--inh-caps=-all{kept}",
+        f"--ambient-caps=-all{kept}",
+        f"--bounding-set=-all{kept}",
+        "--no-new-privs",
+        # when the supervisor is killed, its processes end as on SIGTERM
+        "--pdeathsig=TERM",
+        "--",
+    ]

@@ -1,0 +1,207 @@
+"""Which processes there are, as whom each runs, and what each may see."""
+
+import os
+import secrets
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import tomli_w
+
+from hakoiri.cli.supervisor.preparation import (
+    Ground,
+    PreparationError,
+    code_directories,
+    docker_socket_group,
+    read_proxy_environment,
+)
+from hakoiri.cli.supervisor.process import ProcessSpec
+from hakoiri.host.settings import ServerLaunch, Settings
+
+NOBODY: Final = 65534
+"""The rehearsal model holds nothing and needs nothing."""
+
+CONTROL_SOCKET: Final = "control.sock"
+PROXY_FILE: Final = "own/proxy.toml"
+"""Below the run directory, in a directory that the control plane sees empty."""
+
+PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""All that our processes get of the environment `hakoiri serve` was started in."""
+
+SERVER_CAPABILITIES: Final = ("chown", "fowner", "dac_override")
+"""The control plane saves and restores files that belong to the containers' user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """Where the rehearsal model listens, and the keys it accepts (secret to nobody)."""
+
+    port: int
+    access_key_id: str
+    secret_access_key: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the rehearsal model and the proxy must both know."""
+        return {
+            "HAKOIRI_REHEARSAL_ACCESS_KEY_ID": self.access_key_id,
+            "HAKOIRI_REHEARSAL_SECRET_ACCESS_KEY": self.secret_access_key,
+        }
+
+
+def new_rehearsal(port: int) -> Rehearsal:
+    """Make keys for one run; a port of 0 becomes a free one."""
+    if port == 0:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+    return Rehearsal(port, f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
+
+
+def proxy_file(settings: Settings, rehearsal: Rehearsal | None) -> dict[str, Any]:
+    """Return the proxy's own file: the operator's, or what the provider needs where there is none.
+
+    With the rehearsal model, its credential and address are added. Raises `PreparationError`.
+    """
+    path = settings.proxy.file
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise PreparationError(f"HAKOIRI_PROXY__FILE: cannot read {path}: {error}") from error
+    credentials = content.setdefault("credentials", {})
+    if rehearsal is not None:
+        address = f"127.0.0.1:{rehearsal.port}"
+        credentials["bedrock"] = {
+            "kind": "aws",
+            "source": "static",
+            "access_key_id_env": "HAKOIRI_REHEARSAL_ACCESS_KEY_ID",
+            "secret_access_key_env": "HAKOIRI_REHEARSAL_SECRET_ACCESS_KEY",
+            "services": ["bedrock"],
+            "regions": [settings.model.region],
+            "endpoint": f"http://{address}",
+        }
+        content.setdefault("network", {}).setdefault("allow_addresses", []).append(address)
+    elif not credentials:
+        credentials |= _default_credentials(settings)
+    return content
+
+
+def _default_credentials(settings: Settings) -> dict[str, Any]:
+    if settings.model.provider == "anthropic":
+        return {
+            "anthropic": {
+                "kind": "header",
+                "header": "x-api-key",
+                "value_env": "ANTHROPIC_API_KEY",
+                "hosts": ["api.anthropic.com"],
+            }
+        }
+    return {
+        "bedrock": {
+            "kind": "aws",
+            "source": "chain",
+            "services": ["bedrock"],
+            "regions": [settings.model.region],
+        }
+    }
+
+
+def write_proxy_file(content: Mapping[str, Any], *, ground: Ground) -> Path:
+    """Write the proxy's file where only root can write and only the proxy can read."""
+    path = ground.run_dir / PROXY_FILE
+    path.parent.mkdir(mode=0o750, exist_ok=True)
+    os.chown(path.parent, 0, ground.proxy.gid)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(tomli_w.dumps(content).encode())
+        os.fchown(file.fileno(), 0, ground.proxy.gid)
+        os.fchmod(file.fileno(), 0o640)
+    return path
+
+
+def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
+    """Return the stand-in model API, on loopback."""
+    script = settings.model.rehearsal_script
+    return ProcessSpec(
+        name="rehearsal",
+        arguments=(
+            "-m",
+            "hakoiri.rehearsal",
+            "--listen",
+            f"127.0.0.1:{rehearsal.port}",
+            "--region",
+            settings.model.region,
+            *(("--script", str(script)) if script is not None else ()),
+        ),
+        uid=NOBODY,
+        gid=NOBODY,
+        environment=passed_on() | rehearsal.environment,
+    )
+
+
+def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> ProcessSpec:
+    """Return the credential proxy: the one process that holds secrets."""
+    return ProcessSpec(
+        name="credential_proxy",
+        arguments=(
+            "-m",
+            "hakoiri.credential_proxy",
+            "--sockets-dir",
+            str(ground.proxy_dir),
+            "--control",
+            str(ground.proxy_dir / CONTROL_SOCKET),
+            "--file",
+            str(ground.run_dir / PROXY_FILE),
+        ),
+        uid=ground.proxy.uid,
+        gid=ground.proxy.gid,
+        # the server's group, to pass through the run directory
+        groups=(ground.server.gid,),
+        environment=passed_on()
+        | read_proxy_environment(settings.proxy.env_file)
+        | (rehearsal.environment if rehearsal is not None else {}),
+        hidden=(settings.data_dir,),
+    )
+
+
+def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpec:
+    """Return the control plane: it holds no credential, and cannot see the proxy's files."""
+    launch = ServerLaunch(
+        settings=settings,
+        instance=ground.instance,
+        image=image,
+        control_socket=ground.proxy_dir / CONTROL_SOCKET,
+    )
+    return ProcessSpec(
+        name="server",
+        arguments=("-m", "hakoiri.host.main"),
+        uid=ground.server.uid,
+        gid=ground.server.gid,
+        groups=docker_socket_group(settings.docker_host),
+        environment=passed_on(),
+        capabilities=SERVER_CAPABILITIES,
+        hidden=_proxy_directories(settings, ground),
+        standard_input=launch.model_dump_json().encode(),
+    )
+
+
+def _proxy_directories(settings: Settings, ground: Ground) -> tuple[Path, ...]:
+    """Return the directories of the proxy's files; they must hold nothing the server needs."""
+    directories = {settings.proxy.file.parent, settings.proxy.env_file.parent}
+    for directory in directories:
+        for needed in (settings.data_dir, ground.run_dir, *code_directories()):
+            if needed.is_relative_to(directory):
+                raise PreparationError(
+                    f"HAKOIRI_PROXY__FILE and HAKOIRI_PROXY__ENV_FILE need a directory of their "
+                    f"own, hidden from the server; {directory} also holds {needed}"
+                )
+    return (*sorted(directories), (ground.run_dir / PROXY_FILE).parent)
+
+
+def passed_on() -> dict[str, str]:
+    """Return the few variables that our processes may inherit; none can hold a credential."""
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -1,0 +1,186 @@
+"""Starts the processes in order, starts again what dies, ends all in reverse order."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from hakoiri.cli.supervisor.process import ProcessSpec, launch_command
+from hakoiri.cli.supervisor.restart import GiveUp, RestartState, after_exit
+
+READY_TIMEOUT_S: Final = 60.0
+READY_POLL_S: Final = 0.02
+KILL_AFTER_S: Final = 30.0
+
+log = structlog.get_logger(__name__)
+
+IsReady = Callable[[], Awaitable[bool]]
+
+
+class StartError(Exception):
+    """A process did not come up."""
+
+    def __init__(self, message: str, *, exit_code: int = 1) -> None:
+        """Say why, and with which code the supervisor ends."""
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(slots=True)
+class Supervised:
+    """A process to keep up, and how to see that it serves."""
+
+    spec: ProcessSpec
+    is_ready: IsReady
+    process: asyncio.subprocess.Process | None = None
+    started_at_s: float = 0.0
+    restarts: RestartState = field(default_factory=RestartState)
+
+
+class Supervisor:
+    """Keeps processes up until it is told to stop."""
+
+    def __init__(self, *, shown: tuple[Path, ...], on_ready: Callable[[], None]) -> None:
+        """`shown` as in `launch_command`; `on_ready` is called once, when all serve."""
+        self._shown = shown
+        self._on_ready = on_ready
+        self._stopping = asyncio.Event()
+
+    async def run(self, supervised: list[Supervised]) -> int:
+        """Start all in order, keep them up, end them in reverse order; return the exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        try:
+            for one in supervised:
+                await self._start(one)
+                await self._until_ready(one)
+            if not self._stopping.is_set():
+                self._on_ready()
+            return await self._keep_up(supervised)
+        except StartError as error:
+            log.error("start_failed", reason=str(error))  # noqa: TRY400 - the reason is the message
+            return error.exit_code
+        finally:
+            for one in reversed(supervised):
+                await _end(one)
+
+    async def _keep_up(self, supervised: list[Supervised]) -> int:
+        """Watch until the stop or until one cannot be kept up."""
+        watchers = [asyncio.Task(self._watch(one), name=one.spec.name) for one in supervised]
+        stop = asyncio.Task(self._stopping.wait(), name="stop")
+        try:
+            await asyncio.wait([stop, *watchers], return_when=asyncio.FIRST_COMPLETED)
+            return next((task.result() for task in watchers if task.done()), 0)
+        finally:
+            for task in [stop, *watchers]:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _watch(self, one: Supervised) -> int:
+        """Start it again whenever it dies; return the exit code when that is of no use."""
+        while True:
+            exit_code = await _exit_code(one)
+            decision = after_exit(
+                one.restarts, exit_code=exit_code, ran_s=time.monotonic() - one.started_at_s
+            )
+            if isinstance(decision, GiveUp):
+                return decision.exit_code
+            log.warning(
+                "process_died",
+                process=one.spec.name,
+                exit_code=exit_code,
+                restart_in_s=decision.delay_s,
+            )
+            one.restarts = decision.state
+            await asyncio.sleep(decision.delay_s)
+            await self._start(one)
+
+    async def _start(self, one: Supervised) -> None:
+        if self._stopping.is_set():
+            return
+        one.process = await asyncio.create_subprocess_exec(
+            *launch_command(one.spec, shown=self._shown),
+            stdin=asyncio.subprocess.PIPE,
+            env=dict(one.spec.environment),
+            cwd="/",
+            # a Ctrl-C in the terminal is for the supervisor, which ends the others in order
+            start_new_session=True,
+        )
+        one.started_at_s = time.monotonic()
+        if one.process.stdin is not None:
+            one.process.stdin.write(one.spec.standard_input)
+            with contextlib.suppress(ConnectionError):
+                await one.process.stdin.drain()
+            one.process.stdin.close()
+
+    async def _until_ready(self, one: Supervised) -> None:
+        deadline_s = time.monotonic() + READY_TIMEOUT_S
+        while not self._stopping.is_set() and not await one.is_ready():
+            if one.process is not None and one.process.returncode is not None:
+                raise StartError(
+                    f"{one.spec.name} ended at its start; its last lines above say why",
+                    exit_code=one.process.returncode if one.process.returncode > 0 else 1,
+                )
+            if time.monotonic() > deadline_s:
+                raise StartError(f"{one.spec.name} did not serve within {READY_TIMEOUT_S:.0f} s")
+            await asyncio.sleep(READY_POLL_S)
+
+
+async def _exit_code(one: Supervised) -> int:
+    if one.process is None:
+        return 0
+    code = await one.process.wait()
+    return code if code >= 0 else 128 - code
+
+
+async def _end(one: Supervised) -> None:
+    """Ask it to end; kill it when it does not."""
+    process = one.process
+    if process is None or process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(KILL_AFTER_S):
+            await process.wait()
+    except TimeoutError:
+        log.warning("process_killed", process=one.spec.name, after_s=KILL_AFTER_S)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def unix_socket_answers(path: Path) -> IsReady:
+    """Return a check whether somebody listens on the Unix socket."""
+
+    async def is_ready() -> bool:
+        try:
+            _, writer = await asyncio.open_unix_connection(str(path))
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return is_ready
+
+
+def tcp_port_answers(host: str, port: int) -> IsReady:
+    """Return a check whether somebody listens on the port."""
+
+    async def is_ready() -> bool:
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return is_ready

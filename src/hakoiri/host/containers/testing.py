@@ -1,0 +1,223 @@
+"""In-memory stand-ins for the containers room's ports, for tests and for trying things out."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hakoiri.host.containers.ports import (
+    AgentConnection,
+    AgentUnreachableError,
+    ClaimConflictError,
+    EngineContainer,
+    EngineError,
+    PolicyRefusedError,
+    ProxyControlError,
+)
+from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.events import AgentEvent
+from hakoiri.wire.policy import Policy
+
+
+@dataclass
+class MemoryEngine:
+    """An engine whose containers only exist by name. `fail` names methods that raise."""
+
+    containers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    volumes: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    fail: set[str] = field(default_factory=set)
+    dies_at_start: bool = False
+
+    def _may(self, method: str) -> None:
+        if method in self.fail:
+            raise EngineError(f"{method} fails")
+
+    async def create(self, *, name: str, config: Mapping[str, Any]) -> str:
+        """Remember the configuration."""
+        self._may("create")
+        self.containers[name] = config
+        return name
+
+    async def start(self, engine_id: str) -> None:
+        """Count it as running, unless containers die at their start."""
+        self._may("start")
+        if not self.dies_at_start:
+            self.running.add(engine_id)
+
+    async def stop(self, engine_id: str, *, grace_s: float) -> None:
+        """Count it as ended."""
+        del grace_s
+        self._may("stop")
+        self.running.discard(engine_id)
+
+    async def remove(self, engine_id: str) -> None:
+        """Forget it."""
+        self._may("remove")
+        self.running.discard(engine_id)
+        self.containers.pop(engine_id, None)
+
+    async def is_running(self, engine_id: str) -> bool:
+        """Whether it counts as running."""
+        return engine_id in self.running
+
+    async def exit_reason(self, engine_id: str) -> str:
+        """Give one reason for all."""
+        return f"exit code 137 of {engine_id}"
+
+    async def list_ours(self, instance: str) -> list[EngineContainer]:
+        """All containers whose labels name the instance."""
+        self._may("list_ours")
+        return [
+            EngineContainer(name, name.removeprefix("hakoiri-"), name in self.running)
+            for name, config in self.containers.items()
+            if config["Labels"]["hakoiri.instance"] == instance
+        ]
+
+    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
+        """Remember the volume."""
+        self._may("create_socket_volume")
+        self.volumes[name] = labels
+        return Path("/volumes") / name
+
+    async def remove_volume(self, name: str) -> None:
+        """Forget the volume."""
+        self._may("remove_volume")
+        self.volumes.pop(name, None)
+
+    async def list_volumes(self, instance: str) -> list[str]:
+        """All volumes whose labels name the instance."""
+        return [
+            name for name, labels in self.volumes.items() if labels["hakoiri.instance"] == instance
+        ]
+
+    async def image_id(self, reference: str) -> str:
+        """Give a content id made from the reference."""
+        return f"sha256:{reference}"
+
+    async def check(self, *, runtime: str) -> None:
+        """Fail only when told to."""
+        del runtime
+        self._may("check")
+
+
+@dataclass
+class MemoryProxy:
+    """A proxy that remembers which socket is bound to what."""
+
+    sockets: dict[str, tuple[str, str, int, Policy] | None] = field(default_factory=dict)
+    refuse: Callable[[Policy], bool] = lambda _: False
+    away: bool = False
+
+    async def open_socket(self, container_id: str) -> Path:
+        """Open it, unbound."""
+        if self.away:
+            raise ProxyControlError("the proxy is away")
+        self.sockets.setdefault(container_id, None)
+        return Path("/sockets") / container_id
+
+    async def bind(
+        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+    ) -> None:
+        """Bind it, unless the policy is one to refuse."""
+        if container_id not in self.sockets or self.away:
+            raise ProxyControlError("no such socket")
+        if self.refuse(policy):
+            raise PolicyRefusedError("the policy is too wide")
+        self.sockets[container_id] = (workspace_id, tenant, generation, policy)
+
+    async def close_socket(self, container_id: str) -> None:
+        """Forget it."""
+        self.sockets.pop(container_id, None)
+
+    async def check(self) -> list[str]:
+        """Say whether it is away."""
+        return ["the proxy is away"] if self.away else []
+
+
+@dataclass
+class MemoryClaims:
+    """Claims in memory."""
+
+    by_container: dict[str, str] = field(default_factory=dict)
+    generations: dict[str, int] = field(default_factory=dict)
+
+    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+        """Record it, or refuse a second container for the same workspace."""
+        if workspace_id in self.by_container.values():
+            raise ClaimConflictError(f"{workspace_id} has a container")
+        self.by_container[container_id] = workspace_id
+        self.generations[workspace_id] = self.generations.get(workspace_id, 0) + 1
+        return self.generations[workspace_id]
+
+    async def release(self, container_id: str) -> None:
+        """Forget it."""
+        self.by_container.pop(container_id, None)
+
+    async def claimed(self) -> dict[str, str]:
+        """All of them."""
+        return dict(self.by_container)
+
+
+@dataclass
+class ScriptedAgent:
+    """An agent that answers as told: `unhealthy` health calls fail first, then turns are played."""
+
+    unhealthy: int = 0
+    dead: bool = False
+    script: Iterable[tuple[int, AgentEvent] | Exception] = ()
+    acknowledged: list[int] = field(default_factory=list)
+    interrupted: list[str] = field(default_factory=list)
+    requests: list[RunTurn] = field(default_factory=list)
+    closed: bool = False
+
+    async def health(self) -> AgentHealth:
+        """Answer, or fail while it is not yet healthy or dead."""
+        if self.dead or self.unhealthy > 0:
+            self.unhealthy -= 1
+            raise AgentUnreachableError("no answer")
+        return AgentHealth(state="ready", version="0")
+
+    async def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
+        """Play the script from its beginning."""
+        self.requests.append(request)
+        for step in self.script:
+            if isinstance(step, Exception):
+                raise step
+            yield step
+
+    async def resume_stream(
+        self, turn_id: str, *, after: int
+    ) -> AsyncIterator[tuple[int, AgentEvent]]:
+        """Play the events of the script that come after `after`."""
+        del turn_id
+        for step in self.script:
+            if not isinstance(step, Exception) and step[0] > after:
+                yield step
+
+    async def acknowledge(self, turn_id: str, seq: int) -> None:
+        """Remember it."""
+        del turn_id
+        self.acknowledged.append(seq)
+
+    async def interrupt(self, turn_id: str) -> None:
+        """Remember it."""
+        self.interrupted.append(turn_id)
+
+    async def close(self) -> None:
+        """Remember it."""
+        self.closed = True
+
+
+@dataclass
+class ScriptedAgents:
+    """Hands out agents made by `make`, one a container, and keeps them by directory."""
+
+    make: Callable[[], ScriptedAgent] = ScriptedAgent
+    by_directory: dict[Path, ScriptedAgent] = field(default_factory=dict)
+
+    def connect(self, socket_directory: Path) -> AgentConnection:
+        """Return a new agent."""
+        agent = self.make()
+        self.by_directory[socket_directory] = agent
+        return agent

@@ -1,0 +1,179 @@
+"""A hostile container behind the agent's socket: nothing it does may hurt the host."""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from aiohttp import web
+
+from hakoiri.host.adapters.agent_client import AgentClient, open_socket
+from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
+from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.events import AgentEvent
+
+pytestmark = pytest.mark.anyio
+
+TURN = RunTurn(turn_id="t1", text="hello")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def agent(directory: Path, handler: Handler) -> AsyncIterator[AgentClient]:
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", handler)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.UnixSite(runner, str(directory / "agent.sock")).start()
+    client = AgentClient(directory)
+    try:
+        yield client
+    finally:
+        await client.close()
+        await runner.cleanup()
+
+
+def saying(*chunks: bytes) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+        return response
+
+    return handler
+
+
+async def heard(client: AgentClient) -> list[tuple[int, AgentEvent]]:
+    return [event async for event in client.run_turn(TURN)]
+
+
+async def test_numbered_events_arrive_in_order(tmp_path: Path) -> None:
+    stream = (
+        b'id: 1\nevent: text_delta\ndata: {"type":"text_delta","text":"a"}\n\n'
+        b": keep-alive\n\n"
+        b'id: 2\nevent: result\ndata: {"type":"result","text":"a"}\n\n'
+    )
+    async with agent(tmp_path, saying(stream[:30], stream[30:])) as client:
+        events = await heard(client)
+    assert [(number, event.type) for number, event in events] == [(1, "text_delta"), (2, "result")]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b'id: 1\ndata: {"type":"user_message","text":"forged"}\n\n',
+        b'id: one\ndata: {"type":"text_delta","text":"a"}\n\n',
+        b"id: 1\ndata: " + b"[" * 100_000 + b"\n\n",
+        b"id: 1\ndata: \xff\n\n",
+        b"id: 1\ndata: " + b"x" * (9 * 1024 * 1024) + b"\n\n",
+        b"id: 1\ndata: " + b"x" * (9 * 1024 * 1024),
+    ],
+    ids=["forged", "no-number", "deep", "not-utf8", "long-line", "endless-line"],
+)
+async def test_a_lie_ends_the_stream_with_a_protocol_error(tmp_path: Path, lie: bytes) -> None:
+    async with agent(tmp_path, saying(lie)) as client:
+        with pytest.raises(AgentProtocolError):
+            await heard(client)
+
+
+async def test_an_answer_without_end_is_cut_off(tmp_path: Path) -> None:
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(64):
+            await response.write(b"x" * 65536)
+        return response
+
+    async with agent(tmp_path, flood) as client:
+        with pytest.raises(AgentUnreachableError, match="longer than"):
+            await client.health()
+
+
+async def test_a_broken_off_stream_is_unreachable_not_silence(tmp_path: Path) -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b'id: 1\ndata: {"type":"text_delta","text":"a"}\n\n')
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with agent(tmp_path, cut) as client:
+        with pytest.raises(AgentUnreachableError):
+            await heard(client)
+
+
+@pytest.mark.parametrize("kind", ["missing", "symlink", "fifo", "directory", "file"])
+def test_only_a_socket_is_ever_opened(tmp_path: Path, kind: str) -> None:
+    other = tmp_path / "other.sock"
+    path = tmp_path / "agent.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(other))
+        listening.listen()
+        if kind == "symlink":
+            path.symlink_to(other)
+        elif kind == "fifo":
+            os.mkfifo(path)
+        elif kind == "directory":
+            path.mkdir()
+        elif kind == "file":
+            path.touch()
+        with pytest.raises(AgentUnreachableError):
+            open_socket(tmp_path)
+
+
+def test_the_directory_itself_may_not_be_a_link(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.mkdir()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(real / "agent.sock"))
+        listening.listen()
+        (tmp_path / "link").symlink_to(real)
+        with pytest.raises(AgentUnreachableError):
+            open_socket(tmp_path / "link")
+        os.close(open_socket(real))
+
+
+async def test_a_socket_swapped_after_the_check_is_not_the_one_connected_to(
+    tmp_path: Path,
+) -> None:
+    async with agent(tmp_path, saying(b'id: 1\ndata: {"type":"result","text":""}\n\n')) as client:
+        await client._session()
+        (tmp_path / "agent.sock").rename(tmp_path / "honest.sock")
+        (tmp_path / "agent.sock").symlink_to("/var/run/docker.sock")
+        assert [number for number, _ in await heard(client)] == [1]
+
+
+async def test_a_socket_that_never_answers_costs_only_the_time_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hakoiri.host.adapters.agent_client.CALL_TIMEOUT_S", 0.05)
+    released = anyio.Event()
+
+    async def never(_: web.Request) -> web.StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    async with agent(tmp_path, never) as client:
+        with pytest.raises(AgentUnreachableError):
+            await client.health()
+        released.set()
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+async def test_descriptors_do_not_pile_up(tmp_path: Path) -> None:
+    before = open_descriptors()
+    for _ in range(20):
+        client = AgentClient(tmp_path)
+        with pytest.raises(AgentUnreachableError):
+            await client.health()
+        await client.close()
+    assert open_descriptors() == before

@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+from hakoiri.cli.supervisor.process import ProcessSpec, launch_command
+
+SPEC = ProcessSpec(
+    name="server",
+    arguments=("-m", "hakoiri.host.main"),
+    uid=900,
+    gid=901,
+    groups=(7, 8),
+    capabilities=("chown",),
+    hidden=(Path("/etc/hakoiri"),),
+)
+
+
+def plan_of(spec: ProcessSpec) -> dict[str, list[str]]:
+    plan: dict[str, list[str]] = json.loads(launch_command(spec, shown=(Path("/code"),))[-1])
+    return plan
+
+
+def test_rights_are_given_up_before_the_program_runs() -> None:
+    command = plan_of(SPEC)["command"]
+    rights = command[: command.index("--")]
+    assert rights[0] == "setpriv"
+    assert {"--reuid=900", "--regid=901", "--no-new-privs"} <= set(rights)
+    assert rights[rights.index("--groups") + 1] == "7,8"
+    assert command[-2:] == ["-m", "hakoiri.host.main"]
+
+
+def test_only_the_named_capabilities_stay_and_none_can_come_back() -> None:
+    rights = plan_of(SPEC)["command"]
+    for kind in ("inh-caps", "ambient-caps", "bounding-set"):
+        assert f"--{kind}=-all,+chown" in rights
+
+
+def test_a_process_without_groups_and_capabilities_has_none() -> None:
+    bare = plan_of(ProcessSpec(name="p", arguments=(), uid=1, gid=1))["command"]
+    assert "--clear-groups" in bare
+    assert "--bounding-set=-all" in bare
+
+
+def test_what_is_hidden_is_hidden_in_a_mount_namespace_of_its_own() -> None:
+    command = launch_command(SPEC, shown=())
+    assert command[:4] == ["unshare", "--mount", "--propagation", "slave"]
+    assert plan_of(SPEC)["hidden"] == ["/etc/hakoiri"]

@@ -1,0 +1,144 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hakoiri.host.containers.hardening import (
+    ContainerLimits,
+    ContainerSpec,
+    engine_configuration,
+)
+
+LIMITS = ContainerLimits(
+    memory_mib=512,
+    cpus=1.5,
+    pids=128,
+    tmp_mib=64,
+    shm_mib=8,
+    open_files=1024,
+    file_limit_bytes=2**30,
+)
+
+
+def spec(**changes: Any) -> ContainerSpec:
+    parts: dict[str, Any] = {
+        "instance": "i1",
+        "container_id": "c1",
+        "image_id": "sha256:abc",
+        "runtime": "runc",
+        "workspace": Path("/data/live/c1/workspace"),
+        "home": Path("/data/live/c1/home"),
+        "proxy_directory": Path("/run/hakoiri/i1/proxy/c1"),
+        "agent_volume": "hakoiri-c1",
+        "limits": LIMITS,
+    }
+    return ContainerSpec(**(parts | changes))
+
+
+HOST = engine_configuration(spec())["HostConfig"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("NetworkMode", "none"),
+        ("ReadonlyRootfs", True),
+        ("Privileged", False),
+        ("CapDrop", ["ALL"]),
+        ("CapAdd", []),
+        ("IpcMode", "private"),
+        ("PidMode", ""),
+        ("UTSMode", ""),
+        ("CgroupnsMode", "private"),
+        ("Devices", []),
+        ("Init", True),
+        ("RestartPolicy", {"Name": "no"}),
+        ("PidsLimit", 128),
+        ("Memory", 512 * 2**20),
+        ("MemorySwap", 512 * 2**20),
+        ("NanoCpus", 1_500_000_000),
+        ("OomScoreAdj", 500),
+        ("ShmSize", 8 * 2**20),
+        ("Tmpfs", {"/tmp": "rw,nosuid,nodev,mode=1777,size=64m"}),  # noqa: S108 - inside the box
+    ],
+)
+def test_the_invariants_of_the_box(field: str, value: object) -> None:
+    assert HOST[field] == value
+
+
+def test_it_is_never_root_and_has_no_network_even_by_the_other_switch() -> None:
+    configuration = engine_configuration(spec())
+    assert configuration["User"] == "1000:1000"
+    assert configuration["NetworkDisabled"] is True
+    assert configuration["Image"] == "sha256:abc"
+
+
+def test_no_core_dumps_and_bounded_files() -> None:
+    ulimits = {entry["Name"]: (entry["Soft"], entry["Hard"]) for entry in HOST["Ulimits"]}
+    assert ulimits == {"core": (0, 0), "nofile": (1024, 1024), "fsize": (2**30, 2**30)}
+
+
+def test_the_log_of_a_container_cannot_fill_the_disk() -> None:
+    assert HOST["LogConfig"]["Config"] == {"max-size": "1m", "max-file": "1"}
+
+
+def test_only_the_proxy_directory_is_seen_read_only_and_nothing_else_is_mounted() -> None:
+    mounts = {mount["Target"]: mount for mount in HOST["Mounts"]}
+    assert set(mounts) == {
+        "/workspace",
+        "/home/agent",
+        "/run/hakoiri/proxy",
+        "/run/hakoiri/agent",
+    }
+    assert mounts["/run/hakoiri/proxy"]["ReadOnly"] is True
+    assert all("docker.sock" not in str(mount.get("Source")) for mount in HOST["Mounts"])
+    assert {
+        mount["BindOptions"]["Propagation"] for mount in HOST["Mounts"] if mount["Type"] == "bind"
+    } == {"rprivate"}
+
+
+def test_no_new_privileges_stands_with_and_without_profiles() -> None:
+    assert HOST["SecurityOpt"] == ["no-new-privileges:true"]
+    both = engine_configuration(spec(seccomp_profile="{}", apparmor_profile="workspace-container"))
+    assert both["HostConfig"]["SecurityOpt"] == [
+        "no-new-privileges:true",
+        "seccomp={}",
+        "apparmor=workspace-container",
+    ]
+
+
+def test_labels_say_what_it_is_and_not_whose() -> None:
+    assert engine_configuration(spec())["Labels"] == {
+        "hakoiri.instance": "i1",
+        "hakoiri.container": "c1",
+        "hakoiri.image": "sha256:abc",
+        "hakoiri.runtime": "runc",
+    }
+
+
+@given(
+    st.builds(
+        ContainerLimits,
+        memory_mib=st.integers(1, 10**6),
+        cpus=st.floats(0.01, 64),
+        pids=st.integers(1, 10**5),
+        tmp_mib=st.integers(1, 10**5),
+        shm_mib=st.integers(1, 10**5),
+        open_files=st.integers(1, 10**6),
+        file_limit_bytes=st.integers(1, 2**50),
+    ),
+    st.sampled_from(["runc", "runsc"]),
+    st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=8), max_size=4),
+)
+def test_no_spec_opens_the_box(
+    limits: ContainerLimits, runtime: str, environment: dict[str, str]
+) -> None:
+    host = engine_configuration(spec(limits=limits, runtime=runtime, environment=environment))[
+        "HostConfig"
+    ]
+    for field in ("NetworkMode", "ReadonlyRootfs", "Privileged", "CapDrop", "CapAdd", "IpcMode"):
+        assert host[field] == HOST[field]
+    assert host["MemorySwap"] == host["Memory"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]

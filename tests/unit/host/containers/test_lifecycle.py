@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import pytest
+from tests.unit.host.containers.fleet import Fleet
+
+from hakoiri.host.containers.lifecycle import ContainerStartError
+from hakoiri.host.containers.model import ContainerDirectories, ContainerState
+from hakoiri.host.containers.ports import EngineError, ProxyControlError
+from hakoiri.host.containers.testing import ScriptedAgent, ScriptedAgents
+
+pytestmark = pytest.mark.anyio
+
+
+async def nothing(_: ContainerDirectories) -> None:
+    return
+
+
+async def test_a_started_container_is_healthy_sealed_and_prepared(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live", agents=ScriptedAgents(lambda: ScriptedAgent(unhealthy=3)))
+
+    async def prepare(directories: ContainerDirectories) -> None:
+        (directories.workspace / "restored").touch()
+
+    container = await fleet.lifecycle().start("c1", prepare=prepare)
+
+    assert container.state is ContainerState.HEALTHY
+    assert (container.directories.workspace / "restored").exists()
+    assert fleet.engine.containers["hakoiri-c1"]["HostConfig"]["NetworkMode"] == "none"
+    assert fleet.proxy.sockets == {"c1": None}, "healthy, but bound to nothing"
+
+
+@pytest.mark.parametrize("method", ["create_socket_volume", "create", "start"])
+async def test_a_start_that_fails_anywhere_leaves_nothing(tmp_path: Path, method: str) -> None:
+    fleet = Fleet(tmp_path / "live")
+    fleet.engine.fail = {method}
+    with pytest.raises(EngineError, match=method):
+        await fleet.lifecycle().start("c1", prepare=nothing)
+    assert fleet.is_empty()
+
+
+async def test_a_start_without_the_proxy_leaves_nothing(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    fleet.proxy.away = True
+    with pytest.raises(ProxyControlError):
+        await fleet.lifecycle().start("c1", prepare=nothing)
+    assert fleet.is_empty()
+
+
+async def test_files_that_cannot_be_restored_end_the_start_with_their_own_reason(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live", agents=ScriptedAgents(lambda: ScriptedAgent(dead=True)))
+
+    async def damaged(_: ContainerDirectories) -> None:
+        raise ValueError("blob 12 is damaged")
+
+    with pytest.raises(ValueError, match="blob 12"):
+        await fleet.lifecycle().start("c1", prepare=damaged)
+    assert fleet.is_empty()
+
+
+async def test_a_container_that_dies_before_it_is_healthy_is_told_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live", agents=ScriptedAgents(lambda: ScriptedAgent(dead=True)))
+    fleet.engine.dies_at_start = True
+    with pytest.raises(ContainerStartError, match="exit code 137"):
+        await fleet.lifecycle().start("c1", prepare=nothing)
+    assert fleet.is_empty()
+
+
+async def test_a_container_that_never_gets_healthy_is_given_up_and_removed(tmp_path: Path) -> None:
+    fleet = Fleet(
+        tmp_path / "live",
+        start_timeout_s=0.05,
+        agents=ScriptedAgents(lambda: ScriptedAgent(dead=True)),
+    )
+    with pytest.raises(ContainerStartError, match="START_TIMEOUT_S"):
+        await fleet.lifecycle().start("c1", prepare=nothing)
+    assert fleet.is_empty()
+
+
+async def test_a_stopped_container_takes_all_that_belonged_to_it_along(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    await lifecycle.stop(container)
+    assert container.state is ContainerState.GONE
+    assert fleet.is_empty()
+
+
+async def test_a_removal_step_that_fails_does_not_keep_the_others_from_being_done(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    fleet.engine.fail = {"stop", "remove_volume"}
+    await lifecycle.stop(container)
+    assert not fleet.engine.containers
+    assert not fleet.proxy.sockets
+    assert not any(fleet.root.iterdir())
+
+
+async def test_a_sweep_finds_leftovers_of_every_kind_and_keeps_what_is_live(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    await lifecycle.start("c1", prepare=nothing)
+    await lifecycle.start("c2", prepare=nothing)
+    fleet.engine.volumes["hakoiri-c3"] = {"hakoiri.instance": "i1"}
+    (fleet.root / "c4").mkdir()
+    fleet.engine.containers["other"] = {"Labels": {"hakoiri.instance": "i2"}}
+
+    assert await lifecycle.sweep(keep=frozenset({"c2"})) == ["c1", "c3", "c4"]
+
+    assert set(fleet.engine.containers) == {"hakoiri-c2", "other"}
+    assert [path.name for path in fleet.root.iterdir()] == ["c2"]
