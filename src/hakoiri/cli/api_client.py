@@ -75,7 +75,7 @@ class ApiClient:
         self, method: str, path: str, body: Any, *, accept: str = "application/json"
     ) -> HTTPResponse:
         connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        headers = {"Accept": accept, **self._headers}
+        headers = {"Accept": accept, "Connection": "close", **self._headers}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"

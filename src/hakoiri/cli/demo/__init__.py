@@ -1,0 +1,1 @@
+"""`hakoiri demo`: the whole system once, with the rehearsal model, and proofs of its promises."""

@@ -1,0 +1,118 @@
+"""`hakoiri demo`: plays one conversation and shows the proofs."""
+
+import json
+import subprocess
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from hakoiri.cli.api_client import ApiError
+from hakoiri.cli.demo import proofs
+from hakoiri.cli.demo.proofs import Proof, Turn
+from hakoiri.cli.demo.stage import SITE_HOST, Stage, StageError, stage
+from hakoiri.cli.supervisor.preparation import PreparationError, require_root
+from hakoiri.host.containers.lifecycle import engine_name
+
+USAGE_EXIT_CODE: Final = 2
+
+
+def demo(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Give the proofs as data.")] = False,
+) -> None:
+    """Play one conversation with the rehearsal model and prove what Hakoiri promises.
+
+    Needs root, a container engine and the workspace image (`make demo` sees to all of it). Leaves
+    nothing behind. Ends with 0 only if every proof held.
+
+    Examples:
+      hakoiri demo
+
+      hakoiri demo --json | jq '.proofs[] | select(.held | not)'
+    """
+    console = Console(stderr=as_json, highlight=False)
+    try:
+        require_root()
+    except PreparationError as error:
+        typer.echo(f"hakoiri demo: {error}", err=True)
+        raise typer.Exit(USAGE_EXIT_CODE) from None
+    console.print("[bold]Hakoiri demo[/] · REHEARSAL: no model is called, its words are scripted")
+    try:
+        with stage(say=lambda what: console.print(f"· {what}")) as set_stage:
+            held = _Play(set_stage, console).play()
+    except (StageError, ApiError, subprocess.CalledProcessError, OSError) as error:
+        typer.echo(f"hakoiri demo: {error}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps({"proofs": [proof.as_data() for proof in held]}, indent=2))
+    raise typer.Exit(0 if held and all(proof.held for proof in held) else 1)
+
+
+class _Play:
+    """The conversation, scene by scene."""
+
+    def __init__(self, on: Stage, console: Console) -> None:
+        self._stage = on
+        self._console = console
+        self._proofs: list[Proof] = []
+        self._conversation = ""
+
+    def play(self) -> list[Proof]:
+        created = self._stage.api.call("POST", "/v1/conversations", {})
+        self._conversation = created["id"]
+        first = self._say("Write a haiku about a sealed box into a file.")
+        self._prove(proofs.real_turn(first))
+        self._prove(proofs.only_loopback(self._say("Which network interfaces do you see?")))
+        container = engine_name(first.of_type("turn_started")[0]["container"])
+        inspected = proofs.inspect(container)
+        self._prove(proofs.hardened(inspected))
+        self._prove(proofs.no_secret(self._stage, container, inspected))
+        self._policy_change()
+        self._prove(proofs.signed(self._stage.model_requests()))
+        self._prove(proofs.stored(self._stage, self._conversation))
+        self._console.print("· the container is taken away, as by a crash")
+        proofs.remove(container)
+        self._prove(proofs.remembered(first, self._say("What did I ask first?")))
+        return self._proofs
+
+    def _policy_change(self) -> None:
+        before = self._say(f"Fetch {self._stage.site_url}")
+        policy: dict[str, Any] = self._stage.api.call("GET", "/v1/policies/default")
+        policy["rules"] = [{"host": SITE_HOST, "ports": [self._stage.site_port]}]
+        self._stage.api.call("PUT", "/v1/policies/default", policy)
+        self._console.print(f"· the policy now allows {SITE_HOST}")
+        self._prove(proofs.refused_then_allowed(before, self._say(f"Fetch {self._stage.site_url}")))
+
+    def _say(self, text: str) -> Turn:
+        self._console.print(f"\n[bold cyan]you[/]    {escape(text)}")
+        events = []
+        for event in self._stage.api.send(self._conversation, text):
+            events.append(event)
+            self._show(event["type"], event["data"])
+        self._console.print()
+        return Turn(events)
+
+    def _show(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "text_delta":
+            self._console.print(escape(data["text"]), end="")
+        elif kind == "turn_started":
+            self._console.print(
+                f"[dim]box    {data['container']} ({data['start']}, "
+                f"generation {data['generation']})[/]"
+            )
+        elif kind == "tool_use":
+            command = data["input"].get("command", "")
+            self._console.print(f"\n[yellow]{escape(data['name'])}[/]   {escape(command)}")
+        elif kind == "tool_result":
+            self._console.print(f"[dim]{escape(data['text'].rstrip())}[/]")
+        elif kind == "file_synced":
+            self._console.print(f"\n[dim]saved  {data['recovery_point']}[/]", end="")
+        elif kind == "error":
+            self._console.print(f"\n[red]error  {escape(data['code'])}: {escape(data['text'])}[/]")
+
+    def _prove(self, proof: Proof) -> None:
+        mark = "[green]holds[/]" if proof.held else "[bold red]BROKEN[/]"
+        self._console.print(f"{mark}  {proof.promise} [dim]({escape(proof.seen)})[/]")
+        self._proofs.append(proof)
