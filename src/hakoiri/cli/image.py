@@ -27,7 +27,6 @@ def build(
     """Build the image if its inputs have changed; print its tag.
 
     Examples:
-
       hakoiri image build
 
       hakoiri image build --cache /srv/cache

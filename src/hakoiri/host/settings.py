@@ -18,6 +18,10 @@ from pydantic_settings import (
 
 ENV_PREFIX = "HAKOIRI_"
 CONFIG_VARIABLE = "HAKOIRI_CONFIG"
+CLIENT_URL_VARIABLE = "HAKOIRI_URL"
+CLIENT_KEY_VARIABLE = "HAKOIRI_KEY"
+"""What the command line speaks to; no settings of the server."""
+
 DEFAULT_CONFIG_FILE = "hakoiri.toml"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -183,7 +187,8 @@ def load(**flags: object) -> Settings:
 
 
 def _refuse_unknown_variables() -> None:
-    known = _variables(Settings, ENV_PREFIX) | {CONFIG_VARIABLE}
+    known = _variables(Settings, ENV_PREFIX)
+    known |= {CONFIG_VARIABLE, CLIENT_URL_VARIABLE, CLIENT_KEY_VARIABLE}
     for name in os.environ:
         if name.startswith(ENV_PREFIX) and name not in known:
             raise SettingsError(

@@ -12,6 +12,8 @@ from hakoiri.cli.api_client import ApiError
 from hakoiri.cli.demo import proofs
 from hakoiri.cli.demo.proofs import Proof, Turn
 from hakoiri.cli.demo.stage import SITE_HOST, Stage, StageError, stage
+from hakoiri.cli.event_printer import EventPrinter
+from hakoiri.cli.plain_text import plain
 from hakoiri.cli.supervisor.preparation import PreparationError, require_root
 from hakoiri.host.containers.lifecycle import engine_name
 
@@ -58,6 +60,7 @@ class _Play:
         self._console = console
         self._proofs: list[Proof] = []
         self._conversation = ""
+        self._printer = EventPrinter(console)
 
     def play(self) -> list[Proof]:
         created = self._stage.api.call("POST", "/v1/conversations", {})
@@ -86,33 +89,14 @@ class _Play:
         self._prove(proofs.refused_then_allowed(before, self._say(f"Fetch {self._stage.site_url}")))
 
     def _say(self, text: str) -> Turn:
-        self._console.print(f"\n[bold cyan]you[/]    {escape(text)}")
+        self._console.print()
         events = []
         for event in self._stage.api.send(self._conversation, text):
             events.append(event)
-            self._show(event["type"], event["data"])
-        self._console.print()
+            self._printer.show(event)
         return Turn(events)
-
-    def _show(self, kind: str, data: dict[str, Any]) -> None:
-        if kind == "text_delta":
-            self._console.print(escape(data["text"]), end="")
-        elif kind == "turn_started":
-            self._console.print(
-                f"[dim]box    {data['container']} ({data['start']}, "
-                f"generation {data['generation']})[/]"
-            )
-        elif kind == "tool_use":
-            command = data["input"].get("command", "")
-            self._console.print(f"\n[yellow]{escape(data['name'])}[/]   {escape(command)}")
-        elif kind == "tool_result":
-            self._console.print(f"[dim]{escape(data['text'].rstrip())}[/]")
-        elif kind == "file_synced":
-            self._console.print(f"\n[dim]saved  {data['recovery_point']}[/]", end="")
-        elif kind == "error":
-            self._console.print(f"\n[red]error  {escape(data['code'])}: {escape(data['text'])}[/]")
 
     def _prove(self, proof: Proof) -> None:
         mark = "[green]holds[/]" if proof.held else "[bold red]BROKEN[/]"
-        self._console.print(f"{mark}  {proof.promise} [dim]({escape(proof.seen)})[/]")
+        self._console.print(f"{mark}  {proof.promise} [dim]({escape(plain(proof.seen))})[/]")
         self._proofs.append(proof)

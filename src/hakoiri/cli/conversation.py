@@ -1,0 +1,131 @@
+"""`hakoiri conversation`: dialogues with agents."""
+
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from hakoiri.cli.client_options import (
+    DEFAULT_URL,
+    Json,
+    Key,
+    Output,
+    Url,
+    client,
+    show_json,
+    wants_json,
+)
+from hakoiri.cli.event_printer import EventPrinter
+
+app = typer.Typer(no_args_is_help=True, help="Talk to agents.")
+
+Id = Annotated[str, typer.Argument(help="The conversation's id.")]
+
+
+@app.command()
+def create(
+    *,
+    kind: Annotated[Literal["agent", "chat"], typer.Option(help="With a container, or not.")] = (
+        "agent"
+    ),
+    model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    system_prompt: Annotated[str | None, typer.Option(help="What the agent is told first.")] = None,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Create a conversation and print its id.
+
+    Example: hakoiri conversation send "$(hakoiri conversation create)" "Hello"
+    """
+    body = {"kind": kind, "model": model, "system_prompt": system_prompt}
+    with client(url, key) as api:
+        given = {name: value for name, value in body.items() if value is not None}
+        made = api.call("POST", "/v1/conversations", given)
+    if wants_json(output, as_json):
+        show_json(made)
+    else:
+        typer.echo(made["id"])
+
+
+@app.command("list")
+def list_(
+    *, url: Url = DEFAULT_URL, key: Key = None, output: Output = "text", as_json: Json = False
+) -> None:
+    """List conversations, newest first."""
+    with client(url, key) as api:
+        listed: dict[str, Any] = api.call("GET", "/v1/conversations")
+    if wants_json(output, as_json):
+        show_json(listed)
+        return
+    for one in listed["conversations"]:
+        state = "running" if one["running"] else "idle"
+        typer.echo(f"{one['id']}  {one['kind']:5}  {state:7}  {one['created_at']}")
+
+
+@app.command()
+def get(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Show one conversation as JSON."""
+    with client(url, key) as api:
+        show_json(api.call("GET", f"/v1/conversations/{conversation}"))
+
+
+@app.command()
+def send(
+    conversation: Id,
+    text: Annotated[str, typer.Argument(help="What to say.")],
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Say something and watch the turn; exit code 1 if it ends in an error.
+
+    Example: hakoiri conversation send c-123 "Count the lines of all files here"
+    """
+    last = ""
+    with client(url, key) as api:
+        printer = EventPrinter(Console(highlight=False))
+        for event in api.send(conversation, text):
+            last = event["type"]
+            if wants_json(output, as_json):
+                show_json(event)
+            elif last != "user_message":
+                printer.show(event)
+    raise typer.Exit(0 if last == "result" else 1)
+
+
+@app.command()
+def events(
+    conversation: Id,
+    *,
+    after: Annotated[int, typer.Option(help="Begin after this event's number.")] = 0,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Show a conversation's events from its beginning and go on watching until Ctrl-C."""
+    with client(url, key) as api:
+        printer = EventPrinter(Console(highlight=False))
+        for event in api.follow(conversation, after=after):
+            if wants_json(output, as_json):
+                show_json(event)
+            else:
+                printer.show(event)
+
+
+@app.command()
+def interrupt(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Ask the running turn to end early."""
+    with client(url, key) as api:
+        api.call("POST", f"/v1/conversations/{conversation}/interrupt")
+
+
+@app.command()
+def delete(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Forget a conversation with its events and its workspace."""
+    with client(url, key) as api:
+        api.call("DELETE", f"/v1/conversations/{conversation}")
