@@ -16,7 +16,7 @@ from hakoiri.rehearsal.anthropic_stream import NewId
 from hakoiri.rehearsal.attempts import Attempts
 from hakoiri.rehearsal.choice import Playback, choose
 from hakoiri.rehearsal.delivery import Sleep
-from hakoiri.rehearsal.journal import Entry, Journal, shortened
+from hakoiri.rehearsal.journal import NOT_CHECKED, Entry, Journal, shortened
 from hakoiri.rehearsal.messages import (
     BODY_LIMIT_BYTES,
     ModelRequest,
@@ -54,7 +54,7 @@ class RefusalError(Exception):
     """The request gets this status; `verdict` is for the journal if credentials are at fault."""
 
     def __init__(
-        self, status: int, message: str, *, kind: str | None = None, verdict: str = "ok"
+        self, status: int, message: str, *, kind: str | None = None, verdict: str | None = None
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -92,9 +92,11 @@ class Rehearsal:
         try:
             received = replace(received, body=await _read_body(request))
             self._authenticate(received, call)
+            entry = entry.model_copy(update={"signature": "ok"})
             entry, response = self._perform(received, call, entry)
         except RefusalError as error:
-            entry = entry.model_copy(update={"status": error.status, "signature": error.verdict})
+            verdict = shortened(error.verdict or entry.signature)
+            entry = entry.model_copy(update={"status": error.status, "signature": verdict})
             response = delivery.refusal(call.provider, error.status, str(error), kind=error.kind)
         self._journal.record(entry)
         return response
@@ -112,7 +114,7 @@ class Rehearsal:
             operation=call.operation,
             model=call.model,
             identity=identity,
-            signature="ok",
+            signature=NOT_CHECKED,
             status=200,
         )
 

@@ -9,6 +9,7 @@ from hakoiri.wire.messages import Message, ShortText
 
 CAPACITY: Final = 1000
 TEXT_LIMIT_CHARS: Final = 500
+NOT_CHECKED: Final = "not checked"
 
 
 class Entry(Message):
@@ -27,7 +28,7 @@ class Entry(Message):
     """The access key id that was claimed, or `api-key`; empty when the request named none."""
 
     signature: ShortText
-    """`ok`, or why the credentials were refused."""
+    """`ok`, why the credentials were refused, or `not checked` if it was refused before that."""
 
     user_text: ShortText = ""
     scene: ShortText = ""
@@ -53,5 +54,5 @@ class Journal:
 
 
 def shortened(text: str) -> str:
-    """A user text as the journal keeps it."""
+    """A text from outside as the journal keeps it."""
     return text if len(text) <= TEXT_LIMIT_CHARS else text[: TEXT_LIMIT_CHARS - 1] + "…"

@@ -1,6 +1,5 @@
 import base64
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -11,7 +10,7 @@ from starlette.types import ASGIApp
 from tests.unit.rehearsal.callers import KEY, NOW, Answer, call, signed
 
 from hakoiri.rehearsal.app import Identities, Rehearsal, create_app
-from hakoiri.rehearsal.journal import Journal
+from hakoiri.rehearsal.journal import TEXT_LIMIT_CHARS, Journal
 from hakoiri.rehearsal.messages import BODY_LIMIT_BYTES
 from hakoiri.rehearsal.script import read_script
 from hakoiri.rehearsal.signature import ReceivedRequest
@@ -29,8 +28,6 @@ scenes:
   - {when: cut, replies: [{say: whole, cut_after: 0}]}
 """
 MODEL = "us.anthropic.claude-x-v1:0"
-
-Caller = Callable[..., ReceivedRequest]
 
 
 @pytest.fixture
@@ -181,6 +178,15 @@ async def test_bedrock_refuses_what_is_wrongly_signed_and_says_why(app: ASGIApp)
 
 
 @pytest.mark.anyio
+async def test_a_long_reason_is_shortened_in_the_journal(app: ASGIApp) -> None:
+    request = bedrock(ask("hi"))
+    long = ("x-amz-" + "x" * 50_000, "1")
+    assert (await call(app, replace(request, headers=[*request.headers, long]))).status == 403
+    (entry,) = await journal_of(app)
+    assert len(entry["signature"]) == TEXT_LIMIT_CHARS
+
+
+@pytest.mark.anyio
 async def test_a_provider_without_a_credential_lets_nobody_in() -> None:
     assert (await call(build(signing_key=None), bedrock(ask("hi")))).status == 403
     assert (await call(build(api_key=None), anthropic(ask("hi")))).status == 401
@@ -273,6 +279,7 @@ async def test_a_body_at_the_limit_passes_and_one_byte_more_is_refused(app: ASGI
     answer = await call(app, anthropic(full + b" "), body_pieces=3)
     assert answer.status == 413
     assert json.loads(answer.body)["error"]["type"] == "request_too_large"
+    assert [entry["signature"] for entry in await journal_of(app)] == ["ok", "not checked"]
 
 
 @pytest.mark.anyio
@@ -281,6 +288,9 @@ async def test_an_unknown_operation_is_refused_after_the_credentials(app: ASGIAp
     assert (await call(app, anthropic(ask("hi"), path="/v1/models", key="x"))).status == 401
     assert (await call(app, signed("/model/m/converse"))).status == 404
     assert (await call(app, get("/anything"))).status == 403
+    verdicts = [entry["signature"] for entry in await journal_of(app)]
+    assert verdicts[0] == verdicts[2] == "ok"
+    assert "ok" not in (verdicts[1], verdicts[3])
 
 
 @pytest.mark.anyio

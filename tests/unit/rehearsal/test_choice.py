@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hakoiri.rehearsal.choice import AFTER_THE_LAST, NO_SCENE, VALUE_LIMIT_CHARS, choose
+from hakoiri.rehearsal.choice import (
+    AFTER_THE_LAST,
+    MATCH_LIMIT_CHARS,
+    NO_SCENE,
+    VALUE_LIMIT_CHARS,
+    choose,
+)
 from hakoiri.rehearsal.messages import Cue
 from hakoiri.rehearsal.script import Script, read_script
 
@@ -46,6 +52,12 @@ scenes:
 def test_the_first_scene_that_matches_is_played(text: str, said: str, scene: str) -> None:
     played = choose(TWO, replace(CUE, user_text=text), attempt=0)
     assert (played.say, played.scene) == (said, scene)
+
+
+def test_a_scene_is_looked_for_in_the_beginning_of_a_long_text_only() -> None:
+    text = " " * (MATCH_LIMIT_CHARS - len("list it")) + "list it"
+    assert choose(TWO, replace(CUE, user_text=text), attempt=0).scene == "listing"
+    assert choose(TWO, replace(CUE, user_text=" " + text), attempt=0).scene == "scene 0"
 
 
 def test_the_number_of_answers_so_far_is_the_number_of_the_reply() -> None:

@@ -86,6 +86,22 @@ def test_a_target_that_is_no_path_is_refused(path: str) -> None:
     assert "InvalidSignature" in refusal(replace(signed(), raw_path=path))
 
 
+@pytest.mark.parametrize("more", ["#fragment", "\t", "\n", "\r"])
+def test_what_a_url_parser_would_drop_is_refused(more: str) -> None:
+    request = signed()
+    assert "not a path" in refusal(replace(request, raw_path=request.raw_path + more))
+    request = signed(query="a=1")
+    assert "not a path" in refusal(replace(request, raw_query=request.raw_query + more))
+
+
+def test_a_name_among_the_signed_headers_without_its_header_is_refused() -> None:
+    request = signed()
+    authorization = request.header("authorization") or ""
+    longer = authorization.replace("host;x-amz-date", "host;x-amz-date;x-more")
+    assert longer != authorization
+    assert "x-more is not in the request" in refusal(with_header(request, "authorization", longer))
+
+
 @pytest.mark.parametrize("name", ["host", "x-amz-date", "content-type", "authorization"])
 def test_a_signed_header_that_was_taken_away_is_refused(name: str) -> None:
     request = signed(headers={"Content-Type": "application/json"})
