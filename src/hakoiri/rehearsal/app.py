@@ -16,7 +16,7 @@ from hakoiri.rehearsal.anthropic_stream import NewId
 from hakoiri.rehearsal.attempts import Attempts
 from hakoiri.rehearsal.choice import Playback, choose
 from hakoiri.rehearsal.delivery import Sleep
-from hakoiri.rehearsal.journal import NOT_CHECKED, Entry, Journal, shortened
+from hakoiri.rehearsal.journal import NOT_CHECKED, VALID, Entry, Journal, shortened
 from hakoiri.rehearsal.messages import (
     BODY_LIMIT_BYTES,
     ModelRequest,
@@ -92,11 +92,11 @@ class Rehearsal:
         try:
             received = replace(received, body=await _read_body(request))
             self._authenticate(received, call)
-            entry = entry.model_copy(update={"signature": "ok"})
+            entry = entry.model_copy(update={"verdict": VALID})
             entry, response = self._perform(received, call, entry)
         except RefusalError as error:
-            verdict = shortened(error.verdict or entry.signature)
-            entry = entry.model_copy(update={"status": error.status, "signature": verdict})
+            verdict = shortened(error.verdict or entry.verdict)
+            entry = entry.model_copy(update={"status": error.status, "verdict": verdict})
             response = delivery.refusal(call.provider, error.status, str(error), kind=error.kind)
         self._journal.record(entry)
         return response
@@ -114,7 +114,7 @@ class Rehearsal:
             operation=call.operation,
             model=call.model,
             identity=identity,
-            signature=NOT_CHECKED,
+            verdict=NOT_CHECKED,
             status=200,
         )
 

@@ -9,11 +9,12 @@ from hakoiri.wire.messages import Message, ShortText
 
 CAPACITY: Final = 1000
 TEXT_LIMIT_CHARS: Final = 500
+VALID: Final = "valid"
 NOT_CHECKED: Final = "not checked"
 
 
 class Entry(Message):
-    """One request. Never holds a secret: of a key only its id, of a signature only the verdict."""
+    """One request. Never holds a secret: of a key only its id, of a signature only a verdict."""
 
     time: datetime
     method: ShortText
@@ -27,8 +28,8 @@ class Entry(Message):
     identity: ShortText = ""
     """The access key id that was claimed, or `api-key`; empty when the request named none."""
 
-    signature: ShortText
-    """`ok`, why the credentials were refused, or `not checked` if it was refused before that."""
+    verdict: ShortText
+    """`valid`, why the credentials were refused, or `not checked` if it was refused before that."""
 
     user_text: ShortText = ""
     scene: ShortText = ""

@@ -73,7 +73,7 @@ def test_a_request_that_botocore_signed_is_answered_over_a_real_socket(
         buffer.add_data(response.read())
     assert {message.headers[":event-type"] for message in buffer} == {"chunk"}
     entry = server.journal()[-1]
-    assert (entry["signature"], entry["model"]) == ("ok", "us.anthropic.claude-x-v1:0")
+    assert (entry["verdict"], entry["model"]) == ("valid", "us.anthropic.claude-x-v1:0")
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -132,7 +132,7 @@ async def test_the_cli_reads_bedrocks_frames_and_gets_over_a_failure_among_them(
         result = await turn(through_bedrock(url), "stumble", directory=tmp_path)
         seen = [entry for entry in server.journal() if entry["scene"]]
     assert result.result == "up again after a stumble, and a few words more"
-    assert [(entry["provider"], entry["signature"]) for entry in seen] == [("bedrock", "ok")] * 2
+    assert [(entry["provider"], entry["verdict"]) for entry in seen] == [("bedrock", "valid")] * 2
     assert [entry["attempt"] for entry in seen] == [0, 1]
 
 

@@ -162,7 +162,7 @@ async def test_anthropic_refuses_any_other_key(
     assert answer.status == 401
     assert json.loads(answer.body)["error"]["type"] == "authentication_error"
     (entry,) = await journal_of(app)
-    assert (entry["status"], entry["signature"]) == (401, "invalid x-api-key")
+    assert (entry["status"], entry["verdict"]) == (401, "invalid x-api-key")
 
 
 @pytest.mark.anyio
@@ -173,7 +173,7 @@ async def test_bedrock_refuses_what_is_wrongly_signed_and_says_why(app: ASGIApp)
     assert answer.headers["x-amzn-errortype"] == "InvalidSignatureException"
     assert "signature" in json.loads(answer.body)["message"]
     (entry,) = await journal_of(app)
-    assert entry["signature"].startswith("InvalidSignatureException")
+    assert entry["verdict"].startswith("InvalidSignatureException")
     assert entry["identity"] == "AKIDEXAMPLE"
 
 
@@ -183,7 +183,7 @@ async def test_a_long_reason_is_shortened_in_the_journal(app: ASGIApp) -> None:
     long = ("x-amz-" + "x" * 50_000, "1")
     assert (await call(app, replace(request, headers=[*request.headers, long]))).status == 403
     (entry,) = await journal_of(app)
-    assert len(entry["signature"]) == TEXT_LIMIT_CHARS
+    assert len(entry["verdict"]) == TEXT_LIMIT_CHARS
 
 
 @pytest.mark.anyio
@@ -207,7 +207,7 @@ async def test_the_journal_tells_what_came_and_holds_no_secret(app: ASGIApp) -> 
         "operation": "stream",
         "model": MODEL,
         "identity": "AKIDEXAMPLE",
-        "signature": "ok",
+        "verdict": "valid",
         "user_text": "hi there",
         "scene": "default",
         "reply": 0,
@@ -279,7 +279,7 @@ async def test_a_body_at_the_limit_passes_and_one_byte_more_is_refused(app: ASGI
     answer = await call(app, anthropic(full + b" "), body_pieces=3)
     assert answer.status == 413
     assert json.loads(answer.body)["error"]["type"] == "request_too_large"
-    assert [entry["signature"] for entry in await journal_of(app)] == ["ok", "not checked"]
+    assert [entry["verdict"] for entry in await journal_of(app)] == ["valid", "not checked"]
 
 
 @pytest.mark.anyio
@@ -288,9 +288,9 @@ async def test_an_unknown_operation_is_refused_after_the_credentials(app: ASGIAp
     assert (await call(app, anthropic(ask("hi"), path="/v1/models", key="x"))).status == 401
     assert (await call(app, signed("/model/m/converse"))).status == 404
     assert (await call(app, get("/anything"))).status == 403
-    verdicts = [entry["signature"] for entry in await journal_of(app)]
-    assert verdicts[0] == verdicts[2] == "ok"
-    assert "ok" not in (verdicts[1], verdicts[3])
+    verdicts = [entry["verdict"] for entry in await journal_of(app)]
+    assert verdicts[0] == verdicts[2] == "valid"
+    assert "valid" not in (verdicts[1], verdicts[3])
 
 
 @pytest.mark.anyio

@@ -10,7 +10,7 @@ def entry(path: str) -> Entry:
         path=path,
         provider="bedrock",
         operation="invoke",
-        signature="ok",
+        verdict="valid",
         status=200,
     )
 
