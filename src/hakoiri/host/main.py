@@ -1,1 +1,364 @@
-"""Composition root."""
+"""The composition root: the only place that wires the server's rooms together.
+
+Started by the supervisor (or a unit of its own) with a `ServerLaunch` as JSON on standard input.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
+from hakoiri.host.adapters.chat_model import ProxiedChatModel
+from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.object_store import open_object_store
+from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
+from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
+from hakoiri.host.adapters.sql.database import Database, open_database
+from hakoiri.host.adapters.sql.key_store import SqlKeyStore
+from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
+from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
+from hakoiri.host.api.application import create_app
+from hakoiri.host.containers.environment import agent_environment
+from hakoiri.host.containers.hardening import (
+    CONTAINER_GID,
+    CONTAINER_UID,
+    ContainerLimits,
+    ContainerSpec,
+)
+from hakoiri.host.containers.lifecycle import Lifecycle, MakeSpec
+from hakoiri.host.containers.live_directories import LiveDirectories
+from hakoiri.host.containers.model import ContainerDirectories
+from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.containers.ports import ContainersError, EngineError
+from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.model import TurnLimits
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.files.ports import FilesError, ObjectStore
+from hakoiri.host.files.scan import ScanLimits
+from hakoiri.host.files.sync import FileSync
+from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.logging import configure_logging
+from hakoiri.wire.policy import ModelRoute, Policy
+
+USAGE_EXIT_CODE: Final = 2
+GRACEFUL_HTTP_S: Final = 3
+"""How long open requests get to end; event streams never do by themselves."""
+
+COLLECT_EVERY_S: Final = 5.0
+PROXY_WATCH_EVERY_S: Final = 0.5
+
+CREDENTIAL_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "OPENAI_", "GITHUB_TOKEN", "GH_TOKEN")
+"""Variables that hold or lead to credentials; this process must have none of them."""
+
+log = structlog.get_logger(__name__)
+
+
+class LaunchError(Exception):
+    """The server cannot start as it is set up; the message names the setting and the mend."""
+
+
+def main() -> None:
+    """Read the launch from standard input, serve until SIGTERM."""
+    try:
+        refuse_credentials(os.environ)
+        launch = ServerLaunch.model_validate_json(sys.stdin.buffer.read())
+        configure_logging(launch.settings.log_level)
+        box = read_box(launch)
+        uvloop.run(serve(launch, box))
+    except (LaunchError, ValidationError) as error:
+        sys.stderr.write(f"hakoiri serve: {error}\n")
+        sys.exit(USAGE_EXIT_CODE)
+    except (ContainersError, StoreError, FilesError) as error:
+        sys.stderr.write(f"hakoiri serve: {error}\n")
+        sys.exit(1)
+
+
+def refuse_credentials(environment: Mapping[str, str]) -> None:
+    """Raise `LaunchError` if a variable that may hold a credential is set; never show its value."""
+    found = sorted(name for name in environment if name.startswith(CREDENTIAL_PREFIXES))
+    if found:
+        raise LaunchError(
+            f"the server must not hold credentials, but its environment has {', '.join(found)}; "
+            "unset them here and put them in the proxy's own file (HAKOIRI_PROXY__ENV_FILE)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """What every container's spec has in common but its image."""
+
+    instance: str
+    settings: Settings
+    seccomp_profile: str | None
+
+    def limits(self) -> ContainerLimits:
+        """Return how much one container gets."""
+        given = self.settings.container
+        return ContainerLimits(
+            memory_mib=given.memory_mib,
+            cpus=given.cpus,
+            pids=given.pids,
+            tmp_mib=given.tmp_mib,
+            shm_mib=given.shm_mib,
+            open_files=given.open_files,
+            file_limit_bytes=self.settings.files.file_limit_bytes,
+        )
+
+    def maker(self, image_id: str) -> MakeSpec:
+        """Return the function that completes a container's spec."""
+        model = self.settings.model
+        environment = agent_environment(
+            provider=model.provider, region=model.region, model=model.name
+        )
+
+        def make_spec(
+            *,
+            container_id: str,
+            directories: ContainerDirectories,
+            proxy_directory: Path,
+            agent_volume: str,
+        ) -> ContainerSpec:
+            return ContainerSpec(
+                instance=self.instance,
+                container_id=container_id,
+                image_id=image_id,
+                runtime=self.settings.container.runtime,
+                workspace=directories.workspace,
+                home=directories.home,
+                proxy_directory=proxy_directory,
+                agent_volume=agent_volume,
+                limits=self.limits(),
+                environment=environment,
+                seccomp_profile=self.seccomp_profile,
+                apparmor_profile=self.settings.container.apparmor_profile,
+            )
+
+        return make_spec
+
+
+def read_box(launch: ServerLaunch) -> Box:
+    """Read what the box's settings name; raise `LaunchError` if it cannot be used."""
+    path = launch.settings.container.seccomp_profile
+    profile: str | None = None
+    if path is not None:
+        try:
+            profile = json.dumps(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise LaunchError(
+                f"HAKOIRI_CONTAINER__SECCOMP_PROFILE: cannot use {path}: {error}"
+            ) from error
+    return Box(launch.instance, launch.settings, profile)
+
+
+def default_policy(settings: Settings) -> Policy:
+    """Return what a tenant's workspaces may reach until it says otherwise: the model alone."""
+    if settings.model.provider == "anthropic":
+        return Policy(model=ModelRoute(provider="anthropic", credential="anthropic"))
+    # the rehearsal model stands where Bedrock would
+    return Policy(
+        model=ModelRoute(provider="bedrock", credential="bedrock", region=settings.model.region)
+    )
+
+
+async def serve(launch: ServerLaunch, box: Box) -> None:
+    """Wire everything, serve until SIGTERM, then end turns, containers and connections in order."""
+    settings = launch.settings
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(DockerEngine(settings.docker_host))
+        proxy = await stack.enter_async_context(ProxyClient(launch.control_socket))
+        database = await stack.enter_async_context(_database(settings))
+        objects = open_object_store(_object_store_url(settings))
+        orchestrator = Orchestrator(
+            lifecycle=Lifecycle(
+                engine=engine,
+                proxy=proxy,
+                agents=AgentConnectorOverSockets(),
+                directories=LiveDirectories(
+                    root=settings.data_dir / "live",
+                    owner_uid=CONTAINER_UID,
+                    owner_gid=CONTAINER_GID,
+                ),
+                make_spec=box.maker(await engine.image_id(launch.image)),
+                instance=launch.instance,
+                start_timeout_s=settings.container.start_timeout_s,
+                stop_grace_s=settings.container.stop_grace_s,
+            ),
+            proxy=proxy,
+            claims=SqlClaimStore(database),
+            limit=settings.container.limit,
+            idle_timeout_s=settings.container.idle_timeout_s,
+            clock=time.monotonic,
+        )
+        await orchestrator.sweep()
+        stack.push_async_callback(orchestrator.close)
+        keepers = await stack.enter_async_context(asyncio.TaskGroup())
+        keeping = keepers.create_task(_keep(orchestrator, proxy), name="keepers")
+        stack.callback(keeping.cancel)
+        store = SqlConversationStore(database)
+        feed = EventFeed(store=store)
+        policies = PolicyService(
+            store=SqlPolicyStore(database),
+            containers=orchestrator,
+            default_policy=default_policy(settings),
+        )
+        files = FileSync(
+            store=objects,
+            heads=SqlWorkspaceHeads(database),
+            limits=ScanLimits(**settings.files.model_dump()),
+            clock=_now,
+        )
+        execute = ExecuteService(
+            store=store,
+            feed=feed,
+            policies=policies,
+            containers=orchestrator,
+            files=files,
+            chat_model=ProxiedChatModel(proxy=proxy, policies=policies),
+            limits=TurnLimits(**settings.turn.model_dump()),
+            clock=_now,
+            default_model=settings.model.name,
+        )
+        await execute.close_unfinished()
+        await stack.enter_async_context(execute)
+        keys = KeyRing(store=SqlKeyStore(database), clock=_now)
+        app = create_app(
+            service=execute,
+            conversations=ConversationService(
+                store=store, feed=feed, policies=policies, clock=_now
+            ),
+            keys=keys,
+            policies=policies,
+            files=files,
+            readiness=_readiness(settings, engine, proxy, store, objects),
+            require_keys=await must_require_keys(settings, keys),
+        )
+        await _serve_http(app, settings)
+
+
+async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
+    """Whether requests need a key: as soon as there is one, and always off loopback.
+
+    Raises `LaunchError` for an address that others can reach while there is no key.
+    """
+    there_are_keys = any(key.revoked_at is None for key in await keys.list_keys(tenant=None))
+    if settings.host not in LOOPBACK_HOSTS and not there_are_keys:
+        raise LaunchError(
+            f"host {settings.host} can be reached by others, but there is no API key; make one "
+            "with `hakoiri key create`, or listen on 127.0.0.1"
+        )
+    return there_are_keys
+
+
+def _readiness(
+    settings: Settings,
+    engine: DockerEngine,
+    proxy: ProxyClient,
+    store: SqlConversationStore,
+    objects: ObjectStore,
+) -> Callable[[], Awaitable[list[str]]]:
+    """Return the check behind `/ready`: reasons why a turn cannot start now."""
+
+    async def reasons() -> list[str]:
+        found = await proxy.check()
+        checks = (
+            engine.check(runtime=settings.container.runtime),
+            store.check(),
+            objects.check(),
+        )
+        for outcome in await asyncio.gather(*checks, return_exceptions=True):
+            if isinstance(outcome, (EngineError, StoreError, FilesError)):
+                found.append(str(outcome))
+            elif isinstance(outcome, BaseException):
+                raise outcome
+        return found
+
+    return reasons
+
+
+async def _keep(orchestrator: Orchestrator, proxy: ProxyClient) -> None:
+    """Collect idle containers, and bind sockets again after the proxy was started anew."""
+    next_collection_s = time.monotonic() + COLLECT_EVERY_S
+    while True:
+        await asyncio.sleep(PROXY_WATCH_EVERY_S)
+        try:
+            await orchestrator.rebind_lost(await proxy.bound_sockets())
+            if time.monotonic() >= next_collection_s:
+                next_collection_s = time.monotonic() + COLLECT_EVERY_S
+                await orchestrator.retire_idle()
+        except (ContainersError, StoreError) as error:
+            log.warning("keeping_failed", reason=str(error))
+
+
+async def _serve_http(app: FastAPI, settings: Settings) -> None:
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_HTTP_S,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to us: its own handling would end the process before our turns."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[Database]:
+    database = await open_database(database_url(settings))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def database_url(settings: Settings) -> str:
+    """Return the database's URL: the one set, or SQLite in the data directory."""
+    return settings.database_url or f"sqlite:///{settings.data_dir / 'hakoiri.sqlite'}"
+
+
+def _object_store_url(settings: Settings) -> str:
+    return settings.object_store_url or f"file://{settings.data_dir / 'objects'}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    main()
