@@ -14,6 +14,22 @@ class ObjectMissingError(FilesError):
     """The store has no object under that key."""
 
 
+class ObjectTooLargeError(FilesError):
+    """The object is larger than the reader allows."""
+
+
+class NoSuchFileError(FilesError):
+    """The newest recovery point has no regular file at that path."""
+
+
+class DamagedError(FilesError):
+    """What is stored is not what was stored; the message names the path and the hash."""
+
+
+class ContentChangedError(FilesError):
+    """The open file no longer holds the bytes that were announced; nothing was stored."""
+
+
 class StaleGenerationError(FilesError):
     """A newer container of the workspace has already committed; this one may not any more."""
 
@@ -47,17 +63,29 @@ class ObjectStore(Protocol):
     async def put(self, key: str, data: bytes) -> None:
         """Store `data`; replacing an object by the same bytes is harmless."""
 
-    async def put_file(self, key: str, descriptor: int, size: int) -> None:
-        """Store the first `size` bytes of the open file, streamed, from its beginning."""
+    async def put_file(self, key: str, descriptor: int, size: int, *, sha256: str) -> None:
+        """Store the first `size` bytes of the open file, streamed, from its beginning.
+
+        The object appears only if those bytes have the hash: a container that changes the file
+        under the upload must not put other bytes under another workspace's hash.
+        `ContentChangedError` if they have not, or are fewer.
+        """
 
     async def get(self, key: str, *, limit_bytes: int) -> bytes:
-        """Read a whole object; `ObjectMissingError`, or `FilesError` over the limit."""
+        """Read a whole object; `ObjectMissingError`, `ObjectTooLargeError`."""
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
         """Read an object in chunks; `ObjectMissingError` on the first step."""
 
     async def exists(self, key: str) -> bool:
         """Whether there is such an object."""
+
+    async def flush(self) -> None:
+        """Return when all that was stored before survives a crash of the host.
+
+        Called once per recovery point, before the head moves. Stores that answer a write only
+        when it is durable (S3) do nothing here.
+        """
 
     async def check(self) -> None:
         """Raise `FilesError` if the store cannot be used now."""

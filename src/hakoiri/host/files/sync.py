@@ -1,0 +1,289 @@
+"""File sync: a live tree becomes a recovery point, and a recovery point a live tree."""
+
+import asyncio
+import hashlib
+import time
+import weakref
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from hakoiri.host.files.file_reader import FileReader, GrowthBudget
+from hakoiri.host.files.keys import blob_key, manifest_key
+from hakoiri.host.files.manifest import (
+    MANIFEST_LIMIT_BYTES,
+    Entry,
+    Manifest,
+    ManifestError,
+    encode_manifest,
+    parse_manifest,
+    recovery_point_of,
+)
+from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
+from hakoiri.host.files.ports import (
+    DamagedError,
+    LiveTree,
+    NoSuchFileError,
+    ObjectMissingError,
+    ObjectStore,
+    StaleGenerationError,
+    WorkspaceHead,
+    WorkspaceHeads,
+)
+from hakoiri.host.files.restore import RestoreReport, damaged, restore_tree
+from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
+from hakoiri.host.files.upload import Upload, Uploaded
+from hakoiri.host.files.worker_thread import run_in_thread
+
+
+@dataclass(frozen=True, slots=True)
+class SaveReport:
+    """What a save committed.
+
+    `uploaded` files were sent (`uploaded_bytes`), `kept` files were in the store already,
+    `deleted` paths are no longer there. `left_out` has a printable line for each path that is not
+    as it is in the tree, bounded, the last line telling how many more.
+    """
+
+    recovery_point: str
+    uploaded: int
+    uploaded_bytes: int
+    deleted: int
+    kept: int
+    left_out: list[str]
+
+
+class FileSync:
+    """Saves and restores workspaces; one per server, any number of workspaces at once.
+
+    `clock` stamps recovery points (aware, any zone), `monotonic` bounds scans in seconds, and
+    `wall_ns` must be the clock that the live trees' file system stamps files with.
+    """
+
+    def __init__(  # noqa: PLR0913 - keyword-only collaborators
+        self,
+        *,
+        store: ObjectStore,
+        heads: WorkspaceHeads,
+        limits: ScanLimits,
+        clock: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+        wall_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        self._heads = heads
+        self._limits = limits
+        self._clock = clock
+        self._monotonic = monotonic
+        self._wall_ns = wall_ns
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def save(  # noqa: PLR0913 - keyword-only, what a recovery point is made of
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        event_number: int,
+        tree: LiveTree,
+        session_id: str | None,
+    ) -> SaveReport:
+        """Commit the tree as it is: blobs first, then the manifest, then the head.
+
+        If nothing changed, neither file nor event number, session or generation, the head stays
+        and is what the report names. `StaleGenerationError` if a newer container has committed;
+        any `FilesError` leaves the head where it was. One save at a time per workspace.
+        """
+        lock = self._locks.setdefault(workspace_id, asyncio.Lock())
+        async with lock:
+            head = await self._heads.head(workspace_id)
+            if head is not None and head.generation > generation:
+                raise StaleGenerationError(
+                    f"workspace {workspace_id}: generation {generation} cannot save, "
+                    f"{head.generation} already has"
+                )
+            previous, notes = await self._previous(tenant, workspace_id, head)
+            known = previous.entries if previous else ()
+            scanned = await run_in_thread(
+                partial(scan, tree, limits=self._limits, monotonic=self._monotonic)
+            )
+            plan = await run_in_thread(partial(make_plan, known, scanned))
+            uploaded = await self._upload(tenant, tree, scanned, plan, known)
+            manifest = Manifest(
+                workspace_id=workspace_id,
+                parent=head.recovery_point if head else None,
+                generation=generation,
+                event_number=event_number,
+                session_id=session_id,
+                created=self._clock(),
+                entries=_entries(known, plan, uploaded),
+            )
+            if head is not None and previous is not None and _is_same(previous, manifest):
+                recovery_point = head.recovery_point
+            else:
+                recovery_point = await self._commit(tenant, manifest)
+            left_out = notes + self._left_out(scanned, uploaded)
+            return _report(recovery_point, known, manifest, uploaded, left_out)
+
+    async def restore(
+        self, *, tenant: str, workspace_id: str, tree: LiveTree
+    ) -> RestoreReport | None:
+        """Write the newest recovery point into an empty tree; None if there is none yet.
+
+        `DamagedError` names the path and hash of a blob that is missing or wrong, `FilesError` a
+        tree that is not empty or a recovery point over the limits. After an error the tree is
+        unfinished and must be thrown away.
+        """
+        head = await self._heads.head(workspace_id)
+        if head is None:
+            return None
+        manifest = await self._manifest(tenant, workspace_id, head.recovery_point)
+        return await restore_tree(
+            store=self._store,
+            tenant=tenant,
+            recovery_point=head.recovery_point,
+            manifest=manifest,
+            tree=tree,
+            limits=self._limits,
+        )
+
+    async def manifest(self, *, tenant: str, workspace_id: str) -> Manifest | None:
+        """Return the newest recovery point's manifest; None before the first."""
+        head = await self._heads.head(workspace_id)
+        if head is None:
+            return None
+        return await self._manifest(tenant, workspace_id, head.recovery_point)
+
+    async def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+        """Stream a file of `/workspace` from the newest recovery point, never from the live tree.
+
+        `path` is relative; bytes that are not UTF-8 stand as lone surrogates (`os.fsdecode`).
+        `NoSuchFileError` on the first step if there is no regular file; `DamagedError`, at the
+        latest after the last chunk, if its bytes are not those that were saved.
+        """
+        manifest = await self.manifest(tenant=tenant, workspace_id=workspace_id)
+        entry = _file_at(manifest, path)
+        digest = hashlib.sha256()
+        try:
+            async for chunk in self._store.stream(blob_key(tenant, entry.sha256)):
+                digest.update(chunk)
+                yield chunk
+        except ObjectMissingError as error:
+            raise damaged(entry, "is missing") from error
+        if digest.hexdigest() != entry.sha256:
+            raise damaged(entry, "holds other bytes")
+
+    async def _previous(
+        self, tenant: str, workspace_id: str, head: WorkspaceHead | None
+    ) -> tuple[Manifest | None, list[str]]:
+        """Return the head's manifest; a damaged one must not stop new work from being saved."""
+        if head is None:
+            return None, []
+        try:
+            return await self._manifest(tenant, workspace_id, head.recovery_point), []
+        except DamagedError as error:
+            return None, [f"{error}; all files were stored anew"]
+
+    async def _manifest(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
+        key = manifest_key(tenant, workspace_id, recovery_point)
+        try:
+            encoded = await self._store.get(key, limit_bytes=MANIFEST_LIMIT_BYTES)
+        except ObjectMissingError as error:
+            raise DamagedError(
+                f"recovery point {recovery_point}: its manifest is missing"
+            ) from error
+        if recovery_point_of(encoded) != recovery_point:
+            raise DamagedError(f"recovery point {recovery_point}: its manifest holds other bytes")
+        try:
+            manifest = await run_in_thread(partial(parse_manifest, encoded))
+        except ManifestError as error:
+            raise DamagedError(f"recovery point {recovery_point}: {error}") from error
+        if manifest.workspace_id != workspace_id:
+            raise DamagedError(f"recovery point {recovery_point} belongs to another workspace")
+        return manifest
+
+    async def _upload(
+        self,
+        tenant: str,
+        tree: LiveTree,
+        scanned: Scan,
+        plan: Plan,
+        known: tuple[Entry, ...],
+    ) -> Uploaded:
+        total_bytes = sum(found.size for found in scanned.found)
+        reader = FileReader(
+            tree=tree,
+            limits=self._limits,
+            budget=GrowthBudget(self._limits.limit_bytes - total_bytes),
+            wall_ns=self._wall_ns,
+        )
+        hashes = {entry.sha256 for entry in known if entry.kind == "file"}
+        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=hashes)
+        return await upload.run(plan.upload)
+
+    async def _commit(self, tenant: str, manifest: Manifest) -> str:
+        encoded = await run_in_thread(partial(encode_manifest, manifest))
+        recovery_point = recovery_point_of(encoded)
+        key = manifest_key(tenant, manifest.workspace_id, recovery_point)
+        await self._store.put(key, encoded)
+        await self._store.flush()
+        head = WorkspaceHead(recovery_point, manifest.generation, manifest.event_number)
+        await self._heads.move_head(manifest.workspace_id, head)
+        return recovery_point
+
+    def _left_out(self, scanned: Scan, uploaded: Uploaded) -> list[str]:
+        lines = [str(left) for left in scanned.left_out]
+        lines += [str(left) for _, left in uploaded.left_out]
+        lines = lines[: self._limits.left_out_limit]
+        more = scanned.left_out_total + len(uploaded.left_out) - len(lines)
+        return [*lines, f"and {more} more"] if more else lines
+
+
+def _entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> tuple[Entry, ...]:
+    """Put a recovery point together; a file that kept changing stays as it was last saved."""
+    before = {entry.place: entry for entry in known if entry.kind == "file"}
+    kept_back = [
+        before[found.place]
+        for found, left in uploaded.left_out
+        if left.reason == CHANGING and found.place in before
+    ]
+    return in_order([*plan.keep, *uploaded.entries, *kept_back])
+
+
+def _is_same(previous: Manifest, manifest: Manifest) -> bool:
+    return (
+        previous.entries,
+        previous.generation,
+        previous.event_number,
+        previous.session_id,
+    ) == (manifest.entries, manifest.generation, manifest.event_number, manifest.session_id)
+
+
+def _report(
+    recovery_point: str,
+    known: tuple[Entry, ...],
+    manifest: Manifest,
+    uploaded: Uploaded,
+    left_out: list[str],
+) -> SaveReport:
+    now = {entry.place for entry in manifest.entries}
+    files = sum(entry.kind == "file" for entry in manifest.entries)
+    return SaveReport(
+        recovery_point=recovery_point,
+        uploaded=uploaded.stored,
+        uploaded_bytes=uploaded.stored_bytes,
+        deleted=sum(entry.place not in now for entry in known),
+        kept=files - uploaded.stored,
+        left_out=left_out,
+    )
+
+
+def _file_at(manifest: Manifest | None, path: str) -> Entry:
+    raw = path.encode("utf-8", "surrogateescape")
+    for entry in manifest.entries if manifest else ():
+        if entry.place == ("workspace", raw):
+            if entry.kind != "file":
+                raise NoSuchFileError(f"{path!r:.1000} is a {entry.kind}, not a file")
+            return entry
+    raise NoSuchFileError(f"the newest recovery point has no file {path!r:.1000}")

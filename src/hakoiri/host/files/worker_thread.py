@@ -1,0 +1,52 @@
+"""Blocking work off the event loop, and several pieces of it at once, with nothing left behind."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
+
+from hakoiri.host.files.ports import FilesError
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+async def run_in_thread(function: Callable[[], Answer]) -> Answer:
+    """Run `function` in a worker thread; a cancelled caller still waits for its end.
+
+    So a descriptor that the thread uses is never closed, and its number never reused, under it.
+    """
+    future = asyncio.get_running_loop().run_in_executor(None, function)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        while not future.done():
+            try:
+                await asyncio.wait([future])
+            except asyncio.CancelledError:
+                continue
+        if not future.cancelled():
+            future.exception()  # seen here, so that it is not logged as forgotten
+        raise
+
+
+async def run_bounded(
+    items: Iterable[Item], work: Callable[[Item], Awaitable[None]], *, at_once: int
+) -> None:
+    """Do `work` on each item, `at_once` at a time; the first `FilesError` ends all."""
+    remaining: Iterator[Item] = iter(items)
+
+    async def work_on() -> None:
+        for item in remaining:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(work_on())
+    except* FilesError as group_error:
+        raise _first(group_error) from group_error
+
+
+def _first(error: BaseExceptionGroup[FilesError]) -> FilesError:
+    inner = error.exceptions[0]
+    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
