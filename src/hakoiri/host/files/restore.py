@@ -14,8 +14,8 @@ from hakoiri.host.files.ports import (
     FilesError,
     LiveTree,
     ObjectMissingError,
-    ObjectTooLargeError,
     ObjectStore,
+    ObjectTooLargeError,
 )
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.tree_writer import NewFile, TreeWriter

@@ -180,9 +180,7 @@ def is_kept(root: Root, directory: bytes, name: bytes) -> bool:
     return name != CREDENTIALS_NAME
 
 
-def _look_at(
-    walk: _Walk, directory: _OpenDirectory, entry: os.DirEntry[str]
-) -> Iterator[bytes]:
+def _look_at(walk: _Walk, directory: _OpenDirectory, entry: os.DirEntry[str]) -> Iterator[bytes]:
     """Note one entry; yield its path if it is a directory to be walked."""
     root, name = directory.root, os.fsencode(entry.name)
     path = directory.path + b"/" + name if directory.path else name

@@ -43,10 +43,8 @@ async def run_bounded(
         async with asyncio.TaskGroup() as group:
             for _ in range(at_once):
                 group.create_task(work_on())
-    except* FilesError as group_error:
-        raise _first(group_error) from group_error
-
-
-def _first(error: BaseExceptionGroup[FilesError]) -> FilesError:
-    inner = error.exceptions[0]
-    return _first(inner) if isinstance(inner, BaseExceptionGroup) else inner
+    except ExceptionGroup as group_error:
+        for error in group_error.exceptions:
+            if not isinstance(error, FilesError):
+                raise
+        raise group_error.exceptions[0] from group_error

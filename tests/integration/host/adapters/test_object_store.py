@@ -1,0 +1,186 @@
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hakoiri.host.adapters.object_store import open_object_store
+from hakoiri.host.files.ports import (
+    ContentChangedError,
+    FilesError,
+    ObjectMissingError,
+    ObjectStore,
+    ObjectTooLargeError,
+)
+
+pytestmark = pytest.mark.anyio
+
+LARGE = os.urandom(12 * 1024 * 1024 + 7)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return tmp_path / "objects with space"
+
+
+@pytest.fixture
+def store(directory: Path) -> ObjectStore:
+    return open_object_store(directory.as_uri())
+
+
+@pytest.fixture
+def large_file(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "large").write_bytes(LARGE)
+    descriptor = os.open(tmp_path / "large", os.O_RDWR)
+    yield descriptor
+    os.close(descriptor)
+
+
+def objects_in(directory: Path) -> list[str]:
+    """All files, staging files too."""
+    return sorted(
+        str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()
+    )
+
+
+def put_a_file_in_its_place(directory: Path) -> None:
+    directory.rmdir()
+    directory.write_bytes(b"")
+
+
+async def test_what_is_put_is_got_and_replaced_whole(store: ObjectStore, directory: Path) -> None:
+    await store.put("a/b", b"first")
+    await store.put("a/b", b"second")
+    assert await store.get("a/b", limit_bytes=6) == b"second"
+    assert await store.exists("a/b")
+    assert objects_in(directory) == ["a/b"]
+
+
+async def test_an_empty_object_is_an_object(store: ObjectStore) -> None:
+    await store.put("empty", b"")
+    assert await store.get("empty", limit_bytes=0) == b""
+    assert [chunk async for chunk in store.stream("empty")] == []
+
+
+async def test_a_large_file_is_streamed_in_and_out(store: ObjectStore, large_file: int) -> None:
+    sha256 = hashlib.sha256(LARGE).hexdigest()
+    await store.put_file("large", large_file, len(LARGE), sha256=sha256)
+    chunks = [chunk async for chunk in store.stream("large")]
+    assert b"".join(chunks) == LARGE
+    assert max(len(chunk) for chunk in chunks) <= 2 * 1024 * 1024
+
+
+async def test_a_file_that_changed_under_the_upload_leaves_nothing(
+    store: ObjectStore, directory: Path, large_file: int
+) -> None:
+    sha256 = hashlib.sha256(LARGE).hexdigest()
+    os.pwrite(large_file, b"other", len(LARGE) - 5)
+    with pytest.raises(ContentChangedError, match="changed"):
+        await store.put_file("large", large_file, len(LARGE), sha256=sha256)
+    os.ftruncate(large_file, 5)
+    with pytest.raises(ContentChangedError, match="shorter"):
+        await store.put_file("large", large_file, len(LARGE), sha256=sha256)
+    assert objects_in(directory) == []
+
+
+async def test_a_changed_file_does_not_replace_the_good_object(
+    store: ObjectStore, large_file: int
+) -> None:
+    sha256 = hashlib.sha256(LARGE).hexdigest()
+    await store.put_file("large", large_file, len(LARGE), sha256=sha256)
+    os.pwrite(large_file, b"other", 0)
+    with pytest.raises(ContentChangedError):
+        await store.put_file("large", large_file, len(LARGE), sha256=sha256)
+    assert await store.get("large", limit_bytes=len(LARGE)) == LARGE
+
+
+async def test_a_missing_object_is_told(store: ObjectStore) -> None:
+    with pytest.raises(ObjectMissingError, match="no object a/b"):
+        await store.get("a/b", limit_bytes=1)
+    with pytest.raises(ObjectMissingError, match="no object a/b"):
+        await anext(aiter(store.stream("a/b")))
+    assert not await store.exists("a/b")
+
+
+async def test_an_object_over_the_limit_is_not_read(store: ObjectStore) -> None:
+    await store.put("a", b"abc")
+    with pytest.raises(ObjectTooLargeError, match="3 bytes, over the limit of 2"):
+        await store.get("a", limit_bytes=2)
+
+
+async def test_a_key_cannot_leave_the_store(store: ObjectStore, directory: Path) -> None:
+    with pytest.raises(FilesError):
+        await store.put("a/../../x", b"x")
+    assert not (directory.parent / "x").exists()
+
+
+async def test_the_vendors_errors_are_one_line_of_ours(store: ObjectStore, directory: Path) -> None:
+    (directory / "a").write_bytes(b"a file where a directory must be")
+    with pytest.raises(FilesError, match=r"^a/b: ") as caught:
+        await store.put("a/b", b"x")
+    assert "\n" not in str(caught.value)
+
+
+async def test_a_store_that_works_passes_its_check_and_flushes(store: ObjectStore) -> None:
+    await store.check()
+    await store.flush()
+
+
+async def test_a_store_that_went_away_fails_its_check(store: ObjectStore, directory: Path) -> None:
+    put_a_file_in_its_place(directory)
+    with pytest.raises(FilesError):
+        await store.check()
+    with pytest.raises(FilesError):
+        await store.flush()
+
+
+def test_the_stores_directory_is_private(store: ObjectStore, directory: Path) -> None:
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://bucket",
+        "memory:///",
+        "objects",
+        "file:relative",
+        "file://host/objects",
+        "file:///a/../b",
+    ],
+)
+def test_another_address_is_one_clear_error(url: str) -> None:
+    with pytest.raises(FilesError, match=r"object_store_url: .*file:///"):
+        open_object_store(url)
+
+
+SHORT_RUN = """
+import asyncio, sys
+from hakoiri.host.adapters.object_store import open_object_store
+
+async def main():
+    store = open_object_store(sys.argv[1])
+    await asyncio.gather(*(store.put(f"a/{n}", b"x" * 2000) for n in range(64)))
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_that_ends_right_after_its_work_does_not_abort(directory: Path) -> None:
+    codes = [
+        subprocess.run(
+            [sys.executable, "-c", SHORT_RUN, directory.as_uri()],
+            check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ).returncode
+        for _ in range(10)
+    ]
+    assert codes == [0] * 10

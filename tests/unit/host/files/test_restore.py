@@ -1,0 +1,135 @@
+import hashlib
+from dataclasses import replace
+
+import pytest
+from tests.unit.host.files.trees import NOON
+
+from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
+from hakoiri.host.files.keys import blob_key
+from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree
+from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
+from hakoiri.host.files.scan import ScanLimits
+from hakoiri.host.files.testing import MemoryObjectStore
+
+pytestmark = pytest.mark.anyio
+
+LARGE = b"large" * SMALL_FILE_LIMIT_BYTES
+SIZES = pytest.mark.parametrize("content", [b"abc", LARGE], ids=["small", "large"])
+
+
+def file_of(content: bytes, path: bytes = b"f") -> Entry:
+    sha256 = hashlib.sha256(content).hexdigest()
+    return Entry("workspace", path, "file", 0o644, 5, size=len(content), sha256=sha256)
+
+
+def manifest_of(*entries: Entry) -> Manifest:
+    return Manifest("ws", None, 1, 7, "ab-cd", NOON, entries)
+
+
+def store_of(*contents: bytes) -> MemoryObjectStore:
+    store = MemoryObjectStore()
+    for content in contents:
+        store.objects[blob_key("acme", hashlib.sha256(content).hexdigest())] = content
+    return store
+
+
+async def restore(
+    store: MemoryObjectStore,
+    manifest: Manifest,
+    tree: LiveTree,
+    limits: ScanLimits | None = None,
+) -> RestoreReport:
+    return await restore_tree(
+        store=store,
+        tenant="acme",
+        recovery_point="rp-" + "0" * 32,
+        manifest=manifest,
+        tree=tree,
+        limits=limits or ScanLimits(),
+    )
+
+
+async def test_small_and_large_files_are_written_and_counted(tree: LiveTree) -> None:
+    manifest = manifest_of(file_of(LARGE, b"a"), file_of(b"abc", b"b"), file_of(b"", b"c"))
+    report = await restore(store_of(LARGE, b"abc", b""), manifest, tree)
+    assert (tree.workspace / "a").read_bytes() == LARGE
+    assert (tree.workspace / "b").read_bytes() == b"abc"
+    assert (tree.workspace / "c").read_bytes() == b""
+    assert (report.files, report.file_bytes) == (3, len(LARGE) + 3)
+    assert (report.event_number, report.session_id) == (7, "ab-cd")
+
+
+@SIZES
+async def test_a_missing_blob_is_named(tree: LiveTree, content: bytes) -> None:
+    entry = file_of(content)
+    with pytest.raises(DamagedError, match=f"workspace/f: blob {entry.sha256} is missing"):
+        await restore(MemoryObjectStore(), manifest_of(entry), tree)
+    assert not (tree.workspace / "f").exists()
+
+
+@SIZES
+@pytest.mark.parametrize("how", ["flipped", "short", "long"])
+async def test_a_damaged_blob_is_named_and_never_gets_its_name(
+    tree: LiveTree, content: bytes, how: str
+) -> None:
+    entry = file_of(content)
+    damage = {"flipped": b"X" + content[1:], "short": content[:-1], "long": content + b"x"}
+    store = MemoryObjectStore()
+    store.objects[blob_key("acme", entry.sha256)] = damage[how]
+    with pytest.raises(DamagedError, match=f"workspace/f: blob {entry.sha256}"):
+        await restore(store, manifest_of(entry), tree)
+    assert not (tree.workspace / "f").exists()
+
+
+async def test_a_small_blob_that_became_huge_is_not_read_into_memory(tree: LiveTree) -> None:
+    entry = file_of(b"abc")
+    store = MemoryObjectStore()
+    store.objects[blob_key("acme", entry.sha256)] = LARGE
+    with pytest.raises(DamagedError, match="longer than it was"):
+        await restore(store, manifest_of(entry), tree)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (ScanLimits(limit_bytes=3), "files.limit_bytes"),
+        (ScanLimits(limit_entries=2), "files.limit_entries"),
+        (ScanLimits(depth_limit=1), "files.depth_limit"),
+    ],
+)
+async def test_limits_are_checked_before_anything_is_written(
+    tree: LiveTree, limits: ScanLimits, said: str
+) -> None:
+    folder = Entry("workspace", b"d", "directory", 0o755, 0)
+    manifest = manifest_of(file_of(b"ab", b"a"), folder, file_of(b"cd", b"d/f"))
+    check_limits(manifest, ScanLimits(limit_bytes=4, limit_entries=3, depth_limit=2))
+    with pytest.raises(FilesError, match=said):
+        await restore(store_of(b"ab", b"cd"), manifest, tree, limits)
+    assert list(tree.workspace.iterdir()) == []
+
+
+async def test_a_tree_that_is_not_empty_is_left_alone(tree: LiveTree) -> None:
+    (tree.workspace / "f").write_bytes(b"mine")
+    with pytest.raises(FilesError, match="not empty"):
+        await restore(store_of(b"abc"), manifest_of(file_of(b"abc")), tree)
+    assert (tree.workspace / "f").read_bytes() == b"mine"
+
+
+async def test_another_tenants_blob_is_not_found(tree: LiveTree) -> None:
+    store = store_of(b"abc")
+    store.objects = {
+        key.replace("tenants/acme", "tenants/other"): value for key, value in store.objects.items()
+    }
+    with pytest.raises(DamagedError, match="is missing"):
+        await restore(store, manifest_of(file_of(b"abc")), tree)
+
+
+async def test_times_and_modes_of_directories_survive_what_is_written_into_them(
+    tree: LiveTree,
+) -> None:
+    folder = Entry("workspace", b"d", "directory", 0o555, 1_000_000_001)
+    inside = replace(file_of(b"abc"), path=b"d/f")
+    await restore(store_of(b"abc"), manifest_of(folder, inside), tree)
+    status = (tree.workspace / "d").stat()
+    assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o555, 1_000_000_001)

@@ -1,0 +1,406 @@
+import asyncio
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.unit.host.files.trees import (
+    File,
+    Folder,
+    Link,
+    Node,
+    build,
+    children,
+    describe,
+    file_sync,
+    make_live_tree,
+)
+
+from hakoiri.host.files import file_reader
+from hakoiri.host.files.keys import manifest_key
+from hakoiri.host.files.ports import (
+    DamagedError,
+    FilesError,
+    LiveTree,
+    NoSuchFileError,
+    StaleGenerationError,
+    WorkspaceHead,
+)
+from hakoiri.host.files.scan import ScanLimits
+from hakoiri.host.files.sync import FileSync, SaveReport
+from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
+
+pytestmark = pytest.mark.anyio
+
+SESSION = "537df189-28c0-4c8c-8c61-8f1b931a6be3"
+
+
+class CrashError(FilesError):
+    """The store is gone from one write on."""
+
+
+class CrashingStore(MemoryObjectStore):
+    """Fails at the n-th write and ever after, as when the process dies there."""
+
+    def __init__(self, objects: dict[str, bytes], *, writes: int) -> None:
+        super().__init__()
+        self.objects = dict(objects)
+        self.writes = writes
+
+    async def put(self, key: str, data: bytes) -> None:
+        self._spend()
+        await super().put(key, data)
+
+    async def flush(self) -> None:
+        self._spend()
+
+    def _spend(self) -> None:
+        if self.writes == 0:
+            raise CrashError
+        self.writes -= 1
+
+
+async def save(
+    sync: FileSync,
+    tree: LiveTree,
+    *,
+    event_number: int = 1,
+    generation: int = 1,
+    workspace_id: str = "ws",
+) -> SaveReport:
+    return await sync.save(
+        tenant="acme",
+        workspace_id=workspace_id,
+        generation=generation,
+        event_number=event_number,
+        tree=tree,
+        session_id=SESSION,
+    )
+
+
+async def restored(sync: FileSync, base: Path) -> LiveTree:
+    tree = make_live_tree(base)
+    assert await sync.restore(tenant="acme", workspace_id="ws", tree=tree) is not None
+    return tree
+
+
+def memory(memories: dict[bytes, Node]) -> dict[bytes, Node]:
+    return {b".claude": Folder({b"projects": Folder(memories)})}
+
+
+@given(children, children)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_any_tree_comes_back_exactly(
+    workspace: dict[bytes, Node], memories: dict[bytes, Node]
+) -> None:
+    memories.pop(b".credentials.json", None)
+    with tempfile.TemporaryDirectory() as base:
+        tree = make_live_tree(Path(base) / "live")
+        build(tree.workspace, workspace)
+        build(tree.home, memory(memories))
+        sync = file_sync(MemoryObjectStore(), MemoryHeads())
+        report = await save(sync, tree)
+        back = await restored(sync, Path(base) / "back")
+        assert report.left_out == []
+        assert describe(back.workspace) == describe(tree.workspace)
+        assert describe(back.home) == describe(tree.home)
+
+
+@given(children, children)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_any_edit_is_seen_by_the_next_save(
+    before: dict[bytes, Node], after: dict[bytes, Node]
+) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        tree = make_live_tree(Path(base) / "live")
+        build(tree.workspace, before)
+        sync = file_sync(MemoryObjectStore(), MemoryHeads())
+        await save(sync, tree)
+        # Every mtime is the same before and after: only size, mode, kind and ctime can tell.
+        os.rename(tree.workspace, Path(base) / "old")  # noqa: PTH104 - beside its siblings
+        tree.workspace.mkdir()
+        build(tree.workspace, before | after)
+        await save(sync, tree, event_number=2)
+        back = await restored(sync, Path(base) / "back")
+        assert describe(back.workspace) == describe(tree.workspace)
+
+
+@given(children, children, st.integers(0, 12))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_after_a_crash_at_any_write_the_head_is_the_old_or_the_new_recovery_point(
+    before: dict[bytes, Node], after: dict[bytes, Node], writes: int
+) -> None:
+    with tempfile.TemporaryDirectory() as base:
+        tree = make_live_tree(Path(base) / "live")
+        build(tree.workspace, before)
+        heads = MemoryHeads()
+        store = MemoryObjectStore()
+        await save(file_sync(store, heads), tree)
+        old = describe(tree.workspace)
+        os.rename(tree.workspace, Path(base) / "old")  # noqa: PTH104 - beside its siblings
+        tree.workspace.mkdir()
+        build(tree.workspace, after)
+        new = describe(tree.workspace)
+
+        crashing = CrashingStore(store.objects, writes=writes)
+        is_committed = False
+        with suppress(CrashError):
+            await save(file_sync(crashing, heads), tree, event_number=2)
+            is_committed = True
+
+        back = await restored(file_sync(crashing, heads), Path(base) / "back")
+        assert describe(back.workspace) == (new if is_committed else old)
+        assert heads.heads["ws"].event_number == (2 if is_committed else 1)
+
+
+async def test_a_fresh_workspace_has_nothing_to_restore(tree: LiveTree) -> None:
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    assert await sync.restore(tenant="acme", workspace_id="ws", tree=tree) is None
+    assert await sync.manifest(tenant="acme", workspace_id="ws") is None
+
+
+async def test_the_report_counts_what_was_done(tree: LiveTree) -> None:
+    build(tree.workspace, {b"a": File(b"12"), b"b": File(b"345"), b"d": Folder({})})
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    first = await save(sync, tree)
+    assert (first.uploaded, first.uploaded_bytes, first.kept, first.deleted) == (2, 5, 0, 0)
+
+    (tree.workspace / "a").unlink()
+    (tree.workspace / "c").write_bytes(b"6789")
+    second = await save(sync, tree, event_number=2)
+    assert (second.uploaded, second.uploaded_bytes, second.kept, second.deleted) == (1, 4, 1, 1)
+
+
+async def test_an_unchanged_workspace_is_not_read_and_its_head_stays(
+    tree: LiveTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tree.workspace, {b"a": File(b"12")})
+    heads = MemoryHeads()
+    sync = file_sync(MemoryObjectStore(), heads)
+    first = await save(sync, tree)
+
+    def read(descriptor: int, size: int) -> bytes:
+        raise AssertionError("an unchanged file was read")
+
+    monkeypatch.setattr(file_reader, "_read", read)
+    again = await save(sync, tree)
+    assert again.recovery_point == first.recovery_point
+    assert (again.uploaded, again.kept) == (0, 1)
+
+
+async def test_a_new_event_number_alone_is_a_new_recovery_point(tree: LiveTree) -> None:
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    first = await save(sync, tree)
+    second = await save(sync, tree, event_number=2)
+    manifest = await sync.manifest(tenant="acme", workspace_id="ws")
+    assert manifest is not None
+    assert second.recovery_point != first.recovery_point
+    assert (manifest.parent, manifest.event_number) == (first.recovery_point, 2)
+
+
+async def test_a_change_behind_a_forged_mtime_is_saved(tree: LiveTree) -> None:
+    build(tree.workspace, {b"f": File(b"good")})
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    path = tree.workspace / "f"
+    status = path.stat()
+    path.write_bytes(b"evil")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert (await save(sync, tree)).uploaded == 1
+
+
+async def test_a_replaced_container_cannot_overwrite_its_successor(tree: LiveTree) -> None:
+    heads = MemoryHeads()
+    store = MemoryObjectStore()
+    sync = file_sync(store, heads)
+    await save(sync, tree, generation=2)
+    written = dict(store.objects)
+    (tree.workspace / "late").write_bytes(b"late")
+    with pytest.raises(StaleGenerationError):
+        await save(sync, tree, generation=1)
+    assert store.objects == written
+
+
+async def test_a_container_replaced_during_its_save_does_not_move_the_head(
+    tree: LiveTree,
+) -> None:
+    heads = MemoryHeads()
+    successor = WorkspaceHead("rp-" + "1" * 32, generation=2, event_number=5)
+
+    class Overtaking(MemoryObjectStore):
+        async def flush(self) -> None:
+            heads.heads["ws"] = successor
+
+    with pytest.raises(StaleGenerationError):
+        await save(file_sync(Overtaking(), heads), tree, generation=1)
+    assert heads.heads["ws"] == successor
+
+
+async def test_two_saves_of_a_workspace_take_turns(tree: LiveTree) -> None:
+    build(tree.workspace, {b"a": File(b"12")})
+    heads = MemoryHeads()
+    sync = file_sync(MemoryObjectStore(), heads)
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(save(sync, tree, event_number=1))
+        second = group.create_task(save(sync, tree, event_number=2))
+    manifest = await sync.manifest(tenant="acme", workspace_id="ws")
+    assert manifest is not None
+    assert manifest.parent == first.result().recovery_point
+    assert heads.heads["ws"].recovery_point == second.result().recovery_point
+
+
+async def test_the_head_moves_only_after_everything_is_durable(tree: LiveTree) -> None:
+    steps: list[str] = []
+
+    class Noting(MemoryObjectStore):
+        async def put(self, key: str, data: bytes) -> None:
+            steps.append("manifest" if "manifests" in key else "blob")
+            await super().put(key, data)
+
+        async def flush(self) -> None:
+            steps.append("flush")
+
+    class NotingHeads(MemoryHeads):
+        async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
+            steps.append("head")
+            await super().move_head(workspace_id, head)
+
+    build(tree.workspace, {b"a": File(b"12")})
+    await save(file_sync(Noting(), NotingHeads()), tree)
+    assert steps == ["blob", "manifest", "flush", "head"]
+
+
+async def test_what_is_left_out_is_told_bounded_and_printable(tree: LiveTree) -> None:
+    for number in range(5):
+        os.mkfifo(tree.workspace / f"fifo\n{number}")
+    sync = file_sync(MemoryObjectStore(), MemoryHeads(), limits=ScanLimits(left_out_limit=2))
+    report = await save(sync, tree)
+    assert len(report.left_out) == 3
+    assert report.left_out[2] == "and 3 more"
+    assert all(line.isprintable() for line in report.left_out)
+
+
+async def test_a_file_that_keeps_changing_stays_as_it_was_last_saved(
+    tree: LiveTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tree.workspace, {b"log": File(b"saved")})
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    (tree.workspace / "log").write_bytes(b"half wri")
+    real: Callable[[int, int], bytes] = file_reader._read
+
+    def read_then_change(descriptor: int, size: int) -> bytes:
+        content = real(descriptor, size)
+        with (tree.workspace / "log").open("ab") as file:
+            file.write(b"x")
+        return content
+
+    monkeypatch.setattr(file_reader, "_read", read_then_change)
+    report = await save(sync, tree, event_number=2)
+    monkeypatch.undo()
+    assert report.left_out == [
+        "workspace/log: changed while it was read; its last saved state is kept"
+    ]
+    assert report.deleted == 0
+    back = await restored(sync, tmp_path / "back")
+    assert (back.workspace / "log").read_bytes() == b"saved"
+
+
+async def test_a_damaged_manifest_stops_a_restore_and_not_a_save(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    build(tree.workspace, {b"a": File(b"12")})
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    first = await save(sync, tree)
+    key = manifest_key("acme", "ws", first.recovery_point)
+    store.objects[key] = store.objects[key].replace(b'"mode":420', b'"mode":511')
+
+    with pytest.raises(DamagedError, match=first.recovery_point):
+        await restored(sync, tmp_path / "back")
+    del store.objects[key]
+    with pytest.raises(DamagedError, match="missing"):
+        await sync.manifest(tenant="acme", workspace_id="ws")
+
+    report = await save(sync, tree)
+    assert report.uploaded == 1
+    assert "all files were stored anew" in report.left_out[0]
+    assert await sync.manifest(tenant="acme", workspace_id="ws") is not None
+
+
+async def test_another_workspaces_recovery_point_is_not_restored(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    report = await save(sync, tree, workspace_id="other")
+    point = report.recovery_point
+    store.objects[manifest_key("acme", "ws", point)] = store.objects[
+        manifest_key("acme", "other", point)
+    ]
+    heads.heads["ws"] = heads.heads["other"]
+    with pytest.raises(DamagedError, match="belongs to another workspace"):
+        await restored(sync, tmp_path / "back")
+
+
+async def test_another_tenant_sees_nothing(tree: LiveTree) -> None:
+    build(tree.workspace, {b"a": File(b"12")})
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    with pytest.raises(FilesError):
+        await sync.manifest(tenant="other", workspace_id="ws")
+
+
+async def read(sync: FileSync, path: str) -> bytes:
+    chunks = sync.read_file(tenant="acme", workspace_id="ws", path=path)
+    return b"".join([chunk async for chunk in chunks])
+
+
+async def test_a_file_is_read_from_the_recovery_point_not_from_the_live_tree(
+    tree: LiveTree,
+) -> None:
+    build(
+        tree.workspace,
+        {b"100%": File(b"saved"), b"\xff": File(b"odd"), b"d": Folder({}), b"l": Link(b"100%")},
+    )
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    (tree.workspace / "100%").write_bytes(b"live")
+    assert await read(sync, "100%") == b"saved"
+    assert await read(sync, os.fsdecode(b"\xff")) == b"odd"
+    for path in ("missing", "../home/x", "/etc/passwd", "", "d", "l", "l/x"):
+        with pytest.raises(NoSuchFileError):
+            await read(sync, path)
+
+
+async def test_a_damaged_file_is_told_to_its_reader(tree: LiveTree) -> None:
+    build(tree.workspace, {b"f": File(b"saved")})
+    store = MemoryObjectStore()
+    sync = file_sync(store, MemoryHeads())
+    await save(sync, tree)
+    blob = next(key for key in store.objects if "/blobs/" in key)
+    store.objects[blob] = b"other"
+    with pytest.raises(DamagedError, match="workspace/f: blob"):
+        await read(sync, "f")
+    del store.objects[blob]
+    with pytest.raises(DamagedError, match="is missing"):
+        await read(sync, "f")
+
+
+async def test_files_of_any_owner_come_back_as_the_trees_owner(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    build(tree.workspace, {b"f": File(b"x", 0o4755)})
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    back = replace(make_live_tree(tmp_path / "back"), owner_uid=4242, owner_gid=4242)
+    await sync.restore(tenant="acme", workspace_id="ws", tree=back)
+    status = (back.workspace / "f").stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (4242, 4242, 0o755)

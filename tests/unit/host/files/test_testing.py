@@ -1,0 +1,54 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from hakoiri.host.files.ports import (
+    ContentChangedError,
+    ObjectMissingError,
+    ObjectStore,
+    ObjectTooLargeError,
+    StaleGenerationError,
+    WorkspaceHead,
+    WorkspaceHeads,
+)
+from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_store_answers_as_the_port_says(tmp_path: Path) -> None:
+    store: ObjectStore = MemoryObjectStore()
+    await store.put("k", b"abc")
+    assert await store.get("k", limit_bytes=3) == b"abc"
+    assert [chunk async for chunk in store.stream("k")] == [b"abc"]
+    assert await store.exists("k")
+    assert not await store.exists("other")
+    await store.flush()
+    await store.check()
+    with pytest.raises(ObjectTooLargeError):
+        await store.get("k", limit_bytes=2)
+    with pytest.raises(ObjectMissingError):
+        await store.get("other", limit_bytes=2)
+    with pytest.raises(ObjectMissingError):
+        await anext(aiter(store.stream("other")))
+
+
+async def test_a_file_that_is_not_what_was_announced_is_not_stored(tmp_path: Path) -> None:
+    store = MemoryObjectStore()
+    (tmp_path / "f").write_bytes(b"abc")
+    descriptor = os.open(tmp_path / "f", os.O_RDONLY)
+    with pytest.raises(ContentChangedError):
+        await store.put_file("k", descriptor, 3, sha256="0" * 64)
+    os.close(descriptor)
+    assert store.objects == {}
+
+
+async def test_heads_move_forward_only() -> None:
+    heads: WorkspaceHeads = MemoryHeads()
+    assert await heads.head("ws") is None
+    second = WorkspaceHead("rp-2", generation=2, event_number=5)
+    await heads.move_head("ws", second)
+    with pytest.raises(StaleGenerationError):
+        await heads.move_head("ws", WorkspaceHead("rp-1", generation=1, event_number=9))
+    assert await heads.head("ws") == second
