@@ -1,0 +1,102 @@
+"""Times file sync on a `file://` store: a first save, an unchanged one, ten changes, a restore.
+
+Run: python benchmarks/file_sync.py [--files N] [--runs N] [--directory D]
+"""
+
+import argparse
+import asyncio
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from hakoiri.host.adapters.object_store import open_object_store
+from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.scan import ScanLimits, scan
+from hakoiri.host.files.sync import FileSync
+from hakoiri.host.files.testing import MemoryHeads
+
+FILES_PER_DIRECTORY = 100
+FILE_BYTES = 2048
+CHANGED_FILES = 10
+
+
+def live_tree(base: Path) -> LiveTree:
+    (base / "workspace").mkdir(parents=True)
+    (base / "home").mkdir()
+    return LiveTree(base / "workspace", base / "home", os.getuid(), os.getgid())
+
+
+def fill(tree: LiveTree, files: int) -> None:
+    for number in range(files):
+        directory = tree.workspace / f"d{number // FILES_PER_DIRECTORY:04}"
+        directory.mkdir(exist_ok=True)
+        (directory / f"f{number:06}").write_bytes(os.urandom(FILE_BYTES))
+
+
+def change(tree: LiveTree) -> None:
+    for path in sorted(tree.workspace.rglob("f*"))[:CHANGED_FILES]:
+        path.write_bytes(os.urandom(FILE_BYTES))
+
+
+async def timed(work: Callable[[], Awaitable[object]]) -> float:
+    start = time.perf_counter()
+    await work()
+    return time.perf_counter() - start
+
+
+async def run_once(base: Path, files: int) -> dict[str, float]:
+    tree = await asyncio.to_thread(live_tree, base / "live")
+    await asyncio.to_thread(fill, tree, files)
+    await asyncio.sleep(0.05)  # a file just written is read again by the next save
+    limits = ScanLimits(limit_entries=2 * files + 1000)
+    sync = FileSync(
+        store=open_object_store((base / "objects").as_uri()),
+        heads=MemoryHeads(),
+        limits=limits,
+        clock=lambda: datetime.now(UTC),
+    )
+    save = partial(
+        sync.save, tenant="t", workspace_id="ws", generation=1, tree=tree, session_id=None
+    )
+    seconds = {"first save": await timed(partial(save, event_number=1))}
+    look = partial(scan, tree, limits=limits, monotonic=time.monotonic)
+    seconds["scan alone"] = await timed(partial(asyncio.to_thread, look))
+    seconds["nothing changed"] = await timed(partial(save, event_number=2))
+    await asyncio.to_thread(change, tree)
+    seconds[f"{CHANGED_FILES} changed"] = await timed(partial(save, event_number=3))
+    back = await asyncio.to_thread(live_tree, base / "back")
+    seconds["restore"] = await timed(
+        partial(sync.restore, tenant="t", workspace_id="ws", tree=back)
+    )
+    return seconds
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--directory", type=Path, default=None)
+    arguments = parser.parse_args()
+    runs = []
+    for _ in range(arguments.runs):
+        with tempfile.TemporaryDirectory(dir=arguments.directory) as base:
+            runs.append(asyncio.run(run_once(Path(base), arguments.files)))
+    print(f"{arguments.files} files of {FILE_BYTES} bytes, {arguments.runs} runs, file:// store")
+    print(f"{'work':<20}{'median s':>10}{'worst s':>10}")
+    for work in runs[0]:
+        times = [run[work] for run in runs]
+        print(f"{work:<20}{statistics.median(times):>10.2f}{max(times):>10.2f}")
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"peak memory {peak_mib:.0f} MiB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
