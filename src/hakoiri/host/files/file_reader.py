@@ -129,7 +129,10 @@ class FileReader:
                 file.descriptor = _open(descent, found)
                 read_ns = self._wall_ns()
                 before = self._admit(found, file.descriptor)
-                digest = _hash(file.descriptor, before.st_size)
+                try:
+                    digest = _hash(file.descriptor, before.st_size)
+                except OSError as error:
+                    raise ReadRefusedError(f"cannot be read: {error.strerror}") from error
                 if digest is not None and _is_same(before, os.fstat(file.descriptor)):
                     file.entry = _entry(found, before, digest, read_ns)
                     return

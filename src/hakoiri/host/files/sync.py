@@ -97,12 +97,7 @@ class FileSync:
         """
         lock = self._locks.setdefault(workspace_id, asyncio.Lock())
         async with lock:
-            head = await self._heads.head(workspace_id)
-            if head is not None and head.generation > generation:
-                raise StaleGenerationError(
-                    f"workspace {workspace_id}: generation {generation} cannot save, "
-                    f"{head.generation} already has"
-                )
+            head = await self._fenced_head(workspace_id, generation)
             previous, notes = await self._previous(tenant, workspace_id, head)
             known = previous.entries if previous else ()
             scanned = await run_in_thread(
@@ -119,8 +114,8 @@ class FileSync:
                 created=self._clock(),
                 entries=_entries(known, plan, uploaded),
             )
-            if head is not None and previous is not None and _is_same(previous, manifest):
-                recovery_point = head.recovery_point
+            if previous is not None and _is_same(previous, manifest) and manifest.parent:
+                recovery_point = manifest.parent
             else:
                 recovery_point = await self._commit(tenant, manifest)
             left_out = notes + self._left_out(scanned, uploaded)
@@ -173,6 +168,16 @@ class FileSync:
             raise damaged(entry, "is missing") from error
         if digest.hexdigest() != entry.sha256:
             raise damaged(entry, "holds other bytes")
+
+    async def _fenced_head(self, workspace_id: str, generation: int) -> WorkspaceHead | None:
+        """Return the head; refuse a replaced container before it costs any work."""
+        head = await self._heads.head(workspace_id)
+        if head is not None and head.generation > generation:
+            raise StaleGenerationError(
+                f"workspace {workspace_id}: generation {generation} cannot save, "
+                f"{head.generation} already has"
+            )
+        return head
 
     async def _previous(
         self, tenant: str, workspace_id: str, head: WorkspaceHead | None

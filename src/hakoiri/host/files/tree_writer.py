@@ -73,12 +73,9 @@ class TreeWriter:
         with Descent(self._tree.workspace) as descent, os.scandir(descent.directory(b"")) as names:
             if next(names, None) is not None:
                 raise FilesError("the workspace to restore into is not empty; give a fresh one")
-        with Descent(self._tree.home) as descent:
-            try:
-                os.lstat(AGENT_MEMORY_DIRECTORY, dir_fd=descent.directory(b""))
-            except FileNotFoundError:
-                return
-        raise FilesError("the home to restore into already holds an agent's memory")
+        with Descent(self._tree.home) as descent, os.scandir(descent.directory(b"")) as names:
+            if any(os.fsencode(entry.name) == AGENT_MEMORY_DIRECTORY for entry in names):
+                raise FilesError("the home to restore into already holds an agent's memory")
 
     def make_directories(self, entries: Sequence[Entry]) -> None:
         """Make directories, parents first, still closed to the container."""

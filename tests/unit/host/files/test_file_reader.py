@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -6,6 +7,7 @@ import pytest
 from tests.unit.host.files.trees import a_second_later
 
 from hakoiri.host.files import file_reader
+from hakoiri.host.files.descent import Descent
 from hakoiri.host.files.file_reader import (
     BATCH_LIMIT_BYTES,
     SETTLED_NS,
@@ -99,6 +101,36 @@ def test_a_directory_on_the_way_that_became_a_symlink_is_refused(
     result = reader_of(tree).read_small(found)
     assert result.read == []
     assert result.left_out[0][1].reason == "swapped for something else during the save"
+
+
+def test_a_file_on_another_file_system_is_refused(tree: LiveTree) -> None:
+    found = one_file(tree)
+    with Descent(tree.workspace) as descent:
+        descent.device += 1
+        with pytest.raises(ReadRefusedError, match="another file system"):
+            file_reader._open(descent, found)
+
+
+@pytest.mark.parametrize("function", ["read_small", "open_large"])
+def test_a_disk_that_fails_to_read_is_one_file_left_out(
+    tree: LiveTree, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def fail(descriptor: int, size: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    found = one_file(tree)
+    monkeypatch.setattr(file_reader, "_read", fail)
+    monkeypatch.setattr(file_reader, "_hash", fail)
+    reader = reader_of(tree)
+    if function == "read_small":
+        said = reader.read_small([found]).left_out[0][1].reason
+    else:
+        file = LargeFile()
+        with pytest.raises(ReadRefusedError) as caught:
+            reader.open_large(found, file)
+        file.close()
+        said = str(caught.value)
+    assert said == "cannot be read: Input/output error"
 
 
 def test_a_file_that_vanished_is_gone(tree: LiveTree) -> None:

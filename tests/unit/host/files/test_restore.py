@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,21 @@ async def test_a_small_blob_that_became_huge_is_not_read_into_memory(tree: LiveT
     store.objects[blob_key("acme", entry.sha256)] = LARGE
     with pytest.raises(DamagedError, match="longer than it was"):
         await restore(store, manifest_of(entry), tree)
+
+
+async def test_an_endless_blob_is_cut_off_at_the_size_it_had(tree: LiveTree) -> None:
+    asked = 0
+
+    class Endless(MemoryObjectStore):
+        async def stream(self, key: str) -> AsyncIterator[bytes]:
+            nonlocal asked
+            while asked < 100:
+                asked += 1
+                yield bytes(SMALL_FILE_LIMIT_BYTES)
+
+    with pytest.raises(DamagedError, match="longer than it was"):
+        await restore(Endless(), manifest_of(file_of(LARGE)), tree)
+    assert asked == 6
 
 
 @pytest.mark.parametrize(

@@ -304,6 +304,7 @@ def test_a_mount_in_the_tree_is_not_crossed(tree: LiveTree) -> None:
         monotonic=lambda: 0.0,
     )
     assert reasons(seen)[b"proc"] == "on another file system"
+    assert b"proc" not in paths(seen)
 
 
 def test_a_missing_root_is_an_error(tree: LiveTree) -> None:
