@@ -1,0 +1,97 @@
+"""What is wrong with a request's head that the HTTP parser lets pass.
+
+The parser (aiohttp's, llhttp inside) already refuses doubled or odd lengths, folded lines and bare
+line feeds. This refuses the rest: other HTTP versions, codings with HTTP/1.0, more than one way to
+tell the length, heads that are too long, and characters that some hop would read differently.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+HEAD_LIMIT_BYTES: Final = 64 * 1024
+_VISIBLE_ASCII: Final = re.compile(rb"[\t\x20-\x7e]*")
+_TARGET: Final = re.compile(r"[\x21-\x7e]+")
+_TOKEN: Final = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
+_VERSIONS: Final = frozenset({(1, 0), (1, 1)})
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestHead:
+    """A request's first lines as they came; header names in lower case, values in ASCII."""
+
+    method: str
+    target: str
+    version: tuple[int, int]
+    headers: Headers
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of the header `name` (lower case), in order."""
+        return [value for key, value in self.headers if key == name]
+
+    @property
+    def is_chunked(self) -> bool:
+        """Whether the body comes in chunks."""
+        return bool(self.values("transfer-encoding"))
+
+    @property
+    def content_length_bytes(self) -> int | None:
+        """The length of the body as told, if told."""
+        values = self.values("content-length")
+        return int(values[0]) if values else None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows."""
+        return self.is_chunked or bool(self.content_length_bytes)
+
+
+def find_fault(
+    *, method: str, target: str, version: tuple[int, int], raw_headers: RawHeaders
+) -> str | None:
+    """Tell what is wrong with the head (RFC 9112), or None when nothing is."""
+    if version not in _VERSIONS:
+        return "only HTTP/1.1 and HTTP/1.0 are spoken here"
+    if _TARGET.fullmatch(target) is None:
+        return "the request target holds a character outside visible ASCII"
+    size = len(target) + sum(len(name) + len(value) + 4 for name, value in raw_headers)
+    if size > HEAD_LIMIT_BYTES:
+        return f"the head is longer than {HEAD_LIMIT_BYTES} bytes"
+    for name, value in raw_headers:
+        if _TOKEN.fullmatch(name) is None or _VISIBLE_ASCII.fullmatch(value) is None:
+            return "a header holds a character outside visible ASCII"
+    return _find_length_fault(method, version, raw_headers)
+
+
+def _find_length_fault(
+    method: str, version: tuple[int, int], raw_headers: RawHeaders
+) -> str | None:
+    named: dict[bytes, list[bytes]] = {}
+    for name, value in raw_headers:
+        named.setdefault(name.lower(), []).append(value)
+    lengths = named.get(b"content-length", [])
+    codings = named.get(b"transfer-encoding", [])
+    if len(named.get(b"host", [])) > 1:
+        return "more than one Host"
+    if lengths and (len(lengths) > 1 or codings or not lengths[0].isdigit()):
+        return "the length of the body is told in more than one way"
+    if codings and (version == (1, 0) or [c.lower() for c in codings] != [b"chunked"]):
+        return "the transfer coding must be chunked alone, in HTTP/1.1"
+    if b"trailer" in named:
+        return "trailers are not taken"
+    if method == "CONNECT" and (codings or lengths not in ([], [b"0"])):
+        return "CONNECT has no body"
+    return None
+
+
+def head_of(
+    *, method: str, target: str, version: tuple[int, int], raw_headers: RawHeaders
+) -> RequestHead:
+    """Build the head of a request in which `find_fault` found none."""
+    headers = tuple(
+        (name.decode("ascii").lower(), value.decode("ascii")) for name, value in raw_headers
+    )
+    return RequestHead(method=method, target=target, version=version, headers=headers)

@@ -1,0 +1,89 @@
+"""Which headers pass, in both directions.
+
+On the model path an allow-list decides: the container's own credentials, cookies and `x-amz-*`
+cannot be on it, so nothing needs to be told apart from ours. Elsewhere hop-by-hop headers fall.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from hakoiri.credential_proxy.framing import Headers
+
+HOP_BY_HOP: Final = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""RFC 9110, section 7.6.1, and what older clients send."""
+
+_SET_BY_US: Final = frozenset({"host", "content-length", "expect"})
+_MODEL_PATH: Final = {
+    "anthropic": frozenset(
+        {"accept", "anthropic-beta", "anthropic-version", "content-type", "user-agent"}
+    ),
+    "bedrock": frozenset(
+        {
+            "accept",
+            "content-type",
+            "user-agent",
+            "x-amzn-bedrock-accept",
+            "x-amzn-bedrock-performanceconfig-latency",
+            "x-amzn-bedrock-trace",
+        }
+    ),
+}
+_SDK_PREFIX: Final = "x-stainless-"
+_NOT_FROM_A_MODEL: Final = frozenset({"set-cookie", "alt-svc"})
+
+
+def model_request_headers(headers: Headers, *, provider: str) -> Headers:
+    """Keep what the model's API needs, once each; the last of doubled headers falls."""
+    kept: dict[str, str] = {}
+    for name, value in headers:
+        if name in _MODEL_PATH[provider] or name.startswith(_SDK_PREFIX):
+            kept.setdefault(name, value)
+    return tuple(kept.items())
+
+
+def egress_request_headers(headers: Headers) -> Headers:
+    """Drop what is meant for this hop, by name and by `Connection`, and what we set anew."""
+    dropped = HOP_BY_HOP | _SET_BY_US | _named_by_connection(headers)
+    return tuple((name, value) for name, value in headers if name not in dropped)
+
+
+def answer_headers(headers: Headers, *, is_model: bool) -> Headers:
+    """Keep what an answer may carry back; `headers` have names in any case."""
+    lowered = tuple((name.lower(), value) for name, value in headers)
+    dropped = HOP_BY_HOP | _named_by_connection(lowered)
+    if is_model:
+        dropped |= _NOT_FROM_A_MODEL
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name.lower() not in dropped and _is_writable(value)
+    )
+
+
+def _named_by_connection(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
+    return frozenset(
+        token.strip().lower()
+        for name, value in headers
+        if name == "connection"
+        for token in value.split(",")
+    )
+
+
+def _is_writable(value: str) -> bool:
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return not any(character in value for character in "\r\n\0")

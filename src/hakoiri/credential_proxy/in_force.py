@@ -1,0 +1,40 @@
+"""What is in force now: the configuration and the credentials read with it."""
+
+from collections.abc import Callable
+
+from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.dns_cache import CheckedResolver
+
+ReadConfiguration = Callable[[], Configuration]
+LoadKeyring = Callable[[Configuration], Keyring]
+
+
+class InForce:
+    """Holds both together, so that a request never sees one new and the other old."""
+
+    def __init__(
+        self, *, read: ReadConfiguration, load: LoadKeyring, resolver: CheckedResolver
+    ) -> None:
+        """Read for the first time.
+
+        Raises:
+            ConfigurationError: the proxy's file, or a secret it names, cannot be used.
+        """
+        self._read = read
+        self._load = load
+        self._resolver = resolver
+        self.configuration = Configuration()
+        self.keyring = load(self.configuration)
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the file and the secrets again, and put all of it in force at once.
+
+        Raises:
+            ConfigurationError: something cannot be used; all that was in force stays.
+        """
+        configuration = self._read()
+        keyring = self._load(configuration)
+        self.configuration, self.keyring = configuration, keyring
+        self._resolver.configure(configuration.network)

@@ -1,0 +1,145 @@
+"""The credential proxy as a process: everything is wired here, and nowhere else."""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from aiohttp import web
+
+from hakoiri.credential_proxy.configuration import Configuration, read_configuration
+from hakoiri.credential_proxy.container_socket import ContainerSocket
+from hakoiri.credential_proxy.control import Control
+from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
+from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.decision_log import DecisionLog
+from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache, look_up
+from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
+from hakoiri.credential_proxy.in_force import InForce
+from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.socket_registry import SocketRegistry
+from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
+from hakoiri.credential_proxy.upstream import UpstreamClient
+
+DRAIN_TIMEOUT_S: Final = 5.0
+_CONTROL_MODE: Final = 0o660
+
+EXIT_USAGE: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """Where the proxy finds its file and makes its sockets."""
+
+    sockets_dir: Path
+    control: Path
+    file: Path
+
+
+def run(*, sockets_dir: Path, control: Path, file: Path) -> int:
+    """Run the proxy until SIGTERM or SIGINT; SIGHUP reloads its file.
+
+    Returns the exit code: 0 after an orderly end, 2 when the file or a path cannot be used (told
+    on standard error with the mend).
+    """
+    settings = ProxySettings(sockets_dir=sockets_dir, control=control, file=file)
+    try:
+        uvloop.run(serve(settings, environ=os.environ, log=DecisionLog()))
+    except CredentialProxyError as error:
+        print(f"hakoiri proxy: {error}", file=sys.stderr)  # noqa: T201 - the process's own voice
+        return EXIT_USAGE
+    return 0
+
+
+async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: DecisionLog) -> None:
+    """Serve until the process is told to stop.
+
+    Raises:
+        ConfigurationError: the proxy's file cannot be used.
+        SocketPathError: the control socket or the sockets' directory cannot be used.
+    """
+    _check_sockets_dir(settings.sockets_dir)
+    _raise_open_files_limit()
+    loop = asyncio.get_running_loop()
+    resolver = CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=loop.time))
+    in_force = InForce(
+        read=lambda: read_configuration(settings.file),
+        load=_keyring_loader(environ, clock_s=loop.time),
+        resolver=resolver,
+    )
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(UpstreamClient(resolver=resolver))
+
+        def new_listener(container_socket: ContainerSocket) -> Listener:
+            return Listener(
+                container_socket=container_socket, in_force=in_force, client=client, log=log
+            )
+
+        registry = SocketRegistry(
+            directory=settings.sockets_dir, in_force=in_force, new_listener=new_listener
+        )
+        stack.push_async_callback(registry.close)
+        control = Control(registry=registry, in_force=in_force, version=version("hakoiri"))
+        runner = web.AppRunner(control.application(), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.SockSite(runner, listen_at(settings.control, mode=_CONTROL_MODE)).start()
+        stack.callback(_unlink_own, settings.control, settings.control.stat().st_ino)
+        await _until_stopped(registry)
+        registry.stop_listening()
+        await registry.drain(timeout_s=DRAIN_TIMEOUT_S)
+
+
+async def _until_stopped(registry: SocketRegistry) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for stop_signal in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stop_signal, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, _reload, registry)
+    await stop.wait()
+
+
+def _reload(registry: SocketRegistry) -> None:
+    try:
+        registry.reload()
+    except ConfigurationError as error:
+        print(f"hakoiri proxy: the old file stays: {error}", file=sys.stderr)  # noqa: T201 - as above
+
+
+def _keyring_loader(
+    environ: Mapping[str, str], *, clock_s: Callable[[], float]
+) -> Callable[[Configuration], Keyring]:
+    def load(configuration: Configuration) -> Keyring:
+        return Keyring.load(
+            configuration,
+            environ=environ,
+            now=lambda: datetime.now(UTC),
+            new_chain=lambda: AwsChain(clock_s=clock_s),
+        )
+
+    return load
+
+
+def _unlink_own(path: Path, inode: int) -> None:
+    # A successor may already listen there.
+    if path.is_socket() and path.stat().st_ino == inode:
+        path.unlink()
+
+
+def _check_sockets_dir(directory: Path) -> None:
+    if not directory.is_absolute() or not directory.is_dir():
+        raise SocketPathError(f"{directory}: must be the absolute path of a directory")
+
+
+def _raise_open_files_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

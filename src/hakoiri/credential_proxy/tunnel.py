@@ -1,0 +1,159 @@
+"""A CONNECT tunnel: two transports, bytes copied both ways, each side's backpressure kept."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, cast
+
+from hakoiri.credential_proxy.errors import UpstreamError
+
+CONNECT_TIMEOUT_S: Final = 10.0
+IDLE_TIMEOUT_S: Final = 600.0
+
+
+class Tunnel(asyncio.Protocol):
+    """The upstream's side of a tunnel, told of the container's side by the container's connection.
+
+    `finished` is done when either side is gone or nothing moved for the idle time.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        container: asyncio.Transport,
+        idle_timeout_s: float = IDLE_TIMEOUT_S,
+    ) -> None:
+        self._loop = loop
+        self._container = container
+        self._upstream: asyncio.Transport | None = None
+        self._idle_timeout_s = idle_timeout_s
+        self._moved_at_s = loop.time()
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._is_container_done = False
+        self._is_upstream_done = False
+        self.finished: asyncio.Future[None] = loop.create_future()
+        self.bytes_up = 0
+        self.bytes_down = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The upstream is connected; it is read once `start` is called."""
+        self._upstream = cast("asyncio.Transport", transport)
+        self._upstream.pause_reading()
+
+    def start(self, glued: bytes) -> None:
+        """Let bytes flow; `glued` came with the head of the CONNECT and goes first."""
+        if self._upstream is None:
+            return
+        if glued:
+            self.from_container(glued)
+        self._upstream.resume_reading()
+        self._watch_idle()
+
+    def data_received(self, data: bytes) -> None:
+        """The upstream sent `data`."""
+        self.bytes_down += len(data)
+        self._moved_at_s = self._loop.time()
+        self._container.write(data)
+
+    def from_container(self, data: bytes) -> None:
+        """The container sent `data`."""
+        if self._upstream is None:
+            return
+        self.bytes_up += len(data)
+        self._moved_at_s = self._loop.time()
+        self._upstream.write(data)
+
+    def eof_received(self) -> bool:
+        """The upstream sends no more; the container may still."""
+        self._is_upstream_done = True
+        if self._container.can_write_eof() and not self._container.is_closing():
+            self._container.write_eof()
+        self._finish_if_done()
+        return True
+
+    def container_eof(self) -> None:
+        """The container sends no more; the upstream may still."""
+        self._is_container_done = True
+        if self._upstream is not None and self._upstream.can_write_eof():
+            self._upstream.write_eof()
+        self._finish_if_done()
+
+    def pause_writing(self) -> None:
+        """The upstream takes no more for now."""
+        if not self._container.is_closing():
+            self._container.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The upstream takes more again."""
+        if not self._container.is_closing():
+            self._container.resume_reading()
+
+    def pause_container_writing(self) -> None:
+        """The container takes no more for now."""
+        if self._upstream is not None and not self._upstream.is_closing():
+            self._upstream.pause_reading()
+
+    def resume_container_writing(self) -> None:
+        """The container takes more again."""
+        if self._upstream is not None and not self._upstream.is_closing():
+            self._upstream.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The upstream is gone."""
+        del exc
+        self._upstream = None
+        self._finish()
+
+    def close(self) -> None:
+        """End the upstream's side; what was written is sent first."""
+        self._finish()
+        if self._upstream is not None:
+            self._upstream.close()
+
+    def _finish_if_done(self) -> None:
+        if self._is_container_done and self._is_upstream_done:
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    def _watch_idle(self) -> None:
+        left_s = self._moved_at_s + self._idle_timeout_s - self._loop.time()
+        if left_s <= 0:
+            self._finish()
+            return
+        self._idle_timer = self._loop.call_later(left_s, self._watch_idle)
+
+
+async def dial(
+    addresses: Sequence[str],
+    *,
+    port: int,
+    container: asyncio.Transport,
+    timeout_s: float = CONNECT_TIMEOUT_S,
+) -> Tunnel:
+    """Connect to the first of `addresses` that answers, and return the tunnel to it, not started.
+
+    Raises:
+        UpstreamError: none answers in time.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeout_s):
+            for address in addresses:
+                try:
+                    _, tunnel = await loop.create_connection(
+                        lambda: Tunnel(loop=loop, container=container), address, port
+                    )
+                except OSError:
+                    continue
+                return tunnel
+    except TimeoutError as error:
+        raise UpstreamError(
+            "upstream-timeout", "the host did not take the connection in time", status=504
+        ) from error
+    raise UpstreamError("upstream-unreachable", "the host took no connection")

@@ -1,0 +1,265 @@
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from hakoiri.wire.proxy import Bind
+
+ACCESS_KEY_ID = "AKIDEXAMPLE"
+SECRET_ACCESS_KEY = "planted/aws+secret"
+SESSION_TOKEN = "planted-session-token"
+API_KEY = "planted-api-key"
+MODEL = "us.anthropic.claude-test-v1:0"
+READY_TIMEOUT_S = 20
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@dataclass
+class Proxy:
+    """A running proxy process and its sockets."""
+
+    directory: Path
+    environ: Mapping[str, str]
+    process: asyncio.subprocess.Process | None = None
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    more_lines: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    @property
+    def control_path(self) -> Path:
+        return self.directory / "control.sock"
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "proxy.toml"
+
+    def socket_of(self, container: str) -> Path:
+        return self.directory / "sockets" / container / "proxy.sock"
+
+    async def start(self) -> None:
+        (self.directory / "sockets").mkdir(exist_ok=True)
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "hakoiri.credential_proxy",
+            "--sockets-dir",
+            str(self.directory / "sockets"),
+            "--control",
+            str(self.control_path),
+            "--file",
+            str(self.file),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **self.environ},
+        )
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while not await self._answers():  # noqa: ASYNC110 - a process has no event to await
+                await asyncio.sleep(0.02)
+
+    async def _answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, "the proxy ended"
+        try:
+            _, writer = await asyncio.open_unix_connection(self.control_path)
+        except OSError:
+            return False
+        writer.close()
+        await writer.wait_closed()
+        return True
+
+    async def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await self.process.wait()
+
+    async def read_log(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            async with self.more_lines:
+                self.lines.append(json.loads(line))
+                self.more_lines.notify_all()
+
+    async def logged(self, **wanted: Any) -> dict[str, Any]:
+        """Wait for the log line that has these fields."""
+
+        def find() -> list[dict[str, Any]]:
+            return [line for line in self.lines if wanted.items() <= line.items()]
+
+        async with asyncio.timeout(READY_TIMEOUT_S), self.more_lines:
+            await self.more_lines.wait_for(find)
+            return find()[0]
+
+    @asynccontextmanager
+    async def client(self, socket: Path) -> AsyncIterator[aiohttp.ClientSession]:
+        connector = aiohttp.UnixConnector(str(socket))
+        async with aiohttp.ClientSession("http://proxy.test", connector=connector) as session:
+            yield session
+
+    async def control(
+        self, method: str, path: str, body: str | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        async with (
+            self.client(self.control_path) as session,
+            session.request(method, path, data=body) as answer,
+        ):
+            text = await answer.text()
+            return answer.status, json.loads(text) if text else {}
+
+    async def open(self, container: str, policy: dict[str, Any] | None = None) -> Path:
+        """Open the socket of `container`, and bind it when there is a policy."""
+        status, answer = await self.control("PUT", f"/sockets/{container}")
+        assert status == 200, answer
+        if policy is not None:
+            status, answer = await self.bind(container, policy)
+            assert status == 204, answer
+        return self.socket_of(container)
+
+    async def bind(
+        self, container: str, policy: dict[str, Any], generation: int = 1
+    ) -> tuple[int, dict[str, Any]]:
+        bind = Bind.model_validate(
+            {
+                "workspace": f"ws-{container}",
+                "tenant": "default",
+                "generation": generation,
+                "policy": policy,
+            }
+        )
+        path = f"/sockets/{container}/binding"
+        return await self.control("PUT", path, bind.model_dump_json())
+
+
+def proxy_file(*, upstream_port: int, extra_ports: tuple[int, ...] = ()) -> str:
+    allowed = ", ".join(f'"127.0.0.1:{port}"' for port in (upstream_port, *extra_ports))
+    return f"""
+[credentials.bedrock]
+kind = "aws"
+source = "static"
+access_key_id_env = "TEST_ACCESS_KEY_ID"
+secret_access_key_env = "TEST_SECRET_ACCESS_KEY"
+session_token_env = "TEST_SESSION_TOKEN"
+services = ["bedrock"]
+regions = ["us-east-1"]
+models = ["{MODEL}"]
+endpoint = "http://127.0.0.1:{upstream_port}"
+
+[credentials.anthropic]
+kind = "header"
+header = "x-api-key"
+value_env = "TEST_API_KEY"
+hosts = ["api.anthropic.com"]
+endpoint = "http://127.0.0.1:{upstream_port}"
+
+[credentials.absent]
+kind = "header"
+header = "x-api-key"
+value_env = "TEST_NOT_SET"
+hosts = ["absent.example.com"]
+
+[network]
+allow_addresses = [{allowed}]
+
+[network.hosts]
+"files.example.test" = "127.0.0.1"
+"inside.example.test" = "10.0.0.1"
+"""
+
+
+def bedrock_policy(**more: Any) -> dict[str, Any]:
+    return {"model": {"provider": "bedrock", "credential": "bedrock"}, **more}
+
+
+def anthropic_policy(models: tuple[str, ...] = ()) -> dict[str, Any]:
+    route = {"provider": "anthropic", "credential": "anthropic", "models": list(models)}
+    return {"model": route}
+
+
+def host_policy(host: str, port: int) -> dict[str, Any]:
+    return {"rules": [{"host": host, "ports": [port]}]}
+
+
+@dataclass
+class Upstream:
+    """A server on loopback that keeps what it was sent, and answers as a test wants."""
+
+    port: int = 0
+    requests: list[tuple[str, str, list[tuple[str, str]], bytes]] = field(default_factory=list)
+    release: asyncio.Event = field(default_factory=asyncio.Event)
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read()
+        target = request._message.path
+        self.requests.append((request.method, target, list(request.headers.items()), body))
+        if request.headers.get("accept") == "test/stream":
+            return await self._stream(request)
+        if request.headers.get("accept") == "test/redirect":
+            return web.Response(status=302, headers={"Location": "http://elsewhere.test/"})
+        return web.json_response({"bytes": len(body)}, headers={"X-Upstream": "here"})
+
+    async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        try:
+            await response.write(b"data: first\n\n")
+            await self.release.wait()
+            await response.write(b"data: last\n\n")
+        except (asyncio.CancelledError, ConnectionError):
+            self.gone.set()
+            raise
+        return response
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    state = Upstream()
+    server = web.Server(state.handle, handler_cancellation=True, access_log=None)
+    listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    state.port = listening.sockets[0].getsockname()[1]
+    yield state
+    state.release.set()
+    listening.close()
+    await server.shutdown(1)
+    await listening.wait_closed()
+
+
+@pytest.fixture
+async def stopped_proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxy]:
+    proxy = Proxy(
+        directory=tmp_path,
+        environ={
+            "TEST_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "TEST_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "TEST_SESSION_TOKEN": SESSION_TOKEN,
+            "TEST_API_KEY": API_KEY,
+        },
+    )
+    proxy.file.write_text(proxy_file(upstream_port=upstream.port))
+    proxy.file.chmod(0o600)
+    yield proxy
+    if proxy.process is not None:
+        await proxy.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+async def proxy(stopped_proxy: Proxy) -> AsyncIterator[Proxy]:
+    await stopped_proxy.start()
+    async with asyncio.TaskGroup() as tasks:
+        reading = tasks.create_task(stopped_proxy.read_log())
+        yield stopped_proxy
+        await stopped_proxy.stop()
+        await reading
