@@ -1,0 +1,21 @@
+"""What the agent refuses, in its own words; `app` gives them status codes."""
+
+
+class AgentError(Exception):
+    """The agent cannot do what was asked."""
+
+
+class TurnRunningError(AgentError):
+    """A turn runs already; wait for its result or interrupt it."""
+
+
+class UnknownTurnError(AgentError):
+    """This is neither the running turn nor the last one."""
+
+
+class EventsForgottenError(AgentError):
+    """The events asked for were acknowledged and are gone; ask from the last acknowledged one."""
+
+
+class StoppingError(AgentError):
+    """The agent is stopping and takes no turn."""

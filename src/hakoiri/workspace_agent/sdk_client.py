@@ -1,0 +1,149 @@
+"""The agent: one `claude` process behind the agent SDK, kept between turns.
+
+The process stays connected after a turn, so that the next message of the same session with the
+same options does not pay its start again. It is started anew, with the session resumed, when it
+died, when options changed, or after a turn that failed.
+"""
+
+import contextlib
+import tempfile
+import uuid
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Final
+
+from claude_agent_sdk import (
+    ClaudeAgentOptions,
+    ClaudeSDKClient,
+    CLIConnectionError,
+    Message,
+)
+
+from hakoiri.wire.agent import AgentOptions, RunTurn
+from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error
+from hakoiri.workspace_agent.errors import AgentError
+from hakoiri.workspace_agent.sdk_errors import failure_error
+from hakoiri.workspace_agent.sdk_events import EventMapper
+from hakoiri.workspace_agent.sdk_options import sdk_options
+
+STDERR_LINES: Final = 50
+STDERR_LINE_CHARS: Final = 1000
+
+MakeClient = Callable[[ClaudeAgentOptions], ClaudeSDKClient]
+
+
+class SdkAgent:
+    """Runs turns, one after the other, all in one task (the SDK's clients want that)."""
+
+    def __init__(self, *, workspace: Path, make_client: MakeClient = ClaudeSDKClient) -> None:
+        """Work in the directory `workspace`."""
+        self._workspace = workspace
+        self._make_client = make_client
+        self._client: ClaudeSDKClient | None = None
+        self._options: AgentOptions | None = None
+        self._session_id: str | None = None
+        self._prompt_file: Path | None = None
+        self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
+
+    async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
+        """Yield the turn's events, the last a `result` or `error`; failures are errors too."""
+        mapper = EventMapper(prompt_id=str(uuid.uuid4()))
+        last: AgentEvent | None = None
+        try:
+            client = await self._ask(request, mapper.prompt_id)
+            async with aclosing(_messages_of(client)) as messages:
+                async for message in messages:
+                    for event in mapper.events_of(message):
+                        last = event
+                        yield event
+                    if last is not None and last.type in TERMINAL_TYPES:
+                        break
+        except Exception as failure:  # noqa: BLE001 - the SDK raises bare exceptions too
+            last = failure_error(failure, self._stderr)
+            yield last
+        self._session_id = mapper.session_id or self._session_id
+        if not _leaves_process_sound(last):
+            await self.close()
+
+    async def interrupt(self) -> None:
+        """Ask the running turn to end. Raises `AgentError` if there is no process to ask yet."""
+        if self._client is None:
+            raise AgentError("the agent's process is not connected")
+        await self._client.interrupt()
+
+    async def close(self) -> None:
+        """End the process. The next turn starts another."""
+        client, self._client = self._client, None
+        self._options = None
+        if client is not None:
+            await client.disconnect()
+        if self._prompt_file is not None:
+            self._prompt_file.unlink(missing_ok=True)
+            self._prompt_file = None
+
+    async def _ask(self, request: RunTurn, prompt_id: str) -> ClaudeSDKClient:
+        client = self._client
+        if client is not None and self._can_go_on(request):
+            # on CLIConnectionError it died since the last turn
+            with contextlib.suppress(CLIConnectionError):
+                await client.query(_prompt(request.text, prompt_id))
+                return client
+        await self.close()
+        client = await self._connect(request)
+        await client.query(_prompt(request.text, prompt_id))
+        return client
+
+    def _can_go_on(self, request: RunTurn) -> bool:
+        return (
+            request.session_id is not None
+            and request.session_id == self._session_id
+            and request.options == self._options
+        )
+
+    async def _connect(self, request: RunTurn) -> ClaudeSDKClient:
+        self._stderr.clear()
+        self._session_id = request.session_id
+        client = self._make_client(
+            sdk_options(
+                request.options,
+                session_id=request.session_id,
+                system_prompt_file=self._write_prompt(request.options.system_prompt),
+                workspace=self._workspace,
+                on_stderr=lambda line: self._stderr.append(line[:STDERR_LINE_CHARS]),
+            )
+        )
+        await client.connect()
+        self._client, self._options = client, request.options
+        return client
+
+    def _write_prompt(self, system_prompt: str | None) -> Path | None:
+        if system_prompt is None:
+            return None
+        with tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as file:
+            file.write(system_prompt)
+        self._prompt_file = Path(file.name)
+        return self._prompt_file
+
+
+def _leaves_process_sound(last: AgentEvent | None) -> bool:
+    """Tell if the process may serve another turn after this last event."""
+    if isinstance(last, Error):
+        return last.code == "interrupted"
+    return last is not None and last.type in TERMINAL_TYPES
+
+
+async def _messages_of(client: ClaudeSDKClient) -> AsyncGenerator[Message, None]:
+    async for message in client.receive_messages():
+        yield message
+
+
+async def _prompt(text: str, prompt_id: str) -> AsyncIterator[dict[str, Any]]:
+    """Yield the one message, with an id by which its result is known."""
+    yield {
+        "type": "user",
+        "message": {"role": "user", "content": text},
+        "parent_tool_use_id": None,
+        "uuid": prompt_id,
+    }
