@@ -4,12 +4,13 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 import anyio
 
 from hakoiri.wire.agent import BUFFER_LIMIT_BYTES, RunTurn
-from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error
+from hakoiri.wire.events import AgentEvent, Error
 from hakoiri.workspace_agent.errors import StoppingError, TurnRunningError, UnknownTurnError
 from hakoiri.workspace_agent.turn_stream import TurnStream
 
@@ -36,6 +37,15 @@ class Agent(Protocol):
         """Let go of processes. The next turn starts them anew."""
 
 
+@dataclass(slots=True, eq=False)
+class _Turn:
+    request: RunTurn
+    stream: TurnStream
+    interrupt_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set after the agent's cleaning up, which may take longer than the stream."""
+
+
 class Turns:
     """Runs at most one turn at a time, in the task that calls `serve`."""
 
@@ -50,13 +60,8 @@ class Turns:
         self._load_agent = load_agent
         self._buffer_limit_bytes = buffer_limit_bytes
         self._interrupt_grace_s = interrupt_grace_s
-        self._agent: Agent | None = None
-        self._last: TurnStream | None = None
-        self._waiting: asyncio.Queue[tuple[RunTurn, TurnStream]] = asyncio.Queue(maxsize=1)
-        self._interrupt_asked = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._scope: anyio.CancelScope | None = None
+        self._last: _Turn | None = None
+        self._waiting: asyncio.Queue[_Turn] = asyncio.Queue()
         self._stopping = False
 
     @property
@@ -64,100 +69,106 @@ class Turns:
         """How the agent is, in the words of `AgentHealth`."""
         if self._stopping:
             return "stopping"
-        return "ready" if self._idle.is_set() else "running"
+        return "ready" if self.running_turn_id is None else "running"
 
     @property
     def running_turn_id(self) -> str | None:
-        """The turn that runs, if any."""
-        return None if self._idle.is_set() or self._last is None else self._last.turn_id
+        """The turn that runs, if any: one whose stream has not ended."""
+        if self._last is None or self._last.stream.has_ended:
+            return None
+        return self._last.stream.turn_id
 
     def start(self, request: RunTurn) -> TurnStream:
         """Begin a turn; return its stream. Raises `TurnRunningError` or `StoppingError`."""
         if self._stopping:
             raise StoppingError("the agent is stopping; run the turn in another container")
-        if not self._idle.is_set():
+        if self.running_turn_id is not None:
             raise TurnRunningError(
                 f"turn {self.running_turn_id} runs; wait for its last event or interrupt it"
             )
         stream = TurnStream(request.turn_id, limit_bytes=self._buffer_limit_bytes)
-        self._last = stream
-        self._interrupt_asked.clear()
-        self._idle.clear()
-        self._waiting.put_nowait((request, stream))
+        self._last = _Turn(request, stream)
+        self._waiting.put_nowait(self._last)
         return stream
 
     def stream(self, turn_id: str) -> TurnStream:
         """Return the stream of the running or the last turn. Raises `UnknownTurnError`."""
-        if self._last is None or self._last.turn_id != turn_id:
-            raise UnknownTurnError(f"turn {turn_id} is neither running nor the last one")
-        return self._last
+        return self._find(turn_id).stream
 
     def interrupt(self, turn_id: str) -> None:
-        """Ask the turn to end; nothing happens if it has ended. Raises `UnknownTurnError`."""
-        if not self.stream(turn_id).has_ended:
-            self._interrupt_asked.set()
+        """Ask the turn to end; nothing happens if it has. Raises `UnknownTurnError`."""
+        self._find(turn_id).interrupt_asked.set()
 
     async def stop(self) -> None:
-        """Take no more turns, end the running one, let go of the agent; bounded in time."""
+        """Take no more turns and end the running one; bounded in time."""
         self._stopping = True
-        if not self._idle.is_set():
-            self._interrupt_grace_s = STOP_INTERRUPT_GRACE_S
-            self._interrupt_asked.set()
+        self._interrupt_grace_s = STOP_INTERRUPT_GRACE_S
+        if self._last is not None:
+            self._last.interrupt_asked.set()
             with anyio.move_on_after(STOP_INTERRUPT_GRACE_S + STOP_CLOSE_GRACE_S):
-                await self._idle.wait()
+                await self._last.done.wait()
 
     async def serve(self) -> None:
         """Run turns until cancelled. The agent's processes belong to this task."""
-        self._agent = await self._load_agent()
+        agent = await self._load_agent()
         try:
             while True:
-                request, stream = await self._waiting.get()
+                turn = await self._waiting.get()
                 try:
-                    await self._run(self._agent, request, stream)
+                    await self._run(agent, turn)
                 finally:
-                    self._idle.set()
+                    turn.done.set()
         finally:
             with anyio.move_on_after(STOP_CLOSE_GRACE_S, shield=True):
-                await self._agent.close()
+                await agent.close()
 
-    async def _run(self, agent: Agent, request: RunTurn, stream: TurnStream) -> None:
+    def _find(self, turn_id: str) -> _Turn:
+        if self._last is None or self._last.stream.turn_id != turn_id:
+            raise UnknownTurnError(f"turn {turn_id} is neither running nor the last one")
+        return self._last
+
+    async def _run(self, agent: Agent, turn: _Turn) -> None:
         async with asyncio.TaskGroup() as group:
-            watcher = group.create_task(self._watch_interrupt(agent), name="interrupt")
-            with anyio.CancelScope() as scope:
-                self._scope = scope
-                await self._pump(agent, request, stream)
+            scope = anyio.CancelScope()
+            watcher = group.create_task(
+                self._watch_interrupt(agent, turn, scope), name="watch for an interrupt"
+            )
+            with scope:
+                await _pump(agent, turn)
             watcher.cancel()
         if scope.cancelled_caught:
             await agent.close()
-        if not stream.has_ended:
-            await stream.put(_last_words(interrupted=self._interrupt_asked.is_set()))
+        if not turn.stream.has_ended:
+            await turn.stream.put(_last_words(was_interrupted=turn.interrupt_asked.is_set()))
 
-    async def _pump(self, agent: Agent, request: RunTurn, stream: TurnStream) -> None:
+    async def _watch_interrupt(self, agent: Agent, turn: _Turn, scope: anyio.CancelScope) -> None:
+        await turn.interrupt_asked.wait()
         try:
-            async with aclosing(agent.run(request)) as events:
-                async for event in events:
-                    await stream.put(event)
-                    if event.type in TERMINAL_TYPES:
-                        return
-        except Exception as error:
-            log.exception("the turn failed")
-            await agent.close()
-            await stream.put(Error(code="agent-failed", text=f"The agent failed: {error!r}"[:4096]))
-
-    async def _watch_interrupt(self, agent: Agent) -> None:
-        await self._interrupt_asked.wait()
-        with anyio.move_on_after(self._interrupt_grace_s):
-            try:
+            async with asyncio.timeout(self._interrupt_grace_s):
                 await agent.interrupt()
-                await self._idle.wait()
-            except Exception:
-                log.exception("the interrupt was not taken; the agent is stopped by force")
-        if self._scope is not None:
-            self._scope.cancel()
+                await turn.done.wait()
+        except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions too
+            log.warning("the agent did not end by itself, so it is stopped by force: %r", error)
+        scope.cancel()
 
 
-def _last_words(*, interrupted: bool) -> Error:
-    if interrupted:
+async def _pump(agent: Agent, turn: _Turn) -> None:
+    """Carry the agent's events into the stream, and let the agent clean up after its last."""
+    try:
+        async with aclosing(agent.run(turn.request)) as events:
+            async for event in events:
+                if not turn.stream.has_ended:
+                    await turn.stream.put(event)
+    except Exception as error:
+        log.exception("the turn failed")
+        await agent.close()
+        if not turn.stream.has_ended:
+            text = f"The agent failed: {error!r}"[:4096]
+            await turn.stream.put(Error(code="agent-failed", text=text))
+
+
+def _last_words(*, was_interrupted: bool) -> Error:
+    if was_interrupted:
         return Error(code="interrupted", text="The turn was interrupted.", retryable=True)
     return Error(
         code="agent-failed", text="The agent stopped without an answer; try again.", retryable=True
