@@ -4,10 +4,10 @@ import asyncio
 import importlib
 import logging
 import os
-import signal
 import socket
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -22,6 +22,8 @@ from hakoiri.workspace_agent.turns import Agent, Turns
 AGENT_DIRECTORY: Final = Path("/run/hakoiri/agent")
 PROXY_DIRECTORY: Final = Path("/run/hakoiri/proxy")
 WORKSPACE: Final = Path("/workspace")
+LoadAgent = Callable[[], Awaitable[Agent]]
+
 STOP_LIMIT_S: Final = 1.9
 """We promise to end within two seconds of SIGTERM, whatever hangs."""
 
@@ -60,11 +62,23 @@ async def load_agent() -> Agent:
     return agent
 
 
-async def serve(*, agent_directory: Path, proxy_directory: Path, relay_port: int) -> None:
-    """Run relay and interface until a signal or a shutdown request."""
+async def serve(
+    *,
+    agent_directory: Path,
+    proxy_directory: Path,
+    relay_port: int,
+    load_agent: LoadAgent = load_agent,
+    end_at_once: Callable[[int], object] = os._exit,
+) -> None:
+    """Run relay and interface until a signal or a shutdown request.
+
+    `end_at_once` is called when an orderly end would take too long.
+    """
     stop = asyncio.Event()
     early = EarlyApp()
     turns = Turns(load_agent=load_agent)
+    deadline = threading.Timer(STOP_LIMIT_S, end_at_once, args=(0,))
+    deadline.daemon = True
     config = uvicorn.Config(
         early,
         lifespan="off",
@@ -81,7 +95,7 @@ async def serve(*, agent_directory: Path, proxy_directory: Path, relay_port: int
 
     async def wait_for_stop() -> None:
         await stop.wait()
-        threading.Timer(STOP_LIMIT_S, os._exit, args=(0,)).start()
+        deadline.start()
         await turns.stop()
         server.should_exit = True
 
@@ -96,22 +110,21 @@ async def serve(*, agent_directory: Path, proxy_directory: Path, relay_port: int
         await server.serve(sockets=[listener])
         for task in owned:
             task.cancel()
+    deadline.cancel()
+
+
+async def _serve_to_the_end() -> None:
+    await serve(
+        agent_directory=AGENT_DIRECTORY, proxy_directory=PROXY_DIRECTORY, relay_port=RELAY_PORT
+    )
+    # not by returning: the interpreter would wait for imports that may still be under way
+    os._exit(0)
 
 
 def main() -> None:
     """Run until told to stop; exit code 0 then."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    # a program that we start must not die of our signals' dispositions
-    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    asyncio.run(
-        serve(
-            agent_directory=AGENT_DIRECTORY,
-            proxy_directory=PROXY_DIRECTORY,
-            relay_port=RELAY_PORT,
-        )
-    )
-    # a timer that would end us is of no use any more
-    os._exit(0)
+    asyncio.run(_serve_to_the_end())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,109 @@
+import asyncio
+import os
+import signal
+import stat
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.events import AgentEvent, Error, Result
+from hakoiri.wire.sse import SseDecoder
+from hakoiri.workspace_agent.__main__ import bind_socket, serve
+from hakoiri.workspace_agent.turns import Agent
+
+pytestmark = pytest.mark.anyio
+
+
+class ObedientAgent:
+    """Waits until it is interrupted."""
+
+    def __init__(self) -> None:
+        self.interrupted = asyncio.Event()
+        self.closed = False
+
+    async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
+        if request.text == "wait":
+            await self.interrupted.wait()
+            yield Error(code="interrupted", text="")
+        else:
+            yield Result(text="done")
+
+    async def interrupt(self) -> None:
+        self.interrupted.set()
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def connectable(path: Path) -> None:
+    for _ in range(500):
+        try:
+            _, writer = await asyncio.open_unix_connection(path)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            await writer.wait_closed()
+            return
+    raise AssertionError("the agent's socket never came up")
+
+
+@asynccontextmanager
+async def agent_process(directory: Path, agent: Agent) -> AsyncIterator[httpx2.AsyncClient]:
+    """The process's own `serve`, in a task; ends when the body has made it end."""
+    ended_at_once: list[int] = []
+
+    async def load() -> Agent:
+        return agent
+
+    transport = httpx2.AsyncHTTPTransport(uds=str(directory / "agent.sock"))
+    async with (
+        httpx2.AsyncClient(transport=transport, base_url="http://agent.test") as client,
+        asyncio.TaskGroup() as group,
+    ):
+        group.create_task(
+            serve(
+                agent_directory=directory,
+                proxy_directory=directory,
+                relay_port=0,
+                load_agent=load,
+                end_at_once=ended_at_once.append,
+            )
+        )
+        await connectable(directory / "agent.sock")
+        yield client
+    assert ended_at_once == []
+
+
+async def test_a_turn_runs_over_the_socket_and_shutdown_ends_the_process(tmp_path: Path) -> None:
+    agent = ObedientAgent()
+    async with agent_process(tmp_path, agent) as client:
+        assert (await client.get("/health")).json()["state"] == "ready"
+        response = await client.post("/turns", json={"turn_id": "t1", "text": "work"})
+        (block,) = SseDecoder(line_limit_bytes=1000).feed(response.content)
+        assert block.event == "result"
+        assert (await client.post("/shutdown")).status_code == 202
+    assert agent.closed
+
+
+async def test_a_signal_ends_the_running_turn_for_its_reader_first(tmp_path: Path) -> None:
+    async with (
+        agent_process(tmp_path, ObedientAgent()) as client,
+        client.stream("POST", "/turns", json={"turn_id": "t1", "text": "wait"}) as response,
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+        body = b"".join([chunk async for chunk in response.aiter_bytes()])
+    (block,) = SseDecoder(line_limit_bytes=1000).feed(body)
+    assert block.event == "error"
+    assert "interrupted" in block.data
+
+
+def test_a_socket_left_from_before_is_replaced_and_open_to_all(tmp_path: Path) -> None:
+    path = tmp_path / "agent.sock"
+    bind_socket(path).close()
+    with bind_socket(path):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666

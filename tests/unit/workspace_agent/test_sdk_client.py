@@ -1,0 +1,200 @@
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from claude_agent_sdk import (
+    ClaudeAgentOptions,
+    CLIConnectionError,
+    CLIJSONDecodeError,
+    Message,
+    ResultMessage,
+    SystemMessage,
+)
+
+from hakoiri.wire.agent import AgentOptions, RunTurn
+from hakoiri.wire.events import AgentEvent, Error
+from hakoiri.workspace_agent.errors import AgentError
+from hakoiri.workspace_agent.sdk_client import SdkAgent
+
+pytestmark = pytest.mark.anyio
+
+SESSION = "0a1b-2c3d"
+
+
+class Cli:
+    """All the clients that were made, and what each of their turns is to say."""
+
+    def __init__(self, *turns: list[Message] | Exception) -> None:
+        self.turns = list(turns)
+        self.clients: list[ScriptedClient] = []
+
+    def make(self, options: ClaudeAgentOptions) -> Any:
+        self.clients.append(ScriptedClient(self, options))
+        return self.clients[-1]
+
+    @property
+    def calls(self) -> list[list[str]]:
+        return [client.calls for client in self.clients]
+
+
+class ScriptedClient:
+    def __init__(self, cli: Cli, options: ClaudeAgentOptions) -> None:
+        self.cli = cli
+        self.options = options
+        self.calls: list[str] = []
+        self.dead = False
+        self.prompt: dict[str, Any] = {}
+
+    async def connect(self) -> None:
+        self.calls.append("connect")
+
+    async def query(self, prompt: AsyncIterator[dict[str, Any]]) -> None:
+        if self.dead:
+            raise CLIConnectionError("terminated")
+        self.prompt = await anext(prompt)
+        self.calls.append("query")
+
+    async def receive_messages(self) -> AsyncIterator[Message]:
+        turn = self.cli.turns.pop(0)
+        if isinstance(turn, Exception):
+            raise turn
+        for message in turn:
+            if isinstance(message, ResultMessage):
+                message.user_message_uuids = [self.prompt["uuid"]]
+            yield message
+
+    async def interrupt(self) -> None:
+        self.calls.append("interrupt")
+
+    async def disconnect(self) -> None:
+        self.calls.append("disconnect")
+
+
+def turn(**fields: Any) -> list[Message]:
+    shape: dict[str, Any] = {
+        "subtype": "success",
+        "duration_ms": 1,
+        "duration_api_ms": 1,
+        "is_error": False,
+        "num_turns": 1,
+        "session_id": SESSION,
+        "result": "done",
+    }
+    init = SystemMessage(subtype="init", data={"session_id": SESSION})
+    return [init, ResultMessage(**(shape | fields))]
+
+
+async def run(agent: SdkAgent, **fields: Any) -> list[AgentEvent]:
+    request = RunTurn(turn_id="t1", text="/help me", **fields)
+    return [event async for event in agent.run(request)]
+
+
+def agent_of(cli: Cli) -> SdkAgent:
+    return SdkAgent(workspace=Path("/workspace"), make_client=cli.make)
+
+
+async def test_a_turn_is_asked_with_an_id_and_ends_with_its_result() -> None:
+    cli = Cli(turn())
+    events = await run(agent_of(cli))
+    assert [event.type for event in events] == ["session_started", "result"]
+    (client,) = cli.clients
+    assert client.prompt["message"] == {"role": "user", "content": "/help me"}
+    assert client.options.cwd == Path("/workspace")
+
+
+async def test_the_next_turn_of_the_session_uses_the_same_process() -> None:
+    cli = Cli(turn(), turn())
+    agent = agent_of(cli)
+    await run(agent)
+    await run(agent, session_id=SESSION)
+    assert cli.calls == [["connect", "query", "query"]]
+    await agent.close()
+    assert cli.calls == [["connect", "query", "query", "disconnect"]]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"session_id": None},
+        {"session_id": "ffff"},
+        {"session_id": SESSION, "options": AgentOptions(model="other")},
+    ],
+    ids=["a new session", "another session", "other options"],
+)
+async def test_another_session_or_other_options_start_another_process(
+    fields: dict[str, Any],
+) -> None:
+    cli = Cli(turn(), turn())
+    agent = agent_of(cli)
+    await run(agent)
+    await run(agent, **fields)
+    assert cli.calls == [["connect", "query", "disconnect"], ["connect", "query"]]
+    assert cli.clients[1].options.resume == fields["session_id"]
+
+
+async def test_a_process_that_died_between_turns_is_started_again_with_the_session() -> None:
+    cli = Cli(turn(), turn())
+    agent = agent_of(cli)
+    await run(agent)
+    cli.clients[0].dead = True
+    events = await run(agent, session_id=SESSION)
+    assert events[-1].type == "result"
+    assert cli.clients[1].options.resume == SESSION
+
+
+@pytest.mark.parametrize(
+    ("failing", "code"),
+    [
+        (lambda: turn(is_error=True, api_error_status=529), "model-overloaded"),
+        (lambda: CLIJSONDecodeError("{", ValueError("100 MB")), "agent-failed"),
+        (lambda: Exception("Control request timeout"), "agent-failed"),
+    ],
+    ids=["the model is overloaded", "a line is too long", "the CLI does not answer"],
+)
+async def test_a_failed_turn_is_one_error_and_the_next_starts_a_new_process(
+    failing: Callable[[], Any], code: str
+) -> None:
+    cli = Cli(failing(), turn())
+    agent = agent_of(cli)
+    *_, last = await run(agent, session_id=SESSION)
+    assert isinstance(last, Error)
+    assert last.code == code
+    assert (await run(agent, session_id=SESSION))[-1].type == "result"
+    assert len(cli.clients) == 2
+    assert cli.calls[0][-1] == "disconnect"
+
+
+async def test_an_interrupted_turn_leaves_the_process_for_the_next() -> None:
+    cli = Cli(turn(is_error=True, terminal_reason="aborted_streaming"), turn())
+    agent = agent_of(cli)
+    await run(agent, session_id=SESSION)
+    await agent.interrupt()
+    await run(agent, session_id=SESSION)
+    assert cli.calls == [["connect", "query", "interrupt", "query"]]
+
+
+async def test_before_there_is_a_process_nobody_can_be_interrupted() -> None:
+    with pytest.raises(AgentError):
+        await agent_of(Cli()).interrupt()
+
+
+async def test_a_turn_that_says_no_last_word_leaves_no_process() -> None:
+    cli = Cli([SystemMessage(subtype="init", data={"session_id": SESSION})])
+    events = await run(agent_of(cli))
+    assert [event.type for event in events] == ["session_started"]
+    assert cli.calls[0][-1] == "disconnect"
+
+
+def content_of(path: str) -> str | None:
+    return Path(path).read_text() if Path(path).exists() else None
+
+
+async def test_the_system_prompt_lies_in_a_file_only_while_the_process_lives() -> None:
+    cli = Cli(turn())
+    agent = agent_of(cli)
+    await run(agent, options=AgentOptions(system_prompt="quack " * 30_000))
+    prompt: Any = cli.clients[0].options.system_prompt
+    assert content_of(prompt["path"]) == "quack " * 30_000
+    await agent.close()
+    assert content_of(prompt["path"]) is None
