@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# What must be installed on the host, from Debian's packages, and only if it is missing.
+
+has() {
+  command -v "$1" >/dev/null 2>&1
+}
+
+# list_missing PURPOSE: the Debian packages that this machine lacks, one a line.
+list_missing() {
+  find_python >/dev/null || echo python3
+  has_venv_module || echo python3-venv
+  [[ $1 != check ]] || return 0
+  if ! has docker || { ! engine_answers && ! has dockerd; }; then echo docker.io; fi
+  # Tests run containers under runsc too, on an engine of their own where the default lacks it.
+  [[ $1 != test ]] || has dockerd || echo docker.io
+  has runsc || echo runsc
+  has mmdebstrap || echo mmdebstrap
+  has npm || printf '%s\n' nodejs npm
+}
+
+# Without an init system, a package's service script would start an engine with a configuration
+# that is nobody's; in run level 1 it leaves that to us.
+apt_get() {
+  local -x DEBIAN_FRONTEND=noninteractive
+  [[ -d /run/systemd/system ]] || local -x RUNLEVEL=1
+  apt-get -y -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold "$@"
+}
+
+install_missing() {
+  local purpose=$1 missing left
+  missing=$(list_missing "$purpose" | sort -u | tr '\n' ' ')
+  missing=${missing% }
+  [[ -n $missing ]] || return 0
+  ((EUID == 0)) || refuse "missing: $missing; install these Debian packages as root and run this again."
+  has apt-get || refuse "missing: $missing, and there is no apt-get; install them with this system's package manager and run this again."
+  run_step "reading the package lists" "check the network and /etc/apt/sources.list.d." \
+    apt_get update
+  # shellcheck disable=SC2086 # the names are meant to be split
+  run_step "installing $missing (Debian packages)" "check the network and the free disk space." \
+    apt_get install --no-install-recommends $missing
+  hash -r
+  left=$(list_missing "$purpose" | sort -u | tr '\n' ' ')
+  [[ -z $left ]] || refuse "still missing after the installation: ${left% }; Debian 12 or newer is needed."
+}
