@@ -2,21 +2,63 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 VENV := .venv
-PY := $(VENV)/bin/python
+HAKOIRI := $(VENV)/bin/hakoiri
+
+# An engine that the caller chose for the docker command is the one that hakoiri uses, too.
+ifdef DOCKER_HOST
+export HAKOIRI_DOCKER_HOST ?= $(DOCKER_HOST)
+endif
 
 .PHONY: help
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
+.PHONY: demo
+demo: ## Run one conversation end to end and show the proofs
+	@deployment/setup/host.sh --for demo
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(HAKOIRI) demo
+
+.PHONY: test
+test: ## Run all tests; pass options to pytest with ARGS="…"
+	@deployment/setup/host.sh --for test
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/pytest $(ARGS)
+
+.PHONY: bench
+bench: ## Measure cold start and turns, beside a plain container
+	@deployment/setup/host.sh --for demo
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/python -m benchmarks $(ARGS)
+
 .PHONY: check
-check: ## Format, lint, types, imports
+check: ## Check format, lint, types and imports
+	@deployment/setup/host.sh --for check
+	@deployment/setup/venv.sh
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	PYTHONPATH=src $(VENV)/bin/lint-imports --no-cache
 
+.PHONY: setup
+setup: ## Install and start what demo needs on this machine
+	@deployment/setup/host.sh --for demo
+	@deployment/setup/venv.sh
+
+.PHONY: venv
+venv: ## Make .venv from the hash-pinned requirements
+	@deployment/setup/host.sh --for check
+	@deployment/setup/venv.sh
+
+.PHONY: image
+image: setup ## Build the image that the agents live in
+	@$(HAKOIRI) image build
+
 .PHONY: format
-format: ## Format the code
+format: venv ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 

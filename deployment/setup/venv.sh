@@ -42,10 +42,10 @@ main() {
   count=$(grep -c '^[a-z].*==' "$root/requirements/dev.txt")
   run_step "installing $count Python packages into .venv (a minute or two)" \
     "check the network and pip's configuration." \
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input \
+    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
     --require-hashes -r "$root/requirements/dev.txt"
   run_step "installing hakoiri itself into .venv" "see the message above." \
-    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input \
+    "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
     --no-deps --no-build-isolation -e "$root"
   echo "$wanted" >"$STAMP"
 }
