@@ -1,0 +1,93 @@
+"""The command: findings as lines or as data."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from hakoiri.cli.doctor.examination import examine
+from hakoiri.cli.doctor.finding import Finding, State, is_fit
+from hakoiri.host import settings as host_settings
+
+USAGE_EXIT_CODE = 2
+
+IMAGE_REPOSITORY = "hakoiri/workspace"
+
+STYLES = {State.OK: "green", State.WARNING: "yellow", State.MISSING: "bold red"}
+
+
+class Output(StrEnum):
+    """How the findings are shown."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def doctor(
+    *,
+    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
+    as_json: Annotated[bool, typer.Option("--json", help="Short for -o json.")] = False,
+) -> None:
+    """Say what this host has and lacks, one line each, with the mend.
+
+    Exit code 0 if all that is needed is there (warnings do not count), 1 if something is missing,
+    2 if the settings cannot be read.
+
+    Examples:
+      hakoiri doctor
+
+      hakoiri doctor --json | jq '.findings[] | select(.state == "missing")'
+
+      HAKOIRI_CONTAINER__RUNTIME=runsc hakoiri doctor      # judged for this runtime
+    """
+    try:
+        settings = host_settings.load()
+    except host_settings.SettingsError as error:
+        typer.echo(f"hakoiri doctor: {error}", err=True)
+        raise typer.Exit(USAGE_EXIT_CODE) from None
+    findings = examine(settings, image_reference=image_reference)
+    if as_json or output is Output.JSON:
+        typer.echo(as_data(findings))
+    else:
+        console = Console(highlight=False)
+        for line in as_lines(findings):
+            console.print(line, soft_wrap=True)
+    raise typer.Exit(0 if is_fit(findings) else 1)
+
+
+def image_reference() -> str:
+    """Return which image to look for: any build of the workspace image."""
+    return IMAGE_REPOSITORY
+
+
+def as_data(findings: Sequence[Finding]) -> str:
+    """Return the findings as one JSON object."""
+    return json.dumps(
+        {"ok": is_fit(findings), "findings": [asdict(finding) for finding in findings]}, indent=2
+    )
+
+
+def as_lines(findings: Sequence[Finding]) -> list[Text]:
+    """Return one line for each finding and one for the whole."""
+    width = max((len(finding.name) for finding in findings), default=0)
+    lines = []
+    for finding in findings:
+        line = Text(f"{finding.state:<8} ", style=STYLES[finding.state])
+        line.append(f"{finding.name:<{width}}  {finding.text}", style="default")
+        if finding.mend:
+            line.append(f"; mend: {finding.mend}", style="default")
+        lines.append(line)
+    lines.append(Text(_conclusion(findings)))
+    return lines
+
+
+def _conclusion(findings: Sequence[Finding]) -> str:
+    missing = [finding.name for finding in findings if finding.state is State.MISSING]
+    if missing:
+        return f"Not ready: {', '.join(missing)}."
+    return "Ready."

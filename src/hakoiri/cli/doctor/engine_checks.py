@@ -1,0 +1,125 @@
+"""What is judged about the container engine. All of it is pure: facts in, a finding out."""
+
+from hakoiri.cli.doctor.engine_facts import EngineFacts
+from hakoiri.cli.doctor.finding import Finding
+
+RUNSC_FLAGS = ("--network=none", "--host-uds=all", "--oci-seccomp")
+"""gVisor's runsc: no network stack of its own, Unix sockets across bind mounts (the only way out
+of our containers), and the container's own filter on top. Source: `runsc flags`."""
+
+RUNSC_MEND = (
+    'register it in the engine\'s daemon.json: "runtimes": {"runsc": {"path": "/usr/bin/runsc", '
+    '"runtimeArgs": ["--network=none", "--host-uds=all", "--oci-seccomp"]}}, then reload the engine'
+)
+SLOW_STORAGE = frozenset({"vfs", "devicemapper", "aufs"})
+
+
+def check_engine(engine: EngineFacts) -> Finding:
+    """The engine answers."""
+    return Finding.ok("engine", f"Docker {engine.version} answers")
+
+
+def engine_away(docker_host: str, reason: str) -> Finding:
+    """The engine does not answer, so nothing else can be said of it."""
+    return Finding.missing(
+        "engine",
+        f"nothing usable at {docker_host}: {reason}",
+        mend="`make setup` starts one; HAKOIRI_DOCKER_HOST names another",
+    )
+
+
+def check_limits(engine: EngineFacts) -> Finding:
+    """Memory, swap, processor and process limits work; either cgroup version will do."""
+    text = f"cgroup v{engine.cgroup_version}"
+    if not engine.lacking_limits:
+        return Finding.ok("cgroup", f"{text}; limits work")
+    return Finding.missing(
+        "cgroup",
+        f"{text}; the engine cannot limit {', '.join(engine.lacking_limits)}",
+        mend="enable these cgroup controllers (boot with cgroup_enable=memory swapaccount=1)",
+    )
+
+
+def check_storage(engine: EngineFacts) -> Finding:
+    """The storage driver shares image layers between containers."""
+    if engine.storage_driver in SLOW_STORAGE:
+        return Finding.warning(
+            "storage",
+            f"{engine.storage_driver}: each container copies the whole image",
+            mend="give the engine a disk on which overlay2 works",
+        )
+    return Finding.ok("storage", engine.storage_driver)
+
+
+def check_seccomp(engine: EngineFacts) -> Finding:
+    """The engine filters system calls unless told otherwise."""
+    seccomp = engine.security_option("seccomp")
+    if seccomp is None:
+        return Finding.missing(
+            "seccomp",
+            "the engine has no seccomp",
+            mend="use a kernel with CONFIG_SECCOMP_FILTER and an engine built with seccomp",
+        )
+    profile = seccomp.get("profile", "default")
+    if profile == "unconfined":
+        return Finding.missing(
+            "seccomp",
+            "the engine's default profile is unconfined",
+            mend="remove seccomp-profile from the engine's daemon.json",
+        )
+    return Finding.ok("seccomp", f"the engine's profile: {profile}")
+
+
+def check_apparmor(engine: EngineFacts, *, kernel_has_apparmor: bool) -> Finding:
+    """Containers can be confined by AppArmor, too."""
+    if engine.security_option("apparmor") is not None:
+        return Finding.ok("apparmor", "the engine applies profiles")
+    if kernel_has_apparmor:
+        return Finding.warning(
+            "apparmor",
+            "the kernel has it, the engine does not use it",
+            mend="install apparmor and restart the engine",
+        )
+    return Finding.warning(
+        "apparmor",
+        "not in this kernel; containers have the other layers only",
+        mend="boot a kernel with AppArmor enabled",
+    )
+
+
+def check_user_namespace(engine: EngineFacts) -> Finding:
+    """Root in a container is nobody on the host."""
+    if engine.security_option("userns") is not None:
+        return Finding.ok("userns-remap", "on")
+    return Finding.warning(
+        "userns-remap",
+        "off; a container's user ids are the host's (ours run as 1000, never as root)",
+        mend='set "userns-remap": "default" in the engine\'s daemon.json',
+    )
+
+
+def check_runc(engine: EngineFacts) -> Finding:
+    """The default runtime is registered."""
+    if "runc" in engine.runtimes:
+        return Finding.ok("runc", "registered")
+    return Finding.missing("runc", "not registered", mend="reinstall the engine's runc")
+
+
+def check_runsc(engine: EngineFacts, *, needed: bool) -> Finding:
+    """Runsc is registered with the flags that our sockets and filters need."""
+    arguments = engine.runtimes.get("runsc")
+    if arguments is None:
+        text = "not registered; containers share the host's kernel"
+    elif lacking := [flag for flag in RUNSC_FLAGS if flag not in arguments]:
+        text = f"registered without {' '.join(lacking)}"
+    else:
+        return Finding.ok("runsc", f"registered with {' '.join(arguments)}")
+    judge = Finding.missing if needed else Finding.warning
+    return judge("runsc", text, mend=RUNSC_MEND)
+
+
+def check_image(reference: str, *, present: bool) -> Finding:
+    """The workspace image is there."""
+    if present:
+        return Finding.ok("image", f"{reference} is built")
+    return Finding.missing("image", f"{reference} is not built", mend="`hakoiri image build`")

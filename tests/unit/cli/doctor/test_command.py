@@ -1,0 +1,66 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from hakoiri.cli.doctor import command
+from hakoiri.cli.doctor.command import as_data, as_lines
+from hakoiri.cli.doctor.finding import Finding
+from hakoiri.cli.main import app
+
+FINE = Finding.ok("root", "yes")
+LESSER = Finding.warning("apparmor", "off [here]", mend="boot with it")
+LACKING = Finding.missing("engine", "away", mend="`make setup`")
+
+
+def examine_as(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+    monkeypatch.setattr(command, "examine", lambda *_, **__: list(findings))
+
+
+def test_each_finding_is_one_line_with_its_mend() -> None:
+    lines = [line.plain for line in as_lines([FINE, LESSER, LACKING])]
+    assert lines == [
+        "ok       root      yes",
+        "warning  apparmor  off [here]; mend: boot with it",
+        "missing  engine    away; mend: `make setup`",
+        "Not ready: engine.",
+    ]
+
+
+def test_the_data_says_the_same() -> None:
+    data = json.loads(as_data([FINE, LACKING]))
+    assert data["ok"] is False
+    assert data["findings"][1] == {
+        "name": "engine",
+        "state": "missing",
+        "text": "away",
+        "mend": "`make setup`",
+    }
+
+
+@pytest.mark.parametrize("flags", [["--json"], ["-o", "json"], ["--output", "json"]])
+def test_json_is_asked_for_in_any_of_three_ways(
+    monkeypatch: pytest.MonkeyPatch, flags: list[str]
+) -> None:
+    examine_as(monkeypatch, FINE, LESSER)
+    result = CliRunner().invoke(app, ["doctor", *flags])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["ok"] is True
+
+
+def test_something_missing_is_exit_code_1_and_a_warning_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    examine_as(monkeypatch, FINE, LESSER)
+    assert CliRunner().invoke(app, ["doctor"]).exit_code == 0
+    examine_as(monkeypatch, FINE, LACKING)
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "Not ready: engine." in result.stdout
+
+
+def test_settings_that_cannot_be_read_are_exit_code_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HAKOIRI_PROT", "1")
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 2
+    assert "HAKOIRI_PROT" in result.stderr
