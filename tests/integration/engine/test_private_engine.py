@@ -92,7 +92,7 @@ def test_its_data_outlives_a_restart() -> None:
 def test_an_engine_that_cannot_start_says_why_and_leaves_nothing() -> None:
     own = PrivateEngine(configuration={"storage-driver": "no-such-driver"})
     try:
-        with pytest.raises(EngineStartError, match="no-such-driver"):
+        with pytest.raises(EngineStartError, match="graphdriver"):
             own.start()
         assert own.pid is None
     finally:
