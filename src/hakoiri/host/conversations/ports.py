@@ -59,12 +59,18 @@ class ConversationStore(Protocol):
     async def append(
         self, *, conversation_id: str, turn: int, events: Sequence[EventData], now: datetime
     ) -> Sequence[ConversationEvent]:
-        """Record events in order, in one transaction; a terminal event also ends the turn."""
+        """Record events in order, in one transaction; a terminal event also ends the turn.
+
+        Raises `NoTurnRunningError` for a turn that has ended: nothing follows a last event.
+        """
 
     async def read(
         self, *, conversation_id: str, after: int, limit: int
     ) -> Sequence[ConversationEvent]:
-        """Events numbered above `after`, in order."""
+        """Events numbered above `after`, in order; fewer than `limit` if they are large.
+
+        Empty only if there are none.
+        """
 
     async def unfinished_turns(self) -> Sequence[UnfinishedTurn]:
         """Turns that are recorded as running."""
@@ -87,6 +93,9 @@ class PolicyStore(Protocol):
 
     async def set_policy(self, *, tenant: str, name: str, policy: Policy) -> None:
         """Create or replace it."""
+
+    async def delete_policy(self, *, tenant: str, name: str) -> None:
+        """Forget it; nothing happens if there is none."""
 
     async def list_policies(self, *, tenant: str) -> dict[str, Policy]:
         """All of a tenant's policies by name."""

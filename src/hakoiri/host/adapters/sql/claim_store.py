@@ -1,0 +1,61 @@
+"""Whose container is whose, in SQL."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.schema import claims, workspaces
+from hakoiri.host.containers.ports import ClaimConflictError
+
+
+class SqlClaimStore:
+    """`ClaimStore` in SQL. Raises `DatabaseError` (a `ContainersError`)."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+        """Record the claim and count the workspace's generation up; return the new one.
+
+        Raises `ClaimConflictError` if the workspace has a container, the container has a workspace,
+        or the workspace is gone.
+        """
+        count_up = (
+            sa.update(workspaces)
+            .where(workspaces.c.id == workspace_id)
+            .values(generation=workspaces.c.generation + 1)
+            .returning(workspaces.c.generation)
+        )
+        try:
+            async with self._database.writing() as connection:
+                generation = await connection.scalar(count_up)
+                if generation is None:
+                    raise ClaimConflictError(f"workspace {workspace_id} is gone")
+                await connection.execute(
+                    sa.insert(claims).values(
+                        container_id=container_id,
+                        workspace_id=workspace_id,
+                        generation=generation,
+                        created_at=self._clock(),
+                    )
+                )
+        except IntegrityError as error:
+            raise ClaimConflictError(
+                f"workspace {workspace_id} or container {container_id} is already claimed"
+            ) from error
+        return int(generation)
+
+    async def release(self, container_id: str) -> None:
+        """Forget the claim; nothing happens if there is none."""
+        async with self._database.writing() as connection:
+            await connection.execute(sa.delete(claims).where(claims.c.container_id == container_id))
+
+    async def claimed(self) -> dict[str, str]:
+        """All live claims, workspace id by container id."""
+        query = sa.select(claims.c.container_id, claims.c.workspace_id)
+        async with self._database.reading() as connection:
+            return {row.container_id: row.workspace_id for row in await connection.execute(query)}

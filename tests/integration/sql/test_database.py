@@ -1,0 +1,118 @@
+import sqlite3
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from tests.integration.sql.conftest import NOW, conversation
+
+from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
+from hakoiri.host.adapters.sql.database import Database, DatabaseError, open_database
+from hakoiri.host.adapters.sql.schema import metadata
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
+    def differences(connection: sa.Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, metadata))
+
+    async with database.reading() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_the_file_is_set_up_to_lose_nothing(database: Database) -> None:
+    async with database.reading() as connection:
+        found = [
+            await connection.scalar(sa.text(f"PRAGMA {name}"))
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+    full = 2
+    assert found == ["wal", full, 1, 10_000]
+
+
+async def test_opening_again_keeps_what_is_there(database: Database, tmp_path: Path) -> None:
+    await SqlConversationStore(database).create(conversation("a"))
+    again = await open_database(f"sqlite+aiosqlite:///{tmp_path}/hakoiri.db")
+    found = await SqlConversationStore(again).get(tenant="default", conversation_id="c-a")
+    assert found.id == "c-a"
+    await again.close()
+
+
+async def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+    opened: list[Database] = []
+
+    async def open_one() -> None:
+        opened.append(await open_database(f"sqlite:///{tmp_path}/new.db"))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(open_one)
+    for one in opened:
+        await one.check()
+        await one.close()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://x", "sqlite:////nonexistent-directory/x.db"])
+async def test_a_database_that_cannot_be_opened_is_our_error(url: str) -> None:
+    with pytest.raises(DatabaseError):
+        await open_database(url)
+
+
+async def test_a_damaged_file_is_our_error(tmp_path: Path) -> None:
+    (tmp_path / "hakoiri.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(DatabaseError, match="not a database"):
+        await open_database(f"sqlite:///{tmp_path}/hakoiri.db")
+
+
+async def test_a_cancelled_write_is_finished_or_not_begun(database: Database) -> None:
+    store = SqlConversationStore(database)
+    await store.create(conversation("a"))
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.begin_turn(conversation_id="c-a", text="hi", now=NOW)
+    found = await store.get(tenant="default", conversation_id="c-a")
+    assert found.last_event in (0, 1)
+    with anyio.move_on_after(0.001):
+        for _ in range(100):
+            await store.set_session_id("w-a", "ab")
+    await database.check()
+
+
+async def test_another_process_writes_while_we_are_open(database: Database, tmp_path: Path) -> None:
+    script = """
+import sys
+from anyio import run
+from datetime import UTC, datetime
+from hakoiri.host.adapters.sql.database import open_database
+from hakoiri.host.adapters.sql.key_store import SqlKeyStore
+from hakoiri.host.conversations.model import ApiKey
+
+async def main():
+    database = await open_database(sys.argv[1])
+    for number in range(20):
+        key = ApiKey(f"k{number}", "default", "n", datetime.now(UTC), None)
+        await SqlKeyStore(database).add_key(key, secret_hash=b"x")
+    await database.close()
+
+run(main)
+"""
+    store = SqlConversationStore(database)
+    await store.create(conversation("a"))
+    async with await anyio.open_process(
+        [sys.executable, "-c", script, f"sqlite:///{tmp_path}/hakoiri.db"],
+        env={"PYTHONPATH": ":".join(sys.path)},
+    ) as process:
+        writes = 0
+        while process.returncode is None:
+            await store.set_session_id("w-a", "ab")
+            writes += 1
+    assert process.returncode == 0
+    assert writes
+    with sqlite3.connect(tmp_path / "hakoiri.db") as plain:
+        assert plain.execute("SELECT count(*) FROM api_keys").fetchone() == (20,)
+    plain.close()
