@@ -36,6 +36,34 @@ class Conversation:
     last_event: int
 
 
+class StopReason(StrEnum):
+    """Why a turn is asked to end early; the value is the code of its `error` event."""
+
+    INTERRUPTED = "interrupted"
+    """The user asked for it."""
+
+    SERVER_STOPPED = "server-stopped"
+    """The server is going down."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """Bounds of one turn, in seconds.
+
+    `silence_timeout_s` bounds the wait for the agent's next event, `interrupt_grace_s` the time an
+    interrupted agent has to end its turn, `shutdown_timeout_s` the time all turns together have
+    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record.
+    """
+
+    timeout_s: float
+    silence_timeout_s: float
+    save_timeout_s: float = 600
+    interrupt_grace_s: float = 8
+    retire_timeout_s: float = 30
+    shutdown_timeout_s: float = 20
+    retry_pause_s: float = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class UnfinishedTurn:
     """A turn whose server went away before it ended."""

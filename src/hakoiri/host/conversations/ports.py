@@ -1,10 +1,12 @@
-"""What the conversations room needs from outside: durable stores, and a model for chats."""
+"""What the conversations room needs from outside: stores, containers, files, a model for chats."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.conversations.model import ApiKey, Conversation, UnfinishedTurn
+from hakoiri.host.files.ports import LiveTree
 from hakoiri.wire.events import ConversationEvent, EventData
 from hakoiri.wire.policy import Policy
 
@@ -27,6 +29,18 @@ class NoTurnRunningError(ConversationsError):
 
 class NoSuchPolicyError(ConversationsError):
     """There is no policy of that name; `hakoiri policy set` makes it."""
+
+
+class InvalidOptionError(ConversationsError):
+    """A conversation cannot be made with these options; the message names the field."""
+
+
+class ServerStoppingError(ConversationsError):
+    """The server is about to stop and begins no turn."""
+
+
+class ChatModelError(ConversationsError):
+    """The model call of a chat failed; the message says how."""
 
 
 class StoreError(ConversationsError):
@@ -126,4 +140,84 @@ class ChatModel(Protocol):
     def answer(
         self, *, conversation: Conversation, history: Sequence[tuple[str, str]]
     ) -> AsyncIterator[EventData]:
-        """Stream `text_delta`s, then `result` or `error`. History is (role, text), user first."""
+        """Stream `text_delta`s, then `result` or `error`. History is (role, text), user first.
+
+        Raises `ChatModelError`.
+        """
+
+
+class Containers(Protocol):
+    """Workspaces in containers. Errors are `ContainersError`."""
+
+    async def claim(
+        self,
+        *,
+        workspace_id: str,
+        tenant: str,
+        policy: Policy,
+        prepare: Callable[[ContainerDirectories], Awaitable[None]],
+    ) -> Claim:
+        """Give the workspace its live container, or a new one.
+
+        `prepare` fills a new container's directories before anything runs in it; what it raises
+        passes through, and the container is given up.
+        """
+
+    async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
+        """Put a live workspace under another policy; nothing happens if it is not live."""
+
+    async def retire(self, workspace_id: str, *, reason: str) -> None:
+        """Stop and remove the workspace's container; nothing happens if it is not live."""
+
+    async def release(self, workspace_id: str) -> None:
+        """The turn is over: the container idles from now on."""
+
+    async def why_lost(self, container_id: str) -> str:
+        """Say why a container ended, for an error message."""
+
+
+class SaveReport(Protocol):
+    """What one recovery point took: counts of files and bytes, and what was left out and why."""
+
+    @property
+    def recovery_point(self) -> str:
+        """The id of the recovery point."""
+
+    @property
+    def uploaded(self) -> int:
+        """Files stored anew."""
+
+    @property
+    def uploaded_bytes(self) -> int:
+        """Their size."""
+
+    @property
+    def deleted(self) -> int:
+        """Files that are no longer there."""
+
+    @property
+    def kept(self) -> int:
+        """Files that had not changed."""
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """Paths that could not be stored, each with the reason."""
+
+
+class WorkspaceFiles(Protocol):
+    """Recovery points of workspaces. Errors are `FilesError`."""
+
+    async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> object | None:
+        """Fill an empty tree from the newest recovery point; None if there is none yet."""
+
+    async def save(  # noqa: PLR0913 - a recovery point is made of these
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        event_number: int,
+        tree: LiveTree,
+        session_id: str | None,
+    ) -> SaveReport:
+        """Commit a recovery point of the tree."""

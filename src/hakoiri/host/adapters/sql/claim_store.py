@@ -4,9 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.database import ConstraintError, Database
 from hakoiri.host.adapters.sql.schema import claims, workspaces
 from hakoiri.host.containers.ports import ClaimConflictError
 
@@ -43,7 +42,7 @@ class SqlClaimStore:
                         created_at=self._clock(),
                     )
                 )
-        except IntegrityError as error:
+        except ConstraintError as error:
             raise ClaimConflictError(
                 f"workspace {workspace_id} or container {container_id} is already claimed"
             ) from error

@@ -38,6 +38,10 @@ class DatabaseError(StoreError, ContainersError, FilesError):
     """The database does not answer. Each room that uses a store catches this as its own error."""
 
 
+class ConstraintError(DatabaseError):
+    """A row that must be the only one of its kind is there already, or refers to nothing."""
+
+
 class Database:
     """An open database. Writers of this process queue up here rather than in SQLite's busy loop."""
 
@@ -57,7 +61,7 @@ class Database:
         """Open a transaction that writes; it is on disk when the block is left.
 
         Shielded from cancellation: a commit whose outcome nobody knows cannot be acknowledged.
-        Raises `DatabaseError`; `IntegrityError` passes for the store to name.
+        Raises `DatabaseError`, `ConstraintError`.
         """
         async with self._writing:
             with anyio.CancelScope(shield=True), _translated():
@@ -136,11 +140,11 @@ def _migrate(connection: sa.Connection) -> None:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Turn the vendor's errors into ours, but for broken constraints, which stores name."""
+    """Turn the vendor's errors into ours."""
     try:
         yield
-    except IntegrityError:
-        raise
+    except IntegrityError as error:
+        raise ConstraintError(f"the database refuses the row: {_reason(error)}") from error
     except (SQLAlchemyError, OSError) as error:
         raise DatabaseError(f"the database does not answer: {_reason(error)}") from error
 

@@ -1,0 +1,244 @@
+"""One turn of an agent: claim a container, let the agent work, save the files, tell the end.
+
+A turn ends in exactly one `result` or `error`, which is its last event. Before it is logged the
+files are saved and the container is let go, so that whoever reads the end may begin the next turn.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import anyio
+import structlog
+
+from hakoiri.host.containers.model import Claim, ContainerDirectories
+from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.conversations import failures
+from hakoiri.host.conversations.failures import Ending
+from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
+from hakoiri.host.conversations.ports import (
+    Containers,
+    ConversationStore,
+    SaveReport,
+    StoreError,
+    WorkspaceFiles,
+)
+from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.conversations.turn_stream import TurnStream
+from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.events import Error, EventData, FileSynced, Notice, TurnStarted
+from hakoiri.wire.policy import Policy
+
+LEFT_OUT_LIMIT: Final = 100
+"""Paths named in one `file_synced` event."""
+
+logger = structlog.get_logger()
+
+
+class AgentTurn:
+    """Runs one turn; `run` raises nothing but cancellation."""
+
+    def __init__(  # noqa: PLR0913 - collaborators, keyword-only
+        self,
+        *,
+        conversation: Conversation,
+        workspace_id: str,
+        text: str,
+        log: TurnLog,
+        store: ConversationStore,
+        current_policy: Callable[[], Awaitable[Policy]],
+        containers: Containers,
+        files: WorkspaceFiles,
+        limits: TurnLimits,
+    ) -> None:
+        self._conversation = conversation
+        self._workspace_id = workspace_id
+        self._text = text
+        self._log = log
+        self._store = store
+        self._current_policy = current_policy
+        self._containers = containers
+        self._files = files
+        self._limits = limits
+        self._turn_id = f"{conversation.id}-{log.turn}"
+        self._claim: Claim | None = None
+        self._restored: object | None = None
+        self._restore_failure: FilesError | None = None
+        self._session_id: str | None = None
+        self._stopped: StopReason | None = None
+        self._work_scope = anyio.CancelScope()
+        self._work_done = anyio.Event()
+
+    async def run(self) -> Ending:
+        """Work, save, let the container go. Return how the turn ends; the caller logs it."""
+        ending = None
+        with self._work_scope:
+            ending = await self._work()
+        self._work_done.set()
+        if self._stopped is not None:
+            is_sound = ending is not None and ending.is_container_sound
+            if ending is None or self._stopped is StopReason.SERVER_STOPPED:
+                ending = Ending(failures.stopped(self._stopped), is_container_sound=is_sound)
+        if ending is None:  # cancelled from outside
+            ending = Ending(failures.stopped(StopReason.SERVER_STOPPED), is_container_sound=False)
+        if self._claim is not None:
+            await self._save(self._claim)
+        await self._let_go(ending)
+        return ending
+
+    async def stop(self, reason: StopReason) -> None:
+        """Ask the agent to end the turn; after the grace, end it without the agent."""
+        if self._stopped is None or reason is StopReason.SERVER_STOPPED:
+            self._stopped = reason
+        if self._claim is not None:
+            with anyio.move_on_after(self._limits.interrupt_grace_s), suppress(ContainersError):
+                await self._claim.agent.interrupt(self._turn_id)
+                await self._work_done.wait()
+        self._work_scope.cancel()
+
+    async def _work(self) -> Ending:
+        try:
+            claim = await self._take_container()
+        except Exception as error:  # noqa: BLE001 - every failure has to end the turn
+            return Ending(
+                self._explain(self._restore_failure or error, is_working=False),
+                is_container_sound=False,
+            )
+        try:
+            return await self._converse(claim)
+        except Exception as error:  # noqa: BLE001 - the same
+            why = await self._why_lost(claim) if failures.is_loss(error) else ""
+            return Ending(
+                self._explain(error, is_working=True, why_lost=why), is_container_sound=False
+            )
+
+    async def _take_container(self) -> Claim:
+        policy = await self._current_policy()
+        claim = await self._containers.claim(
+            workspace_id=self._workspace_id,
+            tenant=self._conversation.tenant,
+            policy=policy,
+            prepare=self._prepare,
+        )
+        self._claim = claim
+        # The policy may have been replaced while the container started, when nobody could rebind.
+        newest = await self._current_policy()
+        if newest != policy:
+            await self._containers.rebind(
+                workspace_id=self._workspace_id, tenant=self._conversation.tenant, policy=newest
+            )
+        if claim.start == "live" or self._restored is not None:
+            self._session_id = await self._store.session_id(self._workspace_id)
+        await self._log.append(
+            TurnStarted(
+                container=claim.container_id, generation=claim.generation, start=claim.start
+            )
+        )
+        return claim
+
+    async def _prepare(self, directories: ContainerDirectories) -> None:
+        try:
+            self._restored = await self._files.restore(
+                tenant=self._conversation.tenant,
+                workspace_id=self._workspace_id,
+                tree=_tree(directories),
+            )
+        except FilesError as error:
+            self._restore_failure = error
+            raise
+
+    async def _converse(self, claim: Claim) -> Ending:
+        stream = TurnStream(
+            agent=claim.agent,
+            request=RunTurn(
+                turn_id=self._turn_id,
+                text=self._text,
+                session_id=self._session_id,
+                options=self._conversation.options,
+            ),
+            record=self._record,
+            remember_session=self._remember_session,
+            limits=self._limits,
+        )
+        with anyio.move_on_after(self._limits.timeout_s):
+            return Ending(await stream.run(), is_container_sound=True)
+        return Ending(failures.timed_out(self._limits.timeout_s), is_container_sound=False)
+
+    async def _record(self, data: Sequence[EventData]) -> None:
+        await self._log.append(*data)
+
+    async def _remember_session(self, session_id: str) -> None:
+        await self._store.set_session_id(self._workspace_id, session_id)
+        self._session_id = session_id
+
+    async def _save(self, claim: Claim) -> None:
+        """Commit a recovery point and log it; a failure is logged as a notice and ends nothing."""
+        reason = f"saving took longer than {self._limits.save_timeout_s:g} s"
+        synced: FileSynced | None = None
+        try:
+            with anyio.move_on_after(self._limits.save_timeout_s):
+                synced = _synced(
+                    await self._files.save(
+                        tenant=self._conversation.tenant,
+                        workspace_id=self._workspace_id,
+                        generation=claim.generation,
+                        event_number=self._log.last_event,
+                        tree=_tree(claim.directories),
+                        session_id=self._session_id,
+                    )
+                )
+        except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
+            reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
+            await logger.aexception("files not saved", workspace=self._workspace_id)
+        notice = Notice(
+            code="files-not-saved",
+            text=failures.clip(f"The turn's files are not saved yet: {reason}"),
+        )
+        with suppress(StoreError):
+            await self._log.append(synced or notice)
+
+    async def _let_go(self, ending: Ending) -> None:
+        """Keep a sound container for the next turn; remove one whose state is not known."""
+        try:
+            with anyio.move_on_after(self._limits.retire_timeout_s):
+                if ending.is_container_sound:
+                    await self._containers.release(self._workspace_id)
+                else:
+                    await self._containers.retire(
+                        self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")
+                    )
+        except Exception:  # noqa: BLE001 - what is left over is the garbage collector's
+            await logger.aexception("container not let go", workspace=self._workspace_id)
+
+    async def _why_lost(self, claim: Claim) -> str:
+        with anyio.move_on_after(self._limits.retire_timeout_s), suppress(ContainersError):
+            return await self._containers.why_lost(claim.container_id)
+        return ""
+
+    def _explain(self, error: Exception, *, is_working: bool, why_lost: str = "") -> Error:
+        if not failures.is_known(error):
+            logger.error("turn failed", turn=self._turn_id, exc_info=error)
+        if is_working:
+            return failures.error_while_working(error, why_lost=why_lost)
+        return failures.error_while_starting(error)
+
+
+def _tree(directories: ContainerDirectories) -> LiveTree:
+    return LiveTree(
+        workspace=directories.workspace,
+        home=directories.home,
+        owner_uid=directories.owner_uid,
+        owner_gid=directories.owner_gid,
+    )
+
+
+def _synced(report: SaveReport) -> FileSynced:
+    return FileSynced(
+        recovery_point=report.recovery_point,
+        uploaded=report.uploaded,
+        uploaded_bytes=report.uploaded_bytes,
+        deleted=report.deleted,
+        kept=report.kept,
+        left_out=[failures.clip(item) for item in report.left_out[:LEFT_OUT_LIMIT]],
+    )

@@ -1,0 +1,245 @@
+"""Turns as tasks of the server: they begin with a request and outlive it.
+
+Every turn that began ends in one `result` or `error`, whatever fails; if even that cannot be
+recorded, the turn is closed when the conversation gets its next message.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from types import TracebackType
+from typing import Final, Self
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.conversations import failures
+from hakoiri.host.conversations.agent_turn import AgentTurn
+from hakoiri.host.conversations.chat_turn import ChatTurn
+from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.model import (
+    Conversation,
+    ConversationKind,
+    StopReason,
+    TurnLimits,
+)
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.ports import (
+    ChatModel,
+    Containers,
+    ConversationsError,
+    ConversationStore,
+    NoSuchConversationError,
+    NoTurnRunningError,
+    ServerStoppingError,
+    StoreError,
+    WorkspaceFiles,
+)
+from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.wire.events import ConversationEvent, Error, Result
+
+RECORD_ATTEMPTS: Final = 5
+"""A turn's last event is tried this often before it is left to the next message."""
+
+logger = structlog.get_logger()
+
+Turn = AgentTurn | ChatTurn
+
+
+class ExecuteService:
+    """Begins, watches over and ends turns. Use as `async with`: leaving ends all turns."""
+
+    def __init__(  # noqa: PLR0913 - collaborators, keyword-only
+        self,
+        *,
+        store: ConversationStore,
+        feed: EventFeed,
+        policies: PolicyService,
+        containers: Containers,
+        files: WorkspaceFiles,
+        chat_model: ChatModel,
+        limits: TurnLimits,
+        clock: Callable[[], datetime],
+        default_model: str | None = None,
+    ) -> None:
+        self._store = store
+        self._feed = feed
+        self._policies = policies
+        self._containers = containers
+        self._files = files
+        self._chat_model = chat_model
+        self._limits = limits
+        self._clock = clock
+        self._default_model = default_model
+        self._group: TaskGroup | None = None
+        self._running: dict[str, Turn] = {}
+        # One at a time: a turn that is recorded as running but not yet in `_running` would look
+        # like one that an earlier server left behind.
+        self._beginning = anyio.Lock()
+        self._all_ended = anyio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._group = await anyio.create_task_group().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Interrupt all turns, give them `shutdown_timeout_s` together, end the rest."""
+        group, self._group = self._group, None
+        if group is None:
+            return
+        with anyio.move_on_after(self._limits.shutdown_timeout_s, shield=True):
+            for turn in self._running.values():
+                group.start_soon(turn.stop, StopReason.SERVER_STOPPED)
+            if self._running:
+                await self._all_ended.wait()
+        group.cancel_scope.cancel()
+        await group.__aexit__(kind, error, trace)
+
+    async def start_turn(
+        self, *, tenant: str, conversation_id: str, text: str
+    ) -> ConversationEvent:
+        """Record the user's message and begin the turn; return the message as it was logged.
+
+        Raises `NoSuchConversationError`, `TurnRunningError`, `ServerStoppingError`, `StoreError`.
+        """
+        async with self._beginning:
+            conversation = await self._store.get(tenant=tenant, conversation_id=conversation_id)
+            if conversation.running and conversation_id not in self._running:
+                await self._close(conversation_id, conversation.turn)
+            group = self._group
+            if group is None:
+                raise ServerStoppingError("the server is stopping; retry when it is back")
+            return await self._begin(group, conversation, text)
+
+    async def _begin(
+        self, group: TaskGroup, conversation: Conversation, text: str
+    ) -> ConversationEvent:
+        # Once the message is recorded the turn must begin, even if the client goes away now.
+        with anyio.CancelScope(shield=True):
+            message = await self._store.begin_turn(
+                conversation_id=conversation.id, text=text, now=self._clock()
+            )
+        self._feed.publish([message])
+        log = TurnLog(store=self._store, feed=self._feed, clock=self._clock, message=message)
+        turn = self._turn(conversation, text, log)
+        self._running[conversation.id] = turn
+        group.start_soon(self._run, turn, log, name=f"turn {conversation.id} {message.turn}")
+        return message
+
+    async def interrupt(self, *, tenant: str, conversation_id: str) -> None:
+        """Ask the running turn to end early.
+
+        Raises `NoSuchConversationError`, `NoTurnRunningError`.
+        """
+        await self._store.get(tenant=tenant, conversation_id=conversation_id)
+        turn = self._running.get(conversation_id)
+        if turn is None or self._group is None:
+            raise NoTurnRunningError("no turn is running; there is nothing to interrupt")
+        self._group.start_soon(turn.stop, StopReason.INTERRUPTED)
+
+    async def delete(self, *, tenant: str, conversation_id: str) -> None:
+        """Forget a conversation and give up its container.
+
+        Raises `NoSuchConversationError`, `TurnRunningError`, `StoreError`.
+        """
+        conversation = await self._store.get(tenant=tenant, conversation_id=conversation_id)
+        await self._store.delete(tenant=tenant, conversation_id=conversation_id)
+        self._feed.close(conversation_id)
+        if conversation.workspace_id is None:
+            return
+        try:
+            await self._containers.retire(conversation.workspace_id, reason="deleted")
+        except ContainersError:
+            # Nobody owns it any more, so the garbage collector will find it.
+            await logger.aexception("container not retired", workspace=conversation.workspace_id)
+
+    async def close_unfinished(self) -> int:
+        """End the turns that an earlier server left behind; return how many. Call before serving.
+
+        Raises `StoreError`.
+        """
+        unfinished = await self._store.unfinished_turns()
+        for turn in unfinished:
+            await self._close(turn.conversation_id, turn.turn)
+        return len(unfinished)
+
+    async def _close(self, conversation_id: str, turn: int) -> None:
+        try:
+            added = await self._store.append(
+                conversation_id=conversation_id,
+                turn=turn,
+                events=[failures.restarted()],
+                now=self._clock(),
+            )
+        except (NoTurnRunningError, NoSuchConversationError):
+            return  # somebody else was faster
+        self._feed.publish(added)
+
+    def _turn(self, conversation: Conversation, text: str, log: TurnLog) -> Turn:
+        conversation = _with_model(conversation, self._default_model)
+        if conversation.kind is ConversationKind.CHAT or conversation.workspace_id is None:
+            return ChatTurn(
+                conversation=conversation,
+                log=log,
+                store=self._store,
+                model=self._chat_model,
+                limits=self._limits,
+            )
+        return AgentTurn(
+            conversation=conversation,
+            workspace_id=conversation.workspace_id,
+            text=text,
+            log=log,
+            store=self._store,
+            current_policy=lambda: self._policies.effective(
+                tenant=conversation.tenant, name=conversation.policy
+            ),
+            containers=self._containers,
+            files=self._files,
+            limits=self._limits,
+        )
+
+    async def _run(self, turn: Turn, log: TurnLog) -> None:
+        last: Result | Error = failures.stopped(StopReason.SERVER_STOPPED)
+        try:
+            last = (await turn.run()).data
+        except Exception as error:  # noqa: BLE001 - one turn's fault must not end the others
+            await logger.aexception("turn failed", conversation=log.conversation_id)
+            last = failures.error_while_working(error)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._record_end(log, last)
+            if self._running.get(log.conversation_id) is turn:
+                del self._running[log.conversation_id]
+            if self._group is None and not self._running:
+                self._all_ended.set()
+
+    async def _record_end(self, log: TurnLog, last: Result | Error) -> None:
+        for attempt in range(RECORD_ATTEMPTS):
+            try:
+                await log.append(last)
+            except StoreError:
+                await anyio.sleep(self._limits.retry_pause_s * attempt)
+            except ConversationsError:
+                return  # the log is closed already
+            else:
+                return
+        await logger.aerror(
+            "a turn's end could not be recorded; the next message closes it",
+            conversation=log.conversation_id,
+            turn=log.turn,
+        )
+
+
+def _with_model(conversation: Conversation, model: str | None) -> Conversation:
+    if conversation.options.model is not None or model is None:
+        return conversation
+    options = conversation.options.model_copy(update={"model": model})
+    return replace(conversation, options=options)

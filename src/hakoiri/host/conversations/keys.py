@@ -1,0 +1,78 @@
+"""API keys: made once, shown once, stored as a hash.
+
+A key is `hk_<id>_<secret>`. The secret is 256 random bits, so its SHA-256 suffices: a slow hash is
+for what people choose, where a guess can hit; no guess hits one in 2^256, and a slow hash would let
+strangers burn our processor time (OWASP Password Storage Cheat Sheet tells of passwords alone).
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final
+
+from hakoiri.host.conversations.model import ApiKey
+from hakoiri.host.conversations.ports import ConversationsError, KeyStore
+
+SECRET_BYTES: Final = 32
+KEY_FORM: Final = re.compile(r"hk_([0-9a-f]{16})_([0-9a-f]{64})")
+_NOBODY: Final = "0" * 16
+_NO_HASH: Final = bytes(32)
+
+
+class NoSuchKeyError(ConversationsError):
+    """There is no such key, or it is another tenant's."""
+
+
+class KeyRing:
+    """Makes, checks and revokes keys."""
+
+    def __init__(self, *, store: KeyStore, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def create_key(self, *, name: str, tenant: str) -> tuple[ApiKey, str]:
+        """Make a key; the text of it is returned here and never again."""
+        key = ApiKey(
+            id=secrets.token_hex(8),
+            tenant=tenant,
+            name=name,
+            created_at=self._clock(),
+            revoked_at=None,
+        )
+        secret = secrets.token_hex(SECRET_BYTES)
+        await self._store.add_key(key, secret_hash=_hash(secret))
+        return key, f"hk_{key.id}_{secret}"
+
+    async def authenticate(self, authorization: str | None) -> str | None:
+        """Return the tenant that an `Authorization: Bearer` header speaks for, or None.
+
+        An unknown or malformed key costs the same look-up and comparison as a wrong one.
+        Raises `StoreError`.
+        """
+        scheme, _, text = (authorization or "").partition(" ")
+        form = KEY_FORM.fullmatch(text.strip())
+        key_id, secret = form.groups() if form else (_NOBODY, "")
+        found = await self._store.find_key(key_id)
+        key, expected = found or (None, _NO_HASH)
+        is_right = hmac.compare_digest(_hash(secret), expected)
+        if key is None or not is_right or key.revoked_at or scheme.lower() != "bearer":
+            return None
+        return key.tenant
+
+    async def list_keys(self, *, tenant: str | None) -> Sequence[ApiKey]:
+        """List keys of one tenant, or of all."""
+        return await self._store.keys(tenant=tenant)
+
+    async def revoke_key(self, key_id: str, *, tenant: str | None) -> None:
+        """Revoke a key of the tenant, or of any; `NoSuchKeyError`."""
+        found = await self._store.find_key(key_id)
+        if found is None or tenant not in (None, found[0].tenant):
+            raise NoSuchKeyError("there is no such key")
+        await self._store.revoke_key(key_id, now=self._clock())
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,278 @@
+"""Containers, agents and files that follow a script, and the service around them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from hakoiri.host.containers.model import Claim, ContainerDirectories
+from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.model import Conversation, ConversationKind, TurnLimits
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.testing import MemoryConversations, MemoryPolicies
+from hakoiri.host.files.ports import LiveTree
+from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
+from hakoiri.wire.policy import DENY_ALL, Policy
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LIMITS = TurnLimits(
+    timeout_s=30,
+    silence_timeout_s=30,
+    interrupt_grace_s=30,
+    shutdown_timeout_s=30,
+    retry_pause_s=0,
+)
+DIRECTORIES = ContainerDirectories(
+    workspace=Path("/w"), home=Path("/h"), owner_uid=1000, owner_gid=1000
+)
+
+Step = tuple[int, AgentEvent] | Exception | anyio.Event | Callable[[], None]
+"""An event to send, an error to raise, a signal to wait for, or something to do."""
+
+ANSWER: tuple[Step, ...] = ((1, TextDelta(text="hi")), (2, Result(text="hi")))
+
+
+class ScriptedAgent:
+    """Each connection plays the next script; interrupting sets `interrupted`."""
+
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        self.scripts = list(scripts)
+        self.requests: list[RunTurn] = []
+        self.resumed_after: list[int] = []
+        self.acknowledged: list[int] = []
+        self.interrupts: list[str] = []
+        self.interrupted = anyio.Event()
+        self.interrupt_failure: Exception | None = None
+        self.acknowledge_failure: Exception | None = None
+
+    def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
+        self.requests.append(request)
+        return self._play()
+
+    def resume_stream(self, turn_id: str, *, after: int) -> AsyncIterator[tuple[int, AgentEvent]]:
+        assert turn_id == self.requests[-1].turn_id
+        self.resumed_after.append(after)
+        return self._play()
+
+    async def _play(self) -> AsyncIterator[tuple[int, AgentEvent]]:
+        for step in self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, anyio.Event):
+                await step.wait()
+            elif isinstance(step, tuple):
+                yield step
+            else:
+                step()
+
+    async def health(self) -> AgentHealth:
+        return AgentHealth(state="ready", version="1")
+
+    async def acknowledge(self, turn_id: str, seq: int) -> None:
+        if self.acknowledge_failure is not None:
+            raise self.acknowledge_failure
+        self.acknowledged.append(seq)
+
+    async def interrupt(self, turn_id: str) -> None:
+        self.interrupts.append(turn_id)
+        if self.interrupt_failure is not None:
+            raise self.interrupt_failure
+        self.interrupted.set()
+
+    async def close(self) -> None:
+        return None
+
+
+@dataclass
+class ScriptedContainers:
+    """Gives every claim the same agent."""
+
+    agent: ScriptedAgent = field(default_factory=lambda: ScriptedAgent(ANSWER))
+    start: Literal["live", "cold"] = "cold"
+    claim_failure: Exception | None = None
+    rebind_failures: list[Exception | None] = field(default_factory=list)
+    release_failure: Exception | None = None
+    hold_claim: anyio.Event | None = None
+    during_claim: Callable[[], Awaitable[None]] | None = None
+    log: list[str] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+
+    async def claim(
+        self,
+        *,
+        workspace_id: str,
+        tenant: str,
+        policy: Policy,
+        prepare: Callable[[ContainerDirectories], Awaitable[None]],
+    ) -> Claim:
+        self.log.append("claim")
+        self.policies.append(policy)
+        if self.hold_claim is not None:
+            await self.hold_claim.wait()
+        if self.claim_failure is not None:
+            raise self.claim_failure
+        if self.start == "cold":
+            await prepare(DIRECTORIES)
+        if self.during_claim is not None:
+            await self.during_claim()
+        return Claim(
+            container_id="k-1",
+            workspace_id=workspace_id,
+            generation=1,
+            start=self.start,
+            agent=self.agent,
+            directories=DIRECTORIES,
+        )
+
+    async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
+        self.log.append(f"rebind {workspace_id}")
+        self.policies.append(policy)
+        if self.rebind_failures and (failure := self.rebind_failures.pop(0)) is not None:
+            raise failure
+
+    async def retire(self, workspace_id: str, *, reason: str) -> None:
+        self.log.append(f"retire {reason}")
+
+    async def release(self, workspace_id: str) -> None:
+        self.log.append("release")
+        if self.release_failure is not None:
+            raise self.release_failure
+
+    async def why_lost(self, container_id: str) -> str:
+        return "out of memory"
+
+
+@dataclass(frozen=True)
+class Report:
+    recovery_point: str = "rp-1"
+    uploaded: int = 1
+    uploaded_bytes: int = 10
+    deleted: int = 0
+    kept: int = 0
+    left_out: Sequence[str] = ()
+
+
+@dataclass
+class ScriptedFiles:
+    """Saves nothing, restores nothing, and remembers what it was asked."""
+
+    restore_failure: Exception | None = None
+    save_failure: Exception | None = None
+    hold_save: anyio.Event | None = None
+    restored: object | None = None
+    saves: list[dict[str, object]] = field(default_factory=list)
+    report: Report = Report()
+
+    async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> object | None:
+        if self.restore_failure is not None:
+            raise self.restore_failure
+        return self.restored
+
+    async def save(  # noqa: PLR0913 - the port has as many
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        event_number: int,
+        tree: LiveTree,
+        session_id: str | None,
+    ) -> Report:
+        self.saves.append({"event_number": event_number, "session_id": session_id})
+        if self.hold_save is not None:
+            await self.hold_save.wait()
+        if self.save_failure is not None:
+            raise self.save_failure
+        return self.report
+
+
+class ScriptedModel:
+    """A chat model that answers with a script."""
+
+    def __init__(self, *steps: EventData | Exception | anyio.Event) -> None:
+        self.steps = steps
+        self.asked: list[Sequence[tuple[str, str]]] = []
+        self.models: list[str | None] = []
+
+    async def answer(
+        self, *, conversation: Conversation, history: Sequence[tuple[str, str]]
+    ) -> AsyncIterator[EventData]:
+        self.asked.append(history)
+        self.models.append(conversation.options.model)
+        for step in self.steps:
+            if isinstance(step, Exception):
+                raise step
+            if isinstance(step, anyio.Event):
+                await step.wait()
+            else:
+                yield step
+
+
+class World:
+    """Everything around the service."""
+
+    def __init__(
+        self,
+        *,
+        containers: ScriptedContainers | None = None,
+        files: ScriptedFiles | None = None,
+        model: ScriptedModel | None = None,
+        limits: TurnLimits = LIMITS,
+        default_policy: Policy = DENY_ALL,
+    ) -> None:
+        self.store = MemoryConversations()
+        self.policy_store = MemoryPolicies(self.store)
+        self.feed = EventFeed(store=self.store)
+        self.containers = containers or ScriptedContainers()
+        self.files = files or ScriptedFiles()
+        self.model = model or ScriptedModel(Result(text="chat"))
+        self.policies = PolicyService(
+            store=self.policy_store, containers=self.containers, default_policy=default_policy
+        )
+        self.conversations = ConversationService(
+            store=self.store, feed=self.feed, policies=self.policies, clock=lambda: NOW
+        )
+        self.service = ExecuteService(
+            store=self.store,
+            feed=self.feed,
+            policies=self.policies,
+            containers=self.containers,
+            files=self.files,
+            chat_model=self.model,
+            limits=limits,
+            clock=lambda: NOW,
+        )
+
+    async def conversation(
+        self, kind: ConversationKind = ConversationKind.AGENT, tenant: str = "default"
+    ) -> Conversation:
+        return await self.conversations.create(
+            tenant=tenant, kind=kind, policy="default", options=AgentOptions()
+        )
+
+    async def turn(
+        self, conversation: Conversation, text: str = "hello"
+    ) -> list[ConversationEvent]:
+        """Run one turn to its end and return its events."""
+        first = await self.service.start_turn(
+            tenant=conversation.tenant, conversation_id=conversation.id, text=text
+        )
+        return await self.rest_of_turn(first)
+
+    async def rest_of_turn(self, first: ConversationEvent) -> list[ConversationEvent]:
+        return [
+            event
+            async for event in self.feed.follow(
+                first.conversation_id, after=first.id - 1, until_turn=first.turn
+            )
+        ]
+
+
+def types(events: Sequence[ConversationEvent]) -> list[str]:
+    return [event.type for event in events]
