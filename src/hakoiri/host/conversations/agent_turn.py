@@ -63,7 +63,6 @@ class AgentTurn:
         self._limits = limits
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
-        self._restored: object | None = None
         self._restore_failure: FilesError | None = None
         self._session_id: str | None = None
         self._stopped: StopReason | None = None
@@ -128,7 +127,7 @@ class AgentTurn:
             await self._containers.rebind(
                 workspace_id=self._workspace_id, tenant=self._conversation.tenant, policy=newest
             )
-        if claim.start == "live" or self._restored is not None:
+        if claim.start == "live":
             self._session_id = await self._store.session_id(self._workspace_id)
         await self._log.append(
             TurnStarted(
@@ -139,7 +138,7 @@ class AgentTurn:
 
     async def _prepare(self, directories: ContainerDirectories) -> None:
         try:
-            self._restored = await self._files.restore(
+            restored = await self._files.restore(
                 tenant=self._conversation.tenant,
                 workspace_id=self._workspace_id,
                 tree=_tree(directories),
@@ -147,6 +146,8 @@ class AgentTurn:
         except FilesError as error:
             self._restore_failure = error
             raise
+        # The agent's memory is in the files: only a session that came back with them goes on.
+        self._session_id = restored.session_id if restored else None
 
     async def _converse(self, claim: Claim) -> Ending:
         stream = TurnStream(

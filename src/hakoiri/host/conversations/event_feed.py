@@ -8,6 +8,7 @@ the tail reads from the store again. Memory: one page a watcher, one tail a watc
 
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -70,11 +71,12 @@ class EventFeed:
         self, conversation_id: str, *, after: int, until_turn: int | None = None
     ) -> AsyncGenerator[ConversationEvent, None]:
         """Yield event by event; with `until_turn`, stop after that turn's last event."""
-        async for page in self.pages(conversation_id, after=after):
-            for event in page:
-                yield event
-                if until_turn is not None and is_end_of_turn(event, until_turn):
-                    return
+        async with aclosing(self.pages(conversation_id, after=after)) as pages:
+            async for page in pages:
+                for event in page:
+                    yield event
+                    if until_turn is not None and is_end_of_turn(event, until_turn):
+                        return
 
 
 def is_end_of_turn(event: ConversationEvent, turn: int) -> bool:

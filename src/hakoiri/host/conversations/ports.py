@@ -204,10 +204,20 @@ class SaveReport(Protocol):
         """Paths that could not be stored, each with the reason."""
 
 
+class RestoreReport(Protocol):
+    """What a recovery point brought back."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The agent's session whose memory came back with the files."""
+
+
 class WorkspaceFiles(Protocol):
     """Recovery points of workspaces. Errors are `FilesError`."""
 
-    async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> object | None:
+    async def restore(
+        self, *, tenant: str, workspace_id: str, tree: LiveTree
+    ) -> RestoreReport | None:
         """Fill an empty tree from the newest recovery point; None if there is none yet."""
 
     async def save(  # noqa: PLR0913 - a recovery point is made of these

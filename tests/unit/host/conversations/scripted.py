@@ -158,6 +158,11 @@ class Report:
     left_out: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Restored:
+    session_id: str | None
+
+
 @dataclass
 class ScriptedFiles:
     """Saves nothing, restores nothing, and remembers what it was asked."""
@@ -165,11 +170,11 @@ class ScriptedFiles:
     restore_failure: Exception | None = None
     save_failure: Exception | None = None
     hold_save: anyio.Event | None = None
-    restored: object | None = None
+    restored: Restored | None = None
     saves: list[dict[str, object]] = field(default_factory=list)
     report: Report = Report()
 
-    async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> object | None:
+    async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:
             raise self.restore_failure
         return self.restored

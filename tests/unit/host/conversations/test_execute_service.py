@@ -9,6 +9,7 @@ from tests.unit.host.conversations.scripted import (
     ANSWER,
     LIMITS,
     NOW,
+    Restored,
     ScriptedAgent,
     ScriptedContainers,
     ScriptedFiles,
@@ -134,12 +135,12 @@ async def test_another_tenants_conversation_is_like_a_missing_one() -> None:
 
 async def test_the_session_is_remembered_and_resumed_but_not_logged() -> None:
     world = world_of([(1, SessionStarted(session_id=SESSION)), (2, Result(text=""))])
-    world.files.restored = object()
     async with world.service:
         conversation = await world.conversation()
         events = await world.turn(conversation)
         assert types(events) == ["user_message", "turn_started", "file_synced", "result"]
         assert world.files.saves[0]["session_id"] == SESSION
+        world.files.restored = Restored(session_id=SESSION)
         await world.turn(conversation)
     first, second = world.containers.agent.requests
     assert (first.session_id, second.session_id) == (None, SESSION)
@@ -152,6 +153,16 @@ async def test_a_session_without_a_recovery_point_is_not_resumed_in_a_new_contai
         await world.turn(conversation)
         await world.turn(conversation)
     assert [item.session_id for item in world.containers.agent.requests] == [None, None]
+
+
+async def test_the_session_goes_on_in_a_live_container() -> None:
+    world = world_of([(1, SessionStarted(session_id=SESSION)), (2, Result(text=""))])
+    world.containers.start = "live"
+    async with world.service:
+        conversation = await world.conversation()
+        await world.turn(conversation)
+        await world.turn(conversation)
+    assert [item.session_id for item in world.containers.agent.requests] == [None, SESSION]
 
 
 async def test_events_are_acknowledged_after_they_are_recorded() -> None:

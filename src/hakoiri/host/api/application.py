@@ -1,0 +1,77 @@
+"""The HTTP application: its routes and the layers around them, in one visible place."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from hakoiri.host.api import conversations as conversation_routes
+from hakoiri.host.api import events as event_routes
+from hakoiri.host.api import files as file_routes
+from hakoiri.host.api import health as health_routes
+from hakoiri.host.api import keys as key_routes
+from hakoiri.host.api import policies as policy_routes
+from hakoiri.host.api import problems
+from hakoiri.host.api.authentication import Authentication
+from hakoiri.host.api.files import StoredFiles
+from hakoiri.host.api.health import Readiness
+from hakoiri.host.api.request_guard import BodyGuard, HostGuard
+from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.wire.problems import Problem
+
+
+def create_app(  # noqa: PLR0913 - collaborators, keyword-only
+    *,
+    service: ExecuteService,
+    conversations: ConversationService,
+    keys: KeyRing,
+    policies: PolicyService,
+    files: StoredFiles,
+    readiness: Readiness,
+    require_keys: bool,
+) -> FastAPI:
+    """Build the application. Without `require_keys` it must be served on loopback only."""
+    app = FastAPI(
+        title="Hakoiri",
+        summary="Runs AI agents that nobody has to trust.",
+        version="1",
+        docs_url=None,  # the pages would load scripts from elsewhere
+        redoc_url=None,
+        responses=problems.DOCUMENTED,
+        redirect_slashes=False,
+        # What this server tells of itself it tells through its own metrics and log.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+        middleware=[  # the outermost first: a stranger's body is not even read
+            Middleware(HostGuard, only_loopback=not require_keys),
+            Middleware(Authentication, keys=keys, require_keys=require_keys),
+            Middleware(BodyGuard),
+        ],
+    )
+    problems.install(app)
+    app.include_router(health_routes.router(readiness=readiness))
+    app.include_router(conversation_routes.router(service=service, conversations=conversations))
+    app.include_router(event_routes.router(conversations=conversations))
+    app.include_router(file_routes.router(conversations=conversations, files=files))
+    app.include_router(policy_routes.router(policies=policies))
+    app.include_router(key_routes.router(keys=keys))
+    _describe_shared_parts(app, require_keys=require_keys)
+    return app
+
+
+def _describe_shared_parts(app: FastAPI, *, require_keys: bool) -> None:
+    """Complete the OpenAPI page with the problem document and the keys."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        page = generate()
+        components = page.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        if require_keys:
+            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            page["security"] = [{"key": []}]
+        return page
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

@@ -1,0 +1,46 @@
+"""Whether the server lives, and whether a turn can start."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+Readiness = Callable[[], Awaitable[list[str]]]
+"""Gives the reasons why no turn can start now; empty if one can."""
+
+REASON_LIMIT_CHARS: Final = 500
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """Whether a turn can start, and what is in its way."""
+
+    ready: bool
+    reasons: list[str]
+
+
+def router(*, readiness: Readiness) -> APIRouter:
+    """`/health` and `/ready`."""
+    routes = APIRouter()
+
+    @routes.get("/health")
+    async def health() -> Health:
+        """Answer."""
+        return Health()
+
+    @routes.get("/ready", responses={503: {"model": Ready, "description": "Not ready"}})
+    async def ready(response: Response) -> Ready:
+        """Say whether a turn can start; 503 with reasons if not."""
+        reasons = [reason[:REASON_LIMIT_CHARS] for reason in await readiness()]
+        if reasons:
+            response.status_code = 503
+        response.headers["Cache-Control"] = "no-store"
+        return Ready(ready=not reasons, reasons=reasons)
+
+    return routes

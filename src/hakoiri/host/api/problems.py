@@ -1,0 +1,145 @@
+"""The one place that maps errors to HTTP: RFC 9457 problem documents with stable types."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Receive, Scope, Send
+
+from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError
+from hakoiri.host.conversations.keys import NoSuchKeyError
+from hakoiri.host.conversations.ports import (
+    InvalidOptionError,
+    NoSuchConversationError,
+    NoSuchPolicyError,
+    NoTurnRunningError,
+    ServerStoppingError,
+    StoreError,
+    TurnRunningError,
+)
+from hakoiri.host.files.ports import FilesError
+from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
+
+
+class RefusedError(Exception):
+    """The API itself refuses a request with this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    code: str
+    status: int
+    title: str
+    is_detail_told: bool = True
+
+
+# The first class that fits counts: an error of the database belongs to every room. What the engine
+# and the stores say of themselves stays inside; /ready tells it to operators.
+MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
+    (StoreError, _Meaning("store-unavailable", 503, "The database does not answer", False)),  # noqa: FBT003
+    (NoSuchConversationError, _Meaning("no-such-conversation", 404, "No such conversation")),
+    (NoSuchPolicyError, _Meaning("no-such-policy", 404, "No such policy")),
+    (NoSuchKeyError, _Meaning("no-such-key", 404, "No such key")),
+    (TurnRunningError, _Meaning("turn-running", 409, "A turn is running")),
+    (NoTurnRunningError, _Meaning("no-turn-running", 409, "No turn is running")),
+    (InvalidOptionError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (PolicyRefusedError, _Meaning("policy-refused", 422, "The proxy refuses the policy")),
+    (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
+    (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
+    (FilesError, _Meaning("files-unavailable", 503, "The files cannot be read", False)),  # noqa: FBT003
+)
+
+HTTP_CODES: Final = {400: "malformed-request", 404: "not-found", 405: "method-not-allowed"}
+INTERNAL: Final = Problem.of(
+    "internal", title="The server failed", status=500, detail="The server's log says why."
+)
+SHOWN_ERRORS: Final = 10
+
+DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "A problem; its `type` is stable",
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+}
+"""For every route: what else may come is a problem document."""
+
+
+def problem_response(problem: Problem, *, headers: dict[str, str] | None = None) -> Response:
+    """Return the problem as a response."""
+    return Response(
+        problem.model_dump_json(),
+        status_code=problem.status,
+        media_type=PROBLEM_MEDIA_TYPE,
+        headers={"Cache-Control": "no-store"} | (headers or {}),
+    )
+
+
+async def send_problem(
+    problem: Problem,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    headers: dict[str, str] | None = None,
+) -> None:
+    """Answer a request with a problem, from outside of the application."""
+    await problem_response(problem, headers=headers)(scope, receive, send)
+
+
+def problem_of(error: Exception) -> Problem:
+    """Return what a client may know of an error."""
+    if isinstance(error, RefusedError):
+        return error.problem
+    for kind, meaning in MEANINGS:
+        if isinstance(error, kind):
+            detail = str(error) if meaning.is_detail_told else "Try again later; see /ready."
+            return Problem.of(
+                meaning.code, title=meaning.title, status=meaning.status, detail=detail
+            )
+    return INTERNAL
+
+
+def install(app: FastAPI) -> None:
+    """Let the application answer every error with a problem."""
+
+    async def refuse(request: Request, error: Exception) -> Response:
+        del request
+        return problem_response(problem_of(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        del request
+        detail = _describe(error) if isinstance(error, RequestValidationError) else ""
+        return problem_response(
+            Problem.of(
+                "invalid-request", title="The request is not valid", status=422, detail=detail
+            )
+        )
+
+    async def http(request: Request, error: Exception) -> Response:
+        del request
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        headers = dict(getattr(error, "headers", None) or {})
+        code = HTTP_CODES.get(status, "http-error")
+        title = str(getattr(error, "detail", "")) or "The request failed"
+        return problem_response(Problem.of(code, title=title, status=status), headers=headers)
+
+    kinds: list[type[Exception]] = [RefusedError, *(kind for kind, _ in MEANINGS), Exception]
+    for kind in kinds:
+        app.add_exception_handler(kind, refuse)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+def _describe(error: RequestValidationError) -> str:
+    """Name the fields and what is wrong, never the value."""
+    lines = []
+    for item in error.errors()[:SHOWN_ERRORS]:
+        place = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
+        lines.append(f"{place[:200]}: {item['msg']}")
+    return "; ".join(lines)

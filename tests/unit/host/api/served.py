@@ -1,0 +1,141 @@
+"""The application over ASGI: a client for whole answers, and readers for endless ones."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import httpx2
+from fastapi import FastAPI
+from tests.unit.host.conversations.scripted import NOW, World
+
+from hakoiri.host.api.application import create_app
+from hakoiri.host.api.files import StoredFile
+from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.testing import MemoryKeys
+from hakoiri.host.files.ports import FilesError
+from hakoiri.wire.sse import SseBlock, SseDecoder
+
+
+class MemoryFiles:
+    """Files by path; a path in `damaged` fails when it is read."""
+
+    def __init__(self) -> None:
+        self.contents: dict[str, bytes] = {}
+        self.damaged: set[str] = set()
+
+    async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
+        return [
+            StoredFile(path="link", kind="symlink", size_bytes=0),
+            *(
+                StoredFile(path=path, kind="file", size_bytes=len(data))
+                for path, data in self.contents.items()
+            ),
+        ]
+
+    async def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+        if path in self.damaged:
+            raise FilesError("blob is damaged")
+        data = self.contents[path]
+        yield data[:3]
+        yield data[3:]
+
+
+class Served:
+    """A world behind HTTP."""
+
+    def __init__(self, world: World | None = None, *, require_keys: bool = False) -> None:
+        self.world = world or World()
+        self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
+        self.files = MemoryFiles()
+        self.reasons: list[str] = []
+        self.app: FastAPI = create_app(
+            service=self.world.service,
+            conversations=self.world.conversations,
+            keys=self.keys,
+            policies=self.world.policies,
+            files=self.files,
+            readiness=self._readiness,
+            require_keys=require_keys,
+        )
+
+    async def _readiness(self) -> list[str]:
+        return self.reasons
+
+    @asynccontextmanager
+    async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
+        transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
+        async with (
+            self.world.service,
+            httpx2.AsyncClient(
+                transport=transport, base_url="http://localhost:8420", headers=headers
+            ) as client,
+        ):
+            yield client
+
+
+def problem(response: httpx2.Response) -> str:
+    """Check that the answer is a problem and return its code."""
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert document["status"] == response.status_code
+    assert set(document) == {"type", "title", "status", "detail"}
+    return str(document["type"]).removeprefix("urn:hakoiri:problem:")
+
+
+def blocks(text: str) -> list[SseBlock]:
+    return SseDecoder(line_limit_bytes=10_000_000).feed(text.encode())
+
+
+class StreamReader:
+    """One GET as a server would run it; reads only when asked, and can go away."""
+
+    def __init__(self, app: FastAPI, path: str, *, headers: dict[str, str] | None = None) -> None:
+        self._app = app
+        self._path, _, self._query = path.partition("?")
+        self._headers = {"host": "localhost"} | (headers or {})
+        self._sent, self._received = anyio.create_memory_object_stream[dict[str, Any]](0)
+        self._gone = anyio.Event()
+
+    async def run(self) -> None:
+        """Serve the request until the client goes away or the answer ends."""
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "http_version": "1.1",
+            "method": "GET",
+            "scheme": "http",
+            "path": self._path,
+            "raw_path": self._path.encode(),
+            "query_string": self._query.encode(),
+            "root_path": "",
+            "headers": [(k.encode(), v.encode()) for k, v in self._headers.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 8420),
+        }
+        async with self._sent:
+            await self._app(scope, self._receive, self._send)
+
+    async def _receive(self) -> dict[str, Any]:
+        await self._gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        # As a server does: what is written to a closed connection is dropped.
+        with suppress(anyio.BrokenResourceError):
+            await self._sent.send(message)
+
+    async def next(self) -> dict[str, Any]:
+        """Take the next ASGI message."""
+        return await self._received.receive()
+
+    async def text(self) -> str:
+        """Take the next piece of the body."""
+        message = await self.next()
+        assert message["type"] == "http.response.body"
+        return bytes(message["body"]).decode()
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self._gone.set()
+        self._received.close()

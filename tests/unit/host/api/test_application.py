@@ -1,0 +1,36 @@
+import pytest
+from tests.unit.host.api.served import Served
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
+    async with Served(require_keys=True).client() as client:
+        page = (await client.get("/openapi.json")).json()
+    assert page["openapi"].startswith("3.1")
+    assert set(page["paths"]) == {
+        "/health",
+        "/ready",
+        "/v1/conversations",
+        "/v1/conversations/{conversation_id}",
+        "/v1/conversations/{conversation_id}/messages",
+        "/v1/conversations/{conversation_id}/interrupt",
+        "/v1/conversations/{conversation_id}/events",
+        "/v1/conversations/{conversation_id}/workspace/files",
+        "/v1/conversations/{conversation_id}/workspace/files/{path}",
+        "/v1/policies",
+        "/v1/policies/{name}",
+        "/v1/keys",
+        "/v1/keys/{key_id}",
+    }
+    for operations in page["paths"].values():
+        for operation in operations.values():
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+    assert "Problem" in page["components"]["schemas"]
+    assert page["security"] == [{"key": []}]
+
+
+async def test_no_page_loads_scripts() -> None:
+    async with Served().client() as client:
+        for path in ("/docs", "/redoc"):
+            assert (await client.get(path)).status_code == 404

@@ -1,0 +1,60 @@
+import pytest
+from tests.unit.host.api.served import Served, problem
+
+from hakoiri.host.api.problems import INTERNAL, MEANINGS, RefusedError, problem_of
+from hakoiri.host.containers.ports import CapacityError
+from hakoiri.wire.problems import Problem
+
+pytestmark = pytest.mark.anyio
+
+
+def test_every_mapped_error_has_a_status_and_a_code_of_its_own_kind() -> None:
+    codes = [meaning.code for _, meaning in MEANINGS]
+    assert all(400 <= meaning.status <= 599 for _, meaning in MEANINGS)
+    assert codes.count("no-such-conversation") == 1
+
+
+def test_a_subclass_is_told_as_its_base_and_vendors_words_stay_inside() -> None:
+    told = problem_of(CapacityError("engine at unix:///var/run/docker.sock says no"))
+    assert (told.status, told.code) == (503, "containers-unavailable")
+    assert "docker.sock" not in told.detail
+
+
+def test_what_nobody_foresaw_says_nothing() -> None:
+    assert problem_of(ZeroDivisionError("a secret")) is INTERNAL
+
+
+def test_a_refusal_is_its_own_problem() -> None:
+    own = Problem.of("x", title="y", status=400)
+    assert problem_of(RefusedError(own)) is own
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not-found"),
+        ("GET", "/v1/conversations/", 404, "not-found"),
+        ("PATCH", "/v1/conversations", 405, "method-not-allowed"),
+    ],
+)
+async def test_what_is_not_there_is_a_problem_too(
+    method: str, path: str, status: int, code: str
+) -> None:
+    async with Served().client() as client:
+        answer = await client.request(method, path)
+        assert (answer.status_code, problem(answer)) == (status, code)
+
+
+async def test_a_fault_of_ours_is_a_500_that_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = Served()
+
+    async def fail(**_: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(served.world.conversations, "get", fail)
+    async with served.client() as client:
+        answer = await client.get("/v1/conversations/c-1")
+        assert (answer.status_code, problem(answer)) == (500, "internal")
+        assert "a secret" not in answer.text

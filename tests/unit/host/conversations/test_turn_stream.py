@@ -1,0 +1,102 @@
+"""The stream of one agent's turn; its failures as a whole turn are in test_execute_service."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.host.conversations.scripted import LIMITS, ScriptedAgent, Step
+
+from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
+from hakoiri.host.conversations.failures import AgentSilentError
+from hakoiri.host.conversations.turn_stream import TurnStream
+from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.events import Error, EventData, Result, SessionStarted, TextDelta
+
+pytestmark = pytest.mark.anyio
+
+
+class Reading:
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        self.agent = ScriptedAgent(*scripts)
+        self.batches: list[list[EventData]] = []
+        self.sessions: list[str] = []
+        self.stream = TurnStream(
+            agent=self.agent,
+            request=RunTurn(turn_id="c-1-1", text="hi"),
+            record=self._record,
+            remember_session=self._remember,
+            limits=replace(LIMITS, silence_timeout_s=0.05),
+        )
+
+    async def _record(self, data: Sequence[EventData]) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.batches.append(list(data))
+
+    async def _remember(self, session_id: str) -> None:
+        self.sessions.append(session_id)
+
+    @property
+    def text(self) -> str:
+        return "".join(e.text for batch in self.batches for e in batch if isinstance(e, TextDelta))
+
+
+async def test_the_terminal_event_is_returned_and_not_recorded() -> None:
+    reading = Reading([(1, SessionStarted(session_id="ab")), (2, Result(text="x"))])
+    assert await reading.stream.run() == Result(text="x")
+    assert (reading.batches, reading.sessions) == ([], ["ab"])
+    assert reading.agent.acknowledged == [1]
+
+
+async def test_what_arrives_while_a_batch_is_recorded_is_the_next_batch() -> None:
+    steps: list[Step] = [(n, TextDelta(text=str(n % 10))) for n in range(1, 200)]
+    reading = Reading([*steps, (200, Result(text=""))])
+    await reading.stream.run()
+    assert len(reading.text) == 199
+    assert len(reading.batches) < 199
+
+
+async def test_silence_is_a_failure() -> None:
+    with pytest.raises(AgentSilentError):
+        await Reading([anyio.Event()]).stream.run()
+
+
+async def test_a_fourth_break_is_not_forgiven() -> None:
+    reading = Reading([AgentUnreachableError("cut")])
+    with pytest.raises(AgentUnreachableError, match="cut"):
+        await reading.stream.run()
+    assert reading.agent.resumed_after == [0, 0, 0]
+
+
+async def test_an_event_that_comes_again_after_resuming_is_refused() -> None:
+    reading = Reading(
+        [(1, TextDelta(text="a")), AgentUnreachableError("cut")], [(1, TextDelta(text="a"))]
+    )
+    with pytest.raises(AgentProtocolError, match="event 1 came, not 2"):
+        await reading.stream.run()
+    assert reading.text == "a"
+
+
+@given(cuts=st.lists(st.integers(0, 4), max_size=3), end=st.sampled_from(["result", "error"]))
+def test_wherever_it_breaks_nothing_is_lost_or_doubled(cuts: list[int], end: str) -> None:
+    text = "abcdefghijklmnopqrst"
+    last = Result(text="") if end == "result" else Error(code="x", text="")
+    scripts: list[list[Step]] = []
+    sent = 0
+    for cut in cuts:
+        part: list[Step] = [
+            (sent + n, TextDelta(text=text[sent + n - 1])) for n in range(1, cut + 1)
+        ]
+        scripts.append([*part, AgentUnreachableError("cut")])
+        sent += cut
+    rest: list[Step] = [(n, TextDelta(text=text[n - 1])) for n in range(sent + 1, 21)]
+    scripts.append([*rest, (21, last)])
+
+    async def read() -> Reading:
+        reading = Reading(*scripts)
+        assert await reading.stream.run() == last
+        return reading
+
+    assert anyio.run(read).text == text
