@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from hakoiri.cli import conversation, image, policy
+from hakoiri.cli.demo.command import demo
 from hakoiri.cli.doctor.command import doctor
+from hakoiri.cli.serve import serve
 
 app = typer.Typer(
     name="hakoiri",
@@ -14,7 +17,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_show_locals=False,  # they may hold what must not be shown
 )
+app.command()(serve)
+app.command()(demo)
 app.command()(doctor)
+app.add_typer(conversation.app, name="conversation")
+app.add_typer(policy.app, name="policy")
+app.add_typer(image.app, name="image")
 
 
 def _show_version(*, asked: bool) -> None:
@@ -36,7 +44,9 @@ def main(
     Examples:
       hakoiri doctor               # is this host ready?
 
-      hakoiri doctor -o json       # the same as data
+      hakoiri demo                 # see the whole system once, without a model
+
+      hakoiri serve                # run it
     """
     del shown
 

@@ -34,6 +34,7 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import (
     CONTAINER_GID,
@@ -204,7 +205,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
                 stop_grace_s=settings.container.stop_grace_s,
             ),
             proxy=proxy,
-            claims=SqlClaimStore(database),
+            claims=SqlClaimStore(database, clock=_now),
             limit=settings.container.limit,
             idle_timeout_s=settings.container.idle_timeout_s,
             clock=time.monotonic,
@@ -248,7 +249,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             ),
             keys=keys,
             policies=policies,
-            files=files,
+            files=RecoveryPointFiles(files),
             readiness=_readiness(settings, engine, proxy, store, objects),
             require_keys=await must_require_keys(settings, keys),
         )
@@ -328,7 +329,7 @@ async def _serve_http(app: FastAPI, settings: Settings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us: its own handling would end the process before our turns."""
+    """uvicorn that leaves signals to us: by itself it would end the process before our turns."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.wire.problems import Problem
 
 
-def create_app(  # noqa: PLR0913 - collaborators, keyword-only
+def create_app(
     *,
     service: ExecuteService,
     conversations: ConversationService,

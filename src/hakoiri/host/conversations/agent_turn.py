@@ -39,7 +39,7 @@ logger = structlog.get_logger()
 class AgentTurn:
     """Runs one turn; `run` raises nothing but cancellation."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, keyword-only
+    def __init__(
         self,
         *,
         conversation: Conversation,

@@ -51,7 +51,7 @@ Turn = AgentTurn | ChatTurn
 class ExecuteService:
     """Begins, watches over and ends turns. Use as `async with`: leaving ends all turns."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, keyword-only
+    def __init__(
         self,
         *,
         store: ConversationStore,

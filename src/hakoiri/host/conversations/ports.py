@@ -220,7 +220,7 @@ class WorkspaceFiles(Protocol):
     ) -> RestoreReport | None:
         """Fill an empty tree from the newest recovery point; None if there is none yet."""
 
-    async def save(  # noqa: PLR0913 - a recovery point is made of these
+    async def save(
         self,
         *,
         tenant: str,

@@ -179,7 +179,7 @@ class ScriptedFiles:
             raise self.restore_failure
         return self.restored
 
-    async def save(  # noqa: PLR0913 - the port has as many
+    async def save(
         self,
         *,
         tenant: str,

@@ -1,0 +1,32 @@
+"""Recovery points as the API's files: canonical path texts outside, raw names inside."""
+
+import os
+from collections.abc import AsyncIterator, Sequence
+
+from hakoiri.host.api.files import StoredFile
+from hakoiri.host.files.paths import bytes_of, text_of
+from hakoiri.host.files.sync import FileSync
+
+
+class RecoveryPointFiles:
+    """`StoredFiles` from the newest recovery points."""
+
+    def __init__(self, sync: FileSync) -> None:
+        """Read through the file sync, which checks what it reads."""
+        self._sync = sync
+
+    async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
+        """All entries of `/workspace`; empty before the first recovery point."""
+        manifest = await self._sync.manifest(tenant=tenant, workspace_id=workspace_id)
+        if manifest is None:
+            return []
+        return [
+            StoredFile(path=text_of(entry.path), kind=entry.kind, size_bytes=entry.size)
+            for entry in manifest.entries
+            if entry.root == "workspace"
+        ]
+
+    def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+        """The bytes of one file, in chunks."""
+        name = os.fsdecode(bytes_of(path))
+        return self._sync.read_file(tenant=tenant, workspace_id=workspace_id, path=name)
