@@ -11,7 +11,8 @@ from rich.markup import escape
 from hakoiri.cli.api_client import ApiError
 from hakoiri.cli.demo import proofs
 from hakoiri.cli.demo.proofs import Proof, Turn
-from hakoiri.cli.demo.stage import SITE_HOST, Stage, StageError, stage
+from hakoiri.cli.demo.server_process import ServerProcessError
+from hakoiri.cli.demo.stage import SITE_HOST, Stage, stage
 from hakoiri.cli.event_printer import EventPrinter
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.supervisor.preparation import PreparationError, require_root
@@ -44,7 +45,7 @@ def demo(
     try:
         with stage(say=lambda what: console.print(f"· {what}")) as set_stage:
             held = _Play(set_stage, console).play()
-    except (StageError, ApiError, subprocess.CalledProcessError, OSError) as error:
+    except (ServerProcessError, ApiError, subprocess.CalledProcessError, OSError) as error:
         typer.echo(f"hakoiri demo: {error}", err=True)
         raise typer.Exit(1) from None
     if as_json:

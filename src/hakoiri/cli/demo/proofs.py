@@ -117,7 +117,7 @@ def refused_then_allowed(before: Turn, after: Turn) -> Proof:
 
 def signed(requests: Iterable[dict[str, Any]]) -> Proof:
     """Every model request that arrived carried a signature that botocore finds right."""
-    verdicts = [str(request["verdict"]) for request in requests]
+    verdicts = [str(one["verdict"]) for one in requests if one["provider"] == "bedrock"]
     return Proof(
         "model requests arrive signed by the proxy (SigV4, checked with botocore)",
         bool(verdicts) and set(verdicts) == {"valid"},

@@ -1,34 +1,23 @@
 """The demo's stage: directories of its own, a site outside, a server with a rehearsal model."""
 
 import json
-import os
 import secrets
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
-from hakoiri.cli.api_client import ApiClient, ApiError
+from hakoiri.cli.api_client import ApiClient
+from hakoiri.cli.demo.server_process import ServerProcess, free_port
 from hakoiri.cli.demo.site import site
 
-READY_TIMEOUT_S: Final = 90.0
-STOP_TIMEOUT_S: Final = 45.0
 SITE_HOST: Final = "files.example.test"
 PLANTED_NAME: Final = "AWS_SECRET_ACCESS_KEY"
-LOG_TAIL_LINES: Final = 15
-
-
-class StageError(Exception):
-    """The stage cannot be set; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +28,16 @@ class Stage:
     file of secrets, so that the search for it in the container means something.
     """
 
-    root: Path
     data_dir: Path
-    log: Path
-    api: ApiClient
-    api_port: int
+    server: ServerProcess
     rehearsal_port: int
     site_port: int
     planted_secret: str
 
     @property
-    def instance(self) -> str:
-        """The id by which the engine's labels name this server."""
-        return (self.data_dir / "instance").read_text(encoding="ascii").strip()
+    def api(self) -> ApiClient:
+        """The way to the server."""
+        return self.server.api
 
     @property
     def site_url(self) -> str:
@@ -75,7 +61,7 @@ def stage(*, say: Callable[[str], None]) -> Iterator[Stage]:
         with site() as site_port:
             made = _lay_out(root, site_port)
             say("starting server, credential proxy and rehearsal model")
-            with made.log.open("wb") as log, _serving(made, log):
+            with made.server:
                 yield made
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -83,7 +69,6 @@ def stage(*, say: Callable[[str], None]) -> Iterator[Stage]:
 
 def _lay_out(root: Path, site_port: int) -> Stage:
     """Write the proxy's files and the script; choose ports."""
-    api_port, rehearsal_port = _free_port(), _free_port()
     planted = secrets.token_hex(20)
     own = root / "proxy"
     own.mkdir()
@@ -99,83 +84,20 @@ def _lay_out(root: Path, site_port: int) -> Stage:
     script.write_text(
         files("hakoiri.cli.demo").joinpath("script.yaml").read_text("utf-8"), encoding="utf-8"
     )
+    rehearsal_port = free_port()
+    settings = {
+        PLANTED_NAME: planted,
+        "HAKOIRI_DATA_DIR": str(root / "data"),
+        "HAKOIRI_MODEL__PROVIDER": "rehearsal",
+        "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
+        "HAKOIRI_MODEL__REHEARSAL_SCRIPT": str(script),
+        "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
+        "HAKOIRI_PROXY__ENV_FILE": str(environment),
+    }
     return Stage(
-        root=root,
         data_dir=root / "data",
-        log=root / "server.log",
-        api=ApiClient(f"http://127.0.0.1:{api_port}", timeout_s=120),
-        api_port=api_port,
+        server=ServerProcess(environment=settings, log=root / "server.log"),
         rehearsal_port=rehearsal_port,
         site_port=site_port,
         planted_secret=planted,
     )
-
-
-@contextmanager
-def _serving(made: Stage, log: Any) -> Iterator[None]:
-    command = [sys.executable, "-P", "-m", "hakoiri.cli", "serve", "--port", str(made.api_port)]
-    process = subprocess.Popen(  # noqa: S603 - our own program
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        env=_environment(made),
-        cwd="/",
-        start_new_session=True,
-    )
-    try:
-        _until_ready(made, process)
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _environment(made: Stage) -> dict[str, str]:
-    """Return the server's environment: the operator's engine and tightening, the demo's rest."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("HAKOIRI_")
-        or name.startswith(("HAKOIRI_CONTAINER__", "HAKOIRI_USERS__", "HAKOIRI_DOCKER_HOST"))
-    }
-    return kept | {
-        PLANTED_NAME: made.planted_secret,
-        "HAKOIRI_DATA_DIR": str(made.data_dir),
-        "HAKOIRI_MODEL__PROVIDER": "rehearsal",
-        "HAKOIRI_MODEL__REHEARSAL_PORT": str(made.rehearsal_port),
-        "HAKOIRI_MODEL__REHEARSAL_SCRIPT": str(made.root / "script.yaml"),
-        "HAKOIRI_PROXY__FILE": str(made.root / "proxy" / "proxy.toml"),
-        "HAKOIRI_PROXY__ENV_FILE": str(made.root / "proxy" / "proxy.env"),
-    }
-
-
-def _until_ready(made: Stage, process: subprocess.Popen[bytes]) -> None:
-    deadline_s = time.monotonic() + READY_TIMEOUT_S
-    while True:
-        with suppress(ApiError):
-            made.api.call("GET", "/ready")
-            return
-        if process.poll() is not None:
-            raise StageError(f"the server ended at its start:\n{_tail(made.log)}")
-        if time.monotonic() > deadline_s:
-            raise StageError(
-                f"the server was not ready within {READY_TIMEOUT_S:.0f} s:\n{_tail(made.log)}"
-            )
-        time.sleep(0.05)
-
-
-def _tail(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join(lines[-LOG_TAIL_LINES:])
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
