@@ -4,7 +4,6 @@ Started by the supervisor (or a unit of its own) with a `ServerLaunch` as JSON o
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -47,6 +46,7 @@ from hakoiri.host.containers.live_directories import LiveDirectories
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
+from hakoiri.host.containers.seccomp import SeccompProfileError, filter_for
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -159,15 +159,15 @@ class Box:
 
 def read_box(launch: ServerLaunch) -> Box:
     """Read what the box's settings name; raise `LaunchError` if it cannot be used."""
-    path = launch.settings.container.seccomp_profile
-    profile: str | None = None
-    if path is not None:
-        try:
-            profile = json.dumps(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise LaunchError(
-                f"HAKOIRI_CONTAINER__SECCOMP_PROFILE: cannot use {path}: {error}"
-            ) from error
+    given = launch.settings.container
+    path = given.seccomp_profile
+    try:
+        text = path.read_text(encoding="utf-8") if path is not None else None
+        profile = filter_for(given.runtime, text)
+    except (OSError, UnicodeDecodeError, SeccompProfileError) as error:
+        raise LaunchError(
+            f"HAKOIRI_CONTAINER__SECCOMP_PROFILE: cannot use {path}: {error}"
+        ) from error
     return Box(launch.instance, launch.settings, profile)
 
 
