@@ -37,7 +37,7 @@ class RestoreReport:
     file_bytes: int
 
 
-async def restore_tree(
+async def restore_tree(  # noqa: PLR0913 - keyword-only collaborators
     *,
     store: ObjectStore,
     tenant: str,

@@ -1,5 +1,6 @@
 import errno
 import os
+import secrets
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +91,22 @@ def test_a_symlink_in_the_place_of_a_file_is_replaced_not_followed(
     TreeWriter(tree).write_files([(FILE, b"abc")])
     assert victim.read_bytes() == b"host's"
     assert not (tree.workspace / "f").is_symlink()
+
+
+@pytest.mark.parametrize("plant", ["symlink", "file"])
+def test_a_staging_name_that_was_foreseen_is_not_written_to(
+    tree: LiveTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"host's")
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "foreseen")
+    if plant == "symlink":
+        (tree.workspace / ".hakoiri-foreseen").symlink_to(victim)
+    else:
+        (tree.workspace / ".hakoiri-foreseen").hardlink_to(victim)
+    with pytest.raises(FilesError, match="File exists"):
+        TreeWriter(tree).write_files([(FILE, b"abc")])
+    assert victim.read_bytes() == b"host's"
 
 
 def test_a_file_in_pieces_has_its_name_only_when_it_is_whole(tree: LiveTree) -> None:
