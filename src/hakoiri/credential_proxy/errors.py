@@ -22,9 +22,15 @@ class AddressRefusedError(CredentialProxyError):
 
 
 class UpstreamError(CredentialProxyError):
-    """The upstream cannot be reached or broke off; `code` is stable and goes to the container."""
+    """The upstream cannot be reached or broke off; `code` is stable and goes to the container.
 
-    def __init__(self, code: str, reason: str, *, status: int = 502) -> None:
+    `is_refusal` tells that the proxy itself would not go there.
+    """
+
+    def __init__(
+        self, code: str, reason: str, *, status: int = 502, is_refusal: bool = False
+    ) -> None:
         super().__init__(reason)
         self.code = code
         self.status = status
+        self.is_refusal = is_refusal

@@ -19,7 +19,12 @@ from yarl import URL
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.dns_cache import CheckedResolver
-from hakoiri.credential_proxy.errors import AddressRefusedError, ResolutionError, UpstreamError
+from hakoiri.credential_proxy.errors import (
+    AddressRefusedError,
+    CredentialProxyError,
+    ResolutionError,
+    UpstreamError,
+)
 from hakoiri.credential_proxy.exchange import Upstream
 from hakoiri.credential_proxy.framing import Headers
 from hakoiri.credential_proxy.tunnel import Tunnel, dial
@@ -116,6 +121,7 @@ class UpstreamClient:
 
         Raises:
             UpstreamError: the upstream cannot be reached, is not who it should be, or broke off.
+            CredentialProxyError: what `body` raised while it was sent.
         """
         await self._check(upstream.authority)
         try:
@@ -192,11 +198,13 @@ def _url_of(upstream: Upstream) -> URL:
 
 def _ours_of_name(error: AddressRefusedError | ResolutionError) -> UpstreamError:
     if isinstance(error, AddressRefusedError):
-        return UpstreamError("address-refused", str(error), status=403)
+        return UpstreamError("address-refused", str(error), status=403, is_refusal=True)
     return UpstreamError("host-not-found", str(error))
 
 
-def _ours(error: Exception) -> UpstreamError:
+def _ours(error: Exception) -> CredentialProxyError:
+    if isinstance(error.__cause__, CredentialProxyError):  # the body that was being sent failed
+        return error.__cause__
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return UpstreamError("upstream-certificate", "the upstream's certificate is not trusted")
     if isinstance(error, TimeoutError | asyncio.TimeoutError):

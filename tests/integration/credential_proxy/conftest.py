@@ -1,11 +1,13 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,39 @@ MODEL = "us.anthropic.claude-test-v1:0"
 READY_TIMEOUT_S = 20
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+async def converse(socket: Path, *sent: bytes) -> bytes:
+    """Send, and read until the proxy closes; a connection that stays open fails the test."""
+    reader, writer = await asyncio.open_unix_connection(socket)
+    answer = bytearray()
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            with suppress(ConnectionError):
+                for part in sent:
+                    writer.write(part)
+                    await writer.drain()
+            with suppress(ConnectionError):
+                while chunk := await reader.read(65536):
+                    answer += chunk
+        return bytes(answer)
+    finally:
+        writer.close()
+
+
+def statuses(answer: bytes) -> list[int]:
+    """The status of each answer in what was read from a connection."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3}) ", answer)]
+
+
+def absolute(method: str, url: str, *headers: str, version: str = "1.1") -> bytes:
+    """The head of an absolute-form request that asks for the connection to be closed."""
+    host = url.split("/")[2]
+    lines = (f"{method} {url} HTTP/{version}", f"Host: {host}", "Connection: close", *headers)
+    return "".join(f"{line}\r\n" for line in lines).encode() + b"\r\n"
 
 
 @dataclass
@@ -35,7 +67,8 @@ class Proxy:
     directory: Path
     environ: Mapping[str, str]
     process: asyncio.subprocess.Process | None = None
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    all_lines: list[dict[str, Any]] = field(default_factory=list)
+    tests: int = 0
     more_lines: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -46,8 +79,17 @@ class Proxy:
     def file(self) -> Path:
         return self.directory / "proxy.toml"
 
+    def name(self, container: str) -> str:
+        """The id under which this test's container is known; no two tests share one."""
+        return f"{container}-{self.tests}"
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        """What was logged of this test's containers."""
+        return [line for line in self.all_lines if line["container"].endswith(f"-{self.tests}")]
+
     def socket_of(self, container: str) -> Path:
-        return self.directory / "sockets" / container / "proxy.sock"
+        return self.directory / "sockets" / self.name(container) / "proxy.sock"
 
     async def start(self) -> None:
         (self.directory / "sockets").mkdir(exist_ok=True)
@@ -90,7 +132,7 @@ class Proxy:
         assert self.process.stdout is not None
         async for line in self.process.stdout:
             async with self.more_lines:
-                self.lines.append(json.loads(line))
+                self.all_lines.append(json.loads(line))
                 self.more_lines.notify_all()
 
     async def logged(self, **wanted: Any) -> dict[str, Any]:
@@ -110,7 +152,7 @@ class Proxy:
             yield session
 
     async def control(
-        self, method: str, path: str, body: str | None = None
+        self, method: str, path: str, body: str | BytesIO | None = None
     ) -> tuple[int, dict[str, Any]]:
         async with (
             self.client(self.control_path) as session,
@@ -121,12 +163,15 @@ class Proxy:
 
     async def open(self, container: str, policy: dict[str, Any] | None = None) -> Path:
         """Open the socket of `container`, and bind it when there is a policy."""
-        status, answer = await self.control("PUT", f"/sockets/{container}")
+        status, answer = await self.control("PUT", f"/sockets/{self.name(container)}")
         assert status == 200, answer
         if policy is not None:
             status, answer = await self.bind(container, policy)
             assert status == 204, answer
         return self.socket_of(container)
+
+    async def unbind(self, container: str) -> int:
+        return (await self.control("DELETE", f"/sockets/{self.name(container)}/binding"))[0]
 
     async def bind(
         self, container: str, policy: dict[str, Any], generation: int = 1
@@ -139,7 +184,7 @@ class Proxy:
                 "policy": policy,
             }
         )
-        path = f"/sockets/{container}/binding"
+        path = f"/sockets/{self.name(container)}/binding"
         return await self.control("PUT", path, bind.model_dump_json())
 
 
@@ -224,8 +269,8 @@ class Upstream:
         return response
 
 
-@pytest.fixture
-async def upstream() -> AsyncIterator[Upstream]:
+@asynccontextmanager
+async def running_upstream() -> AsyncIterator[Upstream]:
     state = Upstream()
     server = web.Server(state.handle, handler_cancellation=True, access_log=None)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
@@ -237,10 +282,9 @@ async def upstream() -> AsyncIterator[Upstream]:
     await listening.wait_closed()
 
 
-@pytest.fixture
-async def stopped_proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxy]:
+def make_proxy(directory: Path, upstream: Upstream) -> Proxy:
     proxy = Proxy(
-        directory=tmp_path,
+        directory=directory,
         environ={
             "TEST_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "TEST_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
@@ -250,16 +294,54 @@ async def stopped_proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Pro
     )
     proxy.file.write_text(proxy_file(upstream_port=upstream.port))
     proxy.file.chmod(0o600)
-    yield proxy
-    if proxy.process is not None:
-        await proxy.stop(signal.SIGKILL)
+    return proxy
+
+
+@pytest.fixture(scope="session")
+async def shared_upstream() -> AsyncIterator[Upstream]:
+    async with running_upstream() as state:
+        yield state
 
 
 @pytest.fixture
-async def proxy(stopped_proxy: Proxy) -> AsyncIterator[Proxy]:
-    await stopped_proxy.start()
+def upstream(shared_upstream: Upstream) -> Upstream:
+    """The upstream, with nothing kept from the test before."""
+    shared_upstream.requests = []
+    shared_upstream.release = asyncio.Event()
+    shared_upstream.gone = asyncio.Event()
+    return shared_upstream
+
+
+@pytest.fixture(scope="session")
+async def shared_proxy(
+    tmp_path_factory: pytest.TempPathFactory, shared_upstream: Upstream
+) -> AsyncIterator[Proxy]:
+    proxy = make_proxy(tmp_path_factory.mktemp("proxy"), shared_upstream)
+    await proxy.start()
     async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(stopped_proxy.read_log())
-        yield stopped_proxy
-        await stopped_proxy.stop()
+        reading = tasks.create_task(proxy.read_log())
+        yield proxy
+        assert await proxy.stop() == 0
         await reading
+
+
+@pytest.fixture
+async def proxy(shared_proxy: Proxy, upstream: Upstream) -> AsyncIterator[Proxy]:
+    """One proxy process for all tests; each has container ids and log lines of its own."""
+    shared_proxy.tests += 1
+    file = shared_proxy.file.read_text()
+    yield shared_proxy
+    shared_proxy.file.write_text(file)
+    await shared_proxy.control("POST", "/reload")
+    for line in (await shared_proxy.control("GET", "/stats"))[1]["sockets"]:
+        await shared_proxy.control("DELETE", f"/sockets/{line['container']}")
+
+
+@pytest.fixture
+async def own_proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxy]:
+    """A proxy for one test that stops or starts it; not started."""
+    proxy = make_proxy(tmp_path, upstream)
+    yield proxy
+    if proxy.process is not None:
+        await proxy.stop(signal.SIGKILL)
+        await proxy.read_log()

@@ -150,7 +150,7 @@ class Forwarding:
         connection = self.request.protocol
         if not self.head.is_chunked or not isinstance(connection, ContainerConnection):
             return
-        if connection.is_followed():
+        if not connection.is_chunked_end:
             raise RequestFailedError(400, "bad-request", "something follows the chunked body")
 
     def _continue_if_expected(self) -> None:
@@ -162,7 +162,7 @@ class Forwarding:
         response = RelayedResponse(status=answer.status)
         is_model = self.forward.route == "model"
         response.headers.extend(answer_headers(answer.headers, is_model=is_model))
-        if self.head.is_chunked:  # what followed the body was fed to the parser
+        if self.head.is_chunked:  # the parser may keep a trailer for the next request
             response.force_close()
         self.outcome.status = answer.status
         await response.prepare(self.request)

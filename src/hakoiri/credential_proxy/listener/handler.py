@@ -12,12 +12,20 @@ from hakoiri.credential_proxy.errors import UpstreamError
 from hakoiri.credential_proxy.exchange import Decision, Forward, Refuse, decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
 from hakoiri.credential_proxy.in_force import InForce
-from hakoiri.credential_proxy.listener.connection import ContainerServer
+from hakoiri.credential_proxy.listener.connection import ContainerServer, render_raw
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
 from hakoiri.credential_proxy.listener.responses import NothingMore, refusal
 from hakoiri.credential_proxy.upstream import UpstreamClient
 
 _CLIENT_GONE_STATUS: Final = 499
+
+
+class _BlockedError(Exception):
+    """What came after the head turned a decision to forward into a refusal."""
+
+    def __init__(self, decision: Refuse) -> None:
+        super().__init__(decision.reason)
+        self.decision = decision
 
 
 class Listener:
@@ -54,7 +62,10 @@ class Listener:
         )
         if fault is not None:
             self._unreadable(400, "bad-request")
-            return refusal(status=400, code="bad-request", reason=fault, route=None)
+            if request.transport is not None:  # in our version of HTTP, whatever theirs was
+                raw = render_raw(400, "Bad Request", code="bad-request", reason=fault)
+                request.transport.write(raw)
+            return NothingMore()
         head = head_of(
             method=message.method, target=message.path, version=version, raw_headers=raw_headers
         )
@@ -69,6 +80,9 @@ class Listener:
                 return await self._answer(request, head, decision, outcome)
         except TooManyRequestsError as error:
             decision = Refuse(429, "too-many-requests", str(error), route_of(head))
+            return _refuse(decision, outcome)
+        except _BlockedError as error:
+            decision = error.decision
             return _refuse(decision, outcome)
         except asyncio.CancelledError:
             outcome.reason = "client-gone" if request.transport is None else "cut"
@@ -96,7 +110,9 @@ class Listener:
             return await forwarding.run()
         except (RequestFailedError, UpstreamError) as error:
             if outcome.status == 0:
-                failed = Refuse(error.status, error.code, str(error), decision.route)
+                failed = _failed(decision, error)
+                if isinstance(error, RequestFailedError) or error.is_refusal:
+                    raise _BlockedError(failed) from error
                 return _refuse(failed, outcome)
             # The answer has begun; only cutting it tells that it is not whole.
             outcome.reason = error.code
@@ -112,6 +128,11 @@ class Listener:
         self._socket.count(is_allowed=False)
         outcome = Outcome(status=status, reason=reason)
         self._log.unreadable(owner=self._socket.owner, outcome=outcome)
+
+
+def _failed(forward: Forward, error: RequestFailedError | UpstreamError) -> Refuse:
+    authority = forward.upstream.authority
+    return Refuse(error.status, error.code, str(error), forward.route, authority, forward.rule)
 
 
 def _refuse(decision: Refuse, outcome: Outcome) -> web.Response:
