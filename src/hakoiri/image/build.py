@@ -90,9 +90,10 @@ def _sole_builder(cache_dir: Path, progress: Progress) -> Iterator[None]:
 
 def _check_space(cache_dir: Path, engine: Engine) -> None:
     for directory in (cache_dir, engine.root_directory()):
-        if not directory.exists():  # an engine of another machine, or in another mount namespace
+        try:
+            free = shutil.disk_usage(directory).free
+        except OSError:  # an engine of another machine, or a directory that is not ours to see
             continue
-        free = shutil.disk_usage(directory).free
         if free < FREE_BYTES:
             raise ImageBuildError(
                 f"{free / 1024**3:.1f} GB free at {directory}, a build needs "

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -33,8 +34,7 @@ def run(
     Raises `ImageBuildError`, with the last lines it said and the mend, if it cannot be started,
     fails, or takes longer than `timeout_s`.
     """
-    tail: deque[str] = deque(maxlen=TAIL_LINES)
-    expired = threading.Event()
+    command = f"{what}: {arguments[0]}"
     try:
         process = subprocess.Popen(  # noqa: S603 - our own fixed commands, no shell
             arguments,
@@ -48,34 +48,14 @@ def run(
             start_new_session=True,
         )
     except OSError as error:
-        raise ImageBuildError(
-            f"{what}: cannot run {arguments[0]}: {error.strerror}; {mend}"
-        ) from error
-
-    def expire() -> None:
-        expired.set()
-        with contextlib.suppress(ProcessLookupError):
-            # its whole session: a child of it would hold the pipe open
-            os.killpg(process.pid, 9)
-
-    timer = threading.Timer(timeout_s, expire)
-    timer.start()
-    try:
-        with process:
-            for line in _lines(process):
-                tail.append(line)
-                if on_line is not None:
-                    on_line(line)
-    except BaseException:
-        expire()
-        raise
-    finally:
-        timer.cancel()
+        raise ImageBuildError(f"{command} cannot be run: {error.strerror}; {mend}") from error
+    expired = threading.Event()
+    tail = _watch(process, timeout_s=timeout_s, expired=expired, on_line=on_line)
     if expired.is_set():
-        raise ImageBuildError(f"{what}: took longer than {timeout_s:g} s; {mend}")
+        raise ImageBuildError(f"{command} took longer than {timeout_s:g} s; {mend}")
     if process.returncode != 0:
         said = "\n".join(tail)
-        raise ImageBuildError(f"{what}: failed ({process.returncode}); {mend}\n{said}")
+        raise ImageBuildError(f"{command} failed ({process.returncode}); {mend}\n{said}")
 
 
 def answer(
@@ -101,7 +81,45 @@ def answer(
     return finished.stdout[:OUTPUT_LIMIT_BYTES].decode(errors="replace").strip()
 
 
-def _lines(process: "subprocess.Popen[str]") -> Iterator[str]:
+def _watch(
+    process: subprocess.Popen[str],
+    *,
+    timeout_s: float,
+    expired: threading.Event,
+    on_line: OnLine | None,
+) -> deque[str]:
+    """Return the last lines it says, once it has ended or was killed after `timeout_s`."""
+    tail: deque[str] = deque(maxlen=TAIL_LINES)
+
+    def expire() -> None:
+        expired.set()
+        _kill_session(process)
+
+    timer = threading.Timer(timeout_s, expire)
+    timer.start()
+    try:
+        with process:
+            try:
+                for line in _lines(process):
+                    tail.append(line)
+                    if on_line is not None:
+                        on_line(line)
+            except BaseException:
+                _kill_session(process)
+                process.wait()
+                raise
+    finally:
+        timer.cancel()
+    return tail
+
+
+def _kill_session(process: subprocess.Popen[str]) -> None:
+    """Kill the command and its children, since each of them holds the pipe open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _lines(process: subprocess.Popen[str]) -> Iterator[str]:
     if process.stdout is None:
         return
     while line := process.stdout.readline(LINE_LIMIT_CHARS):

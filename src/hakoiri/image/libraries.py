@@ -24,8 +24,13 @@ _MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 Progress = Callable[[str], None]
 
 
-def ensure_wheels(inputs: ImageInputs, *, cache_dir: Path, progress: Progress) -> Path:
-    """Return the directory of the wheels; download them if they are not there."""
+def ensure_wheels(
+    inputs: ImageInputs, *, cache_dir: Path, progress: Progress, python: str = sys.executable
+) -> Path:
+    """Return the directory of the wheels; download them with `python`'s pip if they are not there.
+
+    Raises `ImageBuildError`.
+    """
     requirements = inputs.libraries["workspace-requirements.txt"]
     key = content_hash({"requirements": requirements, "arch": inputs.architecture.encode()})
 
@@ -35,7 +40,7 @@ def ensure_wheels(inputs: ImageInputs, *, cache_dir: Path, progress: Progress) -
         lock.write_bytes(requirements)
         run(
             [
-                *(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"),
+                *(python, "-m", "pip", "download", "--quiet", "--no-deps"),
                 *("--require-hashes", "--only-binary=:all:", f"--dest={scratch}"),
                 *(f"--python-version={PYTHON_VERSION}", "--implementation=cp"),
                 *("--abi=cp311", "--abi=abi3", "--abi=none"),
@@ -52,7 +57,10 @@ def ensure_wheels(inputs: ImageInputs, *, cache_dir: Path, progress: Progress) -
 
 
 def ensure_node_modules(inputs: ImageInputs, *, cache_dir: Path, progress: Progress) -> Path:
-    """Return the `node_modules` directory; install it if it is not there."""
+    """Return the `node_modules` directory; install it if it is not there.
+
+    Raises `ImageBuildError`.
+    """
     names = ("package.json", "package-lock.json")
     lock = {name: inputs.libraries[name] for name in names}
 
