@@ -78,16 +78,7 @@ async def serve(
     early = EarlyApp()
     turns = Turns(load_agent=load_agent)
     deadline = threading.Timer(STOP_LIMIT_S, end_at_once, args=(0,))
-    deadline.daemon = True
-    config = uvicorn.Config(
-        early,
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        ws="none",
-        timeout_graceful_shutdown=1,
-    )
-    server = AgentServer(config, stop)
+    server = AgentServer(_server_configuration(early), stop)
 
     async def load_app() -> None:
         module = await asyncio.to_thread(importlib.import_module, "hakoiri.workspace_agent.app")
@@ -111,6 +102,17 @@ async def serve(
         for task in owned:
             task.cancel()
     deadline.cancel()
+
+
+def _server_configuration(app: EarlyApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,
+        log_level="warning",
+        ws="none",
+        timeout_graceful_shutdown=1,
+    )
 
 
 async def _serve_to_the_end() -> None:
