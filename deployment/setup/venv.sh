@@ -28,7 +28,7 @@ fingerprint() {
 is_made_from() {
   [[ -x $VENV/bin/python ]] &&
     [[ $("$VENV/bin/python" -c 'import sys; print(sys.base_prefix, sys.version)') == \
-      $("$1" -c 'import sys; print(sys.base_prefix, sys.version)') ]]
+      "$("$1" -c 'import sys; print(sys.base_prefix, sys.version)')" ]]
 }
 
 main() {
