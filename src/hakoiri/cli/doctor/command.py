@@ -12,7 +12,9 @@ from rich.text import Text
 
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
+from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
+from hakoiri.image.errors import ImageBuildError
 
 USAGE_EXIT_CODE = 2
 
@@ -61,8 +63,11 @@ def doctor(
 
 
 def image_reference() -> str:
-    """Return which image to look for: any build of the workspace image."""
-    return IMAGE_REPOSITORY
+    """Return which image to look for: this version's own; any build where there are no sources."""
+    try:
+        return workspace_image()
+    except ImageBuildError:
+        return IMAGE_REPOSITORY
 
 
 def as_data(findings: Sequence[Finding]) -> str:

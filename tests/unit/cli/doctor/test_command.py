@@ -7,6 +7,7 @@ from hakoiri.cli.doctor import command
 from hakoiri.cli.doctor.command import as_data, as_lines
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.cli.main import app
+from hakoiri.image.errors import ImageBuildError
 
 FINE = Finding.ok("root", "yes")
 LESSER = Finding.warning("apparmor", "off [here]", mend="boot with it")
@@ -64,3 +65,15 @@ def test_settings_that_cannot_be_read_are_exit_code_2(monkeypatch: pytest.Monkey
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 2
     assert "HAKOIRI_PROT" in result.stderr
+
+
+def test_this_versions_image_is_looked_for_and_any_where_there_are_no_sources(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert command.image_reference().startswith("hakoiri/workspace:")
+
+    def find_no_sources() -> str:
+        raise ImageBuildError("no sources")
+
+    monkeypatch.setattr(command, "workspace_image", find_no_sources)
+    assert command.image_reference() == "hakoiri/workspace"
