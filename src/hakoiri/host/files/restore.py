@@ -37,7 +37,7 @@ class RestoreReport:
     file_bytes: int
 
 
-async def restore_tree(  # noqa: PLR0913 - keyword-only collaborators
+async def restore_tree(
     *,
     store: ObjectStore,
     tenant: str,

@@ -61,7 +61,7 @@ class FileSync:
     `wall_ns` must be the clock that the live trees' file system stamps files with.
     """
 
-    def __init__(  # noqa: PLR0913 - keyword-only collaborators
+    def __init__(
         self,
         *,
         store: ObjectStore,
@@ -79,7 +79,7 @@ class FileSync:
         self._wall_ns = wall_ns
         self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
-    async def save(  # noqa: PLR0913 - keyword-only, what a recovery point is made of
+    async def save(
         self,
         *,
         tenant: str,
