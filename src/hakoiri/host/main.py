@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
+from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
@@ -234,7 +235,10 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=policies,
             containers=orchestrator,
             files=files,
-            chat_model=ProxiedChatModel(proxy=proxy, policies=policies),
+            chat_model=ProxiedChatModel(
+                provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
+                sockets=ChatSockets(proxy=proxy, policy_of=policies.of),
+            ),
             limits=TurnLimits(**settings.turn.model_dump()),
             clock=_now,
             default_model=settings.model.name,

@@ -35,6 +35,12 @@ async def test_the_file_is_set_up_to_lose_nothing(database: Database) -> None:
     assert found == ["wal", full, 1, 10_000]
 
 
+async def test_nobody_else_may_read_the_file(database: Database, tmp_path: Path) -> None:
+    await database.check()
+    async for path in anyio.Path(tmp_path).iterdir():
+        assert (await path.stat()).st_mode & 0o077 == 0, path.name
+
+
 async def test_opening_again_keeps_what_is_there(database: Database, tmp_path: Path) -> None:
     await SqlConversationStore(database).create(conversation("a"))
     again = await open_database(f"sqlite+aiosqlite:///{tmp_path}/hakoiri.db")

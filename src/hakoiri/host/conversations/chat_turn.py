@@ -9,7 +9,7 @@ from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.chat_history import ChatHistory
 from hakoiri.host.conversations.event_feed import PAGE_LIMIT_EVENTS
 from hakoiri.host.conversations.failures import Ending
-from hakoiri.host.conversations.inbox import Inbox
+from hakoiri.host.conversations.inbox import Inbox, closing
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.ports import ChatModel, ChatModelError, ConversationStore
 from hakoiri.host.conversations.turn_log import TurnLog
@@ -85,12 +85,13 @@ class ChatTurn:
     async def _receive(self, answer: AsyncIterator[EventData], inbox: Inbox[EventData]) -> None:
         limit_s = self._limits.silence_timeout_s
         try:
-            while True:
-                with anyio.fail_after(limit_s):
-                    item = await anext(answer, None)
-                if item is None:
-                    break
-                await inbox.put(item, size_bytes=len(item.model_dump_json()))
+            async with closing(answer):
+                while True:
+                    with anyio.fail_after(limit_s):
+                        item = await anext(answer, None)
+                    if item is None:
+                        break
+                    await inbox.put(item, size_bytes=len(item.model_dump_json()))
         except ChatModelError as error:
             await inbox.close(error)
         except TimeoutError:

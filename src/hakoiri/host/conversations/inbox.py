@@ -4,7 +4,8 @@ Whatever has arrived while a commit went on is taken at once and makes the next 
 is full, the receiver waits: a flood costs bounded memory.
 """
 
-from typing import Final, Generic, TypeVar
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from typing import Any, Final, Generic, TypeVar
 
 import anyio
 
@@ -55,3 +56,8 @@ class Inbox(Generic[Item]):
     def failure(self) -> Exception | None:
         """Why the inbox was closed early."""
         return self._failure
+
+
+def closing(source: Any) -> AbstractAsyncContextManager[Any]:
+    """Close an iterator that can be closed when its receiver ends, not when memory is short."""
+    return aclosing(source) if hasattr(source, "aclose") else nullcontext()

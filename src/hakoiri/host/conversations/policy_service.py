@@ -3,7 +3,7 @@
 import anyio
 
 from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError
-from hakoiri.host.conversations.model import DEFAULT_POLICY
+from hakoiri.host.conversations.model import DEFAULT_POLICY, Conversation
 from hakoiri.host.conversations.ports import Containers, NoSuchPolicyError, PolicyStore
 from hakoiri.wire.policy import Policy
 
@@ -27,6 +27,10 @@ class PolicyService:
             if name == DEFAULT_POLICY:
                 return self._default_policy
             raise
+
+    async def of(self, conversation: Conversation) -> Policy:
+        """Return the policy that counts for a conversation now."""
+        return await self.effective(tenant=conversation.tenant, name=conversation.policy)
 
     async def list(self, *, tenant: str) -> dict[str, Policy]:
         """All policies that count for a tenant, by name."""

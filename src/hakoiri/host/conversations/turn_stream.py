@@ -5,8 +5,7 @@ stream reading resumes after the last recorded one, so none is lost and none com
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from pydantic_core import PydanticSerializationError
@@ -18,7 +17,7 @@ from hakoiri.host.containers.ports import (
     ContainersError,
 )
 from hakoiri.host.conversations.failures import AgentSilentError
-from hakoiri.host.conversations.inbox import Inbox
+from hakoiri.host.conversations.inbox import Inbox, closing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import AgentEvent, Error, EventData, Result, SessionStarted
@@ -81,7 +80,7 @@ class TurnStream:
     async def _receive(self, source: AsyncIterator[Numbered], inbox: Inbox[Numbered]) -> None:
         expected = self._recorded + 1
         try:
-            async with _closing(source):
+            async with closing(source):
                 while (arrived := await self._next(source)) is not None:
                     number, event = arrived
                     if number != expected:
@@ -132,7 +131,3 @@ def _weigh(event: AgentEvent) -> int:
         return len(event.model_dump_json())
     except PydanticSerializationError as error:
         raise AgentProtocolError("an event's text is not Unicode") from error
-
-
-def _closing(source: Any) -> AbstractAsyncContextManager[Any]:
-    return aclosing(source) if hasattr(source, "aclose") else nullcontext()

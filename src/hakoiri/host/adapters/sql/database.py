@@ -12,6 +12,8 @@ SQLite is set up for one promise, "nothing acknowledged is ever lost":
 """
 
 import logging
+import os
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
@@ -29,6 +31,16 @@ from hakoiri.host.files.ports import FilesError
 
 BUSY_TIMEOUT_S: Final = 10
 """How long a writer waits for another process's write."""
+
+SQLITE_SETTINGS: Final = (
+    f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+)
+
+OPEN_ATTEMPTS: Final = 100
+OPEN_PAUSE_S: Final = 0.05
 
 WRITES: Final = "hakoiri_writes"
 """The execution option that marks a connection's transactions as writing."""
@@ -88,18 +100,40 @@ async def open_database(url: str) -> Database:
     """
     try:
         engine = _engine(url)
-    except (ArgumentError, ImportError) as error:
+    except (ArgumentError, ImportError, OSError) as error:
         raise DatabaseError(
             f"database_url cannot be used: {error}; give sqlite:///absolute/path"
         ) from error
     database = Database(engine)
     try:
-        async with database.writing() as connection:
-            await connection.run_sync(_migrate)
+        await _bring_up_to_date(database)
     except BaseException:
         await database.close()
         raise
     return database
+
+
+async def _bring_up_to_date(database: Database) -> None:
+    # Turning a new file to WAL needs it alone and does not wait by itself, so of several processes
+    # that open it for the first time, all but one have to come again.
+    for _ in range(OPEN_ATTEMPTS - 1):
+        try:
+            return await _upgrade(database)
+        except DatabaseError as error:
+            if not _is_busy(error):
+                raise
+        await anyio.sleep(OPEN_PAUSE_S)
+    return await _upgrade(database)
+
+
+async def _upgrade(database: Database) -> None:
+    async with database.writing() as connection:
+        await connection.run_sync(_migrate)
+
+
+def _is_busy(error: DatabaseError) -> bool:
+    origin = getattr(error.__cause__, "orig", None)
+    return getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
 
 
 def _engine(url: str) -> AsyncEngine:
@@ -108,21 +142,30 @@ def _engine(url: str) -> AsyncEngine:
         parsed = parsed.set(drivername="sqlite+aiosqlite")
     engine = create_async_engine(parsed)
     if engine.dialect.name == "sqlite":
+        _make_private(parsed.database or "")
         sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
         sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _make_private(path: str) -> None:
+    # Conversations are nobody else's to read. A path that cannot be opened shows here, too, where
+    # no connection's thread is left behind.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _set_up_sqlite(connection: Any, record: object) -> None:
     del record
     # The driver's own idea of transactions leaves DDL outside of them; we say BEGIN ourselves.
     connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        for setting in SQLITE_SETTINGS:
+            cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+    except BaseException:
+        connection.close()  # the pool forgets a connection whose set-up failed, thread and all
+        raise
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -1,0 +1,53 @@
+"""A proxy socket for each chat turn: chats have no container, but the same way out as one."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from hakoiri.host.containers.ports import ContainersError, ProxyControl
+from hakoiri.host.conversations.model import Conversation
+from hakoiri.host.conversations.ports import ChatModelError
+from hakoiri.wire.agent import PROXY_SOCKET_NAME
+from hakoiri.wire.policy import Policy
+
+GENERATION: Final = 1
+"""A chat's socket lives for one turn, so there is never a second generation of it."""
+
+PolicyOf = Callable[[Conversation], Awaitable[Policy]]
+
+
+class ChatSockets:
+    """Opens, binds and closes the sockets. The conversation is the identity, its policy counts."""
+
+    def __init__(self, *, proxy: ProxyControl, policy_of: PolicyOf) -> None:
+        """`policy_of` gives the policy that counts for a conversation now."""
+        self._proxy = proxy
+        self._policy_of = policy_of
+
+    @asynccontextmanager
+    async def socket_for(self, conversation: Conversation) -> AsyncIterator[Path]:
+        """Yield the path of a bound socket; raise `ChatModelError` if there can be none."""
+        name = f"chat-{conversation.id}"
+        policy = await self._policy_of(conversation)
+        try:
+            directory = await self._proxy.open_socket(name)
+            await self._proxy.bind(
+                name,
+                workspace_id=conversation.id,
+                tenant=conversation.tenant,
+                generation=GENERATION,
+                policy=policy,
+            )
+        except ContainersError as error:
+            raise ChatModelError(f"the credential proxy refused the chat: {error}") from error
+        try:
+            yield directory / PROXY_SOCKET_NAME
+        finally:
+            await self._close(name)
+
+    async def _close(self, name: str) -> None:
+        try:
+            await self._proxy.close_socket(name)
+        except ContainersError:
+            return  # the proxy is away, and its sockets with it

@@ -1,0 +1,162 @@
+"""A whole Hakoiri for tests: its own data, ports and script; the engine's containers are real."""
+
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from hakoiri.cli.api_client import ApiClient
+from hakoiri.cli.demo.server_process import ServerProcess, free_port
+
+
+@dataclass(frozen=True, slots=True)
+class Hakoiri:
+    """A running server and what a test may want to look at."""
+
+    root: Path
+    server: ServerProcess
+    rehearsal_port: int
+    docker_host: str
+
+    @property
+    def api(self) -> ApiClient:
+        return self.server.api
+
+    @property
+    def data_dir(self) -> Path:
+        return self.root / "data"
+
+    @property
+    def instance(self) -> str:
+        return (self.data_dir / "instance").read_text().strip()
+
+    @property
+    def run_dir(self) -> Path:
+        return Path("/run/hakoiri") / self.instance
+
+    def conversation(self, **options: Any) -> str:
+        made: str = self.api.call("POST", "/v1/conversations", options)["id"]
+        return made
+
+    def turn(self, conversation: str, text: str) -> list[dict[str, Any]]:
+        return list(self.api.send(conversation, text))
+
+    def log(self, conversation: str) -> list[dict[str, Any]]:
+        """All recorded events, without waiting for more."""
+        last = self.api.call("GET", f"/v1/conversations/{conversation}")["last_event"]
+        events = []
+        for event in self.api.follow(conversation):
+            events.append(event)
+            if event["id"] >= last:
+                break
+        return events
+
+    def model_requests(self) -> list[dict[str, Any]]:
+        url = f"http://127.0.0.1:{self.rehearsal_port}/_rehearsal/requests"
+        with urlopen(url, timeout=10) as answer:
+            journal: list[dict[str, Any]] = json.load(answer)["requests"]
+        return journal
+
+    def docker(self, *arguments: str) -> str:
+        return subprocess.run(
+            ["docker", "--host", self.docker_host, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+
+    def containers(self) -> list[str]:
+        """Engine ids of all containers of this server, running or not."""
+        label = f"label=hakoiri.instance={self.instance}"
+        return self.docker("ps", "--all", "--quiet", "--filter", label).split()
+
+    def volumes(self) -> list[str]:
+        label = f"label=hakoiri.instance={self.instance}"
+        return self.docker("volume", "ls", "--quiet", "--filter", label).split()
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
+        return found[0]
+
+    def processes(self, module: str) -> list[int]:
+        """Pids of this server's processes that run the module."""
+        return [
+            pid
+            for pid in descendants(self.server.pid)
+            if module in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        ]
+
+
+def descendants(pid: int) -> list[int]:
+    """All children of a process, and theirs."""
+    found: list[int] = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        found += [int(child), *descendants(int(child))]
+    return found
+
+
+def turn_types(events: list[dict[str, Any]]) -> list[str]:
+    """The events' types, runs of deltas as one."""
+    types: list[str] = []
+    for event in events:
+        if not types or event["type"] != types[-1] or not event["type"].endswith("_delta"):
+            types.append(event["type"])
+    return types
+
+
+def data_of(events: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [event["data"] for event in events if event["type"] == kind]
+
+
+@contextmanager
+def hakoiri(
+    root: Path,
+    *,
+    docker_host: str,
+    script: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    key: str | None = None,
+) -> Iterator[Hakoiri]:
+    """Run a server on the rehearsal model; `settings` are further variables."""
+    made = prepare(root, docker_host=docker_host, script=script, settings=settings, key=key)
+    with made.server:
+        yield made
+
+
+def prepare(
+    root: Path,
+    *,
+    docker_host: str,
+    script: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    key: str | None = None,
+) -> Hakoiri:
+    """Lay out a server without starting it."""
+    root.chmod(0o755)
+    rehearsal_port = free_port()
+    own = root / "proxy"
+    own.mkdir(exist_ok=True)
+    variables = {
+        "HAKOIRI_DATA_DIR": str(root / "data"),
+        "HAKOIRI_DOCKER_HOST": docker_host,
+        "HAKOIRI_MODEL__PROVIDER": "rehearsal",
+        "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
+        "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
+        "HAKOIRI_PROXY__ENV_FILE": str(own / "proxy.env"),
+    }
+    if script is not None:
+        path = root / "script.yaml"
+        path.write_text(script)
+        variables["HAKOIRI_MODEL__REHEARSAL_SCRIPT"] = str(path)
+    return Hakoiri(
+        root=root,
+        server=ServerProcess(
+            environment=variables | dict(settings or {}), log=root / "server.log", key=key
+        ),
+        rehearsal_port=rehearsal_port,
+        docker_host=docker_host,
+    )

@@ -1,0 +1,164 @@
+"""The API behind a real HTTP server, on a real database."""
+
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import httpx2
+import pytest
+import uvicorn
+from tests.unit.host.api.served import MemoryFiles, blocks
+from tests.unit.host.conversations.scripted import (
+    LIMITS,
+    NOW,
+    ScriptedAgent,
+    ScriptedContainers,
+    ScriptedFiles,
+    ScriptedModel,
+    Step,
+)
+
+from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
+from hakoiri.host.adapters.sql.database import open_database
+from hakoiri.host.adapters.sql.key_store import SqlKeyStore
+from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
+from hakoiri.host.api.application import create_app
+from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.wire.events import Result, TextDelta
+from hakoiri.wire.policy import DENY_ALL
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def no_reasons() -> list[str]:
+    return []
+
+
+@asynccontextmanager
+async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterator[int]:
+    """Serve on a free port of loopback; yield the port."""
+    database = await open_database(f"sqlite:///{directory}/hakoiri.db")
+    store = SqlConversationStore(database)
+    feed = EventFeed(store=store)
+    policies = PolicyService(
+        store=SqlPolicyStore(database), containers=containers, default_policy=DENY_ALL
+    )
+    service = ExecuteService(
+        store=store,
+        feed=feed,
+        policies=policies,
+        containers=containers,
+        files=ScriptedFiles(),
+        chat_model=ScriptedModel(),
+        limits=LIMITS,
+        clock=lambda: NOW,
+    )
+    app = create_app(
+        service=service,
+        conversations=ConversationService(
+            store=store, feed=feed, policies=policies, clock=lambda: NOW
+        ),
+        keys=KeyRing(store=SqlKeyStore(database), clock=lambda: NOW),
+        policies=policies,
+        files=MemoryFiles(),
+        readiness=no_reasons,
+        require_keys=False,
+    )
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        )
+        async with service, anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            yield listener.getsockname()[1]
+            server.should_exit = True
+    await database.close()
+
+
+@asynccontextmanager
+async def client_of(port: int) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        yield client
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    with anyio.fail_after(20):
+        while not await condition():
+            await anyio.lowlevel.checkpoint()
+
+
+async def is_over(client: httpx2.AsyncClient, path: str) -> bool:
+    return (await client.get(path)).json()["running"] is False
+
+
+async def test_a_turn_goes_on_when_its_client_goes_away_and_is_replayed_to_the_next(
+    tmp_path: Path,
+) -> None:
+    go_on = anyio.Event()
+    script: list[Step] = [(1, TextDelta(text="a")), go_on, (2, Result(text="a"))]
+    containers = ScriptedContainers(agent=ScriptedAgent(script))
+    async with served(tmp_path, containers) as port, client_of(port) as client:
+        path = (await client.post("/v1/conversations", json={})).headers["location"]
+        sse = {"Accept": "text/event-stream"}
+        async with client.stream(
+            "POST", f"{path}/messages", json={"text": "hi"}, headers=sse
+        ) as answer:
+            async for piece in answer.aiter_text():
+                if "text_delta" in piece:
+                    break
+        go_on.set()
+        await until(lambda: is_over(client, path))
+        seen = ""
+        async with client.stream("GET", f"{path}/events", headers={"Last-Event-ID": "1"}) as answer:
+            async for piece in answer.aiter_text():
+                seen += piece
+                if "event: result" in seen:
+                    break
+    assert [int(block.id) for block in blocks(seen)] == [2, 3, 4, 5]
+
+
+async def test_a_reader_that_never_reads_stops_no_turn(tmp_path: Path) -> None:
+    script: list[Step] = [(n, TextDelta(text="x" * 500_000)) for n in range(1, 41)]
+    agent = ScriptedAgent([*script, (41, Result(text=""))])
+    async with (
+        served(tmp_path, ScriptedContainers(agent=agent)) as port,
+        client_of(port) as client,
+    ):
+        path = (await client.post("/v1/conversations", json={})).headers["location"]
+        async with await anyio.connect_tcp("127.0.0.1", port) as stuck:
+            await stuck.send(f"GET {path}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await client.post(f"{path}/messages", json={"text": "hi"})
+            await until(lambda: is_over(client, path))
+            found = (await client.get(path)).json()
+    assert found["last_event"] == 44
+
+
+async def test_the_server_can_stop_while_readers_watch(tmp_path: Path) -> None:
+    containers = ScriptedContainers()
+    async with kept_open() as streams, served(tmp_path, containers) as port:
+        async with client_of(port) as client:
+            path = (await client.post("/v1/conversations", json={})).headers["location"]
+        for _ in range(5):
+            stream = await anyio.connect_tcp("127.0.0.1", port)
+            streams.append(stream)
+            await stream.send(f"GET {path}/events HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            assert b"200 OK" in await stream.receive()
+
+
+@asynccontextmanager
+async def kept_open() -> AsyncIterator[list[anyio.abc.SocketStream]]:
+    streams: list[anyio.abc.SocketStream] = []
+    yield streams
+    for stream in streams:
+        await stream.aclose()

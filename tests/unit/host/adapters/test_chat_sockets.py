@@ -1,0 +1,54 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from hakoiri.host.adapters.chat_sockets import ChatSockets
+from hakoiri.host.containers.testing import MemoryProxy
+from hakoiri.host.conversations.model import Conversation, ConversationKind
+from hakoiri.host.conversations.ports import ChatModelError
+from hakoiri.wire.agent import AgentOptions
+from hakoiri.wire.policy import DENY_ALL, ModelRoute, Policy
+
+pytestmark = pytest.mark.anyio
+
+CHAT = Conversation(
+    id="c1",
+    tenant="t1",
+    kind=ConversationKind.CHAT,
+    workspace_id=None,
+    policy="narrow",
+    options=AgentOptions(),
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+    turn=1,
+    running=True,
+    last_event=1,
+)
+NARROW = Policy(model=ModelRoute(provider="bedrock", credential="bedrock", models=["small"]))
+
+
+def sockets(proxy: MemoryProxy) -> ChatSockets:
+    async def policy_of(conversation: Conversation) -> Policy:
+        return NARROW if conversation.policy == "narrow" else DENY_ALL
+
+    return ChatSockets(proxy=proxy, policy_of=policy_of)
+
+
+async def test_a_chat_goes_out_under_its_own_policy_and_leaves_no_socket() -> None:
+    proxy = MemoryProxy()
+    async with sockets(proxy).socket_for(CHAT) as path:
+        assert path.name == "proxy.sock"
+        assert proxy.sockets == {"chat-c1": ("c1", "t1", 1, NARROW)}
+    assert proxy.sockets == {}
+    async with sockets(proxy).socket_for(replace(CHAT, policy="other")):
+        assert proxy.sockets == {"chat-c1": ("c1", "t1", 1, DENY_ALL)}
+
+
+async def test_a_proxy_that_refuses_or_is_away_is_told_as_the_chats_error() -> None:
+    refusing = MemoryProxy(refuse=lambda _: True)
+    with pytest.raises(ChatModelError, match="too wide"):
+        async with sockets(refusing).socket_for(CHAT):
+            pass
+    with pytest.raises(ChatModelError, match="away"):
+        async with sockets(MemoryProxy(away=True)).socket_for(CHAT):
+            pass
