@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hakoiri.cli import conversation, image, policy
+from hakoiri.cli import conversation, image, key, policy
 from hakoiri.cli.demo.command import demo
 from hakoiri.cli.doctor.command import doctor
 from hakoiri.cli.serve import serve
@@ -22,6 +22,7 @@ app.command()(demo)
 app.command()(doctor)
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(policy.app, name="policy")
+app.add_typer(key.app, name="key")
 app.add_typer(image.app, name="image")
 
 

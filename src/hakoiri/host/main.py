@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -35,19 +34,12 @@ from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.stored_files import RecoveryPointFiles
-from hakoiri.host.containers.environment import agent_environment
-from hakoiri.host.containers.hardening import (
-    CONTAINER_GID,
-    CONTAINER_UID,
-    ContainerLimits,
-    ContainerSpec,
-)
-from hakoiri.host.containers.lifecycle import Lifecycle, MakeSpec
+from hakoiri.host.containers.box import Box, BoxError, read_box
+from hakoiri.host.containers.hardening import CONTAINER_GID, CONTAINER_UID
+from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.live_directories import LiveDirectories
-from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
-from hakoiri.host.containers.seccomp import SeccompProfileError, filter_for
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -85,9 +77,9 @@ def main() -> None:
         refuse_credentials(os.environ)
         launch = ServerLaunch.model_validate_json(sys.stdin.buffer.read())
         configure_logging(launch.settings.log_level)
-        box = read_box(launch)
+        box = read_box(launch.settings, instance=launch.instance)
         uvloop.run(serve(launch, box))
-    except (LaunchError, ValidationError) as error:
+    except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
     except (ContainersError, StoreError, FilesError) as error:
@@ -105,73 +97,6 @@ def refuse_credentials(environment: Mapping[str, str]) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """What every container's spec has in common but its image."""
-
-    instance: str
-    settings: Settings
-    seccomp_profile: str | None
-
-    def limits(self) -> ContainerLimits:
-        """Return how much one container gets."""
-        given = self.settings.container
-        return ContainerLimits(
-            memory_mib=given.memory_mib,
-            cpus=given.cpus,
-            pids=given.pids,
-            tmp_mib=given.tmp_mib,
-            shm_mib=given.shm_mib,
-            open_files=given.open_files,
-            file_limit_bytes=self.settings.files.file_limit_bytes,
-        )
-
-    def maker(self, image_id: str) -> MakeSpec:
-        """Return the function that completes a container's spec."""
-        model = self.settings.model
-        environment = agent_environment(
-            provider=model.provider, region=model.region, model=model.name
-        )
-
-        def make_spec(
-            *,
-            container_id: str,
-            directories: ContainerDirectories,
-            proxy_directory: Path,
-            agent_volume: str,
-        ) -> ContainerSpec:
-            return ContainerSpec(
-                instance=self.instance,
-                container_id=container_id,
-                image_id=image_id,
-                runtime=self.settings.container.runtime,
-                workspace=directories.workspace,
-                home=directories.home,
-                proxy_directory=proxy_directory,
-                agent_volume=agent_volume,
-                limits=self.limits(),
-                environment=environment,
-                seccomp_profile=self.seccomp_profile,
-                apparmor_profile=self.settings.container.apparmor_profile,
-            )
-
-        return make_spec
-
-
-def read_box(launch: ServerLaunch) -> Box:
-    """Read what the box's settings name; raise `LaunchError` if it cannot be used."""
-    given = launch.settings.container
-    path = given.seccomp_profile
-    try:
-        text = path.read_text(encoding="utf-8") if path is not None else None
-        profile = filter_for(given.runtime, text)
-    except (OSError, UnicodeDecodeError, SeccompProfileError) as error:
-        raise LaunchError(
-            f"HAKOIRI_CONTAINER__SECCOMP_PROFILE: cannot use {path}: {error}"
-        ) from error
-    return Box(launch.instance, launch.settings, profile)
-
-
 def default_policy(settings: Settings) -> Policy:
     """Return what a tenant's workspaces may reach until it says otherwise: the model alone."""
     if settings.model.provider == "anthropic":
@@ -182,82 +107,119 @@ def default_policy(settings: Settings) -> Policy:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The open ways to everything outside this process."""
+
+    engine: DockerEngine
+    proxy: ProxyClient
+    database: Database
+    objects: ObjectStore
+
+
 async def serve(launch: ServerLaunch, box: Box) -> None:
     """Wire everything, serve until SIGTERM, then end turns, containers and connections in order."""
     settings = launch.settings
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(DockerEngine(settings.docker_host))
-        proxy = await stack.enter_async_context(ProxyClient(launch.control_socket))
-        database = await stack.enter_async_context(_database(settings))
-        objects = open_object_store(_object_store_url(settings))
-        orchestrator = Orchestrator(
-            lifecycle=Lifecycle(
-                engine=engine,
-                proxy=proxy,
-                agents=AgentConnectorOverSockets(),
-                directories=LiveDirectories(
-                    root=settings.data_dir / "live",
-                    owner_uid=CONTAINER_UID,
-                    owner_gid=CONTAINER_GID,
-                ),
-                make_spec=box.maker(await engine.image_id(launch.image)),
-                instance=launch.instance,
-                start_timeout_s=settings.container.start_timeout_s,
-                stop_grace_s=settings.container.stop_grace_s,
-            ),
-            proxy=proxy,
-            claims=SqlClaimStore(database, clock=_now),
-            limit=settings.container.limit,
-            idle_timeout_s=settings.container.idle_timeout_s,
-            clock=time.monotonic,
+        edges = Edges(
+            engine=await stack.enter_async_context(DockerEngine(settings.docker_host)),
+            proxy=await stack.enter_async_context(ProxyClient(launch.control_socket)),
+            database=await stack.enter_async_context(_database(settings)),
+            objects=open_object_store(_object_store_url(settings)),
         )
+        image_id = await edges.engine.image_id(launch.image)
+        orchestrator = _orchestrator(edges, box, image_id=image_id)
         await orchestrator.sweep()
         stack.push_async_callback(orchestrator.close)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
-        keeping = keepers.create_task(_keep(orchestrator, proxy), name="keepers")
+        keeping = keepers.create_task(_keep(orchestrator, edges.proxy), name="keepers")
         stack.callback(keeping.cancel)
-        store = SqlConversationStore(database)
-        feed = EventFeed(store=store)
-        policies = PolicyService(
-            store=SqlPolicyStore(database),
-            containers=orchestrator,
-            default_policy=default_policy(settings),
-        )
-        files = FileSync(
-            store=objects,
-            heads=SqlWorkspaceHeads(database),
-            limits=ScanLimits(**settings.files.model_dump()),
-            clock=_now,
-        )
-        execute = ExecuteService(
-            store=store,
-            feed=feed,
-            policies=policies,
-            containers=orchestrator,
-            files=files,
-            chat_model=ProxiedChatModel(
-                provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
-                sockets=ChatSockets(proxy=proxy, policy_of=policies.of),
-            ),
-            limits=TurnLimits(**settings.turn.model_dump()),
-            clock=_now,
-            default_model=settings.model.name,
-        )
-        await execute.close_unfinished()
-        await stack.enter_async_context(execute)
-        keys = KeyRing(store=SqlKeyStore(database), clock=_now)
+        services = _services(settings, edges, orchestrator)
+        await services.execute.close_unfinished()
+        await stack.enter_async_context(services.execute)
         app = create_app(
-            service=execute,
-            conversations=ConversationService(
-                store=store, feed=feed, policies=policies, clock=_now
-            ),
-            keys=keys,
-            policies=policies,
-            files=RecoveryPointFiles(files),
-            readiness=_readiness(settings, engine, proxy, store, objects),
-            require_keys=await must_require_keys(settings, keys),
+            service=services.execute,
+            conversations=services.conversations,
+            keys=services.keys,
+            policies=services.policies,
+            files=RecoveryPointFiles(services.files),
+            readiness=_readiness(settings, edges),
+            require_keys=await must_require_keys(settings, services.keys),
         )
         await _serve_http(app, settings)
+
+
+def _orchestrator(edges: Edges, box: Box, *, image_id: str) -> Orchestrator:
+    settings = box.settings
+    lifecycle = Lifecycle(
+        engine=edges.engine,
+        proxy=edges.proxy,
+        agents=AgentConnectorOverSockets(),
+        directories=LiveDirectories(
+            root=settings.data_dir / "live", owner_uid=CONTAINER_UID, owner_gid=CONTAINER_GID
+        ),
+        make_spec=box.maker(image_id),
+        instance=box.instance,
+        start_timeout_s=settings.container.start_timeout_s,
+        stop_grace_s=settings.container.stop_grace_s,
+    )
+    return Orchestrator(
+        lifecycle=lifecycle,
+        proxy=edges.proxy,
+        claims=SqlClaimStore(edges.database, clock=_now),
+        limit=settings.container.limit,
+        idle_timeout_s=settings.container.idle_timeout_s,
+        clock=time.monotonic,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API speaks to."""
+
+    execute: ExecuteService
+    conversations: ConversationService
+    policies: PolicyService
+    keys: KeyRing
+    files: FileSync
+
+
+def _services(settings: Settings, edges: Edges, orchestrator: Orchestrator) -> Services:
+    database = edges.database
+    store = SqlConversationStore(database)
+    feed = EventFeed(store=store)
+    policies = PolicyService(
+        store=SqlPolicyStore(database),
+        containers=orchestrator,
+        default_policy=default_policy(settings),
+    )
+    files = FileSync(
+        store=edges.objects,
+        heads=SqlWorkspaceHeads(database),
+        limits=ScanLimits(**settings.files.model_dump()),
+        clock=_now,
+    )
+    execute = ExecuteService(
+        store=store,
+        feed=feed,
+        policies=policies,
+        containers=orchestrator,
+        files=files,
+        chat_model=ProxiedChatModel(
+            provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
+            sockets=ChatSockets(proxy=edges.proxy, policy_of=policies.of),
+        ),
+        limits=TurnLimits(**settings.turn.model_dump()),
+        clock=_now,
+        default_model=settings.model.name,
+    )
+    return Services(
+        execute=execute,
+        conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
+        policies=policies,
+        keys=KeyRing(store=SqlKeyStore(database), clock=_now),
+        files=files,
+    )
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
@@ -274,21 +236,15 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
     return there_are_keys
 
 
-def _readiness(
-    settings: Settings,
-    engine: DockerEngine,
-    proxy: ProxyClient,
-    store: SqlConversationStore,
-    objects: ObjectStore,
-) -> Callable[[], Awaitable[list[str]]]:
+def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[str]]]:
     """Return the check behind `/ready`: reasons why a turn cannot start now."""
 
     async def reasons() -> list[str]:
-        found = await proxy.check()
+        found = await edges.proxy.check()
         checks = (
-            engine.check(runtime=settings.container.runtime),
-            store.check(),
-            objects.check(),
+            edges.engine.check(runtime=settings.container.runtime),
+            edges.database.check(),
+            edges.objects.check(),
         )
         for outcome in await asyncio.gather(*checks, return_exceptions=True):
             if isinstance(outcome, (EngineError, StoreError, FilesError)):

@@ -23,6 +23,7 @@ CLIENT_KEY_VARIABLE = "HAKOIRI_KEY"
 """What the command line speaks to; no settings of the server."""
 
 DEFAULT_CONFIG_FILE = "hakoiri.toml"
+DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -127,7 +128,7 @@ class Settings(BaseSettings):
     object_store_url: str | None = None
     """`file://` URL; absent means `objects/` in the data directory."""
 
-    docker_host: str = "unix:///var/run/docker.sock"
+    docker_host: str = DEFAULT_DOCKER_HOST
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     model: ModelSettings = ModelSettings()

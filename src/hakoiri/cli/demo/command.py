@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from hakoiri.cli.api_client import ApiError
 from hakoiri.cli.demo import proofs
-from hakoiri.cli.demo.proofs import Proof, Turn
+from hakoiri.cli.demo.proofs import NothingToProveError, Proof, Turn
 from hakoiri.cli.demo.server_process import ServerProcessError
 from hakoiri.cli.demo.stage import SITE_HOST, Stage, stage
 from hakoiri.cli.event_printer import EventPrinter
@@ -19,6 +19,13 @@ from hakoiri.cli.supervisor.preparation import PreparationError, require_root
 from hakoiri.host.containers.lifecycle import engine_name
 
 USAGE_EXIT_CODE: Final = 2
+DEMO_ERRORS: Final = (
+    ServerProcessError,
+    NothingToProveError,
+    ApiError,
+    subprocess.CalledProcessError,
+    OSError,
+)
 
 
 def demo(
@@ -45,7 +52,13 @@ def demo(
     try:
         with stage(say=lambda what: console.print(f"· {what}")) as set_stage:
             held = _Play(set_stage, console).play()
-    except (ServerProcessError, ApiError, subprocess.CalledProcessError, OSError) as error:
+    except (
+        ServerProcessError,
+        proofs.NothingToProveError,
+        ApiError,
+        subprocess.CalledProcessError,
+        OSError,
+    ) as error:
         typer.echo(f"hakoiri demo: {error}", err=True)
         raise typer.Exit(1) from None
     if as_json:
@@ -69,15 +82,15 @@ class _Play:
         first = self._say("Write a haiku about a sealed box into a file.")
         self._prove(proofs.real_turn(first))
         self._prove(proofs.only_loopback(self._say("Which network interfaces do you see?")))
-        container = engine_name(first.of_type("turn_started")[0]["container"])
-        inspected = proofs.inspect(container)
+        container = engine_name(first.container)
+        inspected = proofs.inspect(self._stage, container)
         self._prove(proofs.hardened(inspected))
         self._prove(proofs.no_secret(self._stage, container, inspected))
         self._policy_change()
         self._prove(proofs.signed(self._stage.model_requests()))
         self._prove(proofs.stored(self._stage, self._conversation))
         self._console.print("· the container is taken away, as by a crash")
-        proofs.remove(container)
+        proofs.remove(self._stage, container)
         self._prove(proofs.remembered(first, self._say("What did I ask first?")))
         return self._proofs
 

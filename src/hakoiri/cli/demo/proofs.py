@@ -15,6 +15,10 @@ from hakoiri.cli.demo.stage import SITE_HOST, Stage
 SEARCH_CHUNK_BYTES: Final = 4 * 1024 * 1024
 
 
+class NothingToProveError(Exception):
+    """The turn did not get as far as there is something to look at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proof:
     """A promise, whether it held, and what was seen."""
@@ -42,6 +46,15 @@ class Turn:
     def tool_text(self) -> str:
         """What the tools printed."""
         return "\n".join(result["text"] for result in self.of_type("tool_result"))
+
+    @property
+    def container(self) -> str:
+        """The container it ran in; `NothingToProveError` if none was started."""
+        started = self.of_type("turn_started")
+        if not started:
+            told = [error["text"] for error in self.of_type("error")]
+            raise NothingToProveError(f"no container was started: {' '.join(told)}")
+        return str(started[-1]["container"])
 
     @property
     def ended_well(self) -> bool:
@@ -92,8 +105,8 @@ def no_secret(stage: Stage, container: str, inspected: dict[str, Any]) -> Proof:
     needle = stage.planted_secret.encode()
     places = {
         "configuration": [json.dumps(inspected).encode()],
-        "processes": _process_memory_files(container),
-        "root file system": _exported(container),
+        "processes": _process_memory_files(stage, container),
+        "root file system": _exported(stage, container),
         "workspace and home": _files_below(stage.data_dir / "live"),
     }
     found = [place for place, chunks in places.items() if _contains(chunks, needle)]
@@ -152,28 +165,28 @@ def remembered(first: Turn, later: Turn) -> Proof:
     )
 
 
-def inspect(container: str) -> dict[str, Any]:
+def inspect(stage: Stage, container: str) -> dict[str, Any]:
     """Return what the engine says of a container."""
-    said: list[dict[str, Any]] = json.loads(_docker("inspect", container))
+    said: list[dict[str, Any]] = json.loads(_docker(stage, "inspect", container))
     return said[0]
 
 
-def remove(container: str) -> None:
+def remove(stage: Stage, container: str) -> None:
     """Take the container away behind the server's back, as a crash would."""
-    _docker("rm", "--force", container)
+    _docker(stage, "rm", "--force", container)
 
 
-def _docker(*arguments: str) -> bytes:
+def _docker(stage: Stage, *arguments: str) -> bytes:
     return subprocess.run(  # noqa: S603
-        ["docker", *arguments],  # noqa: S607 - the engine's own client, from root's PATH
+        ["docker", "--host", stage.docker_host, *arguments],  # noqa: S607 - from root's PATH
         check=True,
         capture_output=True,
     ).stdout
 
 
-def _process_memory_files(container: str) -> list[bytes]:
+def _process_memory_files(stage: Stage, container: str) -> list[bytes]:
     """Return environment and arguments of each process in the container, as the host sees them."""
-    listed = _docker("top", container, "-eo", "pid").decode().split()[1:]
+    listed = _docker(stage, "top", container, "-eo", "pid").decode().split()[1:]
     seen = []
     for pid in listed:
         for name in ("environ", "cmdline"):
@@ -184,10 +197,10 @@ def _process_memory_files(container: str) -> list[bytes]:
     return seen
 
 
-def _exported(container: str) -> Iterable[bytes]:
+def _exported(stage: Stage, container: str) -> Iterable[bytes]:
     """Yield the container's root file system as the engine exports it."""
     with subprocess.Popen(  # noqa: S603
-        ["docker", "export", container],  # noqa: S607
+        ["docker", "--host", stage.docker_host, "export", container],  # noqa: S607
         stdout=subprocess.PIPE,
     ) as process:
         if process.stdout is not None:

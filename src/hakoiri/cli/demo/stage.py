@@ -1,6 +1,7 @@
 """The demo's stage: directories of its own, a site outside, a server with a rehearsal model."""
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from urllib.request import urlopen
 from hakoiri.cli.api_client import ApiClient
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 from hakoiri.cli.demo.site import site
+from hakoiri.host.settings import DEFAULT_DOCKER_HOST
 
 SITE_HOST: Final = "files.example.test"
 PLANTED_NAME: Final = "AWS_SECRET_ACCESS_KEY"
@@ -33,6 +35,7 @@ class Stage:
     rehearsal_port: int
     site_port: int
     planted_secret: str
+    docker_host: str
 
     @property
     def api(self) -> ApiClient:
@@ -100,4 +103,5 @@ def _lay_out(root: Path, site_port: int) -> Stage:
         rehearsal_port=rehearsal_port,
         site_port=site_port,
         planted_secret=planted,
+        docker_host=os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST),
     )

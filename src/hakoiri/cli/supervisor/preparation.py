@@ -72,8 +72,8 @@ def prepare(settings: Settings) -> Ground:
     server, proxy = account(settings.users.server), account(settings.users.proxy)
     try:
         data_dir = _data_directory(settings.data_dir, server)
-        lock = take_lock(data_dir / LOCK_FILE)
         instance = instance_id(data_dir / INSTANCE_FILE)
+        lock = take_lock(data_dir / LOCK_FILE)
         run_dir = settings.run_dir or RUN_ROOT / instance
         _check_length(run_dir)
         _directory(run_dir, 0, server.gid, 0o750)
@@ -82,6 +82,15 @@ def prepare(settings: Settings) -> Ground:
     except OSError as error:
         raise PreparationError(f"cannot prepare the directories: {error}") from error
     return Ground(instance, run_dir, proxy_dir, server, proxy, lock)
+
+
+def prepare_data_directory(settings: Settings) -> None:
+    """Make the data directory and the instance's id, for work without a server."""
+    try:
+        directory = _data_directory(settings.data_dir, account(settings.users.server))
+        instance_id(directory / INSTANCE_FILE)
+    except OSError as error:
+        raise PreparationError(f"cannot prepare {settings.data_dir}: {error}") from error
 
 
 def account(name: str) -> Account:

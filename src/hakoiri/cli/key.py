@@ -1,0 +1,104 @@
+"""`hakoiri key`: API keys. Works on the database, with or without a running server, as root."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.supervisor.preparation import (
+    PreparationError,
+    prepare_data_directory,
+    require_root,
+)
+from hakoiri.host import settings as host_settings
+from hakoiri.host.adapters.sql.database import open_database
+from hakoiri.host.adapters.sql.key_store import SqlKeyStore
+from hakoiri.host.conversations.keys import KeyRing, NoSuchKeyError
+from hakoiri.host.conversations.model import DEFAULT_TENANT, ApiKey
+from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.main import database_url
+from hakoiri.host.settings import Settings, SettingsError
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+
+Answer = TypeVar("Answer")
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    *,
+    tenant: Annotated[str, typer.Option(help="Whose it is.")] = DEFAULT_TENANT,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Make a key and print it; it cannot be shown again.
+
+    Once there is a key, the server asks for one after its next start.
+
+    Example: hakoiri key create "the web shop" --tenant shop
+    """
+    key, secret = _with_keys(lambda keys: keys.create_key(name=name, tenant=tenant))
+    if wants_json(output, as_json):
+        show_json({**_shown(key), "key": secret})
+    else:
+        typer.echo(secret)
+
+
+@app.command("list")
+def list_(
+    *,
+    tenant: Annotated[str | None, typer.Option(help="Only this tenant's.")] = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """List keys, without their secrets."""
+    keys = _with_keys(lambda keys: keys.list_keys(tenant=tenant))
+    if wants_json(output, as_json):
+        show_json({"keys": [_shown(key) for key in keys]})
+        return
+    for key in keys:
+        state = "revoked" if key.revoked_at else "valid"
+        typer.echo(f"{key.id}  {state:7}  {key.tenant}  {key.name}")
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `list`.")]) -> None:
+    """Revoke a key at once, also for a running server."""
+    _with_keys(lambda keys: keys.revoke_key(key_id, tenant=None))
+
+
+def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
+    """Run the work on the database's keys; what goes wrong is one line and an exit code."""
+    try:
+        require_root()
+        settings = host_settings.load()
+        prepare_data_directory(settings)
+        return asyncio.run(_on_database(settings, work))
+    except (SettingsError, PreparationError) as error:
+        typer.echo(f"hakoiri key: {error}", err=True)
+        raise typer.Exit(2) from None
+    except (StoreError, NoSuchKeyError) as error:
+        typer.echo(f"hakoiri key: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _on_database(settings: Settings, work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
+    database = await open_database(database_url(settings))
+    try:
+        return await work(KeyRing(store=SqlKeyStore(database), clock=lambda: datetime.now(UTC)))
+    finally:
+        await database.close()
+
+
+def _shown(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "name": key.name,
+        "created_at": key.created_at.isoformat(),
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }
