@@ -136,7 +136,7 @@ class EventMapper:
         usage = message.usage or {}
         return Result(
             text=clean(message.result or "")[:EVENT_TEXT_LIMIT_CHARS],
-            stop_reason=message.stop_reason,
+            stop_reason=None if message.stop_reason is None else short(message.stop_reason),
             num_turns=max(message.num_turns, 0),
             duration_ms=max(message.duration_ms, 0),
             usage=Usage(

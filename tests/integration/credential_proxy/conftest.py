@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,8 @@ import pytest
 from aiohttp import web
 
 from hakoiri.wire.proxy import Bind
+
+from .wiring import Wired, wire
 
 ACCESS_KEY_ID = "AKIDEXAMPLE"
 SECRET_ACCESS_KEY = "planted/aws+secret"
@@ -252,9 +254,21 @@ class Upstream:
         self.requests.append((request.method, target, list(request.headers.items()), body))
         if request.headers.get("accept") == "test/stream":
             return await self._stream(request)
+        if request.headers.get("accept") == "test/flood":
+            return await self._flood(request)
         if request.headers.get("accept") == "test/redirect":
             return web.Response(status=302, headers={"Location": "http://elsewhere.test/"})
         return web.json_response({"bytes": len(body)}, headers={"X-Upstream": "here"})
+
+    async def _flood(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65536)
+        except (asyncio.CancelledError, ConnectionError):
+            self.gone.set()
+            raise
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -345,3 +359,17 @@ async def own_proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxy]:
     if proxy.process is not None:
         await proxy.stop(signal.SIGKILL)
         await proxy.read_log()
+
+
+@pytest.fixture
+def now_s() -> list[float]:
+    """The clock of the wired proxy's DNS cache."""
+    return [0.0]
+
+
+@pytest.fixture
+async def wired(tmp_path: Path, upstream: Upstream, now_s: list[float]) -> AsyncIterator[Wired]:
+    """The proxy without its process, allowed to reach the upstream's address."""
+    text = f'[network]\nallow_addresses = ["127.0.0.1:{upstream.port}"]\n'
+    async with AsyncExitStack() as stack:
+        yield wire(stack, tmp_path, text, now_s)

@@ -1,10 +1,12 @@
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from claude_agent_sdk import (
     ClaudeAgentOptions,
+    ClaudeSDKClient,
     CLIConnectionError,
     CLIJSONDecodeError,
     Message,
@@ -16,6 +18,7 @@ from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error
 from hakoiri.workspace_agent.errors import AgentError
 from hakoiri.workspace_agent.sdk_client import SdkAgent
+from hakoiri.workspace_agent.sdk_options import CLI_LINE_LIMIT_BYTES
 
 pytestmark = pytest.mark.anyio
 
@@ -198,3 +201,42 @@ async def test_the_system_prompt_lies_in_a_file_only_while_the_process_lives() -
     assert content_of(prompt["path"]) == "quack " * 30_000
     await agent.close()
     assert content_of(prompt["path"]) is None
+
+
+# A CLI that answers the SDK's handshake, and any message with a line that is too long.
+HUGE_LINE_CLI = (
+    f"""\
+#!/usr/bin/env python3
+LIMIT = {CLI_LINE_LIMIT_BYTES}
+"""
+    """\
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message["type"] == "control_request":
+        answer = {"subtype": "success", "request_id": message["request_id"], "response": {}}
+        print(json.dumps({"type": "control_response", "response": answer}), flush=True)
+    else:
+        print("nearly out of memory", file=sys.stderr, flush=True)
+        sys.stdout.write('{"type": "user", "message": "')
+        sys.stdout.write("x" * LIMIT)
+        print('"}', flush=True)
+"""
+)
+
+
+async def test_a_line_over_the_limit_from_the_real_transport_is_one_clear_error(
+    tmp_path: Path,
+) -> None:
+    cli = tmp_path / "claude"
+    cli.write_text(HUGE_LINE_CLI)
+    cli.chmod(0o755)
+
+    def make(options: ClaudeAgentOptions) -> ClaudeSDKClient:
+        return ClaudeSDKClient(replace(options, cli_path=cli, cwd=tmp_path))
+
+    events = await run(SdkAgent(workspace=tmp_path, make_client=make))
+    (error,) = events
+    assert isinstance(error, Error)
+    assert error.code == "agent-failed"
+    assert "longer than a message may be" in error.text

@@ -12,7 +12,7 @@ from claude_agent_sdk import (
     ToolUseBlock,
     UserMessage,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hakoiri.wire.agent import EVENT_LINE_LIMIT_BYTES
@@ -238,6 +238,8 @@ def test_a_tools_input_that_is_too_deep_is_not_shown() -> None:
     )
 
 
+@example("\ud800")
+@example("\x00" * 5000)
 @given(st.text(st.characters(codec=None), max_size=50))
 def test_any_text_the_cli_can_say_is_an_event_the_host_can_read(text: str) -> None:
     """JSON can carry lone surrogates, which UTF-8 cannot."""

@@ -144,6 +144,21 @@ async def test_a_body_without_a_length_is_counted() -> None:
     assert sent <= 12
 
 
+async def test_a_body_that_announces_too_much_is_refused_unread() -> None:
+    sent = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal sent
+        sent += 1
+        yield b"x" * 101
+
+    async with client_of(BodyGuard(App(), limit_bytes=100)) as client:
+        for length in ("101", "9" * 30, "-1", "x"):
+            refused = await client.post("/", content=chunks(), headers={"Content-Length": length})
+            assert (refused.status_code, problem(refused)) == (413, "body-too-large")
+    assert sent == 0
+
+
 async def test_a_body_in_pieces_arrives_whole() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield b"[1,"

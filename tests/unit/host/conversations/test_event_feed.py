@@ -76,13 +76,15 @@ async def test_events_published_out_of_order_are_still_seen_once_and_in_order(lo
     async with anyio.create_task_group() as group:
         group.start_soon(watch, log, seen)
         await anyio.wait_all_tasks_blocked()
-        two = await log.commit(TextDelta(text="b"))
-        three = await log.commit(TextDelta(text="c"))
-        for batch in (three, two, two):
+        await log.add(TextDelta(text="a"))
+        await anyio.wait_all_tasks_blocked()
+        three = await log.commit(TextDelta(text="b"))
+        four = await log.commit(TextDelta(text="c"))
+        for batch in (four, three, three):
             log.feed.publish(batch)
             await anyio.wait_all_tasks_blocked()
         await log.add(TextDelta(text="d"), Result(text=""))
-    assert seen == [1, 2, 3, 4, 5]
+    assert seen == [1, 2, 3, 4, 5, 6]
 
 
 async def test_a_watcher_that_keeps_up_reads_the_store_seldom(log: Log) -> None:

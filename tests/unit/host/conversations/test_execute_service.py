@@ -128,6 +128,13 @@ async def test_leaving_the_service_takes_bounded_time_and_still_tells_the_end() 
         files=ScriptedFiles(hold_save=anyio.Event()),
         limits=replace(LIMITS, interrupt_grace_s=0.01, shutdown_timeout_s=0.05),
     )
+    append = world.store.append
+
+    async def append_in_time(**given: object) -> object:
+        await anyio.lowlevel.checkpoint()  # as a real database does
+        return await append(**given)  # type: ignore[arg-type]
+
+    world.store.append = append_in_time  # type: ignore[method-assign, assignment]
     async with world.service:
         conversation = await world.conversation()
         await world.service.start_turn(

@@ -1,0 +1,72 @@
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
+from hakoiri.credential_proxy.container_socket import ContainerSocket
+from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
+from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.decision_log import DecisionLog
+from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
+from hakoiri.credential_proxy.in_force import InForce
+from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.socket_registry import SocketRegistry
+from hakoiri.credential_proxy.upstream import UpstreamClient
+from hakoiri.wire.proxy import Bind
+
+
+class Wired:
+    """The proxy without its process: its resolver asks the test."""
+
+    def __init__(self, directory: Path, client: UpstreamClient) -> None:
+        self.answers: list[list[str]] = []
+        self.asked: list[str] = []
+        self.directory = directory
+        self.log = StringIO()
+        self.client = client
+        self.registry: SocketRegistry
+
+    async def lookup(self, host: str) -> list[str]:
+        self.asked.append(host)
+        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+
+    async def open(self, *hosts: str, port: int, **policy: object) -> Path:
+        directory = await self.registry.open("c1")
+        rules = [{"host": host, "ports": [port]} for host in hosts]
+        fields = {"workspace": "w", "tenant": "t", "generation": 1}
+        bind = Bind.model_validate({**fields, "policy": {"rules": rules, **policy}})
+        self.registry.bind("c1", bind)
+        return directory / "proxy.sock"
+
+
+def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) -> Wired:
+    wired: Wired
+
+    async def lookup(host: str) -> list[str]:
+        return await wired.lookup(host)
+
+    def load(configuration: Configuration) -> Keyring:
+        return Keyring.load(
+            configuration,
+            environ={"KEY": "planted"},
+            now=lambda: datetime.now(UTC),
+            new_chain=lambda: AwsChain(clock_s=lambda: 0.0),
+        )
+
+    resolver = CheckedResolver(cache=DnsCache(lookup=lookup, clock_s=lambda: now_s[0]))
+    in_force = InForce(read=lambda: parse_configuration(text), load=load, resolver=resolver)
+    wired = Wired(directory, UpstreamClient(resolver=resolver))
+    log = DecisionLog(wired.log)
+
+    def new_listener(container_socket: ContainerSocket) -> Listener:
+        return Listener(
+            container_socket=container_socket, in_force=in_force, client=wired.client, log=log
+        )
+
+    wired.registry = SocketRegistry(
+        directory=directory, in_force=in_force, new_listener=new_listener
+    )
+    stack.push_async_exit(wired.client)
+    stack.push_async_callback(wired.registry.close)
+    return wired

@@ -1,0 +1,64 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
+from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
+from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
+from hakoiri.credential_proxy.errors import AddressRefusedError, ConfigurationError
+from hakoiri.credential_proxy.in_force import InForce
+
+FILE = """
+[credentials.a]
+kind = "header"
+header = "x-api-key"
+value_env = "KEY"
+hosts = ["api.example.com"]
+[network]
+allow_addresses = ["127.0.0.1:9"]
+"""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def no_lookup(host: str) -> list[str]:
+    raise OSError(host)
+
+
+@pytest.mark.anyio
+async def test_a_reload_swaps_all_or_nothing() -> None:
+    text, environ = FILE, {"KEY": "old"}
+
+    def load(configuration: Configuration) -> Keyring:
+        return Keyring.load(
+            configuration,
+            environ=environ,
+            now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
+            new_chain=lambda: AwsChain(clock_s=lambda: 0.0),
+        )
+
+    resolver = CheckedResolver(cache=DnsCache(lookup=no_lookup, clock_s=lambda: 0.0))
+    in_force = InForce(read=lambda: parse_configuration(text), load=load, resolver=resolver)
+    loopback = Authority("127.0.0.1", 9)
+    assert in_force.keyring.header("a") == ("x-api-key", "old")
+    assert await resolver.addresses(loopback) == ("127.0.0.1",)
+    before = (in_force.configuration, in_force.keyring)
+
+    environ["KEY"] = "new\n"
+    with pytest.raises(ConfigurationError):
+        in_force.reload()
+    text = "nonsense"
+    with pytest.raises(ConfigurationError):
+        in_force.reload()
+    assert (in_force.configuration, in_force.keyring) == before
+
+    environ["KEY"], text = "new", FILE.replace('"127.0.0.1:9"', "")
+    in_force.reload()
+    assert in_force.keyring.header("a") == ("x-api-key", "new")
+    with pytest.raises(AddressRefusedError):
+        await resolver.addresses(loopback)

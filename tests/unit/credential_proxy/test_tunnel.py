@@ -1,0 +1,111 @@
+import asyncio
+
+import pytest
+
+from hakoiri.credential_proxy.errors import UpstreamError
+from hakoiri.credential_proxy.tunnel import Tunnel, dial
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class Side(asyncio.Transport):
+    """A transport that keeps what is done to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done: list[bytes | str] = []
+        self.is_closed = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.done.append(bytes(data))
+
+    def write_eof(self) -> None:
+        self.done.append("eof")
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None:
+        self.done.append("pause")
+
+    def resume_reading(self) -> None:
+        self.done.append("resume")
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def joined(glued: bytes = b"", idle_timeout_s: float = 60) -> tuple[Tunnel, Side, Side]:
+    container, upstream = Side(), Side()
+    loop = asyncio.get_running_loop()
+    tunnel = Tunnel(loop=loop, container=container, idle_timeout_s=idle_timeout_s)
+    tunnel.connection_made(upstream)
+    assert upstream.done == ["pause"]
+    tunnel.start(glued)
+    return tunnel, container, upstream
+
+
+async def test_bytes_go_both_ways_glued_ones_first() -> None:
+    tunnel, container, upstream = joined(b"first")
+    tunnel.from_container(b"second")
+    tunnel.data_received(b"answer")
+    assert upstream.done == ["pause", b"first", "resume", b"second"]
+    assert container.done == [b"answer"]
+    assert (tunnel.bytes_up, tunnel.bytes_down) == (11, 6)
+    tunnel.close()
+
+
+async def test_each_side_waits_for_the_other() -> None:
+    tunnel, container, upstream = joined()
+    tunnel.pause_writing()
+    tunnel.resume_writing()
+    tunnel.pause_container_writing()
+    tunnel.resume_container_writing()
+    assert container.done == ["pause", "resume"]
+    assert upstream.done == ["pause", "resume", "pause", "resume"]
+    tunnel.close()
+
+
+async def test_an_end_of_one_side_leaves_the_other_open_until_both_are_done() -> None:
+    tunnel, container, upstream = joined()
+    tunnel.container_eof()
+    assert upstream.done[-1] == "eof"
+    assert not tunnel.finished.done()
+    tunnel.data_received(b"late")
+    assert tunnel.eof_received()
+    assert container.done == [b"late", "eof"]
+    assert tunnel.finished.done()
+
+
+async def test_a_lost_upstream_finishes_and_later_bytes_are_dropped() -> None:
+    tunnel, _, upstream = joined()
+    tunnel.connection_lost(None)
+    tunnel.from_container(b"late")
+    tunnel.close()
+    assert tunnel.finished.done()
+    assert b"late" not in upstream.done
+
+
+async def test_a_tunnel_in_which_nothing_moves_ends() -> None:
+    tunnel, _, _ = joined(idle_timeout_s=0)
+    assert tunnel.finished.done()
+
+
+async def test_the_first_address_that_answers_is_dialled_and_none_is_an_error() -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    tunnel = await dial(["127.0.0.2", "127.0.0.1"], port=port, container=Side())
+    tunnel.close()
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(UpstreamError) as failed:
+        await dial(["127.0.0.1"], port=port, container=Side())
+    assert failed.value.code == "upstream-unreachable"
