@@ -1,5 +1,6 @@
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.engine import (
@@ -8,6 +9,8 @@ from tests.engine import (
     private_engine,
     reason_against_private_engine,
 )
+
+from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
 
 
 @pytest.fixture
@@ -26,6 +29,17 @@ def engine() -> Iterator[TestEngine]:
         give_up(reason)
     with private_engine() as own:
         yield TestEngine(docker_host=own.docker_host, owned=True)
+
+
+@pytest.fixture(scope="session")
+def image(engine: TestEngine) -> str:
+    """The workspace image of these sources; built if the engine does not have it."""
+    return ensure_image(
+        source_root=Path(__file__).parents[1],
+        docker_host=engine.docker_host,
+        cache_dir=DEFAULT_CACHE_DIR,
+        progress=print,
+    )
 
 
 def give_up(reason: str) -> None:

@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from importlib import resources
@@ -54,7 +55,8 @@ def run(
         str, typer.Option(help="Loopback address and port; port 0 takes a free one.")
     ] = "127.0.0.1:0",
     script: Annotated[
-        Path | None, typer.Option(help="YAML script; without it, the built-in one.")
+        Path | None,
+        typer.Option(help="YAML script, - for standard input; else the built-in."),
     ] = None,
     region: Annotated[str, typer.Option(help="Region that Bedrock signatures must name.")] = (
         "us-east-1"
@@ -80,13 +82,16 @@ def run(
 
 
 def load_script(path: Path | None) -> Script:
-    """Read the script at `path`, or the built-in one. Raises `StartError` or `ScriptError`."""
+    """Read the script at `path`, or the built-in one; `-` is standard input.
+
+    Raises `StartError` or `ScriptError`.
+    """
     if path is None:
         built_in = resources.files("hakoiri.rehearsal") / "scripts" / "default.yaml"
         return read_script(built_in.read_text("utf-8"), source="default.yaml")
     try:
-        with path.open("rb") as file:
-            text = file.read(SCRIPT_LIMIT_BYTES + 1).decode("utf-8")
+        with sys.stdin.buffer if str(path) == "-" else path.open("rb") as file:
+            text = file.read(SCRIPT_LIMIT_BYTES + 1).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise StartError(f"--script {path}: cannot be read: {error}") from error
     return read_script(text, source=str(path))

@@ -124,8 +124,14 @@ def write_proxy_file(content: Mapping[str, Any], *, ground: Ground) -> Path:
 
 
 def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
-    """Return the stand-in model API, on loopback."""
-    script = settings.model.rehearsal_script
+    """Return the stand-in model API, on loopback. It gets its script from root's hand."""
+    path = settings.model.rehearsal_script
+    try:
+        script = path.read_bytes() if path is not None else b""
+    except OSError as error:
+        raise PreparationError(
+            f"HAKOIRI_MODEL__REHEARSAL_SCRIPT: cannot read {path}: {error}"
+        ) from error
     return ProcessSpec(
         name="rehearsal",
         arguments=(
@@ -135,11 +141,12 @@ def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
             f"127.0.0.1:{rehearsal.port}",
             "--region",
             settings.model.region,
-            *(("--script", str(script)) if script is not None else ()),
+            *(("--script", "-") if path is not None else ()),
         ),
         uid=NOBODY,
         gid=NOBODY,
         environment=passed_on() | rehearsal.environment,
+        standard_input=script,
     )
 
 

@@ -1,0 +1,20 @@
+"""Rehearsal scripts that several tests use."""
+
+RUN = r"""
+scenes:
+  - name: run
+    when: { regex: '^run: ' }
+    replies:
+      - say: I run it.
+        use:
+          - tool: Bash
+            input:
+              command: >-
+                eval "$(printf '%s' {{user_text|sh}} | sed '1s/^run: //')"
+              description: Run the command
+      - say: "done: {{last_tool_result}}"
+  - name: anything
+    replies:
+      - say: "You said: {{user_text}}"
+"""
+"""`run: COMMAND` runs the command in the container; anything else is repeated."""
