@@ -185,3 +185,24 @@ async def test_an_absolute_request_streams_up_and_down(proxy: Proxy, upstream: U
     assert not {"proxy-authorization", "x-mine", "x-api-key", "authorization"} & set(named)
     line = await proxy.logged(route="egress")
     assert (line["path"], line["bytes_up"]) == ("/a", 300_000)
+
+
+async def test_a_head_request_ends_without_a_body(proxy: Proxy, upstream: Upstream) -> None:
+    socket = await proxy.open("c1", host_policy(HOST, upstream.port))
+    answer = await converse(socket, absolute("HEAD", f"http://{HOST}:{upstream.port}/"))
+    assert statuses(answer) == [200]
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"Content-Length: 12" in answer
+
+
+async def test_an_expected_100_continue_comes_before_the_body(
+    proxy: Proxy, upstream: Upstream
+) -> None:
+    socket = await proxy.open("c1", host_policy(HOST, upstream.port))
+    url = f"http://{HOST}:{upstream.port}/"
+    reader, writer = await asyncio.open_unix_connection(socket)
+    writer.write(absolute("POST", url, "Expect: 100-continue", "Content-Length: 2"))
+    assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"{}")
+    assert statuses(await reader.read()) == [200]
+    writer.close()

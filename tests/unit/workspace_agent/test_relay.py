@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -54,16 +55,38 @@ async def stall(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def test_bytes_go_both_ways_and_a_half_closed_connection_stays_half_open(
     tmp_path: Path,
 ) -> None:
-    socket = tmp_path / "proxy.sock"
+    path = tmp_path / "proxy.sock"
     sent = bytes(range(256)) * 20_000
     async with (
-        proxy(socket, echo_after_the_end),
-        Relay(proxy_socket=socket, port=0) as relay,
+        proxy(path, echo_after_the_end),
+        Relay(proxy_socket=path, port=0) as relay,
         connected(relay) as (reader, writer),
     ):
         writer.write(sent)
         writer.write_eof()
         assert await reader.read(-1) == sent
+
+
+async def test_a_slow_reader_gets_the_last_byte_though_both_sides_have_ended(
+    tmp_path: Path,
+) -> None:
+    socket_path = tmp_path / "proxy.sock"
+    sent = bytes(range(256)) * 20_000
+    with socket.socket() as slow:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.settimeout(0)
+        async with (
+            proxy(socket_path, echo_after_the_end),
+            Relay(proxy_socket=socket_path, port=0) as relay,
+        ):
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(slow, ("127.0.0.1", relay.port))
+            await loop.sock_sendall(slow, sent)
+            slow.shutdown(socket.SHUT_WR)
+            received = bytearray()
+            while chunk := await loop.sock_recv(slow, 1024):
+                received += chunk
+    assert received == sent
 
 
 async def test_without_the_proxy_a_connection_is_closed_at_once(tmp_path: Path) -> None:
@@ -84,10 +107,10 @@ async def is_cut(reader: asyncio.StreamReader) -> bool:
 async def test_one_connection_more_than_allowed_is_cut_and_the_others_live(
     tmp_path: Path,
 ) -> None:
-    socket = tmp_path / "proxy.sock"
+    path = tmp_path / "proxy.sock"
     async with (
-        proxy(socket, greet_then_echo),
-        Relay(proxy_socket=socket, port=0, connection_limit=1) as relay,
+        proxy(path, greet_then_echo),
+        Relay(proxy_socket=path, port=0, connection_limit=1) as relay,
         connected(relay) as (reader, writer),
     ):
         assert await reader.readexactly(5) == b"hello"
@@ -118,10 +141,10 @@ async def fill(writer: asyncio.StreamWriter, *, limit_bytes: int) -> int:
 async def test_a_stalled_proxy_holds_up_the_sender_rather_than_filling_memory(
     tmp_path: Path,
 ) -> None:
-    socket = tmp_path / "proxy.sock"
+    path = tmp_path / "proxy.sock"
     async with (
-        proxy(socket, stall),
-        Relay(proxy_socket=socket, port=0) as relay,
+        proxy(path, stall),
+        Relay(proxy_socket=path, port=0) as relay,
         connected(relay) as (_, writer),
     ):
         taken = await fill(writer, limit_bytes=256 * 1024 * 1024)
@@ -132,19 +155,19 @@ async def test_a_proxy_that_cuts_the_connection_cuts_it_for_the_program(tmp_path
     async def cut(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
-    socket = tmp_path / "proxy.sock"
+    path = tmp_path / "proxy.sock"
     async with (
-        proxy(socket, cut),
-        Relay(proxy_socket=socket, port=0) as relay,
+        proxy(path, cut),
+        Relay(proxy_socket=path, port=0) as relay,
         connected(relay) as (reader, _),
     ):
         assert await is_cut(reader)
 
 
 async def test_ending_the_relay_cuts_what_is_open(tmp_path: Path) -> None:
-    socket = tmp_path / "proxy.sock"
-    async with proxy(socket, stall):
-        async with Relay(proxy_socket=socket, port=0) as relay:
+    path = tmp_path / "proxy.sock"
+    async with proxy(path, stall):
+        async with Relay(proxy_socket=path, port=0) as relay:
             reader, writer = await asyncio.open_connection("127.0.0.1", relay.port)
             writer.write(b"x")
             await writer.drain()
