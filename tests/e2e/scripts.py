@@ -3,14 +3,14 @@
 RUN = r"""
 scenes:
   - name: run
-    when: { regex: '^run: ' }
+    when: { regex: '(?m)^run: ' }
     replies:
       - say: I run it.
         use:
           - tool: Bash
             input:
               command: >-
-                eval "$(printf '%s' {{user_text|sh}} | sed '1s/^run: //')"
+                eval "$(printf '%s' {{user_text|sh}} | sed -n '/^run: /,$p' | sed '1s/^run: //')"
               description: Run the command
       - say: "done: {{last_tool_result}}"
   - name: anything

@@ -45,6 +45,9 @@ class ModelSettings(Section):
     name: str | None = Field(default=None, max_length=256)
     """The model id; absent means the agent CLI's own default."""
 
+    retries: int = Field(default=4, ge=0, le=10)
+    """How often the agent asks again after a failed model call, pausing longer each time."""
+
     rehearsal_script: Path | None = None
     """YAML with the rehearsal's answers; absent means the built-in script."""
 

@@ -20,6 +20,9 @@ class LenientMessage(BaseModel):
 MESSAGE_TEXT_LIMIT_CHARS = 1_000_000
 """One user message: a million characters, several times any model's useful input."""
 
+BODY_LIMIT_BYTES = 8 * 1024 * 1024
+"""One JSON request body: a message at its limit in any script, and most of it escaped."""
+
 EVENT_TEXT_LIMIT_CHARS = 1_000_000
 """One event's text. The agent truncates to this and says so; the host refuses more."""
 

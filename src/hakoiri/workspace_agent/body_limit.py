@@ -1,12 +1,9 @@
 """Refuses request bodies that are too long, before anything reads them whole."""
 
-from typing import Final
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hakoiri.wire.messages import BODY_LIMIT_BYTES
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
-
-BODY_LIMIT_BYTES: Final = 2 * 1024 * 1024
 
 
 class BodyLimit:

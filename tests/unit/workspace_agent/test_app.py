@@ -8,6 +8,7 @@ import pytest
 
 from hakoiri.wire.agent import AgentHealth, RunTurn
 from hakoiri.wire.events import AgentEvent, Result, TextDelta, agent_event_adapter
+from hakoiri.wire.messages import BODY_LIMIT_BYTES
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.sse import SseBlock, SseDecoder
 from hakoiri.workspace_agent.app import make_app
@@ -189,7 +190,7 @@ async def test_what_is_not_there_is_refused_as_a_problem_too() -> None:
         refused(await it.get("/turns"), 405, "http-405")
 
 
-async def test_a_body_over_two_mebibytes_is_refused() -> None:
+async def test_a_body_over_the_limit_is_refused() -> None:
     async with running() as it:
-        text = "x" * 2 * 1024 * 1024
+        text = "x" * BODY_LIMIT_BYTES
         refused(await it.post("/turns", TURN | {"text": text}), 413, "body-too-long")

@@ -13,11 +13,10 @@ import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hakoiri.host.api.problems import send_problem
+from hakoiri.wire.messages import BODY_LIMIT_BYTES
 from hakoiri.wire.problems import Problem
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-BODY_LIMIT_BYTES: Final = 2 * 1024 * 1024
-"""A message of a million characters fits unless most of them are outside of the BMP."""
 
 BODY_TIMEOUT_S: Final = 30
 """A client that has not sent its body by then is not going to."""

@@ -41,7 +41,10 @@ class Box:
         """Return the function that completes a container's spec."""
         model = self.settings.model
         environment = agent_environment(
-            provider=model.provider, region=model.region, model=model.name
+            provider=model.provider,
+            region=model.region,
+            model=model.name,
+            retries=model.retries,
         )
 
         def make_spec(

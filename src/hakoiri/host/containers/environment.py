@@ -19,10 +19,14 @@ _QUIET: Final = {
 
 
 def agent_environment(
-    *, provider: Literal["bedrock", "anthropic", "rehearsal"], region: str, model: str | None
+    *,
+    provider: Literal["bedrock", "anthropic", "rehearsal"],
+    region: str,
+    model: str | None,
+    retries: int,
 ) -> dict[str, str]:
     """Return the variables that lead the agent to its model."""
-    environment = dict(_QUIET)
+    environment = _QUIET | {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
     if provider == "anthropic":
         environment |= {"ANTHROPIC_BASE_URL": RELAY_URL, "ANTHROPIC_API_KEY": INJECTED_OUTSIDE}
     else:  # the rehearsal model speaks Bedrock, so that the whole signed path is rehearsed

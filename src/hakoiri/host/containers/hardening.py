@@ -116,7 +116,8 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
             _ulimit("core", 0),
             _ulimit("fsize", limits.file_limit_bytes),
         ],
-        "Tmpfs": {"/tmp": f"rw,nosuid,nodev,mode=1777,size={limits.tmp_mib}m"},  # noqa: S108 - the container's own
+        # `exec`, which the engine would take away by default: builds run their programs there
+        "Tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.tmp_mib}m"},  # noqa: S108 - the container's own
         "ShmSize": limits.shm_mib * MIB,
         # reaps orphans, so that a flood of zombies cannot use up the pids limit for good
         "Init": True,

@@ -11,11 +11,11 @@ from starlette.types import Receive, Scope, Send
 from tests.unit.host.api.served import Served, problem
 
 from hakoiri.host.api.request_guard import (
-    BODY_LIMIT_BYTES,
     BodyGuard,
     is_loopback_host,
     is_same_origin,
 )
+from hakoiri.wire.messages import BODY_LIMIT_BYTES
 
 pytestmark = pytest.mark.anyio
 

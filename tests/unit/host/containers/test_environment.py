@@ -4,22 +4,22 @@ from hakoiri.host.containers.environment import INJECTED_OUTSIDE, agent_environm
 
 
 def test_bedrock_leads_to_the_relay_and_signs_nothing_inside() -> None:
-    environment = agent_environment(provider="bedrock", region="eu-west-1", model="m")
+    environment = agent_environment(provider="bedrock", region="eu-west-1", model="m", retries=3)
     assert environment["ANTHROPIC_BEDROCK_BASE_URL"] == "http://127.0.0.1:3128"
     assert environment["CLAUDE_CODE_SKIP_BEDROCK_AUTH"] == "1"
     assert environment["AWS_REGION"] == "eu-west-1"
     assert environment["ANTHROPIC_MODEL"] == "m"
+    assert environment["CLAUDE_CODE_MAX_RETRIES"] == "3"
 
 
 def test_the_rehearsal_takes_the_whole_signed_path() -> None:
-    assert agent_environment(provider="rehearsal", region="r", model=None) == agent_environment(
-        provider="bedrock", region="r", model=None
-    )
+    rehearsed = agent_environment(provider="rehearsal", region="r", model=None, retries=3)
+    assert rehearsed == agent_environment(provider="bedrock", region="r", model=None, retries=3)
 
 
 @pytest.mark.parametrize("provider", ["bedrock", "anthropic", "rehearsal"])
 def test_there_is_no_key_in_it(provider: str) -> None:
-    environment = agent_environment(provider=provider, region="r", model=None)  # type: ignore[arg-type]
+    environment = agent_environment(provider=provider, region="r", model=None, retries=3)  # type: ignore[arg-type]
     held = {name: value for name, value in environment.items() if "KEY" in name or "SECRET" in name}
     assert set(held.values()) <= {INJECTED_OUTSIDE}
     assert not any(name.startswith("AWS_") and name != "AWS_REGION" for name in environment)

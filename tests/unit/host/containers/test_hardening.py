@@ -61,7 +61,7 @@ HOST = engine_configuration(spec())["HostConfig"]
         ("NanoCpus", 1_500_000_000),
         ("OomScoreAdj", 500),
         ("ShmSize", 8 * 2**20),
-        ("Tmpfs", {"/tmp": "rw,nosuid,nodev,mode=1777,size=64m"}),  # noqa: S108 - inside the box
+        ("Tmpfs", {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=64m"}),  # noqa: S108 - inside the box
     ],
 )
 def test_the_invariants_of_the_box(field: str, value: object) -> None:
