@@ -16,6 +16,7 @@ from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
+from hakoiri.host.conversations.patient_call import PatientCall
 from hakoiri.host.conversations.ports import (
     Containers,
     ConversationStore,
@@ -68,6 +69,7 @@ class AgentTurn:
         self._stopped: StopReason | None = None
         self._work_scope = anyio.CancelScope()
         self._work_done = anyio.Event()
+        self._starting = PatientCall()
 
     async def run(self) -> Ending:
         """Work, save, let the container go. Return how the turn ends; the caller logs it."""
@@ -95,11 +97,14 @@ class AgentTurn:
                 await self._claim.agent.interrupt(self._turn_id)
                 await self._work_done.wait()
         self._work_scope.cancel()
+        self._starting.end()
 
     async def _work(self) -> Ending:
         try:
             claim = await self._take_container()
         except Exception as error:  # noqa: BLE001 - every failure has to end the turn
+            if self._stopped is not None:
+                return Ending(failures.stopped(self._stopped), is_container_sound=False)
             return Ending(
                 self._explain(self._restore_failure or error, is_working=False),
                 is_container_sound=False,
@@ -114,11 +119,14 @@ class AgentTurn:
 
     async def _take_container(self) -> Claim:
         policy = await self._current_policy()
-        claim = await self._containers.claim(
-            workspace_id=self._workspace_id,
-            tenant=self._conversation.tenant,
-            policy=policy,
-            prepare=self._prepare,
+        await anyio.lowlevel.checkpoint_if_cancelled()  # a shielded call would not notice
+        claim = await self._starting.run(
+            self._containers.claim(
+                workspace_id=self._workspace_id,
+                tenant=self._conversation.tenant,
+                policy=policy,
+                prepare=self._prepare,
+            )
         )
         self._claim = claim
         # The policy may have been replaced while the container started, when nobody could rebind.
@@ -202,13 +210,13 @@ class AgentTurn:
     async def _let_go(self, ending: Ending) -> None:
         """Keep a sound container for the next turn; remove one whose state is not known."""
         try:
-            with anyio.move_on_after(self._limits.retire_timeout_s):
-                if ending.is_container_sound:
-                    await self._containers.release(self._workspace_id)
-                else:
-                    await self._containers.retire(
-                        self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")
-                    )
+            if ending.is_container_sound:
+                letting_go = self._containers.release(self._workspace_id)
+            else:
+                letting_go = self._containers.retire(
+                    self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")
+                )
+            await PatientCall().run(letting_go, timeout_s=self._limits.retire_timeout_s)
         except Exception:  # noqa: BLE001 - what is left over is the garbage collector's
             await logger.aexception("container not let go", workspace=self._workspace_id)
 

@@ -1,5 +1,6 @@
 """Containers, agents and files that follow a script, and the service around them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -99,6 +100,7 @@ class ScriptedContainers:
     rebind_failures: list[Exception | None] = field(default_factory=list)
     release_failure: Exception | None = None
     hold_claim: anyio.Event | None = None
+    hold_retire: anyio.Event | None = None
     during_claim: Callable[[], Awaitable[None]] | None = None
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
@@ -114,7 +116,7 @@ class ScriptedContainers:
         self.log.append("claim")
         self.policies.append(policy)
         if self.hold_claim is not None:
-            await self.hold_claim.wait()
+            await self._held("claim", self.hold_claim)
         if self.claim_failure is not None:
             raise self.claim_failure
         if self.start == "cold":
@@ -138,11 +140,22 @@ class ScriptedContainers:
 
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         self.log.append(f"retire {reason}")
+        if self.hold_retire is not None:
+            await self._held("retire", self.hold_retire)
 
     async def release(self, workspace_id: str) -> None:
         self.log.append("release")
         if self.release_failure is not None:
             raise self.release_failure
+
+    async def _held(self, step: str, until: anyio.Event) -> None:
+        """Wait; when cancelled, clean up as an orchestrator does: with calls that take time."""
+        try:
+            await until.wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+            self.log.append(f"{step} cleaned up")
+            raise
 
     async def why_lost(self, container_id: str) -> str:
         return "out of memory"

@@ -350,7 +350,19 @@ async def test_a_turn_that_waits_for_its_container_can_be_interrupted() -> None:
         await world.service.interrupt(tenant="default", conversation_id=conversation.id)
         events = await world.rest_of_turn(message)
     assert types(events) == ["user_message", "error"]
-    assert world.containers.log == ["claim", "retire interrupted"]
+    assert events[-1].data["code"] == "interrupted"
+    assert world.containers.log == ["claim", "claim cleaned up", "retire interrupted"]
+
+
+async def test_a_container_that_cannot_be_retired_in_time_is_still_cleaned_up() -> None:
+    containers = ScriptedContainers(
+        agent=ScriptedAgent([AgentProtocolError("lie")]), hold_retire=anyio.Event()
+    )
+    world = World(containers=containers, limits=replace(LIMITS, retire_timeout_s=0.01))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert events[-1].data["code"] == "agent-protocol"
+    assert world.containers.log == ["claim", "retire agent-protocol", "retire cleaned up"]
 
 
 async def test_a_policy_that_changes_while_the_container_starts_counts() -> None:

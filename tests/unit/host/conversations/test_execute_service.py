@@ -145,6 +145,19 @@ async def test_leaving_the_service_takes_bounded_time_and_still_tells_the_end() 
     assert events[-1].data["code"] == "server-stopped"
 
 
+async def test_a_container_that_starts_while_the_server_stops_is_cleaned_up() -> None:
+    world = World(containers=ScriptedContainers(hold_claim=anyio.Event()))
+    async with world.service:
+        conversation = await world.conversation()
+        await world.service.start_turn(
+            tenant="default", conversation_id=conversation.id, text="hello"
+        )
+        await anyio.wait_all_tasks_blocked()
+    events = await world.store.read(conversation_id=conversation.id, after=0, limit=99)
+    assert events[-1].data["code"] == "server-stopped"
+    assert world.containers.log == ["claim", "claim cleaned up", "retire server-stopped"]
+
+
 async def test_turns_of_an_earlier_server_are_closed_at_the_start() -> None:
     world = World()
     conversation = await world.conversation()

@@ -75,12 +75,11 @@ class Database:
         Shielded from cancellation: a commit whose outcome nobody knows cannot be acknowledged.
         Raises `DatabaseError`, `ConstraintError`.
         """
-        async with self._writing:
-            with anyio.CancelScope(shield=True), _translated():
-                async with self._engine.connect() as connection:
-                    await connection.execution_options(**{WRITES: True})
-                    async with connection.begin():
-                        yield connection
+        with anyio.CancelScope(shield=True), _translated():
+            async with self._writing, self._engine.connect() as connection:
+                await connection.execution_options(**{WRITES: True})
+                async with connection.begin():
+                    yield connection
 
     async def check(self) -> None:
         """Raise `DatabaseError` if a transaction cannot be had now."""
