@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import anyio
+
 from hakoiri.host.containers.ports import ContainersError, ProxyControl
 from hakoiri.host.conversations.model import Conversation
 from hakoiri.host.conversations.ports import ChatModelError
@@ -44,7 +46,9 @@ class ChatSockets:
         try:
             yield directory / PROXY_SOCKET_NAME
         finally:
-            await self._close(name)
+            # an interrupted chat must not leave its socket open
+            with anyio.CancelScope(shield=True):
+                await self._close(name)
 
     async def _close(self, name: str) -> None:
         try:

@@ -52,6 +52,10 @@ class HostGuard:
         return None
 
 
+DISCARD_LIMIT_BYTES: Final = 8 * BODY_LIMIT_BYTES
+"""A body over this is cut off without being read."""
+
+
 class BodyGuard:
     """Refuses bodies that are too large, too slow, or not JSON."""
 
@@ -60,10 +64,12 @@ class BodyGuard:
         app: ASGIApp,
         *,
         limit_bytes: int = BODY_LIMIT_BYTES,
+        discard_limit_bytes: int = DISCARD_LIMIT_BYTES,
         timeout_s: float = BODY_TIMEOUT_S,
     ) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._discard_limit_bytes = discard_limit_bytes
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -91,20 +97,28 @@ class BodyGuard:
         await self._app(scope, _replay(body, receive), send)
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the body, or None if it is longer than the limit."""
+        """Return the body, or None if it is longer than the limit.
+
+        A body somewhat over the limit is read to its end and thrown away: a client that is cut off
+        while it sends loses the answer that says why (RFC 9112, section 9.6).
+        """
         announced = _header_values(scope, b"content-length")
-        if announced and (not announced[0].isdigit() or int(announced[0]) > self._limit_bytes):
+        if announced and _is_over(announced[0], self._discard_limit_bytes):
             return None
-        body = bytearray()
+        body, length = bytearray(), 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return bytes(body)
-            body += message.get("body", b"")
-            if len(body) > self._limit_bytes:
+            length += len(message.get("body", b""))
+            if length <= self._limit_bytes:
+                body += message.get("body", b"")
+            else:
+                body.clear()
+            if length > self._discard_limit_bytes:
                 return None
             if not message.get("more_body", False):
-                return bytes(body)
+                return bytes(body) if length <= self._limit_bytes else None
 
     def _refusal(self, scope: Scope, body: bytes | None) -> Problem | None:
         if body is None:
@@ -126,6 +140,11 @@ class BodyGuard:
             status=413,
             detail=f"The body may have {self._limit_bytes} bytes; send less.",
         )
+
+
+def _is_over(announced: bytes, limit_bytes: int) -> bool:
+    """Whether a Content-Length is no length or more than the limit."""
+    return not announced.isdigit() or int(announced) > limit_bytes
 
 
 def is_loopback_host(host: str) -> bool:

@@ -17,7 +17,9 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     ClaimStore,
     ContainersError,
+    PolicyRefusedError,
     ProxyControl,
+    ProxyControlError,
 )
 from hakoiri.wire.policy import Policy
 
@@ -130,7 +132,6 @@ class Orchestrator:
                 continue
             async with self._place(live.workspace_id):
                 if self._live.get(live.workspace_id) is live:
-                    await self._proxy.open_socket(live.container.container_id)
                     await self._bind(live, live.policy)
                     again.append(live.container.container_id)
         return again
@@ -223,6 +224,17 @@ class Orchestrator:
                 await self._remove(workspace_id, reason)
 
     async def _bind(self, live: _Live, policy: Policy) -> None:
+        """Bind the container's socket; a newly started proxy is given the socket again first."""
+        try:
+            await self._bind_once(live, policy)
+        except PolicyRefusedError:
+            raise
+        except ProxyControlError:
+            await self._proxy.open_socket(live.container.container_id)
+            await self._bind_once(live, policy)
+        live.policy = policy
+
+    async def _bind_once(self, live: _Live, policy: Policy) -> None:
         await self._proxy.bind(
             live.container.container_id,
             workspace_id=live.workspace_id,
@@ -230,7 +242,6 @@ class Orchestrator:
             generation=live.generation,
             policy=policy,
         )
-        live.policy = policy
 
     async def _remove(self, workspace_id: str, reason: str) -> None:
         live = self._live.pop(workspace_id, None)

@@ -112,6 +112,18 @@ async def test_sockets_that_a_new_proxy_does_not_know_are_bound_again(tmp_path: 
     assert fleet.proxy.sockets[first.container_id] == ("w1", "default", 1, WIDER)
 
 
+async def test_a_turn_right_after_the_proxy_came_back_does_not_wait_for_the_next_look(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    first = await claim(orchestrator, "w1")
+    fleet.proxy.sockets.clear()
+    again = await claim(orchestrator, "w1", WIDER)
+    assert again.container_id == first.container_id
+    assert fleet.proxy.sockets[first.container_id] == ("w1", "default", 1, WIDER)
+
+
 async def test_another_tenants_policy_does_not_reach_the_container(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     orchestrator = fleet.orchestrator()
