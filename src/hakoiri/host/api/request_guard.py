@@ -142,9 +142,9 @@ class BodyGuard:
         )
 
 
-def _is_over(announced: bytes, limit_bytes: int) -> bool:
+def _is_over(announced: str, limit_bytes: int) -> bool:
     """Whether a Content-Length is no length or more than the limit."""
-    return not announced.isdigit() or int(announced) > limit_bytes
+    return not (announced.isascii() and announced.isdigit()) or int(announced) > limit_bytes
 
 
 def is_loopback_host(host: str) -> bool:
