@@ -65,6 +65,7 @@ class AgentTurn:
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
         self._restore_failure: FilesError | None = None
+        self._is_unsaved = False
         self._session_id: str | None = None
         self._stopped: StopReason | None = None
         self._work_scope = anyio.CancelScope()
@@ -204,11 +205,18 @@ class AgentTurn:
             code="files-not-saved",
             text=failures.clip(f"The turn's files are not saved yet: {reason}"),
         )
+        self._is_unsaved = synced is None
         with suppress(StoreError):
             await self._log.append(synced or notice)
 
     async def _let_go(self, ending: Ending) -> None:
-        """Keep a sound container for the next turn; remove one whose state is not known."""
+        """Keep a sound container for the next turn; remove one whose state is not known.
+
+        A sound container whose files could not be saved is not let go: it holds the only copy, so
+        it counts as in use until a later turn has saved them.
+        """
+        if ending.is_container_sound and self._is_unsaved:
+            return
         try:
             if ending.is_container_sound:
                 letting_go = self._containers.release(self._workspace_id)

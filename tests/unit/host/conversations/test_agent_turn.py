@@ -276,7 +276,7 @@ async def test_an_agent_that_floods_costs_bounded_memory() -> None:
 
 
 @pytest.mark.parametrize("failure", [FilesError("disk full"), StaleGenerationError("2 is live")])
-async def test_files_that_cannot_be_saved_are_a_notice_and_the_container_stays(
+async def test_a_container_that_holds_the_only_copy_of_files_is_not_let_go_until_they_are_saved(
     failure: Exception,
 ) -> None:
     world = World(files=ScriptedFiles(save_failure=failure))
@@ -285,7 +285,18 @@ async def test_files_that_cannot_be_saved_are_a_notice_and_the_container_stays(
     assert types(events) == ["user_message", "turn_started", "text_delta", "notice", "result"]
     assert events[-2].data["code"] == "files-not-saved"
     assert str(failure) in str(events[-2].data["text"])
-    assert world.containers.log == ["claim", "release"]
+    assert world.containers.log == ["claim"]
+
+
+async def test_a_later_turn_that_saves_lets_the_container_go() -> None:
+    world = World(files=ScriptedFiles(save_failure=FilesError("disk full")))
+    async with world.service:
+        conversation = await world.conversation()
+        await world.turn(conversation)
+        world.files.save_failure = None
+        events = await world.turn(conversation)
+    assert types(events)[-2:] == ["file_synced", "result"]
+    assert world.containers.log == ["claim", "claim", "release"]
 
 
 async def test_saving_that_never_ends_is_given_up() -> None:
