@@ -1,14 +1,8 @@
-"""Times file sync on a `file://` store: a first save, an unchanged one, ten changes, a restore.
+"""Times file sync on a `file://` store: a first save, an unchanged one, ten changes, a restore."""
 
-Run: python benchmarks/file_sync.py [--files N] [--runs N] [--directory D]
-"""
-
-import argparse
 import asyncio
 import os
 import resource
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
@@ -16,12 +10,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from benchmarks.report import Report
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.scan import ScanLimits, scan
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.files.testing import MemoryHeads
 
+FILES = 10_000
 FILES_PER_DIRECTORY = 100
 FILE_BYTES = 2048
 CHANGED_FILES = 10
@@ -78,25 +74,14 @@ async def run_once(base: Path, files: int) -> dict[str, float]:
     return seconds
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--directory", type=Path, default=None)
-    arguments = parser.parse_args()
-    runs = []
-    for _ in range(arguments.runs):
-        with tempfile.TemporaryDirectory(dir=arguments.directory) as base:
-            runs.append(asyncio.run(run_once(Path(base), arguments.files)))
-    print(f"{arguments.files} files of {FILE_BYTES} bytes, {arguments.runs} runs, file:// store")
-    print(f"{'work':<20}{'median s':>10}{'worst s':>10}")
-    for work in runs[0]:
-        times = [run[work] for run in runs]
-        print(f"{work:<20}{statistics.median(times):>10.2f}{max(times):>10.2f}")
+def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure on a tree of its own for each sample."""
+    report = Report(f"File sync, {FILES} files of {FILE_BYTES} bytes, file:// store")
+    for number in range(samples):
+        say(f"tree {number + 1} of {samples}")
+        with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as base:
+            for work, time_s in asyncio.run(run_once(Path(base), FILES)).items():
+                report.add(work, time_s * 1000)
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory {peak_mib:.0f} MiB")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    report.notes["peak memory"] = f"{peak_mib:.0f} MiB"
+    return report

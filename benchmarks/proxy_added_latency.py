@@ -1,6 +1,5 @@
 """How much the credential proxy adds to a signed 1 KiB request, one at a time.
 
-Run: python benchmarks/proxy_added_latency.py [REQUESTS]
 Direct and through the proxy alternate in rounds in one run, against the same upstream on loopback.
 """
 
@@ -10,14 +9,16 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
+from benchmarks.report import Report
 from hakoiri.wire.proxy import Bind
 
-ROUNDS = 5
+ROUND_REQUESTS = 200
 BODY = b"x" * 1024
 MODEL_PATH = "/model/bench/invoke"
 START_TIMEOUT_S = 20
@@ -69,7 +70,7 @@ async def bind(directory: Path) -> Path:
     return directory / "sockets" / "bench" / "proxy.sock"
 
 
-async def measure(session: aiohttp.ClientSession, requests: int) -> list[float]:
+async def time_requests(session: aiohttp.ClientSession, requests: int) -> list[float]:
     times_ms = []
     for _ in range(requests):
         started_s = time.perf_counter()
@@ -80,38 +81,34 @@ async def measure(session: aiohttp.ClientSession, requests: int) -> list[float]:
     return times_ms
 
 
-def report(name: str, times_ms: list[float]) -> None:
-    p99 = statistics.quantiles(times_ms, n=100)[98]
-    print(f"{name:8} n={len(times_ms)} p50={statistics.median(times_ms):.3f} ms p99={p99:.3f} ms")
-
-
-async def main(requests: int) -> None:
+async def run(rounds: int, report: Report, say: Callable[[str], None]) -> None:
     server = web.Server(answer, access_log=None)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         process = await start_proxy(Path(name), port)
-        socket = await bind(Path(name))
-        connector = aiohttp.UnixConnector(str(socket))
+        connector = aiohttp.UnixConnector(str(await bind(Path(name))))
         async with (
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as direct,
             aiohttp.ClientSession("http://proxy.test", connector=connector) as proxied,
         ):
-            direct_ms: list[float] = []
-            proxied_ms: list[float] = []
-            await measure(proxied, 100)
-            for _ in range(ROUNDS):
-                direct_ms += await measure(direct, requests)
-                proxied_ms += await measure(proxied, requests)
+            await time_requests(proxied, ROUND_REQUESTS)
+            for number in range(rounds):
+                say(f"round {number + 1} of {rounds}")
+                for time_ms in await time_requests(direct, ROUND_REQUESTS):
+                    report.add("direct", time_ms)
+                for time_ms in await time_requests(proxied, ROUND_REQUESTS):
+                    report.add("through the proxy", time_ms)
         process.terminate()
         await process.wait()
     listening.close()
     await server.shutdown(1)
-    report("direct", direct_ms)
-    report("proxied", proxied_ms)
-    added_ms = statistics.median(proxied_ms) - statistics.median(direct_ms)
-    print(f"added p50: {added_ms:.3f} ms")
 
 
-if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000))
+def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure in as many rounds, each of `ROUND_REQUESTS` requests either way."""
+    report = Report("A signed 1 KiB request, one at a time", baseline="direct")
+    asyncio.run(run(samples, report, say))
+    direct_ms, proxied_ms = map(statistics.median, report.samples_ms.values())
+    report.notes["added p50"] = f"{proxied_ms - direct_ms:.3f} ms"
+    return report

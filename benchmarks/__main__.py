@@ -1,0 +1,76 @@
+"""The front door of the benchmarks: which to run, how often, how to show them."""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from rich.console import Console
+
+from benchmarks import cold_start, file_sync, proxy_added_latency
+from benchmarks.report import Report, machine
+
+EXAMPLES: Final = """examples:
+  python -m benchmarks                     starts and turns, 20 of each
+  python -m benchmarks all --n 30          everything
+  python -m benchmarks proxy --json        what the proxy adds, as data
+
+  make bench ARGS="cold_start --n 50"
+"""
+
+Measure = Callable[..., Report]
+BENCHMARKS: Final[dict[str, Measure]] = {
+    "cold_start": cold_start.measure,
+    "proxy": proxy_added_latency.measure,
+    "file_sync": file_sync.measure,
+}
+
+
+def main() -> int:
+    """Run what was asked for; exit code 0."""
+    arguments = _parser().parse_args()
+    if arguments.n < 1:
+        _parser().error("--n must be at least 1")
+    console = Console(stderr=True, highlight=False)
+    chosen = BENCHMARKS if arguments.benchmark == "all" else [arguments.benchmark]
+    where = machine()
+    reports = []
+    for name in chosen:
+
+        def say(text: str, name: str = name) -> None:
+            console.print(f"{name}: {text}")
+
+        reports.append(BENCHMARKS[name](arguments.n, say=say))
+    if arguments.json:
+        found = {"machine": where, "reports": [report.as_json() for report in reports]}
+        sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        return 0
+    out = Console(highlight=False)
+    out.print(", ".join(f"{key} {value}" for key, value in where.items()))
+    for report in reports:
+        out.print(report.table())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure Hakoiri on this machine. Needs root, an engine and the image.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "benchmark",
+        nargs="?",
+        choices=[*BENCHMARKS, "all"],
+        default="cold_start",
+        help="what to measure (default: cold_start)",
+    )
+    parser.add_argument("--n", type=int, default=20, help="samples of each (default: 20)")
+    parser.add_argument("--json", action="store_true", help="all samples, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Cold and live turns of a whole server, interleaved with plain containers of the same image.
+
+In each round, in an order that rotates: one `docker run`, the bare steps of a start, and one
+conversation with a cold turn and a live one. A conversation is deleted after its turns, and the
+next sample waits until its container is gone. Clocks are the host's wall clock throughout, because
+the model's requests are timed in another process.
+"""
+
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.request import urlopen
+
+from benchmarks.plain_container import plain_container
+from benchmarks.report import Report
+from hakoiri.cli.demo.server_process import ServerProcess, free_port
+from hakoiri.cli.workspace_image import workspace_image
+from hakoiri.host.containers.box import read_box
+from hakoiri.host.settings import DEFAULT_DOCKER_HOST, load
+
+TEXT = "Write the file, please."
+GONE_TIMEOUT_S = 30.0
+ANSWER_TYPES = frozenset({"text_delta", "thinking_delta", "tool_use"})
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running server on the rehearsal model."""
+
+    root: Path
+    server: ServerProcess
+    rehearsal_port: int
+    engine_host: str
+
+    def conversation(self, report: Report) -> None:
+        """Add a cold turn and a live one of a fresh conversation, then remove it."""
+        made = self.server.api.call("POST", "/v1/conversations", {})["id"]
+        self._turn(report, made, "cold")
+        self._turn(report, made, "live")
+        self.server.api.call("DELETE", f"/v1/conversations/{made}")
+        self._until_gone()
+
+    def _turn(self, report: Report, conversation: str, start: str) -> None:
+        seen_s: dict[str, float] = {}
+        posted_s = time.time()
+        for event in self.server.api.send(conversation, TEXT):
+            kind = "first answer" if event["type"] in ANSWER_TYPES else event["type"]
+            seen_s.setdefault(kind, time.time())
+            if kind == "turn_started" and event["data"]["start"] != start:
+                raise RuntimeError(f"the turn was {event['data']['start']}, not {start}")
+        if "result" not in seen_s:
+            raise RuntimeError(f"the turn failed:\n{self.server.log_tail()}")
+        seen_s["first model request"] = self._first_model_request_s(posted_s)
+        for kind in ("turn_started", "first model request", "first answer", "result"):
+            report.add(f"{start}: message to {kind}", (seen_s[kind] - posted_s) * 1000)
+        working_s = seen_s["first model request"] - seen_s["turn_started"]
+        report.add(f"{start}: turn_started to first model request", working_s * 1000)
+
+    def _first_model_request_s(self, after_s: float) -> float:
+        url = f"http://127.0.0.1:{self.rehearsal_port}/_rehearsal/requests"
+        with urlopen(url, timeout=10) as answer:
+            journal = json.load(answer)["requests"]
+        times_s = (datetime.fromisoformat(entry["time"]).timestamp() for entry in journal)
+        return min(time_s for time_s in times_s if time_s >= after_s)
+
+    def _until_gone(self) -> None:
+        instance = (self.root / "data" / "instance").read_text(encoding="ascii").strip()
+        label = f"label=hakoiri.instance={instance}"
+        docker = ("docker", "--host", self.engine_host)
+        deadline_s = time.monotonic() + GONE_TIMEOUT_S
+        for listing in (("ps", "--all"), ("volume", "ls")):
+            command = [*docker, *listing, "--quiet", "--filter", label]
+            while subprocess.run(command, check=True, capture_output=True).stdout:
+                if time.monotonic() > deadline_s:
+                    raise RuntimeError("the conversation's container was not removed")
+                time.sleep(0.05)
+
+
+def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure; the first round warms caches and is not counted."""
+    engine_host = os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST)
+    image, rehearsal_port = workspace_image(), free_port()
+    report = Report("Starts and turns", baseline="docker run, to first output")
+    report.notes = {"engine": _engine(engine_host), "image": image}
+    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
+        root = Path(name)
+        root.chmod(0o755)  # the server runs as a user of its own
+        server = ServerProcess(
+            environment=_environment(root, rehearsal_port), log=root / "server.log"
+        )
+        settings = load(data_dir=root / "data", docker_host=engine_host)
+        box = read_box(settings, instance="bench")
+        say("starting a server with the rehearsal model")
+        with (
+            server,
+            plain_container(engine_host=engine_host, box=box, image_id=image) as plain,
+        ):
+            site = Site(root, server, rehearsal_port, engine_host)
+            parts = [plain.docker_run, plain.steps, site.conversation]
+            for part in parts:
+                part(Report("warm-up"))
+            for number in range(samples):
+                say(f"round {number + 1} of {samples}")
+                first = number % len(parts)
+                for part in parts[first:] + parts[:first]:
+                    part(report)
+    report.samples_ms = dict(sorted(report.samples_ms.items(), key=_place))
+    return report
+
+
+def _environment(root: Path, rehearsal_port: int) -> dict[str, str]:
+    own = root / "proxy"
+    own.mkdir()
+    return {
+        "HAKOIRI_DATA_DIR": str(root / "data"),
+        "HAKOIRI_MODEL__PROVIDER": "rehearsal",
+        "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
+        "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
+        "HAKOIRI_PROXY__ENV_FILE": str(own / "proxy.env"),
+    }
+
+
+def _engine(engine_host: str) -> str:
+    command = ["docker", "--host", engine_host, "version", "--format", "{{.Server.Version}}"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def _place(entry: tuple[str, list[float]]) -> int:
+    """Order by kind; a stable sort keeps each kind's own order."""
+    return ("docker", "step:", "cold:", "live:").index(entry[0].split()[0])
