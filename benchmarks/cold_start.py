@@ -66,7 +66,12 @@ class Site:
         url = f"http://127.0.0.1:{self.rehearsal_port}/_rehearsal/requests"
         with urlopen(url, timeout=10) as answer:
             journal = json.load(answer)["requests"]
-        times_s = (datetime.fromisoformat(entry["time"]).timestamp() for entry in journal)
+        # the CLI asks for other things while it starts; only the message's own request counts
+        times_s = [
+            datetime.fromisoformat(entry["time"]).timestamp()
+            for entry in journal
+            if TEXT in entry["user_text"]
+        ]
         return min(time_s for time_s in times_s if time_s >= after_s)
 
     def _until_gone(self) -> None:

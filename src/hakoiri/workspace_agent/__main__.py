@@ -17,6 +17,7 @@ import uvicorn
 from hakoiri.wire.agent import AGENT_SOCKET_NAME, PROXY_SOCKET_NAME, RELAY_PORT
 from hakoiri.workspace_agent.early_app import EarlyApp
 from hakoiri.workspace_agent.relay import Relay
+from hakoiri.workspace_agent.sdk_import import import_agent
 from hakoiri.workspace_agent.turns import Agent, Turns
 
 AGENT_DIRECTORY: Final = Path("/run/hakoiri/agent")
@@ -57,7 +58,7 @@ def bind_socket(path: Path) -> socket.socket:
 
 async def load_agent() -> Agent:
     """Import the SDK off the event loop, and make the agent."""
-    module = await asyncio.to_thread(importlib.import_module, "hakoiri.workspace_agent.sdk_client")
+    module = await asyncio.to_thread(import_agent, "hakoiri.workspace_agent.sdk_client")
     agent: Agent = module.SdkAgent(workspace=WORKSPACE)
     return agent
 

@@ -1,0 +1,50 @@
+"""Each in an interpreter of its own: what is imported once stays imported."""
+
+import subprocess
+import sys
+
+
+def said_by(program: str) -> str:
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+IMPORT = """
+import sys
+from hakoiri.workspace_agent.sdk_import import LeftOut, import_agent
+module = import_agent("hakoiri.workspace_agent.sdk_client")
+"""
+
+
+def test_the_sdk_is_imported_without_mcp_and_its_types() -> None:
+    assert said_by(f"{IMPORT}\nprint('mcp_types' in sys.modules, module.SdkAgent)") == (
+        "False <class 'hakoiri.workspace_agent.sdk_client.SdkAgent'>\n"
+    )
+
+
+def test_afterwards_the_real_mcp_can_be_imported() -> None:
+    program = """
+import mcp.types
+print(mcp.types.Tool.model_fields["name"].is_required(), len(sys.meta_path))
+"""
+    before = len(said_by("import sys\nprint(*sys.meta_path, sep='\\n')").splitlines())
+    assert said_by(IMPORT + program) == f"True {before}\n"
+
+
+def test_mcp_that_is_imported_already_stays() -> None:
+    program = """
+import claude_agent_sdk
+print(issubclass(claude_agent_sdk.ToolAnnotations, LeftOut), "mcp_types" in sys.modules)
+"""
+    assert said_by(f"import mcp\n{IMPORT}{program}") == "False True\n"
+
+
+def test_using_what_was_left_out_fails_with_a_reason() -> None:
+    program = """
+import claude_agent_sdk
+try:
+    claude_agent_sdk.ToolAnnotations()
+except TypeError as error:
+    print(error)
+"""
+    assert "mcp is left out of the agent's process" in said_by(IMPORT + program)
