@@ -129,13 +129,15 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         image_id = await edges.engine.image_id(launch.image)
         orchestrator = _orchestrator(edges, box, image_id=image_id)
+        services = _services(settings, edges, orchestrator)
+        # All that may refuse the start comes before the task group, which would wrap the error.
+        require_keys = await must_require_keys(settings, services.keys)
         await orchestrator.sweep()
         stack.push_async_callback(orchestrator.close)
+        await services.execute.close_unfinished()
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
         keeping = keepers.create_task(_keep(orchestrator, edges.proxy), name="keepers")
         stack.callback(keeping.cancel)
-        services = _services(settings, edges, orchestrator)
-        await services.execute.close_unfinished()
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,
@@ -144,7 +146,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges),
-            require_keys=await must_require_keys(settings, services.keys),
+            require_keys=require_keys,
         )
         await _serve_http(app, settings)
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pwd
 import secrets
+import socket
 import stat
 import sys
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def prepare(settings: Settings) -> Ground:
         data_dir = _data_directory(settings.data_dir, server)
         instance = instance_id(data_dir / INSTANCE_FILE)
         lock = take_lock(data_dir / LOCK_FILE)
+        require_free_port(settings.host, settings.port)
         run_dir = settings.run_dir or RUN_ROOT / instance
         _check_length(run_dir)
         _directory(run_dir, 0, server.gid, 0o750)
@@ -118,6 +120,25 @@ def take_lock(path: Path) -> int:
             f"another hakoiri serve uses {path.parent}; stop it, or set HAKOIRI_DATA_DIR"
         ) from None
     return descriptor
+
+
+def require_free_port(host: str, port: int) -> None:
+    """Raise `PreparationError` unless the server can listen there.
+
+    Whoever listens there already would be taken for our server, which only dies.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise PreparationError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; "
+            "set HAKOIRI_HOST and HAKOIRI_PORT to an address of this machine and a free port"
+        ) from error
 
 
 def instance_id(path: Path) -> str:

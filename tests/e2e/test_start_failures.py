@@ -1,0 +1,288 @@
+"""What cannot work is refused at the start: one sentence with the mend, nothing left behind."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.e2e.running import Hakoiri, data_of, descendants, hakoiri, prepare
+from tests.e2e.scripts import RUN
+from tests.engine import TestEngine
+
+from hakoiri.cli.demo.server_process import free_port
+from hakoiri.cli.supervisor.preparation import code_directories
+from hakoiri.cli.supervisor.process import ProcessSpec, launch_command
+from hakoiri.cli.supervisor.processes import NOBODY
+
+pytestmark = [pytest.mark.engine, pytest.mark.root]
+
+END_TIMEOUT_S = 60
+PLANTED = {
+    "AWS_ACCESS_KEY_ID": "AKIAPLANTEDPLANTED00",
+    "AWS_SECRET_ACCESS_KEY": "planted-secret-key-of-the-operator",
+    "AWS_SESSION_TOKEN": "planted-session-token",
+    "ANTHROPIC_API_KEY": "sk-ant-planted",
+    "GITHUB_TOKEN": "ghp_planted",
+}
+
+
+def variables(
+    root: Path, docker_host: str, changed: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    own = root / "proxy"
+    own.mkdir(exist_ok=True)
+    return {
+        "PATH": os.environ["PATH"],
+        "HAKOIRI_DATA_DIR": str(root / "data"),
+        "HAKOIRI_DOCKER_HOST": docker_host,
+        "HAKOIRI_MODEL__PROVIDER": "rehearsal",
+        "HAKOIRI_PORT": str(free_port()),
+        "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
+        "HAKOIRI_PROXY__ENV_FILE": str(own / "proxy.env"),
+        **(changed or {}),
+    }
+
+
+def serve(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a server that is expected to end by itself."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "hakoiri.cli", "serve"],
+        env=dict(environment),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=END_TIMEOUT_S,
+        check=False,
+    )
+
+
+def sentences(ended: subprocess.CompletedProcess[str]) -> list[str]:
+    """What the command itself says; a refusal is one line of it."""
+    return [line for line in ended.stderr.splitlines() if line.startswith("hakoiri serve: ")]
+
+
+def is_all_gone(root: Path) -> bool:
+    """Whether no run directory of the instance is left."""
+    instance = (root / "data" / "instance").read_text().strip()
+    return not (Path("/run/hakoiri") / instance).exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("HAKOIRI_CONTAINER__PRIVILEGED", "true"),
+        ("HAKOIRI_NO_SUCH_SETTING", "1"),
+        ("HAKOIRI_CONTAINER__RUNTIME", "crun"),
+        ("HAKOIRI_DATA_DIR", "relative/data"),
+    ],
+)
+def test_a_setting_that_is_unknown_or_wrong_is_named(
+    engine: TestEngine, tmp_path: Path, name: str, value: str
+) -> None:
+    ended = serve(variables(tmp_path, engine.docker_host, {name: value}))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    # the environment's name, or the setting's
+    assert name in said or name.removeprefix("HAKOIRI_").replace("__", ".").lower() in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_key_in_the_file_is_named(engine: TestEngine, tmp_path: Path) -> None:
+    file = tmp_path / "hakoiri.toml"
+    file.write_text("[container]\nnetwork = 'host'\n")
+    ended = serve(variables(tmp_path, engine.docker_host, {"HAKOIRI_CONFIG": str(file)}))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert "container.network: no such setting" in said
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        (None, "No such file"),
+        (json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}), "allows everything"),
+    ],
+    ids=["missing", "allows all"],
+)
+def test_a_seccomp_profile_that_protects_nothing_is_refused(
+    engine: TestEngine, image: str, tmp_path: Path, profile: str | None, why: str
+) -> None:
+    path = tmp_path / "profile.json"
+    if profile is not None:
+        path.write_text(profile)
+    changed = {"HAKOIRI_CONTAINER__SECCOMP_PROFILE": str(path), "HAKOIRI_CONTAINER__IMAGE": image}
+    ended = serve(variables(tmp_path, engine.docker_host, changed))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert "HAKOIRI_CONTAINER__SECCOMP_PROFILE" in said
+    assert str(path) in said
+    assert why in said
+    assert is_all_gone(tmp_path)
+
+
+def test_a_missing_image_is_told_with_the_command_that_builds_it(
+    engine: TestEngine, tmp_path: Path
+) -> None:
+    changed = {"HAKOIRI_CONTAINER__IMAGE": "hakoiri/workspace:there-is-none"}
+    ended = serve(variables(tmp_path, engine.docker_host, changed))
+    assert ended.returncode in {1, 2}
+    (said,) = sentences(ended)
+    assert "hakoiri/workspace:there-is-none" in said
+    assert "`hakoiri image build`" in said
+    assert is_all_gone(tmp_path)
+
+
+def test_an_engine_that_does_not_answer_is_told(image: str, tmp_path: Path) -> None:
+    docker_host = f"unix://{tmp_path}/no-engine.sock"
+    ended = serve(variables(tmp_path, docker_host, {"HAKOIRI_CONTAINER__IMAGE": image}))
+    assert ended.returncode in {1, 2}
+    (said,) = sentences(ended)
+    assert "no-engine.sock" in said
+    assert is_all_gone(tmp_path)
+
+
+def test_an_address_that_others_reach_needs_a_key(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    changed = {"HAKOIRI_HOST": "0.0.0.0", "HAKOIRI_CONTAINER__IMAGE": image}
+    ended = serve(variables(tmp_path, engine.docker_host, changed))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert "0.0.0.0" in said
+    assert "`hakoiri key create`" in said
+    assert is_all_gone(tmp_path)
+
+
+def test_a_port_that_is_taken_is_named_and_not_taken_for_our_server(
+    engine: TestEngine, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = serve(variables(tmp_path, engine.docker_host, {"HAKOIRI_PORT": str(port)}))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert f"port {port}" in said
+    assert "HAKOIRI_PORT" in said
+    assert "Hakoiri serves" not in ended.stderr
+    assert is_all_gone(tmp_path)
+
+
+def test_a_directory_with_other_files_is_refused_and_untouched(
+    engine: TestEngine, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "thesis.txt").write_text("years of work")
+    before = (data.stat(), (data / "thesis.txt").stat())
+    ended = serve(variables(tmp_path, engine.docker_host))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert str(data) in said
+    assert "empty directory" in said
+    assert [entry.name for entry in data.iterdir()] == ["thesis.txt"]
+    after = (data.stat(), (data / "thesis.txt").stat())
+    assert [(one.st_uid, one.st_mode, one.st_mtime_ns) for one in after] == [
+        (one.st_uid, one.st_mode, one.st_mtime_ns) for one in before
+    ]
+
+
+def test_without_root_it_is_one_sentence(engine: TestEngine, tmp_path: Path) -> None:
+    spec = ProcessSpec(
+        name="serve",
+        arguments=("-P", "-m", "hakoiri.cli", "serve"),
+        uid=NOBODY,
+        gid=NOBODY,
+    )
+    ended = subprocess.run(
+        launch_command(spec, shown=code_directories()),
+        env=variables(tmp_path, engine.docker_host),
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=END_TIMEOUT_S,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (said,) = ended.stderr.splitlines()
+    assert said.startswith("hakoiri serve: ")
+    assert "root" in said
+    assert "sudo" in said
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture(scope="module")
+def impatient(
+    engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hakoiri]:
+    """A server that gives containers no time to get healthy."""
+    with hakoiri(
+        tmp_path_factory.mktemp("impatient"),
+        docker_host=engine.docker_host,
+        settings={"HAKOIRI_CONTAINER__START_TIMEOUT_S": "0.2", "HAKOIRI_CONTAINER__IMAGE": image},
+    ) as running:
+        yield running
+
+
+def test_a_container_that_never_gets_healthy_is_one_error_and_leaves_nothing(
+    impatient: Hakoiri,
+) -> None:
+    conversation = impatient.conversation()
+    for turn in (1, 2):
+        events = impatient.turn(conversation, "hello")
+        assert [event["type"] for event in events] == ["user_message", "error"]
+        assert {event["turn"] for event in events} == {turn}
+        (error,) = data_of(events, "error")
+        assert error["code"] == "container-start-failed"
+        assert "HAKOIRI_CONTAINER__START_TIMEOUT_S" in error["text"]
+        assert error["retryable"] is True
+    assert [event["id"] for event in impatient.log(conversation)] == [1, 2, 3, 4]
+    assert impatient.containers() == []
+    assert impatient.volumes() == []
+    assert list((impatient.data_dir / "live").iterdir()) == []
+    sockets = [path.name for path in (impatient.run_dir / "proxy").iterdir()]
+    assert sockets == ["control.sock"]
+
+
+def test_a_second_server_on_the_same_data_is_refused_and_the_first_goes_on(
+    impatient: Hakoiri,
+) -> None:
+    ended = serve(variables(impatient.root, impatient.docker_host))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert "another hakoiri serve" in said
+    assert str(impatient.data_dir) in said
+    impatient.api.call("GET", "/ready")
+
+
+def test_credentials_around_the_server_reach_no_process_and_no_container(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    made = prepare(
+        tmp_path,
+        docker_host=engine.docker_host,
+        script=RUN,
+        settings={**PLANTED, "HAKOIRI_CONTAINER__IMAGE": image},
+    )
+    with made.server:
+        inside = made.turn(made.conversation(), "run: env; cat /proc/*/environ")
+        assert inside[-1]["type"] == "result"
+        (container,) = made.containers()
+        inspected = made.inspect(container)
+        # the look finds them where they are
+        assert (
+            PLANTED["AWS_SECRET_ACCESS_KEY"] in Path(f"/proc/{made.server.pid}/environ").read_text()
+        )
+        pids = [*descendants(made.server.pid), inspected["State"]["Pid"]]
+        pids += descendants(inspected["State"]["Pid"])
+        assert len(pids) >= 5
+        seen = [Path(f"/proc/{pid}/environ").read_text() for pid in pids]
+        seen += [json.dumps(inspected), json.dumps(inside)]
+    seen.append(made.server.log.read_text())
+    for text in seen:
+        assert not [name for name, value in PLANTED.items() if value in text]
