@@ -101,12 +101,21 @@ class Talk:
         return self.events[-1]
 
 
-@pytest.mark.parametrize("text", ["rate limit me", "overload me", "cut me"])
-def test_a_model_that_keeps_failing_is_one_error_with_a_code(server: Hakoiri, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("rate limit me", "model-rate-limited"),
+        ("overload me", "model-overloaded"),
+        ("cut me", "model-stream-cut"),
+    ],
+)
+def test_a_model_that_keeps_failing_is_one_error_with_a_code(
+    server: Hakoiri, text: str, code: str
+) -> None:
     conversation = server.conversation()
     last = server.turn(conversation, text)[-1]
     assert last["type"] == "error"
-    assert last["data"]["code"].startswith("model-")
+    assert last["data"]["code"] == code
     assert last["data"]["text"]
     assert is_usable(server, conversation)
     assert is_gapless(server, conversation)
@@ -123,15 +132,19 @@ def test_a_tool_that_prints_a_hundred_megabytes_neither_kills_nor_fills_the_serv
     assert is_usable(server, conversation)
 
 
-@pytest.mark.parametrize("size", [1_100_000, 10_000_000])
-def test_a_message_that_is_too_long_is_refused_and_not_recorded(server: Hakoiri, size: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "status", "named"), [(1_100_000, 422, "text"), (10_000_000, 413, "body")]
+)
+def test_a_message_that_is_too_long_is_refused_and_not_recorded(
+    server: Hakoiri, size: int, status: int, named: str
+) -> None:
     conversation = server.conversation()
     with pytest.raises(ApiError) as refused:
         server.turn(conversation, "x" * size)
     problem = refused.value.problem
     assert problem is not None
-    assert problem.status in {413, 422}
-    assert problem.detail
+    assert problem.status == status
+    assert named in problem.detail
     assert server.api.call("GET", f"/v1/conversations/{conversation}")["last_event"] == 0
     assert is_usable(server, conversation)
 

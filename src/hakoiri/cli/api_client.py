@@ -107,5 +107,16 @@ def _refusal(answer: HTTPResponse) -> ApiError:
     try:
         problem = Problem.model_validate_json(raw)
     except ValueError:
-        return ApiError(f"the server answered {answer.status}")
+        reasons = "; ".join(_reasons(raw)) or "without a reason"
+        return ApiError(f"the server answered {answer.status}: {reasons}")
     return ApiError(problem.detail or problem.title, problem=problem)
+
+
+def _reasons(raw: bytes) -> list[str]:
+    """Return why the server is not ready, if that is what it said."""
+    try:
+        said = json.loads(raw)
+    except ValueError:
+        return []
+    reasons = said.get("reasons") if isinstance(said, dict) else None
+    return [str(reason) for reason in reasons] if isinstance(reasons, list) else []

@@ -62,7 +62,8 @@ class ServerProcess:
         """Start it without waiting."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
-                [sys.executable, "-P", "-m", "hakoiri.cli", "serve", "--port", str(self.port)],
+                # it ends with us, even if we are killed
+                ["setpriv", "--pdeathsig", "TERM", *_serve_command(self.port)],  # noqa: S607
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -114,6 +115,10 @@ class ServerProcess:
         """Return the last lines it printed."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(lines[-LOG_TAIL_LINES:])
+
+
+def _serve_command(port: int) -> list[str]:
+    return [sys.executable, "-P", "-m", "hakoiri.cli", "serve", "--port", str(port)]
 
 
 def free_port() -> int:
