@@ -90,9 +90,8 @@ class Site:
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure; the first round warms caches and is not counted."""
     engine_host = os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST)
-    image, rehearsal_port = workspace_image(), free_port()
+    rehearsal_port = free_port()
     report = Report("Starts and turns", baseline="docker run, to first output")
-    report.notes = {"engine": _engine(engine_host), "image": image}
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
@@ -100,6 +99,8 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
             environment=_environment(root, rehearsal_port), log=root / "server.log"
         )
         settings = load(data_dir=root / "data", docker_host=engine_host)
+        image = settings.container.image or workspace_image()
+        report.notes = {"engine": _engine(engine_host), "image": image}
         box = read_box(settings, instance="bench")
         say("starting a server with the rehearsal model")
         with (
