@@ -65,8 +65,7 @@ def as_taken_over(pid: int, *command: str) -> subprocess.CompletedProcess[str]:
     """Run a command where the process is and with no more than its rights."""
     own = status(pid)
     held = int(own["CapEff"][0], 16)
-    names = {CAP_CHOWN: "chown", CAP_DAC_OVERRIDE: "dac_override", CAP_FOWNER: "fowner"}
-    kept = "".join(f",+{name}" for bit, name in names.items() if held >> bit & 1)
+    kept = "".join(f",+cap_{bit}" for bit in range(held.bit_length()) if held >> bit & 1)
     groups = ["--groups", ",".join(own["Groups"])] if own["Groups"] else ["--clear-groups"]
     return subprocess.run(
         [
