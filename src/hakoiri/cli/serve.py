@@ -56,25 +56,30 @@ def serve(
     try:
         require_root()
         settings = host_settings.load(host=host, port=port)
-        shown = code_directories()
-        ground = prepare(settings)
-        supervised = _processes(settings, ground)
+        exit_code = _serve(settings)
     except (SettingsError, PreparationError) as error:
         typer.echo(f"hakoiri serve: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
-    if settings.model.provider == "rehearsal":
-        typer.echo(
-            "REHEARSAL: no model is called; answers come from a script. "
-            "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one.",
-            err=True,
-        )
-    supervisor = Supervisor(shown=shown, on_ready=lambda: _announce(settings))
+    raise typer.Exit(exit_code)
+
+
+def _serve(settings: Settings) -> int:
+    """Prepare the ground, keep the processes up until the end, clear the ground again."""
+    shown = code_directories()
+    ground = prepare(settings)
     try:
-        exit_code = asyncio.run(supervisor.run(supervised))
+        supervised = _processes(settings, ground)
+        if settings.model.provider == "rehearsal":
+            typer.echo(
+                "REHEARSAL: no model is called; answers come from a script. "
+                "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one.",
+                err=True,
+            )
+        supervisor = Supervisor(shown=shown, on_ready=lambda: _announce(settings))
+        return asyncio.run(supervisor.run(supervised))
     finally:
         if settings.run_dir is None:
             shutil.rmtree(ground.run_dir, ignore_errors=True)
-    raise typer.Exit(exit_code)
 
 
 def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
