@@ -5,6 +5,8 @@ file and in the environment. `HAKOIRI_CONFIG` names another file than `./hakoiri
 """
 
 import os
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
@@ -78,7 +80,7 @@ class ContainerSettings(Section):
     """A container whose conversation is silent this long is removed; its workspace stays."""
 
     limit: int = Field(default=32, ge=1, le=10_000)
-    """Live containers at once; beyond it, a message is answered with 503."""
+    """Live containers at once; beyond it the longest idle one gives way, if any is idle."""
 
 
 class TurnSettings(Section):
@@ -190,25 +192,27 @@ def load(**flags: object) -> Settings:
         raise SettingsError(f"{named or DEFAULT_CONFIG_FILE}: {error}") from error
 
 
+def variables() -> dict[str, object]:
+    """Return each setting's variable with its default."""
+    return dict(_variables(Settings, ENV_PREFIX))
+
+
 def _refuse_unknown_variables() -> None:
-    known = _variables(Settings, ENV_PREFIX)
-    known |= {CONFIG_VARIABLE, CLIENT_URL_VARIABLE, CLIENT_KEY_VARIABLE}
+    known = {*variables(), CONFIG_VARIABLE, CLIENT_URL_VARIABLE, CLIENT_KEY_VARIABLE}
     for name in os.environ:
         if name.startswith(ENV_PREFIX) and name not in known:
-            raise SettingsError(
-                f"{name} is not a setting; unset it or see `hakoiri serve --help` for the names"
-            )
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see docs/operations/settings.md"
+            raise SettingsError(f"{name} is not a setting; {hint}")
 
 
-def _variables(model: type[BaseModel], prefix: str) -> set[str]:
-    names: set[str] = set()
+def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, object]]:
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, Section):
-            names |= _variables(kind, f"{prefix}{name.upper()}__")
+            yield from _variables(kind, f"{prefix}{name.upper()}__")
         else:
-            names.add(prefix + name.upper())
-    return names
+            yield prefix + name.upper(), field.default
 
 
 def _describe(error: ValidationError) -> str:

@@ -54,3 +54,21 @@ def test_a_named_file_that_is_missing_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("HAKOIRI_CONFIG", "/does/not/exist.toml")
     with pytest.raises(SettingsError, match=r"/does/not/exist\.toml"):
         settings.load()
+
+
+def test_the_page_of_settings_names_each_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / "docs/operations/settings.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `HAKOIRI_")]
+    shown = {row[1].strip(" `"): row[2].strip(" `") for row in rows}
+    assert shown == {
+        name: "" if default is None else str(default)
+        for name, default in settings.variables().items()
+    }
+
+
+def test_an_unknown_variable_is_answered_with_the_nearest_known_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HAKOIRI_CONTAINER__PID", "64")
+    with pytest.raises(SettingsError, match="did you mean HAKOIRI_CONTAINER__PIDS"):
+        settings.load()
