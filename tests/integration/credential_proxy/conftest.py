@@ -311,7 +311,7 @@ def make_proxy(directory: Path, upstream: Upstream) -> Proxy:
     return proxy
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def shared_upstream() -> AsyncIterator[Upstream]:
     async with running_upstream() as state:
         yield state
@@ -326,7 +326,7 @@ def upstream(shared_upstream: Upstream) -> Upstream:
     return shared_upstream
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def shared_proxy(
     tmp_path_factory: pytest.TempPathFactory, shared_upstream: Upstream
 ) -> AsyncIterator[Proxy]:
@@ -341,7 +341,7 @@ async def shared_proxy(
 
 @pytest.fixture
 async def proxy(shared_proxy: Proxy, upstream: Upstream) -> AsyncIterator[Proxy]:
-    """One proxy process for all tests; each has container ids and log lines of its own."""
+    """One proxy process for the module; each test has container ids and log lines of its own."""
     shared_proxy.tests += 1
     file = shared_proxy.file.read_text()
     yield shared_proxy
