@@ -1,0 +1,104 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hakoiri.cli.supervisor.preparation import Account, Ground, PreparationError
+from hakoiri.cli.supervisor.processes import (
+    NOBODY,
+    Rehearsal,
+    proxy_file,
+    proxy_process,
+    rehearsal_process,
+    server_process,
+)
+from hakoiri.host import settings as host_settings
+from hakoiri.host.settings import Settings
+
+REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
+
+
+def load(tmp_path: Path, **model: Any) -> Settings:
+    own = tmp_path / "own"
+    own.mkdir(exist_ok=True)
+    return host_settings.load(
+        data_dir=tmp_path / "data",
+        model={"provider": "rehearsal", **model},
+        proxy={"file": own / "proxy.toml", "env_file": own / "proxy.env"},
+    )
+
+
+def ground(tmp_path: Path) -> Ground:
+    return Ground(
+        instance="i1",
+        run_dir=tmp_path / "run",
+        proxy_dir=tmp_path / "run" / "proxy",
+        server=Account("server", 901, 902),
+        proxy=Account("proxy", 903, 904),
+        lock=-1,
+    )
+
+
+def test_without_a_file_the_provider_gets_its_credential_from_the_proxys_own_environment(
+    tmp_path: Path,
+) -> None:
+    bedrock = proxy_file(load(tmp_path, provider="bedrock", region="eu-west-1"), None)
+    assert bedrock["credentials"]["bedrock"]["source"] == "chain"
+    assert bedrock["credentials"]["bedrock"]["regions"] == ["eu-west-1"]
+    anthropic = proxy_file(load(tmp_path, provider="anthropic"), None)
+    assert anthropic["credentials"]["anthropic"]["value_env"] == "ANTHROPIC_API_KEY"
+
+
+def test_the_rehearsal_is_added_to_the_operators_file_and_nothing_of_it_is_lost(
+    tmp_path: Path,
+) -> None:
+    settings = load(tmp_path)
+    settings.proxy.file.write_text(
+        '[credentials.other]\nkind = "header"\n[network]\nallow_addresses = ["10.0.0.5:443"]\n'
+    )
+    content = proxy_file(settings, REHEARSAL)
+    assert set(content["credentials"]) == {"other", "bedrock"}
+    assert content["network"]["allow_addresses"] == ["10.0.0.5:443", "127.0.0.1:9999"]
+    assert REHEARSAL.secret_access_key not in str(content)
+
+
+def test_a_broken_file_is_told_by_its_setting(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    settings.proxy.file.write_text("not toml")
+    with pytest.raises(PreparationError, match="HAKOIRI_PROXY__FILE"):
+        proxy_file(settings, None)
+
+
+def test_no_process_inherits_a_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "planted")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "planted")
+    settings = load(tmp_path)
+    made = [
+        rehearsal_process(settings, REHEARSAL),
+        proxy_process(settings, ground(tmp_path), REHEARSAL),
+        server_process(settings, ground(tmp_path), "image"),
+    ]
+    assert all("planted" not in spec.environment.values() for spec in made)
+    assert [spec.uid for spec in made] == [NOBODY, 903, 901]
+
+
+def test_only_the_server_has_capabilities_and_it_cannot_see_the_proxys_files(
+    tmp_path: Path,
+) -> None:
+    settings = load(tmp_path)
+    server = server_process(settings, ground(tmp_path), "image")
+    proxy = proxy_process(settings, ground(tmp_path), None)
+    assert server.capabilities == ("chown", "fowner", "dac_override")
+    assert proxy.capabilities == ()
+    assert settings.proxy.file.parent in server.hidden
+    assert tmp_path / "run" / "own" in server.hidden
+    assert proxy.hidden == (settings.data_dir,)
+
+
+def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Path) -> None:
+    settings = host_settings.load(
+        data_dir=tmp_path / "data",
+        proxy={"file": tmp_path / "proxy.toml", "env_file": tmp_path / "proxy.env"},
+    )
+    with pytest.raises(PreparationError, match="directory of their own"):
+        server_process(settings, ground(tmp_path), "image")
