@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -105,7 +106,7 @@ def no_secret(stage: Stage, container: str, inspected: dict[str, Any]) -> Proof:
     needle = stage.planted_secret.encode()
     places = {
         "configuration": [json.dumps(inspected).encode()],
-        "processes": _process_memory_files(stage, container),
+        "processes": _process_files(inspected["State"]["Pid"]),
         "root file system": _exported(stage, container),
         "workspace and home": _files_below(stage.data_dir / "live"),
     }
@@ -184,16 +185,15 @@ def _docker(stage: Stage, *arguments: str) -> bytes:
     ).stdout
 
 
-def _process_memory_files(stage: Stage, container: str) -> list[bytes]:
-    """Return environment and arguments of each process in the container, as the host sees them."""
-    listed = _docker(stage, "top", container, "-eo", "pid").decode().split()[1:]
+def _process_files(first: int) -> list[bytes]:
+    """Return environment and arguments of a process and all below it, as the host sees them."""
     seen = []
-    for pid in listed:
-        for name in ("environ", "cmdline"):
-            try:
-                seen.append(Path("/proc", pid, name).read_bytes())
-            except OSError:
-                continue  # it ended meanwhile
+    for name in ("environ", "cmdline"):
+        with suppress(OSError):  # it ended meanwhile
+            seen.append(Path(f"/proc/{first}/{name}").read_bytes())
+    with suppress(OSError):
+        for child in Path(f"/proc/{first}/task/{first}/children").read_text("ascii").split():
+            seen += _process_files(int(child))
     return seen
 
 
