@@ -104,9 +104,12 @@ def hardened(inspected: dict[str, Any]) -> Proof:
 def no_secret(stage: Stage, container: str, inspected: dict[str, Any]) -> Proof:
     """The planted secret is nowhere in the container: environment, processes, files."""
     needle = stage.planted_secret.encode()
+    processes = _process_files(inspected["State"]["Pid"])
+    if not processes:
+        raise NothingToProveError("the container's processes could not be read from /proc")
     places = {
         "configuration": [json.dumps(inspected).encode()],
-        "processes": _process_files(inspected["State"]["Pid"]),
+        "processes": processes,
         "root file system": _exported(stage, container),
         "workspace and home": _files_below(stage.data_dir / "live"),
     }
