@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import anyio
 import pytest
 
 from hakoiri.host.containers.live_directories import LiveDirectories
@@ -58,5 +59,22 @@ async def test_removal_bears_hostile_names_modes_and_depth(tmp_path: Path) -> No
         os.close(descriptor)
         descriptor = below
     os.close(descriptor)
+    await live.remove("c1")
+    assert live.present() == []
+
+
+@pytest.mark.root
+async def test_removal_does_not_reach_into_another_file_system(tmp_path: Path) -> None:
+    live = keeper(tmp_path / "live")
+    mounted = live.make("c1").workspace / "mounted"
+    mounted.mkdir()
+    await anyio.run_process(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mounted)])
+    try:
+        (mounted / "precious").write_text("kept")
+        with pytest.raises(ContainersError, match="c1"):
+            await live.remove("c1")
+        assert (mounted / "precious").read_text() == "kept"
+    finally:
+        await anyio.run_process(["umount", str(mounted)])
     await live.remove("c1")
     assert live.present() == []
