@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Self
 
-from hakoiri.credential_proxy.configuration import AwsCredential, Configuration
+from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.credential_definitions import AwsCredential
 from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.wire.policy import ModelRoute, Policy

@@ -17,9 +17,9 @@ from hakoiri.credential_proxy.authority import (
     parse_authority,
 )
 from hakoiri.credential_proxy.binding import Binding
-from hakoiri.credential_proxy.configuration import (
+from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.credential_definitions import (
     AwsCredential,
-    Configuration,
     Endpoint,
     HeaderCredential,
     endpoint_of,

@@ -4,12 +4,8 @@ from pathlib import Path
 import pytest
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.configuration import (
-    Endpoint,
-    endpoint_of,
-    parse_configuration,
-    read_configuration,
-)
+from hakoiri.credential_proxy.configuration import parse_configuration, read_configuration
+from hakoiri.credential_proxy.credential_definitions import Endpoint, endpoint_of
 from hakoiri.credential_proxy.errors import ConfigurationError
 
 AWS = '[credentials.a]\nkind = "aws"\nservices = ["bedrock"]\nregions = ["us-east-1"]\n'

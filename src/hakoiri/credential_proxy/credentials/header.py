@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from hakoiri.credential_proxy.configuration import HeaderCredential, read_trusted_file
+from hakoiri.credential_proxy.credential_definitions import HeaderCredential
 from hakoiri.credential_proxy.credentials.secret import Secret
 from hakoiri.credential_proxy.errors import CredentialError
+from hakoiri.credential_proxy.trusted_file import read_trusted_file
 
 
 def load_header_secret(

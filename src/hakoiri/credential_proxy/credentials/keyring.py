@@ -4,11 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Protocol, Self
 
-from hakoiri.credential_proxy.configuration import (
-    AwsCredential,
-    Configuration,
-    HeaderCredential,
-)
+from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.credential_definitions import AwsCredential, HeaderCredential
 from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
 from hakoiri.credential_proxy.credentials.header import load_header_secret, read_variable
 from hakoiri.credential_proxy.credentials.secret import Secret

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from hakoiri.credential_proxy.configuration import HeaderCredential
+from hakoiri.credential_proxy.credential_definitions import HeaderCredential
 from hakoiri.credential_proxy.credentials.header import load_header_secret
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
 
