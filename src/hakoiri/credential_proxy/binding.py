@@ -1,5 +1,6 @@
 """What a socket speaks for: a workspace under a policy, never wider than the proxy's own file."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Self
 
@@ -26,6 +27,7 @@ class Binding:
     generation: int
     policy: Policy
     whitelist: DomainWhitelist
+    digest: str
 
     @classmethod
     def of(cls, bind: Bind) -> Self:
@@ -36,6 +38,7 @@ class Binding:
             generation=bind.generation,
             policy=bind.policy,
             whitelist=DomainWhitelist.of(bind.policy.rules),
+            digest=hashlib.sha256(bind.policy.model_dump_json().encode()).hexdigest(),
         )
 
 

@@ -29,6 +29,12 @@ class Outcome:
     bytes_down: int = 0
     first_byte_ms: float | None = None
     total_ms: float = 0.0
+    queue_ms: float | None = None
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    sign_ms: float | None = None
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,10 @@ HEAD_LIMIT_BYTES: Final = 64 * 1024
 _VISIBLE_ASCII: Final = re.compile(rb"[\t\x20-\x7e]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _TOKEN: Final = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
+_TRAILERS: Final = frozenset(
+    {b"content-digest", b"content-md5", b"digest", b"repr-digest", b"server-timing"}
+)
+_TRAILER_PREFIXES: Final = (b"x-amz-checksum-", b"grpc-")
 _VERSIONS: Final = frozenset({(1, 0), (1, 1)})
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
@@ -76,15 +80,26 @@ def _find_length_fault(
     codings = named.get(b"transfer-encoding", [])
     if len(named.get(b"host", [])) > 1:
         return "more than one Host"
+    if version == (1, 1) and b"host" not in named:
+        return "Host is missing"
     if lengths and (len(lengths) > 1 or codings or not lengths[0].isdigit()):
         return "the length of the body is told in more than one way"
     if codings and (version == (1, 0) or [c.lower() for c in codings] != [b"chunked"]):
         return "the transfer coding must be chunked alone, in HTTP/1.1"
-    if b"trailer" in named:
-        return "trailers are not taken"
     if method == "CONNECT" and (codings or lengths not in ([], [b"0"])):
         return "CONNECT has no body"
     return None
+
+
+def is_refused_trailer(name: bytes, value: bytes) -> bool:
+    """Whether a trailer is none of the few that are taken: checksums, and what gRPC ends with.
+
+    Anything else could change how the request is framed, routed or authorised (RFC 9110, section
+    6.5.1).
+    """
+    lowered = name.lower()
+    is_known = lowered in _TRAILERS or lowered.startswith(_TRAILER_PREFIXES)
+    return not is_known or _VISIBLE_ASCII.fullmatch(value) is None
 
 
 def head_of(

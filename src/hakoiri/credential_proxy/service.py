@@ -28,7 +28,7 @@ from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
-from hakoiri.credential_proxy.upstream import UpstreamClient
+from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
 DRAIN_TIMEOUT_S: Final = 5.0
 _CONTROL_MODE: Final = 0o660
@@ -77,7 +77,8 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
         resolver=resolver,
     )
     async with AsyncExitStack() as stack:
-        client = await stack.enter_async_context(UpstreamClient(resolver=resolver))
+        client = UpstreamClient(resolver=resolver)
+        stack.callback(client.close)
 
         def new_listener(container_socket: ContainerSocket) -> Listener:
             return Listener(

@@ -138,7 +138,7 @@ class SocketRegistry:
         """Take no more connections; those that are open go on."""
         for entry in self._open.values():
             entry.server.close()
-            entry.connections.pre_shutdown()
+            entry.connections.end()
 
     async def close(self) -> None:
         """Cut and close all sockets; their directories stay, for the next proxy."""
@@ -159,7 +159,7 @@ class SocketRegistry:
         entry.server.close()
         entry.state.unbind()
         entry.connections.cut()
-        await entry.connections.shutdown(timeout=1)
+        await entry.connections.gone(timeout_s=1)
 
 
 def _make_directory(directory: Path) -> None:

@@ -1,12 +1,8 @@
 """A CONNECT tunnel: two transports, bytes copied both ways, each side's backpressure kept."""
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final, cast
 
-from hakoiri.credential_proxy.errors import UpstreamError
-
-CONNECT_TIMEOUT_S: Final = 10.0
 IDLE_TIMEOUT_S: Final = 600.0
 
 
@@ -19,11 +15,10 @@ class Tunnel(asyncio.Protocol):
     def __init__(
         self,
         *,
-        loop: asyncio.AbstractEventLoop,
         container: asyncio.Transport,
         idle_timeout_s: float = IDLE_TIMEOUT_S,
     ) -> None:
-        self._loop = loop
+        loop = self._loop = asyncio.get_running_loop()
         self._container = container
         self._upstream: asyncio.Transport | None = None
         self._idle_timeout_s = idle_timeout_s
@@ -127,33 +122,3 @@ class Tunnel(asyncio.Protocol):
             self._finish()
             return
         self._idle_timer = self._loop.call_later(left_s, self._watch_idle)
-
-
-async def dial(
-    addresses: Sequence[str],
-    *,
-    port: int,
-    container: asyncio.Transport,
-    timeout_s: float = CONNECT_TIMEOUT_S,
-) -> Tunnel:
-    """Connect to the first of `addresses` that answers, and return the tunnel to it, not started.
-
-    Raises:
-        UpstreamError: none answers in time.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(timeout_s):
-            for address in addresses:
-                try:
-                    _, tunnel = await loop.create_connection(
-                        lambda: Tunnel(loop=loop, container=container), address, port
-                    )
-                except OSError:
-                    continue
-                return tunnel
-    except TimeoutError as error:
-        raise UpstreamError(
-            "upstream-timeout", "the host did not take the connection in time", status=504
-        ) from error
-    raise UpstreamError("upstream-unreachable", "the host took no connection")

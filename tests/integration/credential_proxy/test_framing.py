@@ -33,7 +33,8 @@ UNSOUND = {
     + b"2\r\n{}\r\n0\r\nx-api-key: theirs\r\n\r\n"
     + POST
     + b"\r\n",
-    "announced trailer": POST + b"Trailer: X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "trailer with raw bytes": CHUNKED + b"2\r\n{}\r\n0\r\nDigest: \xff\r\n\r\n",
+    "length as trailer": CHUNKED + b"2\r\n{}\r\n0\r\nContent-Length: 3\r\n\r\n",
     "CONNECT with body": b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n"
     b"Content-Length: 2\r\n\r\n",
     "userinfo": b"CONNECT u@a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n",
@@ -60,6 +61,19 @@ async def test_an_unsound_request_is_answered_400_and_closed(
     assert upstream.requests == []
     await proxy.logged(event="proxy_request_blocked", status=400)
     assert len(proxy.lines) == 1
+
+
+async def test_a_trailer_that_is_taken_follows_a_streamed_body(
+    proxy: Proxy, upstream: Upstream
+) -> None:
+    socket = await proxy.open("c1", host_policy("files.example.test", upstream.port))
+    host = f"files.example.test:{upstream.port}".encode()
+    head = b"POST http://%s/ HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n" % (host, host)
+    body = b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nDigest: sha-256=x\r\n\r\n"
+    assert statuses(await converse(socket, head + b"Trailer: Digest\r\n" + body)) == [200]
+    (_, _, headers, sent) = upstream.requests[0]
+    assert sent == b"{}"
+    assert ("Trailer", "Digest") not in headers
 
 
 async def test_each_request_of_a_connection_is_decided_anew(

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from hakoiri.credential_proxy.listener import connection, forwarding
+from hakoiri.credential_proxy.listener import connection
 
 from .conftest import Upstream, absolute, converse, statuses
 from .wiring import Wired
@@ -26,7 +26,7 @@ async def test_a_head_that_never_ends_is_given_up(
 async def test_a_body_that_stops_coming_is_given_up(
     wired: Wired, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forwarding, "BODY_IDLE_TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(connection, "BODY_IDLE_TIMEOUT_S", SHORT_S)
     wired.answers = [["127.0.0.1"]]
     socket = await wired.open(HOST, port=upstream.port)
     url = f"http://{HOST}:{upstream.port}/"
@@ -38,7 +38,7 @@ async def test_a_body_that_stops_coming_is_given_up(
 async def test_a_container_that_does_not_read_its_answer_is_cut_off(
     wired: Wired, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forwarding, "ANSWER_STALL_TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(connection, "ANSWER_STALL_TIMEOUT_S", SHORT_S)
     wired.answers = [["127.0.0.1"]]
     socket = await wired.open(HOST, port=upstream.port)
     _, writer = await asyncio.open_unix_connection(socket, limit=1024)

@@ -12,7 +12,7 @@ from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
-from hakoiri.credential_proxy.upstream import UpstreamClient
+from hakoiri.credential_proxy.upstream.client import UpstreamClient
 from hakoiri.wire.proxy import Bind
 
 
@@ -67,6 +67,6 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
     wired.registry = SocketRegistry(
         directory=directory, in_force=in_force, new_listener=new_listener
     )
-    stack.push_async_exit(wired.client)
+    stack.callback(wired.client.close)
     stack.push_async_callback(wired.registry.close)
     return wired

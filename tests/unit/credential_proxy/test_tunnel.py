@@ -2,8 +2,7 @@ import asyncio
 
 import pytest
 
-from hakoiri.credential_proxy.errors import UpstreamError
-from hakoiri.credential_proxy.tunnel import Tunnel, dial
+from hakoiri.credential_proxy.tunnel import Tunnel
 
 pytestmark = pytest.mark.anyio
 
@@ -45,8 +44,7 @@ class Side(asyncio.Transport):
 
 def joined(glued: bytes = b"", idle_timeout_s: float = 60) -> tuple[Tunnel, Side, Side]:
     container, upstream = Side(), Side()
-    loop = asyncio.get_running_loop()
-    tunnel = Tunnel(loop=loop, container=container, idle_timeout_s=idle_timeout_s)
+    tunnel = Tunnel(container=container, idle_timeout_s=idle_timeout_s)
     tunnel.connection_made(upstream)
     assert upstream.done == ["pause"]
     tunnel.start(glued)
@@ -97,15 +95,3 @@ async def test_a_lost_upstream_finishes_and_later_bytes_are_dropped() -> None:
 async def test_a_tunnel_in_which_nothing_moves_ends() -> None:
     tunnel, _, _ = joined(idle_timeout_s=0)
     assert tunnel.finished.done()
-
-
-async def test_the_first_address_that_answers_is_dialled_and_none_is_an_error() -> None:
-    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    tunnel = await dial(["127.0.0.2", "127.0.0.1"], port=port, container=Side())
-    tunnel.close()
-    server.close()
-    await server.wait_closed()
-    with pytest.raises(UpstreamError) as failed:
-        await dial(["127.0.0.1"], port=port, container=Side())
-    assert failed.value.code == "upstream-unreachable"

@@ -1,183 +1,469 @@
-"""One connection from a container: aiohttp's, with our limits and a way to become a tunnel."""
+"""One connection from a container: reads its requests one after the other, within bounds."""
 
 import asyncio
-import re
-from collections.abc import Callable
-from typing import Any, Final, cast
+import ssl
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+import httptools
+import structlog
 
+from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.framing import HEAD_LIMIT_BYTES, is_refused_trailer
+from hakoiri.credential_proxy.http1.body_reader import BodyReader
+from hakoiri.credential_proxy.http1.lazy_timer import LazyTimer
+from hakoiri.credential_proxy.http1.rendering import ESTABLISHED, render_answer_head
+from hakoiri.credential_proxy.listener.request import (
+    BodyFaultError,
+    ContainerRequest,
+    ContainerStalledError,
+)
 from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
 from hakoiri.credential_proxy.tunnel import Tunnel
 
 HEAD_TIMEOUT_S: Final = 10.0
 KEEPALIVE_TIMEOUT_S: Final = 75.0
+BODY_IDLE_TIMEOUT_S: Final = 60.0
+ANSWER_STALL_TIMEOUT_S: Final = 60.0
+"""How long a container may leave an answer unread while there is more to send."""
+
+TLS_TIMEOUT_S: Final = 10.0
 CONNECTIONS_LIMIT: Final = 256
 """Per container: places for all requests and tunnels, and as many idle connections."""
 
-_HEADERS_LIMIT: Final = 100
-_LINE_LIMIT_BYTES: Final = 8190
-_LAST_CHUNK: Final = re.compile(rb"(?:\A|\r\n)0+\r\n\r\n\Z")
-_LAST_BYTES: Final = 32
+PIPELINED_LIMIT: Final = 16
+HEADERS_LIMIT: Final = 100
 _LINGERING_S: Final = 2.0
-"""How long a refused body is read and dropped, so that the refusal is not lost in a reset."""
+"""How long what follows a refusal is read and dropped, so that the refusal is not lost in a
+reset."""
 
+_WRITE_BUFFER_BYTES: Final = 256 * 1024
+_VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
+_NO_VERSION: Final = (0, 9)
 
+Handler = Callable[[ContainerRequest], Awaitable[None]]
 Unreadable = Callable[[int, str], None]
 """Called with status and reason of a request that could not be read."""
 
-
-def render_raw(status: int, phrase: str, *, code: str, reason: str) -> bytes:
-    """Return a whole refusal as bytes, for a connection that is closed after it."""
-    media_type, body = render_refusal(status=status, code=code, reason=reason, route=None)
-    head = (
-        f"HTTP/1.1 {status} {phrase}\r\nContent-Type: {media_type}\r\n"
-        f"Content-Length: {len(body)}\r\n{REASON_HEADER}: {code}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+_log = structlog.get_logger("hakoiri.credential_proxy")
 
 
-class ContainerServer(web.Server):
-    """Makes the connections of one container's socket."""
+class ContainerServer:
+    """Makes and knows the connections of one container's socket."""
 
-    def __init__(self, handler: Any, *, unreadable: Unreadable) -> None:
-        super().__init__(
-            handler,
-            handler_cancellation=True,
-            auto_decompress=False,
-            access_log=None,
-            keepalive_timeout=KEEPALIVE_TIMEOUT_S,
-            max_headers=_HEADERS_LIMIT,
-            max_line_size=_LINE_LIMIT_BYTES,
-            max_field_size=_LINE_LIMIT_BYTES,
-            lingering_time=_LINGERING_S,
-        )
+    def __init__(self, handler: Handler, *, unreadable: Unreadable) -> None:
+        self.handler = handler
         self.unreadable = unreadable
+        self.connections: set[ContainerConnection] = set()
+        self.is_ending = False
+        self._all_gone: asyncio.Future[None] | None = None
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> "ContainerConnection":
         """Make the protocol of a new connection."""
-        return ContainerConnection(self, loop=self._loop, **self._kwargs)
+        return ContainerConnection(self, loop=asyncio.get_running_loop())
 
     def cut(self) -> None:
         """Close every connection at once."""
-        for connection in self.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
+        for connection in list(self.connections):
+            connection.abort()
+
+    def end(self) -> None:
+        """Close idle connections now and the others after what runs on them."""
+        self.is_ending = True
+        for connection in list(self.connections):
+            connection.end_when_idle()
+
+    async def gone(self, *, timeout_s: float) -> None:
+        """Wait until no connection is left, at most `timeout_s`."""
+        if not self.connections:
+            return
+        self._all_gone = asyncio.get_running_loop().create_future()
+        await asyncio.wait([self._all_gone], timeout=timeout_s)
+
+    def forget(self, connection: "ContainerConnection") -> None:
+        """The connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections and self._all_gone is not None and not self._all_gone.done():
+            self._all_gone.set_result(None)
 
 
-class ContainerConnection(RequestHandler):
-    """Bounds how long a head may take and how many connections there are."""
+class ContainerConnection(asyncio.Protocol):
+    """Parses with llhttp, serves one request at a time, each in a task that this owns.
 
-    __slots__ = ("_head_timer", "_last_bytes", "_server", "_tunnel")
+    A head, a body and the reading of an answer may take a bounded time. After anything unsound the
+    connection is answered once, then deaf, then closed.
+    """
 
-    def __init__(self, server: ContainerServer, **kwargs: Any) -> None:
-        super().__init__(server, **kwargs)
+    def __init__(
+        self,
+        server: ContainerServer,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        intercepted: Authority | None = None,
+    ) -> None:
         self._server = server
+        self._loop = loop
+        self.intercepted = intercepted
+        self._transport: asyncio.Transport | None = None
+        self._early = b""  # what a TLS handshake's end brought, before connection_made
+        self._timer = LazyTimer(loop=loop, action=self._time_is_up)
+        self._parser = httptools.HttpRequestParser(self)
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._head_bytes: int | None = None  # None between heads
+        self._reading: ContainerRequest | None = None  # whose body is being parsed
+        self._trailers: list[tuple[str, str]] = []
+        self._waiting: deque[ContainerRequest] = deque()
+        self._current: ContainerRequest | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
         self._tunnel: Tunnel | None = None
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._last_bytes = b""
+        self._is_deaf = False
+        self._has_fault = False
+        self._is_reading_paused = False
+        self.is_writing_paused = False
+        self.is_lost = False
+        self.finished: asyncio.Future[None] = loop.create_future()
+
+    # The transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or refuse it when the container has too many."""
-        if len(self._server.connections) < CONNECTIONS_LIMIT:
-            super().connection_made(transport)
+        self._transport = cast("asyncio.Transport", transport)
+        if self.is_lost:  # during the handshake already
             return
-        self._force_close = True
-        reason = f"the container has {CONNECTIONS_LIMIT} connections open"
-        self._server.unreadable(429, "too-many-connections")
-        refusal = render_raw(429, "Too Many Requests", code="too-many-connections", reason=reason)
-        cast("asyncio.Transport", transport).write(refusal)
-        cast("asyncio.Transport", transport).close()
+        if len(self._server.connections) >= CONNECTIONS_LIMIT:
+            reason = f"the container has {CONNECTIONS_LIMIT} connections open"
+            self._is_deaf = True
+            self._refuse_unread(429, "too-many-connections", reason)
+            self.transport.close()
+            return
+        self._server.connections.add(self)
+        self.transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        self._timer.set(KEEPALIVE_TIMEOUT_S)
+        early, self._early = self._early, b""
+        if early:
+            self.data_received(early)
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """The container is gone."""
-        self._stop_head_timer()
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The container is gone; what runs for it ends."""
+        del exc
+        self._end()
         if self._tunnel is not None:
             self._tunnel.close()
-        super().connection_lost(exc)
+        elif self._task is not None:
+            self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes to the tunnel or the parser."""
         if self._tunnel is not None:
             self._tunnel.from_container(data)
             return
-        self._last_bytes = (self._last_bytes + data[-_LAST_BYTES:])[-_LAST_BYTES:]
-        super().data_received(data)
-        is_reading_head = bool(data) and self._waiter is not None and not self._messages
-        if not is_reading_head:
-            self._stop_head_timer()
-        elif self._head_timer is None:
-            self._head_timer = self._loop.call_later(HEAD_TIMEOUT_S, self._refuse_late_head)
+        if self._transport is None:
+            self._early += data
+            return
+        if self._is_deaf:
+            return
+        if self._head_bytes is None and self._reading is None and self._current is None:
+            self._timer.set(HEAD_TIMEOUT_S)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._is_deaf = True
+            self._pause_reading()
+            if self._reading is not None:
+                self._reading.glued = data[upgrade.args[0] :]
+                self._reading.is_kept_alive = False
+                self._reading = None
+        except httptools.HttpParserError:
+            self._fail()
+        else:
+            self._bound_head(data)
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # asyncio's own signature
-        """Keep a tunnel half open; end anything else."""
-        if self._tunnel is None:
-            return None
-        self._tunnel.container_eof()
-        return True
+    def eof_received(self) -> bool | None:
+        """Keep a tunnel half open; anything else has nobody left to answer."""
+        if self._tunnel is not None:
+            self._tunnel.container_eof()
+            return True
+        return None
 
     def pause_writing(self) -> None:
         """The container takes no more for now."""
-        super().pause_writing()
+        self.is_writing_paused = True
         if self._tunnel is not None:
             self._tunnel.pause_container_writing()
 
     def resume_writing(self) -> None:
         """The container takes more again."""
-        super().resume_writing()
+        self.is_writing_paused = False
+        self._wake_drained()
         if self._tunnel is not None:
             self._tunnel.resume_container_writing()
 
-    def become(self, tunnel: Tunnel) -> bytes:
-        """Give all further bytes to `tunnel`; return those that came with the CONNECT's head."""
-        self._tunnel = tunnel
-        glued, self._message_tail = self._message_tail, b""
-        if self._buffer_paused:
-            self._resume_reading_for_buffer()
-        return bytes(glued)
+    # The parser's calls
+
+    def on_message_begin(self) -> None:
+        """Another head begins."""
+        if len(self._waiting) >= PIPELINED_LIMIT:
+            raise BodyFaultError("too many pipelined requests")
+        self._url = b""
+        self._headers = []
+        self._head_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer once the body is there."""
+        if self._reading is None:
+            if len(self._headers) >= HEADERS_LIMIT:
+                raise BodyFaultError("too many headers")
+            self._headers.append((name, value))
+            return
+        if len(self._trailers) >= HEADERS_LIMIT or is_refused_trailer(name, value):
+            raise BodyFaultError("a trailer that is not taken")
+        self._trailers.append((name.decode("ascii").lower(), value.decode("ascii")))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole; serve the request when its turn has come."""
+        parser = self._parser
+        self._head_bytes = None
+        self._trailers = []
+        request = self._reading = ContainerRequest(
+            connection=self,
+            method=parser.get_method().decode("ascii"),
+            target=self._url.decode("latin-1"),
+            version=_VERSIONS.get(parser.get_http_version(), _NO_VERSION),
+            raw_headers=tuple(self._headers),
+            body=BodyReader(
+                hold=self._pause_reading, release=self._resume_reading, before_wait=self._await_body
+            ),
+            is_kept_alive=parser.should_keep_alive(),
+            is_upgrade=parser.should_upgrade(),
+        )
+        if self._current is None:
+            self._start(request)
+        else:
+            self._waiting.append(request)
+            self._pause_reading()
+
+    def on_body(self, chunk: bytes) -> None:
+        """A piece of the body."""
+        if self._reading is not None:
+            self._reading.body.feed(chunk)
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        if self._reading is not None:
+            self._reading.body.trailers = tuple(self._trailers)
+            self._reading.body.finish()
+            if not self._reading.is_upgrade:
+                self._reading = None
+
+    # Serving
+
+    def _start(self, request: ContainerRequest) -> None:
+        self._timer.clear()
+        self._current = request
+        self._task = self._loop.create_task(self._serve(request))
+
+    async def _serve(self, request: ContainerRequest) -> None:
+        try:
+            await self._server.handler(request)
+        except asyncio.CancelledError:
+            self.abort()  # cut, or gone
+        except Exception:  # noqa: BLE001 - a flaw of ours ends one request, not the proxy
+            _log.exception("a request failed")
+            self._server.unreadable(500, "internal")
+            if request.has_answer:
+                self.abort()
+            else:
+                request.is_kept_alive = False
+                self._write_refusal(500, "internal", "try again")
+        self._task = None
+        self._served(request)
+
+    def _served(self, request: ContainerRequest) -> None:
+        self._current = None
+        if self.is_lost or self.transport.is_closing():
+            return
+        if self._tunnel is not None:
+            self.transport.close()
+            return
+        if not request.is_kept_alive or not request.body.is_done:
+            self._close_slowly()
+        elif self._waiting:
+            self._start(self._waiting.popleft())
+        elif self._has_fault:
+            self._refuse_unread(400, "bad-request", "the request is not sound HTTP/1.1")
+            self._close_slowly()
+        elif self._server.is_ending:
+            self.transport.close()
+        else:
+            self._timer.set(KEEPALIVE_TIMEOUT_S if self._head_bytes is None else HEAD_TIMEOUT_S)
+            self._resume_reading()
+
+    def _fail(self) -> None:
+        """What came is not sound: say so once, in its turn, and hear no more."""
+        self._is_deaf = True
+        if self._reading is not None and not self._reading.body.is_done:
+            self._reading.body.fail(BodyFaultError("the body is not sound"))
+            return
+        self._has_fault = True
+        if self._current is None:
+            self._refuse_unread(400, "bad-request", "the request is not sound HTTP/1.1")
+            self._close_slowly()
+
+    def _bound_head(self, data: bytes) -> None:
+        if self._head_bytes is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT_BYTES:
+                self._fail()
+
+    def _time_is_up(self) -> None:
+        request = self._current
+        if request is None and self._head_bytes is not None and not self._is_deaf:
+            self._is_deaf = True
+            reason = f"the head took longer than {HEAD_TIMEOUT_S:g} s"
+            self._refuse_unread(408, "head-timeout", reason)
+            self.transport.close()
+        elif request is None:
+            self.transport.abort() if self._is_deaf else self.transport.close()
+        elif request.body.is_waiting:
+            request.body.fail(ContainerStalledError("the body stopped coming"))
+        elif self._drained is not None:
+            self._drained.set_exception(
+                ContainerStalledError("the container does not read the answer")
+            )
+            self._drained = None
+
+    def _refuse_unread(self, status: int, code: str, reason: str) -> None:
+        self._server.unreadable(status, code)
+        self._write_refusal(status, code, reason)
+
+    def _write_refusal(self, status: int, code: str, reason: str) -> None:
+        media_type, body = render_refusal(status=status, code=code, reason=reason, route=None)
+        headers = (
+            ("Content-Type", media_type),
+            ("Content-Length", str(len(body))),
+            (REASON_HEADER, code),
+            ("Connection", "close"),
+        )
+        self.write(render_answer_head(status, headers) + body)
+
+    def _close_slowly(self) -> None:
+        self._is_deaf = True
+        if self.intercepted is not None or not self.transport.can_write_eof():
+            self.transport.close()
+            return
+        self.transport.write_eof()
+        self._resume_reading()
+        self._timer.set(_LINGERING_S)
+
+    # What a request does
 
     @property
-    def is_chunked_end(self) -> bool:
-        """Whether what came last is the bare last chunk: no trailer and no other request after it.
+    def transport(self) -> asyncio.Transport:
+        """The container's side."""
+        if self._transport is None:
+            raise ConnectionError("the connection does not stand yet")
+        return self._transport
 
-        The parser drops trailers, but gives the last one to the connection's next request as its
-        first header (seen with aiohttp 3.14.5), so they are told from the bytes.
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection ends after what runs on it."""
+        return self._server.is_ending
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless nobody is there."""
+        if not self.is_lost:
+            self.transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the container has read enough.
+
+        Raises:
+            ContainerStalledError: it does not.
         """
-        return _LAST_CHUNK.search(self._last_bytes) is not None
+        if self.is_lost or not self.is_writing_paused:
+            return
+        self._timer.set(ANSWER_STALL_TIMEOUT_S)
+        self._drained = self._loop.create_future()
+        await self._drained
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer a request that could not be read or whose handling failed, and close."""
-        del message
-        code = "bad-request" if status == 400 else "internal"  # noqa: PLR2004 - HTTP's own
-        if status != 400:  # noqa: PLR2004 - HTTP's own
-            self.logger.error("a request failed: %s", type(exc).__name__, exc_info=exc)
-        self._server.unreadable(status, code)
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer had begun")
-        reason = "the request is not sound HTTP/1.1" if code == "bad-request" else "try again"
-        media_type, body = render_refusal(status=status, code=code, reason=reason, route=None)
-        headers = {"Content-Type": media_type, REASON_HEADER: code}
-        response = web.Response(status=status, body=body, headers=headers)
-        response.force_close()
-        return response
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        if not self.is_lost and self._transport is not None:
+            self._transport.abort()
 
-    def _refuse_late_head(self) -> None:
-        self._head_timer = None
-        self._server.unreadable(408, "head-timeout")
-        if self.transport is not None:
-            reason = f"the head took longer than {HEAD_TIMEOUT_S:g} s"
-            refusal = render_raw(408, "Request Timeout", code="head-timeout", reason=reason)
-            self.transport.write(refusal)
-        self.force_close()
+    def end_when_idle(self) -> None:
+        """Close now when nothing runs, else after it."""
+        if self._current is None and not self.is_lost:
+            self.transport.close()
 
-    def _stop_head_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def become(self, tunnel: Tunnel, head: bytes, glued: bytes) -> None:
+        """Send `head`, then give all bytes to `tunnel`, `glued` first."""
+        self._timer.clear()
+        self._tunnel = tunnel
+        self.write(head)
+        tunnel.start(glued)
+        self._resume_reading()
+
+    async def intercept(self, context: ssl.SSLContext, authority: Authority) -> None:
+        """Answer the CONNECT, speak TLS, and serve the requests inside until they end.
+
+        Raises:
+            OSError: the handshake fails.
+        """
+        self._timer.clear()
+        inner = ContainerConnection(self._server, loop=self._loop, intercepted=authority)
+        self.write(ESTABLISHED)
+        self._server.connections.discard(self)
+        try:
+            transport = await self._loop.start_tls(
+                self.transport,
+                inner,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=TLS_TIMEOUT_S,
+                ssl_shutdown_timeout=_LINGERING_S,
+            )
+            if transport is None:
+                raise ConnectionError("the container is gone")
+            inner.connection_made(transport)
+            await inner.finished
+        finally:
+            inner.abort()
+            self._end()
+
+    # Waiting and ending
+
+    def _end(self) -> None:
+        self.is_lost = True
+        self._timer.close()
+        self._server.forget(self)
+        self._wake_drained()
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+    def _await_body(self) -> None:
+        self._timer.set(BODY_IDLE_TIMEOUT_S)
+
+    def _wake_drained(self) -> None:
+        if self._drained is not None:
+            self._timer.clear()
+            if not self._drained.done():
+                self._drained.set_result(None)
+            self._drained = None
+
+    def _pause_reading(self) -> None:
+        if not self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = True
+            self.transport.pause_reading()
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused and not self.transport.is_closing():
+            self._is_reading_paused = False
+            self.transport.resume_reading()

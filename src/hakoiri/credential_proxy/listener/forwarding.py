@@ -1,33 +1,27 @@
 """Carrying out one request that may go out: tunnel, injected, or as it is."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestPayloadError
-
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.sigv4 import SignableRequest
 from hakoiri.credential_proxy.decision_log import Outcome
-from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError
+from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError, UpstreamError
 from hakoiri.credential_proxy.exchange import BODY_LIMIT_BYTES, Forward, Injection
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import answer_headers
 from hakoiri.credential_proxy.held_body import BodyTooLargeError, HeldBody
-from hakoiri.credential_proxy.listener.connection import ContainerConnection
-from hakoiri.credential_proxy.listener.responses import NothingMore, RelayedResponse
+from hakoiri.credential_proxy.listener.request import (
+    BodyFaultError,
+    ContainerRequest,
+    ContainerStalledError,
+)
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
-from hakoiri.credential_proxy.upstream import Answer, Body, UpstreamClient
+from hakoiri.credential_proxy.tunnel import Tunnel
+from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient
 
-BODY_IDLE_TIMEOUT_S: Final = 60.0
-ANSWER_STALL_TIMEOUT_S: Final = 60.0
-"""How long a container may leave an answer unread while there is more to send."""
-
-_ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _SIGNED_HEADERS: Final = frozenset({"content-type"})
 
 
@@ -44,59 +38,62 @@ class RequestFailedError(CredentialProxyError):
 class Forwarding:
     """One request on its way; `outcome` is filled in as it goes.
 
-    `keyring` is the one that was in force when `forward` was decided.
+    `keyring` is the one that was in force when `forward` was decided; `scope` says with whom
+    connections may be shared.
     """
 
-    request: web.BaseRequest
+    request: ContainerRequest
     head: RequestHead
     forward: Forward
     keyring: Keyring
     client: UpstreamClient
+    scope: str
     outcome: Outcome
 
-    async def run(self) -> web.StreamResponse:
+    async def run(self) -> None:
         """Carry the request out and its answer back.
 
         Raises:
             RequestFailedError: the container's side failed.
-            UpstreamError: the upstream's side failed. `outcome.status` tells whether the answer
-                had begun.
+            UpstreamError: the upstream's side failed. `request.has_answer` tells whether the
+                answer had begun.
         """
         if self.forward.route == "tunnel":
-            return await self._tunnel()
-        if self.forward.injection is not None:
-            return await self._inject(self.forward.injection)
-        headers: Headers = (("host", self.forward.upstream.host_header), *self.forward.headers)
-        if self.head.content_length_bytes is not None:
-            headers = (*headers, ("content-length", str(self.head.content_length_bytes)))
-        return await self._send(headers, self._body_chunks() if self.head.has_body else None)
+            await self._tunnel()
+        elif self.forward.injection is not None:
+            await self._inject(self.forward.injection)
+        else:
+            headers: Headers = (("host", self.forward.upstream.host_header), *self.forward.headers)
+            length = self.head.content_length_bytes
+            if length is not None:
+                headers = (*headers, ("content-length", str(length)))
+            await self._send(headers, self._streamed_body() if self.head.has_body else None)
 
-    async def _tunnel(self) -> web.StreamResponse:
-        container, connection = self.request.transport, self.request.protocol
-        if container is None or not isinstance(connection, ContainerConnection):
-            raise RequestFailedError(400, "client-gone", "the connection is gone")
-        tunnel = await self.client.tunnel(self.forward.upstream.authority, container=container)
+    async def _tunnel(self) -> None:
+        tunnel = Tunnel(container=self.request.transport)
         try:
+            await self.client.tunnel(
+                self.forward.upstream.authority, timings=self.outcome, tunnel=tunnel
+            )
             self.outcome.status = 200
-            container.write(_ESTABLISHED)
-            tunnel.start(connection.become(tunnel))
+            self.request.become(tunnel)
             await tunnel.finished
         finally:
             tunnel.close()
             self.outcome.bytes_up, self.outcome.bytes_down = tunnel.bytes_up, tunnel.bytes_down
-        return NothingMore()
 
-    async def _inject(self, injection: Injection) -> web.StreamResponse:
+    async def _inject(self, injection: Injection) -> None:
         held = HeldBody(limit_bytes=BODY_LIMIT_BYTES)
         try:
-            async for chunk in self._body_chunks():
+            async for chunk in self._streamed_body():
                 held.write(chunk)
             _check_model(self.forward, held)
             headers = await self._with_credential(injection, held)
             if not held.size_bytes:
-                return await self._send(headers, None)
+                await self._send(headers, None)
+                return
             headers = (*headers, ("content-length", str(held.size_bytes)))
-            return await self._send(headers, held.read() if held.is_in_memory else held.chunks())
+            await self._send(headers, held.read() if held.is_in_memory else held.chunks())
         except BodyTooLargeError as error:
             raise RequestFailedError(413, "body-too-large", str(error)) from error
         except CredentialError as error:
@@ -109,6 +106,7 @@ class Forwarding:
         headers: Headers = (("host", forward.upstream.host_header), *forward.headers)
         if injection.scope is None:
             return (*headers, self.keyring.header(injection.credential))
+        started_s = time.perf_counter()
         signable = SignableRequest(
             method=forward.method,
             path=forward.upstream.path,
@@ -116,65 +114,82 @@ class Forwarding:
             headers=(headers[0], *((n, v) for n, v in forward.headers if n in _SIGNED_HEADERS)),
             body_sha256=held.sha256,
         )
-        return (*headers, *await self.keyring.sign(injection.credential, signable, injection.scope))
+        added = await self.keyring.sign(injection.credential, signable, injection.scope)
+        self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
+        return (*headers, *added)
 
-    async def _send(self, headers: Headers, body: Body) -> web.StreamResponse:
-        injection = self.forward.injection
+    async def _send(self, headers: Headers, body: Body) -> None:
         started_s = time.perf_counter()
-        async with self.client.send(
+        answering = await self.client.send(
             self.forward.upstream,
             method=self.forward.method,
             headers=headers,
             body=body,
-            credential=injection.credential if injection is not None else None,
-        ) as answer:
+            scope=self.scope,
+            timings=self.outcome,
+            trailers=lambda: self.request.body.trailers,
+        )
+        try:
             self.outcome.first_byte_ms = (time.perf_counter() - started_s) * 1000
-            return await self._relay(answer)
+            await self._relay(answering)
+        finally:
+            answering.end()
 
-    async def _body_chunks(self) -> AsyncIterator[bytes]:
+    async def _streamed_body(self) -> AsyncIterator[bytes]:
         if not self.head.has_body:
             return
         self._continue_if_expected()
+        body = self.request.body
         try:
-            while True:
-                async with asyncio.timeout(BODY_IDLE_TIMEOUT_S):
-                    chunk = await self.request.content.readany()
-                if not chunk:
-                    break
+            while chunk := await body.read():
                 self.outcome.bytes_up += len(chunk)
                 yield chunk
-        except TimeoutError as error:
-            raise RequestFailedError(408, "body-timeout", "the body stopped coming") from error
-        except RequestPayloadError as error:
-            raise RequestFailedError(400, "bad-request", "the body is not sound") from error
-        connection = self.request.protocol
-        if not self.head.is_chunked or not isinstance(connection, ContainerConnection):
-            return
-        if not connection.is_chunked_end:
-            raise RequestFailedError(400, "bad-request", "something follows the chunked body")
+        except BodyFaultError as error:
+            raise RequestFailedError(400, "bad-request", str(error)) from error
+        except ContainerStalledError as error:
+            raise RequestFailedError(408, "body-timeout", str(error)) from error
 
     def _continue_if_expected(self) -> None:
         expected = [value.lower() for value in self.head.values("expect")]
-        if "100-continue" in expected and self.request.transport is not None:
-            self.request.transport.write(_CONTINUE)
+        if "100-continue" in expected and self.head.version == (1, 1):
+            self.request.tell_to_continue()
 
-    async def _relay(self, answer: Answer) -> web.StreamResponse:
-        response = RelayedResponse(status=answer.status)
+    async def _relay(self, answering: Answering) -> None:
+        request, outcome, status = self.request, self.outcome, answering.status
+        if status < 200:  # noqa: PLR2004 - switching protocols, which nobody asked for
+            raise UpstreamError("upstream-broken", "the upstream switched protocols unasked")
         is_model = self.forward.route == "model"
-        response.headers.extend(answer_headers(answer.headers, is_model=is_model))
-        if self.head.is_chunked:  # the parser may keep a trailer for the next request
-            response.force_close()
-        self.outcome.status = answer.status
-        await response.prepare(self.request)
-        async for chunk in answer.chunks():
-            try:
-                async with asyncio.timeout(ANSWER_STALL_TIMEOUT_S):
-                    await response.write(chunk)
-            except TimeoutError as error:
-                reason = "the container does not read the answer"
-                raise RequestFailedError(408, "client-stalled", reason) from error
-            self.outcome.bytes_down += len(chunk)
-        return response
+        headers = list(answer_headers(answering.headers, is_model=is_model))
+        length_bytes = _take_length(headers)
+        outcome.status = status
+        whole = answering.take_all()
+        if whole is not None and length_bytes is None and request.method != "HEAD":
+            length_bytes = len(whole)
+        request.begin_answer(status, headers, length_bytes=length_bytes)
+        if whole is not None:
+            request.write(whole)
+            outcome.bytes_down = len(whole)
+        else:
+            await self._relay_body(answering)
+        request.end_answer()
+
+    async def _relay_body(self, answering: Answering) -> None:
+        request, outcome = self.request, self.outcome
+        try:
+            while chunk := await answering.read():
+                request.write(chunk)
+                outcome.bytes_down += len(chunk)
+                await request.drain()
+        except ContainerStalledError as error:
+            raise RequestFailedError(408, "client-stalled", str(error)) from error
+
+
+def _take_length(headers: list[tuple[str, str]]) -> int | None:
+    for index, (name, value) in enumerate(headers):
+        if name.lower() == "content-length":
+            del headers[index]
+            return int(value)
+    return None
 
 
 def _check_model(forward: Forward, held: HeldBody) -> None:

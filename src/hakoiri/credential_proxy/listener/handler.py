@@ -4,28 +4,19 @@ import asyncio
 import time
 from typing import Final
 
-from aiohttp import web
-
 from hakoiri.credential_proxy.container_socket import ContainerSocket, TooManyRequestsError
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome
 from hakoiri.credential_proxy.errors import UpstreamError
 from hakoiri.credential_proxy.exchange import Decision, Forward, Refuse, decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
 from hakoiri.credential_proxy.in_force import InForce
-from hakoiri.credential_proxy.listener.connection import ContainerServer, render_raw
+from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
-from hakoiri.credential_proxy.listener.responses import NothingMore, refusal
-from hakoiri.credential_proxy.upstream import UpstreamClient
+from hakoiri.credential_proxy.listener.request import ContainerRequest
+from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
+from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
 _CLIENT_GONE_STATUS: Final = 499
-
-
-class _BlockedError(Exception):
-    """What came after the head turned a decision to forward into a refusal."""
-
-    def __init__(self, decision: Refuse) -> None:
-        super().__init__(decision.reason)
-        self.decision = decision
 
 
 class Listener:
@@ -52,40 +43,38 @@ class Listener:
         """Whether a request that was let through would be refused by what is in force now."""
         return isinstance(self._decide(head), Refuse)
 
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, request: ContainerRequest) -> None:
         """Handle one request; each is decided anew, whatever came before it on the connection."""
-        message = request._message  # noqa: SLF001 - the raw target and headers are nowhere else
-        version = (message.version.major, message.version.minor)
-        raw_headers = tuple(message.raw_headers)
         fault = find_fault(
-            method=message.method, target=message.path, version=version, raw_headers=raw_headers
+            method=request.method,
+            target=request.target,
+            version=request.version,
+            raw_headers=request.raw_headers,
         )
         if fault is not None:
             self._unreadable(400, "bad-request")
-            if request.transport is not None:  # in our version of HTTP, whatever theirs was
-                raw = render_raw(400, "Bad Request", code="bad-request", reason=fault)
-                request.transport.write(raw)
-            return NothingMore()
+            _answer_refusal(request, Refuse(400, "bad-request", fault))
+            return
         head = head_of(
-            method=message.method, target=message.path, version=version, raw_headers=raw_headers
+            method=request.method,
+            target=request.target,
+            version=request.version,
+            raw_headers=request.raw_headers,
         )
-        return await self._carry_out(request, head)
+        await self._carry_out(request, head)
 
-    async def _carry_out(self, request: web.BaseRequest, head: RequestHead) -> web.StreamResponse:
+    async def _carry_out(self, request: ContainerRequest, head: RequestHead) -> None:
         owner, started_s = self._socket.owner, time.perf_counter()
         outcome = Outcome()
         decision = self._decide(head)
         try:
             with self._socket.slot(head, route_of(head)):
-                return await self._answer(request, head, decision, outcome)
+                decision = await self._answer(request, head, decision, outcome)
         except TooManyRequestsError as error:
             decision = Refuse(429, "too-many-requests", str(error), route_of(head))
-            return _refuse(decision, outcome)
-        except _BlockedError as error:
-            decision = error.decision
-            return _refuse(decision, outcome)
+            _refuse(request, decision, outcome)
         except asyncio.CancelledError:
-            outcome.reason = "client-gone" if request.transport is None else "cut"
+            outcome.reason = "client-gone" if request.is_client_gone else "cut"
             outcome.status = outcome.status or _CLIENT_GONE_STATUS
             raise
         finally:
@@ -94,31 +83,40 @@ class Listener:
             self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
 
     async def _answer(
-        self, request: web.BaseRequest, head: RequestHead, decision: Decision, outcome: Outcome
-    ) -> web.StreamResponse:
+        self, request: ContainerRequest, head: RequestHead, decision: Decision, outcome: Outcome
+    ) -> Decision:
+        """Carry `decision` out; return what it was in the end."""
         if isinstance(decision, Refuse):
-            return _refuse(decision, outcome)
+            _refuse(request, decision, outcome)
+            return decision
         forwarding = Forwarding(
             request=request,
             head=head,
             forward=decision,
             keyring=self._in_force.keyring,
             client=self._client,
+            scope=self._scope(decision),
             outcome=outcome,
         )
         try:
-            return await forwarding.run()
+            await forwarding.run()
         except (RequestFailedError, UpstreamError) as error:
-            if outcome.status == 0:
-                failed = _failed(decision, error)
-                if isinstance(error, RequestFailedError) or error.is_refusal:
-                    raise _BlockedError(failed) from error
-                return _refuse(failed, outcome)
-            # The answer has begun; only cutting it tells that it is not whole.
-            outcome.reason = error.code
-            if request.transport is not None:
-                request.transport.abort()
-            return NothingMore()
+            if request.has_answer:
+                outcome.reason = error.code
+                request.abort()
+                return decision
+            failed = _failed(decision, error)
+            _refuse(request, failed, outcome)
+            if isinstance(error, RequestFailedError) or error.is_refusal:
+                return failed
+        return decision
+
+    def _scope(self, forward: Forward) -> str:
+        """Say with whom a connection may be shared: the same policy and credential, else nobody."""
+        binding = self._socket.binding
+        if forward.injection is None or binding is None:
+            return self._socket.container
+        return f"{binding.digest}:{forward.injection.credential}"
 
     def _decide(self, head: RequestHead) -> Decision:
         configuration = self._in_force.configuration
@@ -135,8 +133,15 @@ def _failed(forward: Forward, error: RequestFailedError | UpstreamError) -> Refu
     return Refuse(error.status, error.code, str(error), forward.route, authority, forward.rule)
 
 
-def _refuse(decision: Refuse, outcome: Outcome) -> web.Response:
+def _refuse(request: ContainerRequest, decision: Refuse, outcome: Outcome) -> None:
     outcome.status, outcome.reason = decision.status, decision.code
-    return refusal(
+    _answer_refusal(request, decision)
+
+
+def _answer_refusal(request: ContainerRequest, decision: Refuse) -> None:
+    """Answer and close: an unread body must not be taken for a request."""
+    media_type, body = render_refusal(
         status=decision.status, code=decision.code, reason=decision.reason, route=decision.route
     )
+    headers = [("Content-Type", media_type), (REASON_HEADER, decision.code)]
+    request.answer_whole(decision.status, headers, body)

@@ -1,0 +1,169 @@
+"""One request of a container: its head as it came, its body as it comes, and the way to answer."""
+
+import asyncio
+import ssl
+from typing import TYPE_CHECKING, Final
+
+from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.framing import RawHeaders
+from hakoiri.credential_proxy.http1.body_reader import BodyReader
+from hakoiri.credential_proxy.http1.rendering import (
+    CONTINUE,
+    ESTABLISHED,
+    LAST_CHUNK,
+    Headers,
+    render_answer_head,
+    render_chunk,
+    render_last_chunk,
+)
+from hakoiri.credential_proxy.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from hakoiri.credential_proxy.listener.connection import ContainerConnection
+
+_BODYLESS: Final = frozenset({204, 205, 304})
+
+
+class BodyFaultError(CredentialProxyError):
+    """The body's framing is not sound."""
+
+
+class ContainerStalledError(CredentialProxyError):
+    """The container sends no more of its body, or reads no more of its answer."""
+
+
+class ContainerRequest:
+    """What a handler gets. `body` fails with `BodyFaultError` or `ContainerStalledError`.
+
+    `intercepted` is the authority of the CONNECT in which this request came, if it did.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_is_chunked",
+        "_is_head_only",
+        "body",
+        "glued",
+        "has_answer",
+        "is_kept_alive",
+        "is_upgrade",
+        "method",
+        "raw_headers",
+        "target",
+        "version",
+    )
+
+    def __init__(
+        self,
+        *,
+        connection: "ContainerConnection",
+        method: str,
+        target: str,
+        version: tuple[int, int],
+        raw_headers: RawHeaders,
+        body: BodyReader,
+        is_kept_alive: bool,
+        is_upgrade: bool,
+    ) -> None:
+        self._connection = connection
+        self.method = method
+        self.target = target
+        self.version = version
+        self.raw_headers = raw_headers
+        self.body = body
+        self.is_kept_alive = is_kept_alive
+        self.is_upgrade = is_upgrade
+        self.glued = b""
+        self.has_answer = False
+        self._is_chunked = False
+        self._is_head_only = False
+
+    @property
+    def intercepted(self) -> Authority | None:
+        """The authority of the CONNECT in which this request came, if it did."""
+        return self._connection.intercepted
+
+    @property
+    def is_client_gone(self) -> bool:
+        """Whether nobody is there to answer."""
+        return self._connection.is_lost
+
+    def tell_to_continue(self) -> None:
+        """Ask for the body that the container holds back (RFC 9110, section 10.1.1)."""
+        self._connection.write(CONTINUE)
+
+    def begin_answer(
+        self, status: int, headers: list[tuple[str, str]], *, length_bytes: int | None
+    ) -> None:
+        """Send the answer's head; `headers` name no framing.
+
+        Without `length_bytes` the body is chunked, or ends with the connection for HTTP/1.0.
+        """
+        self.has_answer = True
+        self._is_head_only = self.method == "HEAD" or status in _BODYLESS
+        if length_bytes is not None:
+            headers.append(("Content-Length", str(length_bytes)))
+        elif not self._is_head_only:
+            self._is_chunked = self.version == (1, 1)
+            if self._is_chunked:
+                headers.append(("Transfer-Encoding", "chunked"))
+            else:
+                self.is_kept_alive = False
+        if not self.is_kept_alive or not self.body.is_done or self._connection.is_ending:
+            self.is_kept_alive = False
+            headers.append(("Connection", "close"))
+        elif self.version == (1, 0):
+            headers.append(("Connection", "keep-alive"))
+        self._connection.write(render_answer_head(status, headers))
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the answer's body; `drain` tells when more is wanted."""
+        if self._is_head_only or not data:
+            return
+        self._connection.write(render_chunk(data) if self._is_chunked else data)
+
+    async def drain(self) -> None:
+        """Wait until the container has read enough.
+
+        Raises:
+            ContainerStalledError: it does not.
+        """
+        if self._connection.is_writing_paused:
+            await self._connection.drain()
+
+    def end_answer(self, trailers: Headers = ()) -> None:
+        """Send the end of the answer."""
+        if self._is_chunked:
+            self._connection.write(render_last_chunk(trailers) if trailers else LAST_CHUNK)
+
+    def answer_whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Send a whole answer, and close the connection after it."""
+        self.is_kept_alive = False
+        self.begin_answer(status, headers, length_bytes=len(body))
+        self.write(body)
+
+    def abort(self) -> None:
+        """Cut the connection: the only way to tell that an answer that began is not whole."""
+        self._connection.abort()
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The container's side, for a tunnel."""
+        return self._connection.transport
+
+    def become(self, tunnel: Tunnel, head: bytes = ESTABLISHED) -> None:
+        """Answer with `head` and give all further bytes to `tunnel`."""
+        self.has_answer = True
+        self.is_kept_alive = False
+        self._connection.become(tunnel, head, self.glued)
+
+    async def intercept(self, context: ssl.SSLContext, authority: Authority) -> None:
+        """Answer the CONNECT, speak TLS by `context`, and serve what is inside until it ends.
+
+        Raises:
+            OSError: the handshake fails (ssl.SSLError is one).
+        """
+        self.has_answer = True
+        self.is_kept_alive = False
+        await self._connection.intercept(context, authority)
