@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.errors import CredentialProxyError
@@ -19,9 +19,6 @@ from hakoiri.credential_proxy.http1.rendering import (
 )
 from hakoiri.credential_proxy.tunnel import Tunnel
 
-if TYPE_CHECKING:
-    from hakoiri.credential_proxy.listener.connection import ContainerConnection
-
 _BODYLESS: Final = frozenset({204, 205, 304})
 
 
@@ -31,6 +28,44 @@ class BodyFaultError(CredentialProxyError):
 
 class ContainerStalledError(CredentialProxyError):
     """The container sends no more of its body, or reads no more of its answer."""
+
+
+class Line(Protocol):
+    """What a request needs of the connection it came on."""
+
+    intercepted: Authority | None
+    is_lost: bool
+    is_writing_paused: bool
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the connection ends after what runs on it."""
+        ...
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """The container's side."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send bytes, unless nobody is there."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the container has read enough."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        ...
+
+    def become(self, tunnel: Tunnel, head: bytes, glued: bytes) -> None:
+        """Send `head`, then give all bytes to `tunnel`, `glued` first."""
+        ...
+
+    async def intercept(self, context: ssl.SSLContext, authority: Authority) -> None:
+        """Speak TLS and serve what is inside."""
+        ...
 
 
 class ContainerRequest:
@@ -57,7 +92,7 @@ class ContainerRequest:
     def __init__(
         self,
         *,
-        connection: "ContainerConnection",
+        connection: Line,
         method: str,
         target: str,
         version: tuple[int, int],
