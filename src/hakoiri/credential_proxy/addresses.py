@@ -5,6 +5,7 @@ The table is ours and closed (IANA's special-purpose registries, RFC 6890 and it
 """
 
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from ipaddress import (
     AddressValueError,
     IPv4Address,
@@ -94,6 +95,13 @@ def check_addresses(
     Raises:
         AddressRefusedError: an address is not public and not excepted, or there is none.
     """
+    return _check(tuple(addresses), port, frozenset(allowed))
+
+
+@lru_cache(maxsize=1024)
+def _check(
+    addresses: tuple[str, ...], port: int, allowed: frozenset[AddressAndPort]
+) -> tuple[str, ...]:
     checked = []
     for text in addresses:
         address = parse_address(text)

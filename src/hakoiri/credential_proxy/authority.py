@@ -7,6 +7,7 @@ dialling another.)
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from hakoiri.credential_proxy.errors import CredentialProxyError
@@ -69,6 +70,13 @@ def parse_authority(text: str, *, default_port: int | None = None) -> Authority:
             in any spelling but the dotted quad (the WHATWG URL standard's "ends in a number"
             check: `127.1`, `0x7f.1`, `2130706433` and `0177.0.0.1` are all 127.0.0.1 to libc).
     """
+    if len(text) > HOST_LIMIT_CHARS + len(".:65535"):
+        raise AuthorityError("bad-authority", "the host is too long")
+    return _parse(text, default_port)
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str, default_port: int | None) -> Authority:
     if not text.isascii() or re.search(r"[\x00-\x20\x7f@%/\\?#]", text):
         raise AuthorityError("bad-authority", "the host holds a character that no host may have")
     host, separator, port_text = text.rpartition(":")

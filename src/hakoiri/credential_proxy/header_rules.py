@@ -61,29 +61,17 @@ def egress_request_headers(headers: Headers) -> Headers:
 
 def answer_headers(headers: Headers, *, is_model: bool) -> Headers:
     """Keep what an answer may carry back; `headers` have names in any case."""
-    lowered = tuple((name.lower(), value) for name, value in headers)
-    dropped = HOP_BY_HOP | _named_by_connection(lowered)
-    if is_model:
-        dropped |= _NOT_FROM_A_MODEL
-    return tuple(
-        (name, value)
-        for name, value in headers
-        if name.lower() not in dropped and _is_writable(value)
-    )
+    lowered = [(name.lower(), name, value) for name, value in headers]
+    dropped = HOP_BY_HOP | _NOT_FROM_A_MODEL if is_model else HOP_BY_HOP
+    named = [value for lower, _, value in lowered if lower == "connection"]
+    if named:
+        dropped |= _tokens_of(named)
+    return tuple([(name, value) for lower, name, value in lowered if lower not in dropped])
 
 
-def _named_by_connection(headers: Iterable[tuple[str, str]]) -> frozenset[str]:
-    return frozenset(
-        token.strip().lower()
-        for name, value in headers
-        if name == "connection"
-        for token in value.split(",")
-    )
+def _named_by_connection(headers: Headers) -> frozenset[str]:
+    return _tokens_of([value for name, value in headers if name == "connection"])
 
 
-def _is_writable(value: str) -> bool:
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return not any(character in value for character in "\r\n\0")
+def _tokens_of(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(token.strip().lower() for value in values for token in value.split(","))

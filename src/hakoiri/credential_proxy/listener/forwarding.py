@@ -163,14 +163,12 @@ class Forwarding:
         length_bytes = _take_length(headers)
         outcome.status = status
         whole = answering.take_all()
-        if whole is not None and length_bytes is None and request.method != "HEAD":
-            length_bytes = len(whole)
-        request.begin_answer(status, headers, length_bytes=length_bytes)
         if whole is not None:
-            request.write(whole)
             outcome.bytes_down = len(whole)
-        else:
-            await self._relay_body(answering)
+            request.answer_whole(status, headers, whole, length_bytes=length_bytes)
+            return
+        request.begin_answer(status, headers, length_bytes=length_bytes)
+        await self._relay_body(answering)
         request.end_answer()
 
     async def _relay_body(self, answering: Answering) -> None:

@@ -144,4 +144,5 @@ def _answer_refusal(request: ContainerRequest, decision: Refuse) -> None:
         status=decision.status, code=decision.code, reason=decision.reason, route=decision.route
     )
     headers = [("Content-Type", media_type), (REASON_HEADER, decision.code)]
+    request.is_kept_alive = False
     request.answer_whole(decision.status, headers, body)

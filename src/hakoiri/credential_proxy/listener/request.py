@@ -135,6 +135,9 @@ class ContainerRequest:
 
         Without `length_bytes` the body is chunked, or ends with the connection for HTTP/1.0.
         """
+        self._connection.write(self._head(status, headers, length_bytes))
+
+    def _head(self, status: int, headers: list[tuple[str, str]], length_bytes: int | None) -> bytes:
         self.has_answer = True
         self._is_head_only = self.method == "HEAD" or status in _BODYLESS
         if length_bytes is not None:
@@ -150,7 +153,7 @@ class ContainerRequest:
             headers.append(("Connection", "close"))
         elif self.version == (1, 0):
             headers.append(("Connection", "keep-alive"))
-        self._connection.write(render_answer_head(status, headers))
+        return render_answer_head(status, headers)
 
     def write(self, data: bytes) -> None:
         """Send a piece of the answer's body; `drain` tells when more is wanted."""
@@ -172,11 +175,17 @@ class ContainerRequest:
         if self._is_chunked:
             self._connection.write(render_last_chunk(trailers) if trailers else LAST_CHUNK)
 
-    def answer_whole(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-        """Send a whole answer, and close the connection after it."""
-        self.is_kept_alive = False
-        self.begin_answer(status, headers, length_bytes=len(body))
-        self.write(body)
+    def answer_whole(
+        self,
+        status: int,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        *,
+        length_bytes: int | None = None,
+    ) -> None:
+        """Send a whole answer at once; `length_bytes` is what an answer to HEAD tells."""
+        head = self._head(status, headers, len(body) if length_bytes is None else length_bytes)
+        self._connection.write(head if self._is_head_only else head + body)
 
     def abort(self) -> None:
         """Cut the connection: the only way to tell that an answer that began is not whole."""

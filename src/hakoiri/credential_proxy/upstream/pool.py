@@ -92,7 +92,7 @@ class UpstreamPool:
                 timings.reused = True
                 return connection
             self._discard(key, connection)
-        places.open += 1
+        self._places_of(key).open += 1
         self._open += 1
         try:
             connection = await self._connect(key, addresses, timings)
