@@ -12,7 +12,7 @@ from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.handler import Listener
-from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
+from hakoiri.credential_proxy.unix_socket import BACKLOG, SocketPathError, listen_at
 from hakoiri.wire.agent import PROXY_SOCKET_NAME
 from hakoiri.wire.proxy import Bind, SocketStats
 
@@ -70,7 +70,9 @@ class SocketRegistry:
             listener = self._new_listener(state)
             connections = listener.server()
             loop = asyncio.get_running_loop()
-            server = await loop.create_unix_server(connections, sock=listener_socket)
+            server = await loop.create_unix_server(
+                connections, sock=listener_socket, backlog=BACKLOG
+            )
             self._open[container] = _Open(state, listener, connections, server)
         return directory
 

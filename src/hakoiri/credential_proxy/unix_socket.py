@@ -10,7 +10,8 @@ from hakoiri.credential_proxy.errors import CredentialProxyError
 PATH_LIMIT_BYTES: Final = 107
 """`sun_path` less its closing NUL (unix(7))."""
 
-BACKLOG: Final = 256
+BACKLOG: Final = 1024
+"""A full one fails a connect at once on a Unix socket, it does not wait (unix(7), EAGAIN)."""
 _NEW_SUFFIX: Final = ".new"
 
 
