@@ -83,7 +83,8 @@ class Configuration(Message):
         return self
 
     @cached_property
-    def _injected_hosts(self) -> frozenset[str]:
+    def injected_hosts(self) -> frozenset[str]:
+        """Every host by name towards which some credential is put on requests."""
         hosts = {host for c in self.credentials.values() for host in c.hosts_reached}
         return frozenset(hosts | {e.host for e in self._endpoints if not is_dotted_quad(e.host)})
 
@@ -97,7 +98,7 @@ class Configuration(Message):
 
         A named host counts on every port, an address only on the endpoint's own.
         """
-        return authority.host in self._injected_hosts or any(
+        return authority.host in self.injected_hosts or any(
             authority == Authority(endpoint.host, endpoint.port) for endpoint in self._endpoints
         )
 

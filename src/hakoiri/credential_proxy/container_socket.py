@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Final
 
 from hakoiri.credential_proxy.binding import Binding
+from hakoiri.credential_proxy.decision import Route
 from hakoiri.credential_proxy.decision_log import Owner
 from hakoiri.credential_proxy.errors import CredentialProxyError
-from hakoiri.credential_proxy.exchange import Route
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.proxy import SocketStats
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from hakoiri.credential_proxy.authority import AuthorityError, parse_authority
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.messages import Message, ShortText
 
 AWS_SERVICE_PREFIXES: Final = {"bedrock": ("bedrock-runtime", "bedrock")}
@@ -118,6 +119,19 @@ class AwsCredential(_WithEndpoint):
         }
         return frozenset(hosts)
 
+    def is_for(self, host: str) -> bool:
+        """Whether requests to `host` may be signed with these keys."""
+        return host in self.hosts_reached
+
+    def scope_for(self, host: str) -> SigningScope | None:
+        """Return what a signature for `host` is good for, or None when there must be none."""
+        for service in self.services:
+            for prefix in AWS_SERVICE_PREFIXES[service]:
+                for region in self.regions:
+                    if host == f"{prefix}.{region}.amazonaws.com":
+                        return SigningScope(region, service)
+        return None
+
 
 class HeaderCredential(_WithEndpoint):
     """A secret that is set as one header towards `hosts`."""
@@ -156,14 +170,43 @@ class HeaderCredential(_WithEndpoint):
         """The hosts that get this secret."""
         return frozenset(self.hosts)
 
+    def is_for(self, host: str) -> bool:
+        """Whether requests to `host` may carry this secret."""
+        return host in self.hosts_reached
 
-Credential = Annotated[AwsCredential | HeaderCredential, Field(discriminator="kind")]
+
+class SecretCredential(Message):
+    """A secret that replaces its placeholder, `hakoiri-secret-NAME`, in requests to `hosts`."""
+
+    kind: Literal["secret"]
+    value_env: VariableName | None = None
+    value_file: Path | None = None
+    hosts: list[HostName] = Field(min_length=1, max_length=64)
+
+    @cached_property
+    def hosts_reached(self) -> frozenset[str]:
+        """The hosts that get this secret."""
+        return frozenset(self.hosts)
+
+    @property
+    def parsed_endpoint(self) -> Endpoint | None:
+        """None: a placeholder is replaced on the way to the host itself."""
+        return None
+
+    def is_for(self, host: str) -> bool:
+        """Whether requests to `host` may carry this secret."""
+        return host in self.hosts_reached
 
 
-def endpoint_of(credential: AwsCredential | HeaderCredential, *, region: str | None) -> Endpoint:
+Credential = Annotated[
+    AwsCredential | HeaderCredential | SecretCredential, Field(discriminator="kind")
+]
+
+
+def endpoint_of(credential: Credential, *, region: str | None) -> Endpoint:
     """Where the model requests of `credential` go; `region` is needed for AWS's own endpoints."""
     if credential.parsed_endpoint is not None:
         return credential.parsed_endpoint
-    if isinstance(credential, HeaderCredential):
+    if not isinstance(credential, AwsCredential):
         return Endpoint(scheme="https", host=credential.hosts[0], port=443)
     return Endpoint(scheme="https", host=f"bedrock-runtime.{region}.amazonaws.com", port=443)

@@ -10,7 +10,7 @@ from hakoiri.credential_proxy.container_socket import (
     GenerationFencedError,
     TooManyRequestsError,
 )
-from hakoiri.credential_proxy.exchange import Route
+from hakoiri.credential_proxy.decision import Route
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.proxy import Bind

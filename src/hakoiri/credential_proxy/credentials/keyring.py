@@ -9,14 +9,9 @@ from hakoiri.credential_proxy.credential_definitions import AwsCredential, Heade
 from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
 from hakoiri.credential_proxy.credentials.header import load_header_secret, read_variable
 from hakoiri.credential_proxy.credentials.secret import Secret
-from hakoiri.credential_proxy.credentials.sigv4 import (
-    AwsKeys,
-    Headers,
-    SignableRequest,
-    Signer,
-    SigningScope,
-)
+from hakoiri.credential_proxy.credentials.sigv4 import AwsKeys, Headers, SignableRequest, Signer
 from hakoiri.credential_proxy.errors import CredentialError
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.proxy import CredentialHealth
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from urllib.parse import quote
 
 from hakoiri.credential_proxy.credentials.secret import Secret
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
@@ -29,14 +30,6 @@ class AwsKeys:
     access_key_id: str
     secret_access_key: Secret
     session_token: Secret | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SigningScope:
-    """What a signature is good for: one region and one service."""
-
-    region: str
-    service: str
 
 
 @dataclass(frozen=True, slots=True)

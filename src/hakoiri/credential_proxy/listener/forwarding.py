@@ -7,9 +7,9 @@ from typing import Final
 
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.sigv4 import SignableRequest
+from hakoiri.credential_proxy.decision import HELD_BODY_LIMIT_BYTES, Forward, Injection
 from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError, UpstreamError
-from hakoiri.credential_proxy.exchange import BODY_LIMIT_BYTES, Forward, Injection
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import answer_headers
 from hakoiri.credential_proxy.held_body import BodyTooLargeError, HeldBody
@@ -83,7 +83,7 @@ class Forwarding:
             self.outcome.bytes_up, self.outcome.bytes_down = tunnel.bytes_up, tunnel.bytes_down
 
     async def _inject(self, injection: Injection) -> None:
-        held = HeldBody(limit_bytes=BODY_LIMIT_BYTES)
+        held = HeldBody(limit_bytes=HELD_BODY_LIMIT_BYTES)
         try:
             async for chunk in self._streamed_body():
                 held.write(chunk)

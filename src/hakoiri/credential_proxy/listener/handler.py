@@ -5,9 +5,10 @@ import time
 from typing import Final
 
 from hakoiri.credential_proxy.container_socket import ContainerSocket, TooManyRequestsError
+from hakoiri.credential_proxy.decision import Decision, Forward, Refuse
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome
 from hakoiri.credential_proxy.errors import UpstreamError
-from hakoiri.credential_proxy.exchange import Decision, Forward, Refuse, decide, route_of
+from hakoiri.credential_proxy.exchange import decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.listener.connection import ContainerServer

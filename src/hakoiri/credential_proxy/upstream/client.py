@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.decision import Upstream
 from hakoiri.credential_proxy.dns_cache import CheckedResolver
 from hakoiri.credential_proxy.errors import AddressRefusedError, ResolutionError, UpstreamError
-from hakoiri.credential_proxy.exchange import Upstream
 from hakoiri.credential_proxy.framing import Headers
 from hakoiri.credential_proxy.http1.rendering import (
     render_chunk,

@@ -6,12 +6,9 @@ from botocore.credentials import Credentials
 from hakoiri.credential_proxy.configuration import parse_configuration
 from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
 from hakoiri.credential_proxy.credentials.keyring import Keyring
-from hakoiri.credential_proxy.credentials.sigv4 import (
-    EMPTY_SHA256,
-    SignableRequest,
-    SigningScope,
-)
+from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, SignableRequest
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 pytestmark = pytest.mark.anyio
 CONFIGURATION = parse_configuration("""

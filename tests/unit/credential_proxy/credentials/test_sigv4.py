@@ -17,9 +17,9 @@ from hakoiri.credential_proxy.credentials.sigv4 import (
     Headers,
     SignableRequest,
     Signer,
-    SigningScope,
     canonical_path,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 # The keys and the time of AWS's published signature test suite.
 KEYS = AwsKeys("AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", name="suite"))
