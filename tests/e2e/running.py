@@ -147,6 +147,7 @@ def prepare(
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
         "HAKOIRI_PROXY__ENV_FILE": str(own / "proxy.env"),
+        "HAKOIRI_PROXY__STATE_DIR": str(root / "proxy-state"),
     }
     if script is not None:
         path = root / "script.yaml"

@@ -28,10 +28,15 @@ _PORT_MAX: Final = 65535
 
 
 class Network(Message):
-    """Exceptions from the private-address refusal, and names that are not asked of DNS."""
+    """How the outside is reached.
+
+    Exceptions from the private-address refusal, names that are not asked of DNS, and certificates
+    that are trusted beside the host's own.
+    """
 
     allow_addresses: list[ShortText] = Field(default=[], max_length=256)
     hosts: dict[HostName, ShortText] = Field(default={}, max_length=256)
+    ca_file: Path | None = None
 
     @field_validator("allow_addresses")
     @classmethod

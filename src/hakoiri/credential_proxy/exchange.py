@@ -33,22 +33,13 @@ from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.policy import ModelRoute
 
 
-def decide(
-    head: RequestHead,
-    *,
-    binding: Binding | None,
-    configuration: Configuration,
-    intercepted: Authority | None = None,
-) -> Decision:
-    """Decide on a request whose framing is sound (see `framing.find_fault`).
-
-    `intercepted` is the authority of the CONNECT in which the request came, if it did.
-    """
-    route = route_of(head, intercepted=intercepted)
+def decide(head: RequestHead, *, binding: Binding | None, configuration: Configuration) -> Decision:
+    """Decide on a request whose framing is sound (see `framing.find_fault`)."""
+    route = route_of(head)
     if binding is None:
         return Refuse(403, "unbound", "this socket is not bound to a workspace", route)
     try:
-        return _decide(head, route, binding, configuration, intercepted)
+        return _decide(head, route, binding, configuration)
     except RefusedError as error:
         reason = str(error)
         return Refuse(error.status, error.code, reason, route, error.authority, error.rule)
@@ -60,14 +51,10 @@ def decide(
 
 
 def _decide(
-    head: RequestHead,
-    route: Route,
-    binding: Binding,
-    configuration: Configuration,
-    intercepted: Authority | None,
+    head: RequestHead, route: Route, binding: Binding, configuration: Configuration
 ) -> Forward:
-    if intercepted is not None:
-        return decide_intercepted(head, intercepted, binding, configuration)
+    if head.intercepted is not None:
+        return decide_intercepted(head, head.intercepted, binding, configuration)
     if route == "model":
         return _decide_model(head, binding, configuration)
     if route == "tunnel":
@@ -75,9 +62,9 @@ def _decide(
     return decide_egress(head, binding, configuration)
 
 
-def route_of(head: RequestHead, *, intercepted: Authority | None = None) -> Route:
+def route_of(head: RequestHead) -> Route:
     """Tell which way out a request takes, by where it came and the form of its target."""
-    if intercepted is not None:
+    if head.intercepted is not None:
         return "intercepted"
     if head.method == "CONNECT":
         return "tunnel"

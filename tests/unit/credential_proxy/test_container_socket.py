@@ -65,7 +65,7 @@ async def test_cut_cancels_what_fits_and_unbind_cancels_all() -> None:
         first, second = tasks.create_task(hold(HEAD)), tasks.create_task(hold(OTHER))
         await asyncio.sleep(0)
         assert socket.stats.active == 2
-        socket.cut(where=lambda head: head.target == "/a")
+        socket.cut(where=lambda head, route: (head.target, route) == ("/a", "egress"))
         await asyncio.sleep(0)
         assert (first.done(), second.done()) == (True, False)
         socket.unbind()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -44,10 +45,9 @@ def ask(
 ) -> Decision:
     policy = Policy.model_validate({"rules": rules})
     bind = Bind(workspace="w", tenant="t", generation=1, policy=policy)
-    intercepted = Authority(inside, 443) if inside is not None else None
-    return decide(
-        request, binding=Binding.of(bind), configuration=configuration, intercepted=intercepted
-    )
+    if inside is not None:
+        request = replace(request, intercepted=Authority(inside, 443))
+    return decide(request, binding=Binding.of(bind), configuration=configuration)
 
 
 def forward(request: RequestHead, *rules: dict[str, Any], inside: str | None = None) -> Forward:

@@ -43,7 +43,9 @@ async def test_a_reload_swaps_all_or_nothing() -> None:
         )
 
     resolver = CheckedResolver(cache=DnsCache(lookup=no_lookup, clock_s=lambda: 0.0))
-    in_force = InForce(read=lambda: parse_configuration(text), load=load, resolver=resolver)
+    in_force = InForce(
+        read=lambda: parse_configuration(text), load=load, configure=resolver.configure
+    )
     loopback = Authority("127.0.0.1", 9)
     assert in_force.keyring.header("a") == ("x-api-key", "old")
     assert await resolver.addresses(loopback) == ("127.0.0.1",)

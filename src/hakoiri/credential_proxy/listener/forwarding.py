@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from hakoiri.credential_proxy.credentials.keyring import Keyring
-from hakoiri.credential_proxy.credentials.sigv4 import SignableRequest
+from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, SignableRequest
 from hakoiri.credential_proxy.decision import HELD_BODY_LIMIT_BYTES, Forward, Injection
 from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError, UpstreamError
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import answer_headers
 from hakoiri.credential_proxy.held_body import BodyTooLargeError, HeldBody
+from hakoiri.credential_proxy.http1.rendering import ESTABLISHED, render_answer_head
+from hakoiri.credential_proxy.interception.hello_guard import HelloGuard
+from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.request import (
     BodyFaultError,
     ContainerRequest,
@@ -20,9 +23,12 @@ from hakoiri.credential_proxy.listener.request import (
 )
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
 from hakoiri.credential_proxy.tunnel import Tunnel
-from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient
+from hakoiri.credential_proxy.upgrade import is_accepted
+from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient, has_switched
 
-_SIGNED_HEADERS: Final = frozenset({"content-type"})
+UPGRADE_HEADERS: Final = (("connection", "Upgrade"), ("upgrade", "websocket"))
+UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
+_SIGNED_HEADERS: Final = frozenset({"host", "content-type"})
 
 
 class RequestFailedError(CredentialProxyError):
@@ -47,6 +53,7 @@ class Forwarding:
     forward: Forward
     keyring: Keyring
     client: UpstreamClient
+    leaves: LeafCache
     scope: str
     outcome: Outcome
 
@@ -60,63 +67,107 @@ class Forwarding:
         """
         if self.forward.route == "tunnel":
             await self._tunnel()
-        elif self.forward.injection is not None:
-            await self._inject(self.forward.injection)
+        elif self.forward.route == "intercept":
+            await self._intercept()
+        elif self._must_be_held():
+            await self._send_held()
         else:
-            headers: Headers = (("host", self.forward.upstream.host_header), *self.forward.headers)
-            length = self.head.content_length_bytes
-            if length is not None:
-                headers = (*headers, ("content-length", str(length)))
-            await self._send(headers, self._streamed_body() if self.head.has_body else None)
+            await self._send_streamed()
 
     async def _tunnel(self) -> None:
-        tunnel = Tunnel(container=self.request.transport)
+        authority = self.forward.upstream.authority
+        tunnel = Tunnel(container=self.request.transport, guard=HelloGuard(authority))
+        await self.client.tunnel(authority, timings=self.outcome, tunnel=tunnel)
+        self.outcome.status = 200
+        await self._until_finished(tunnel, ESTABLISHED)
+
+    async def _until_finished(self, tunnel: Tunnel, head: bytes) -> None:
         try:
-            await self.client.tunnel(
-                self.forward.upstream.authority, timings=self.outcome, tunnel=tunnel
-            )
-            self.outcome.status = 200
-            self.request.become(tunnel)
+            self.request.become(tunnel, head)
             await tunnel.finished
         finally:
             tunnel.close()
             self.outcome.bytes_up, self.outcome.bytes_down = tunnel.bytes_up, tunnel.bytes_down
+        if tunnel.refusal is not None:
+            raise RequestFailedError(403, tunnel.refusal.code, str(tunnel.refusal))
 
-    async def _inject(self, injection: Injection) -> None:
-        held = HeldBody(limit_bytes=HELD_BODY_LIMIT_BYTES)
+    async def _intercept(self) -> None:
+        authority = self.forward.upstream.authority
+        if self.request.glued:
+            reason = "wait for the answer to CONNECT before you begin TLS"
+            raise RequestFailedError(400, "bad-request", reason)
+        self.outcome.status = 200
+        try:
+            await self.request.intercept(self.leaves.context_for(authority.host), authority)
+        except OSError as error:
+            reason = "the TLS handshake with the container failed"
+            raise RequestFailedError(400, "tls-handshake-failed", reason) from error
+
+    def _must_be_held(self) -> bool:
+        """Whether the body must be whole before the request goes out.
+
+        It is signed, or names the model, or might turn out too long: half a request that breaks
+        off looks to some upstreams like a whole one.
+        """
+        if not self.head.has_body:
+            return False
+        injection = self.forward.injection
+        is_signed = (
+            injection is not None and injection.scope is not None and not injection.unsigned_payload
+        )
+        is_unbounded = self.head.is_chunked and self.forward.body_limit_bytes is not None
+        return is_signed or bool(self.forward.models) or is_unbounded
+
+    async def _send_streamed(self) -> None:
+        headers = await self._headers(EMPTY_SHA256 if not self.head.has_body else None)
+        length_bytes = self.head.content_length_bytes
+        if length_bytes is not None:
+            headers = (*headers, ("content-length", str(length_bytes)))
+        await self._send(headers, self._streamed_body() if self.head.has_body else None)
+
+    async def _send_held(self) -> None:
+        held = HeldBody(limit_bytes=self.forward.body_limit_bytes or HELD_BODY_LIMIT_BYTES)
         try:
             async for chunk in self._streamed_body():
                 held.write(chunk)
             _check_model(self.forward, held)
-            headers = await self._with_credential(injection, held)
-            if not held.size_bytes:
-                await self._send(headers, None)
-                return
+            headers = await self._headers(held.sha256)
             headers = (*headers, ("content-length", str(held.size_bytes)))
             await self._send(headers, held.read() if held.is_in_memory else held.chunks())
         except BodyTooLargeError as error:
             raise RequestFailedError(413, "body-too-large", str(error)) from error
-        except CredentialError as error:
-            raise RequestFailedError(503, "credential-not-ready", str(error)) from error
         finally:
             held.close()
 
-    async def _with_credential(self, injection: Injection, held: HeldBody) -> Headers:
+    async def _headers(self, body_sha256: str | None) -> Headers:
+        """Return the headers to send, with the credential; None for a body that is not hashed."""
         forward = self.forward
         headers: Headers = (("host", forward.upstream.host_header), *forward.headers)
+        if forward.is_websocket:
+            headers = (*headers, *UPGRADE_HEADERS)
+        if forward.injection is None:
+            return headers
+        started_s = time.perf_counter()
+        try:
+            return await self._with_credential(forward.injection, headers, body_sha256)
+        except CredentialError as error:
+            raise RequestFailedError(503, "credential-not-ready", str(error)) from error
+        finally:
+            self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
+
+    async def _with_credential(
+        self, injection: Injection, headers: Headers, body_sha256: str | None
+    ) -> Headers:
         if injection.scope is None:
             return (*headers, self.keyring.header(injection.credential))
-        started_s = time.perf_counter()
         signable = SignableRequest(
-            method=forward.method,
-            path=forward.upstream.path,
-            query=forward.upstream.query,
-            headers=(headers[0], *((n, v) for n, v in forward.headers if n in _SIGNED_HEADERS)),
-            body_sha256=held.sha256,
+            method=self.forward.method,
+            path=self.forward.upstream.path,
+            query=self.forward.upstream.query,
+            headers=tuple((name, value) for name, value in headers if _is_signed(name)),
+            body_sha256=body_sha256 or UNSIGNED_PAYLOAD,
         )
-        added = await self.keyring.sign(injection.credential, signable, injection.scope)
-        self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
-        return (*headers, *added)
+        return (*headers, *await self.keyring.sign(injection.credential, signable, injection.scope))
 
     async def _send(self, headers: Headers, body: Body) -> None:
         started_s = time.perf_counter()
@@ -156,8 +207,9 @@ class Forwarding:
 
     async def _relay(self, answering: Answering) -> None:
         request, outcome, status = self.request, self.outcome, answering.status
-        if status < 200:  # noqa: PLR2004 - switching protocols, which nobody asked for
-            raise UpstreamError("upstream-broken", "the upstream switched protocols unasked")
+        if has_switched(status):
+            await self._websocket(answering)
+            return
         is_model = self.forward.route == "model"
         headers = list(answer_headers(answering.headers, is_model=is_model))
         length_bytes = _take_length(headers)
@@ -171,6 +223,15 @@ class Forwarding:
         await self._relay_body(answering)
         request.end_answer()
 
+    async def _websocket(self, answering: Answering) -> None:
+        if not self.forward.is_websocket or not is_accepted(self.head, answering.headers):
+            raise UpstreamError("upstream-broken", "the upstream switched protocols unasked")
+        headers = (*answer_headers(answering.headers, is_model=False), *UPGRADE_HEADERS)
+        tunnel = Tunnel(container=self.request.transport)
+        answering.adopt(tunnel)
+        self.outcome.status = answering.status
+        await self._until_finished(tunnel, render_answer_head(answering.status, headers))
+
     async def _relay_body(self, answering: Answering) -> None:
         request, outcome = self.request, self.outcome
         try:
@@ -180,6 +241,10 @@ class Forwarding:
                 await request.drain()
         except ContainerStalledError as error:
             raise RequestFailedError(408, "client-stalled", str(error)) from error
+
+
+def _is_signed(name: str) -> bool:
+    return name in _SIGNED_HEADERS or name.startswith("x-amz-")
 
 
 def _take_length(headers: list[tuple[str, str]]) -> int | None:
