@@ -35,6 +35,10 @@ class Hakoiri:
         return (self.data_dir / "instance").read_text().strip()
 
     @property
+    def proxy_state_dir(self) -> Path:
+        return self.root / "proxy-state" / self.instance
+
+    @property
     def run_dir(self) -> Path:
         return Path("/run/hakoiri") / self.instance
 

@@ -174,6 +174,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
         | read_proxy_environment(settings.proxy.env_file)
         | (rehearsal.environment if rehearsal is not None else {}),
         hidden=(settings.data_dir,),
+        shown=(ground.proxy_state_dir,),
     )
 
 

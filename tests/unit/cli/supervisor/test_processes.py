@@ -100,6 +100,7 @@ def test_only_the_server_has_capabilities_and_it_cannot_see_the_proxys_files(
     assert str(tmp_path / "state" / "i1") in proxy.arguments
     assert tmp_path / "run" / "own" in server.hidden
     assert proxy.hidden == (settings.data_dir,)
+    assert proxy.shown == (tmp_path / "state" / "i1",)
 
 
 def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Path) -> None:
