@@ -29,6 +29,7 @@ from hakoiri.credential_proxy.egress import decide_egress, decide_intercepted, d
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.header_rules import model_request_headers
 from hakoiri.credential_proxy.model_path import ModelCall, ModelPathError, parse_model_call
+from hakoiri.credential_proxy.placeholders import check_placeholders
 from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.policy import ModelRoute
 
@@ -39,7 +40,8 @@ def decide(head: RequestHead, *, binding: Binding | None, configuration: Configu
     if binding is None:
         return Refuse(403, "unbound", "this socket is not bound to a workspace", route)
     try:
-        return _decide(head, route, binding, configuration)
+        decision = _decide(head, route, binding, configuration)
+        check_placeholders(head, allowed=decision.secrets)
     except RefusedError as error:
         reason = str(error)
         return Refuse(error.status, error.code, reason, route, error.authority, error.rule)
@@ -48,6 +50,7 @@ def decide(head: RequestHead, *, binding: Binding | None, configuration: Configu
     except AuthorityError as error:
         status = 403 if error.code == "ip-literal" else 400
         return Refuse(status, error.code, str(error), route)
+    return decision
 
 
 def _decide(
