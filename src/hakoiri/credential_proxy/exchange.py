@@ -16,6 +16,7 @@ from hakoiri.credential_proxy.authority import (
     parse_absolute,
     parse_authority,
 )
+from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
 from hakoiri.credential_proxy.credential_definitions import (
@@ -24,7 +25,6 @@ from hakoiri.credential_proxy.credential_definitions import (
     HeaderCredential,
     endpoint_of,
 )
-from hakoiri.credential_proxy.credentials.sigv4 import SigningScope
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import egress_request_headers, model_request_headers
 from hakoiri.credential_proxy.model_path import ModelCall, ModelPathError, parse_model_call

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.credentials.sigv4 import SigningScope
+from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner, path_of
 from hakoiri.credential_proxy.exchange import Forward, Injection, Refuse, Upstream
 from hakoiri.credential_proxy.framing import RequestHead

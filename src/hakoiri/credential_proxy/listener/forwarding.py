@@ -3,10 +3,9 @@
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
 
 from hakoiri.credential_proxy.credentials.keyring import Keyring
-from hakoiri.credential_proxy.credentials.sigv4 import SignableRequest
+from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
 from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError, UpstreamError
 from hakoiri.credential_proxy.exchange import BODY_LIMIT_BYTES, Forward, Injection
@@ -21,8 +20,6 @@ from hakoiri.credential_proxy.listener.request import (
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
 from hakoiri.credential_proxy.tunnel import Tunnel
 from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient
-
-_SIGNED_HEADERS: Final = frozenset({"content-type"})
 
 
 class RequestFailedError(CredentialProxyError):
@@ -103,20 +100,18 @@ class Forwarding:
 
     async def _with_credential(self, injection: Injection, held: HeldBody) -> Headers:
         forward = self.forward
-        headers: Headers = (("host", forward.upstream.host_header), *forward.headers)
-        if injection.scope is None:
-            return (*headers, self.keyring.header(injection.credential))
-        started_s = time.perf_counter()
-        signable = SignableRequest(
+        bare = OutgoingRequest(
             method=forward.method,
             path=forward.upstream.path,
             query=forward.upstream.query,
-            headers=(headers[0], *((n, v) for n, v in forward.headers if n in _SIGNED_HEADERS)),
-            body_sha256=held.sha256,
+            headers=(("host", forward.upstream.host_header), *forward.headers),
         )
-        added = await self.keyring.sign(injection.credential, signable, injection.scope)
+        name, scope, started_s = injection.credential, injection.scope, time.perf_counter()
+        if scope is None:
+            return (await self.keyring.apply(name, bare)).headers
+        outgoing = await self.keyring.apply(name, bare, scope=scope, body_sha256=held.sha256)
         self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
-        return (*headers, *added)
+        return outgoing.headers
 
     async def _send(self, headers: Headers, body: Body) -> None:
         started_s = time.perf_counter()
