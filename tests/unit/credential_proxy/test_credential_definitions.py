@@ -63,6 +63,7 @@ def test_with_every_bucket_a_host_of_one_label_is_signed() -> None:
     for host in (
         "a.b.s3.us-east-1.amazonaws.com",
         ".s3.us-east-1.amazonaws.com",
+        "a_b.s3.us-east-1.amazonaws.com",
         "any.s3.eu-west-1.amazonaws.com",
         "any.s3.us-east-1.amazonaws.com.evil.test",
     ):
