@@ -129,6 +129,7 @@ def _environment(root: Path, rehearsal_port: int) -> dict[str, str]:
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
         "HAKOIRI_PROXY__ENV_FILE": str(own / "proxy.env"),
+        "HAKOIRI_PROXY__STATE_DIR": str(root / "proxy-state"),
     }
 
 

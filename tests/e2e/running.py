@@ -35,6 +35,10 @@ class Hakoiri:
         return (self.data_dir / "instance").read_text().strip()
 
     @property
+    def proxy_state_dir(self) -> Path:
+        return self.root / "proxy-state" / self.instance
+
+    @property
     def run_dir(self) -> Path:
         return Path("/run/hakoiri") / self.instance
 
@@ -147,6 +151,7 @@ def prepare(
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
         "HAKOIRI_PROXY__ENV_FILE": str(own / "proxy.env"),
+        "HAKOIRI_PROXY__STATE_DIR": str(root / "proxy-state"),
     }
     if script is not None:
         path = root / "script.yaml"

@@ -2,16 +2,19 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
+from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Configuration
-from hakoiri.credential_proxy.credential_definitions import AwsCredential
+from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
 from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
-from hakoiri.wire.policy import ModelRoute, Policy
+from hakoiri.wire.policy import ModelRoute, Policy, Rule
 from hakoiri.wire.proxy import Bind
 
-ANTHROPIC_HOST = "api.anthropic.com"
+ANTHROPIC_HOST: Final = "api.anthropic.com"
+HTTPS_PORT: Final = 443
+_HOSTS_TOLD: Final = 5
 
 
 class PolicyTooWideError(CredentialProxyError):
@@ -43,12 +46,70 @@ class Binding:
 
 
 def check_policy(policy: Policy, configuration: Configuration) -> None:
-    """Check that `policy` only names and narrows.
+    """Check that `policy` only names and narrows, and injects nothing it does not enforce.
 
     Raises:
-        PolicyTooWideError: it names an unknown credential, or a wider region, model or use than
-            the file; the message names the field and the mend.
+        PolicyTooWideError: it names an unknown credential, or a wider region, model, host or use
+            than the file, or opens a raw way to a host that gets a credential; the message names
+            the field and the mend.
     """
+    for index, rule in enumerate(policy.rules):
+        _check_rule(f"rules.{index}", rule, configuration)
+    _check_enforced(policy, configuration)
+    _check_model(policy, configuration)
+
+
+def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
+    if rule.credential is not None:
+        credential = configuration.credentials.get(rule.credential)
+        if credential is None:
+            raise PolicyTooWideError(
+                f"{field}.credential: the proxy has no credential {rule.credential!r};"
+                " define it in the proxy's own file"
+            )
+        if not credential.is_for(rule.host):
+            raise PolicyTooWideError(
+                f"{field}.credential: {rule.credential!r} is not for {rule.host};"
+                f" it is for {', '.join(sorted(credential.hosts_reached)[:_HOSTS_TOLD])}"
+            )
+        if credential.parsed_endpoint is None and not set(rule.ports) <= set(credential.ports):
+            raise PolicyTooWideError(
+                f"{field}.ports: {rule.credential!r} goes to port"
+                f" {', '.join(map(str, credential.ports))} alone,"
+                " unless the proxy's own file gives it more ports or an endpoint"
+            )
+        if rule.unsigned_payload and not isinstance(credential, AwsCredential):
+            raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
+    for name in rule.secrets:
+        _check_secret(f"{field}.secrets", name, rule, configuration)
+
+
+def _check_secret(field: str, name: str, rule: Rule, configuration: Configuration) -> None:
+    credential = configuration.credentials.get(name)
+    if not isinstance(credential, SecretCredential) or not credential.is_for(rule.host):
+        raise PolicyTooWideError(
+            f"{field}: the proxy has no secret {name!r} for {rule.host};"
+            ' define it in the proxy\'s own file with kind = "secret"'
+        )
+
+
+def _check_enforced(policy: Policy, configuration: Configuration) -> None:
+    """Show that no host that gets a credential can be reached raw by a rule of its own.
+
+    A wildcard that covers such a host is left to `exchange.decide`, which refuses the raw way.
+    """
+    whitelist = DomainWhitelist.of(policy.rules)
+    for host in sorted(configuration.injected_hosts):
+        for port in sorted(whitelist.ports):
+            decision = whitelist.decide(Authority(host, port))
+            if decision.is_allowed and not decision.is_intercepted and decision.rule == host:
+                raise PolicyTooWideError(
+                    f"rules: {host}:{port} gets a credential, and this rule would let the"
+                    " container reach it raw; name the credential, or set intercept = true"
+                )
+
+
+def _check_model(policy: Policy, configuration: Configuration) -> None:
     route = policy.model
     if route is None:
         return

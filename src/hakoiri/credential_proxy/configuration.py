@@ -28,10 +28,15 @@ _PORT_MAX: Final = 65535
 
 
 class Network(Message):
-    """Exceptions from the private-address refusal, and names that are not asked of DNS."""
+    """How the outside is reached.
+
+    Exceptions from the private-address refusal, names that are not asked of DNS, and certificates
+    that are trusted beside the host's own.
+    """
 
     allow_addresses: list[ShortText] = Field(default=[], max_length=256)
     hosts: dict[HostName, ShortText] = Field(default={}, max_length=256)
+    ca_file: Path | None = None
 
     @field_validator("allow_addresses")
     @classmethod
@@ -83,7 +88,8 @@ class Configuration(Message):
         return self
 
     @cached_property
-    def _injected_hosts(self) -> frozenset[str]:
+    def injected_hosts(self) -> frozenset[str]:
+        """Every host by name towards which some credential is put on requests."""
         hosts = {host for c in self.credentials.values() for host in c.hosts_reached}
         return frozenset(hosts | {e.host for e in self._endpoints if not is_dotted_quad(e.host)})
 
@@ -101,7 +107,7 @@ class Configuration(Message):
 
         A named host counts on every port, an address only on the endpoint's own.
         """
-        if authority.host in self._injected_hosts:
+        if authority.host in self.injected_hosts:
             return True
         return authority.host.endswith(self._injected_suffixes) or any(
             authority == Authority(endpoint.host, endpoint.port) for endpoint in self._endpoints

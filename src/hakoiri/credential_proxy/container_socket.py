@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from typing import Final
 
 from hakoiri.credential_proxy.binding import Binding
+from hakoiri.credential_proxy.decision import Route
 from hakoiri.credential_proxy.decision_log import Owner
 from hakoiri.credential_proxy.errors import CredentialProxyError
-from hakoiri.credential_proxy.exchange import Route
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.proxy import SocketStats
 
 REQUESTS_LIMIT: Final = 64
 TUNNELS_LIMIT: Final = 64
+_TUNNELS: Final = frozenset({"tunnel", "intercept"})
 
 
 class GenerationFencedError(CredentialProxyError):
@@ -32,7 +33,7 @@ class ContainerSocket:
         self.binding: Binding | None = None
         self._last_generation = 0
         self._workspace: str | None = None
-        self._active: dict[asyncio.Task[object], RequestHead] = {}
+        self._active: dict[asyncio.Task[object], tuple[RequestHead, Route]] = {}
         self._requests = 0
         self._tunnels = 0
         self._allowed = 0
@@ -61,10 +62,10 @@ class ContainerSocket:
         self.binding = None
         self.cut()
 
-    def cut(self, *, where: Callable[[RequestHead], bool] = lambda _: True) -> None:
-        """Cancel the requests and tunnels whose head fits `where`."""
-        for task, head in list(self._active.items()):
-            if where(head):
+    def cut(self, *, where: Callable[[RequestHead, Route], bool] = lambda *_: True) -> None:
+        """Cancel the requests and tunnels whose head, and route as it was decided, fit `where`."""
+        for task, (head, route) in list(self._active.items()):
+            if where(head, route):
                 task.cancel()
 
     @contextmanager
@@ -74,7 +75,7 @@ class ContainerSocket:
         Raises:
             TooManyRequestsError: all places are taken.
         """
-        is_tunnel = route == "tunnel"
+        is_tunnel = route in _TUNNELS
         if (self._tunnels >= TUNNELS_LIMIT) if is_tunnel else (self._requests >= REQUESTS_LIMIT):
             limit = TUNNELS_LIMIT if is_tunnel else REQUESTS_LIMIT
             kind = "tunnels" if is_tunnel else "requests"
@@ -82,7 +83,7 @@ class ContainerSocket:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a slot is taken by a task")
-        self._active[task] = head
+        self._active[task] = (head, route)
         self._tunnels += is_tunnel
         self._requests += not is_tunnel
         try:

@@ -17,12 +17,12 @@ from hakoiri.credential_proxy.aws_hosts import (
     GLOBAL_REGION,
     ONLY_GLOBAL,
     S3,
-    SigningScope,
     is_bucket_name,
     regional_host,
     signed_hosts,
     signed_suffixes,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.messages import Message, ShortText
 
 HTTPS_PORT: Final = 443
@@ -217,6 +217,10 @@ class AwsCredential(_WithEndpoint):
         """Suffixes, with their dot, under which any host may be signed: every bucket's."""
         return frozenset(self._suffix_scopes)
 
+    def is_for(self, host: str) -> bool:
+        """Whether requests to `host` may be signed with these keys."""
+        return self.scope_for(host) is not None
+
     def scope_for(self, host: str) -> SigningScope | None:
         """Return what requests to `host` are signed for; None when they are not to be signed."""
         scope = self._scopes.get(host)
@@ -257,6 +261,10 @@ class _SecretSource(_Definition):
     def hosts_reached(self) -> frozenset[str]:
         """The hosts that get this secret."""
         return frozenset(self.hosts)
+
+    def is_for(self, host: str) -> bool:
+        """Whether requests to `host` may carry this secret."""
+        return host in self.hosts_reached
 
 
 class HeaderCredential(_SecretSource, _WithEndpoint):
@@ -315,12 +323,13 @@ class SecretCredential(_SecretSource):
     parsed_endpoint: ClassVar[None] = None
 
 
-InjectedCredential = HeaderCredential | BearerCredential | BasicCredential | QueryCredential
-ValueCredential = InjectedCredential | SecretCredential
+ValueCredential = (
+    HeaderCredential | BearerCredential | BasicCredential | QueryCredential | SecretCredential
+)
 Credential = Annotated[AwsCredential | ValueCredential, Field(discriminator="kind")]
 
 
-def endpoint_of(credential: AwsCredential | InjectedCredential, *, region: str | None) -> Endpoint:
+def endpoint_of(credential: AwsCredential | ValueCredential, *, region: str | None) -> Endpoint:
     """Where the model requests of `credential` go; `region` is needed for AWS's own endpoints.
 
     Without an endpoint in the file they go to the first of its hosts.

@@ -11,7 +11,7 @@ from typing import Final, TextIO
 import structlog
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.exchange import Decision, Forward
+from hakoiri.credential_proxy.decision import Decision, Forward
 from hakoiri.credential_proxy.framing import RequestHead
 
 PATH_LIMIT_CHARS: Final = 256

@@ -1,40 +1,64 @@
-"""The domain whitelist: which hosts and ports a policy's rules let through.
+"""The domain whitelist: which hosts and ports a policy's rules let through, and by which rules.
 
 A rule is exact or `*.suffix`. Rules add up; nothing subtracts; no rule, no way out.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.wire.policy import Rule
 
-_WILDCARD = "*."
+_WILDCARD: Final = "*."
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRule:
+    """A rule and its name for logs and metrics: the host pattern, counted when there are more."""
+
+    label: str
+    rule: Rule
 
 
 @dataclass(frozen=True, slots=True)
 class WhitelistDecision:
-    """Whether a host and port may pass; `rule` names the rule that decided, `code` is stable."""
+    """Whether a host and port may pass; `rule` names the pattern that decided, `code` is stable.
+
+    `rules` are those of the pattern that are for the port, in the policy's order. One that needs
+    interception has all of them intercepted: what is let through raw cannot be held to the others.
+    """
 
     is_allowed: bool
     code: str
     rule: str | None = None
+    rules: tuple[LabelledRule, ...] = ()
+    is_intercepted: bool = False
+
+
+_NOT_NAMED: Final = WhitelistDecision(is_allowed=False, code="host-not-allowed")
 
 
 @dataclass(frozen=True, slots=True)
 class DomainWhitelist:
-    """A policy's rules, ready to be asked. Ports are keyed by the rule's host pattern."""
+    """A policy's rules, ready to be asked: host pattern to port to what is decided."""
 
-    ports_by_pattern: Mapping[str, frozenset[int]]
+    _by_pattern: Mapping[str, Mapping[int, WhitelistDecision]]
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> Self:
-        """Take the rules of a policy; the ports of rules with the same host add up."""
-        ports: dict[str, frozenset[int]] = {}
+        """Take the rules of a policy; the rules of the same host add up."""
+        by_pattern: dict[str, list[LabelledRule]] = {}
         for rule in rules:
-            ports[rule.host] = ports.get(rule.host, frozenset()) | frozenset(rule.ports)
-        return cls(ports)
+            same = by_pattern.setdefault(rule.host, [])
+            label = rule.host if not same else f"{rule.host}#{len(same) + 1}"
+            same.append(LabelledRule(label, rule))
+        return cls({pattern: _by_port(pattern, same) for pattern, same in by_pattern.items()})
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Every port that some rule opens."""
+        return frozenset(port for ports in self._by_pattern.values() for port in ports)
 
     def decide(self, authority: Authority) -> WhitelistDecision:
         """Decide on `authority`, whose host is already in its one canonical spelling.
@@ -43,20 +67,36 @@ class DomainWhitelist:
         """
         matched: str | None = None
         for pattern in _patterns_for(authority):
-            ports = self.ports_by_pattern.get(pattern)
+            ports = self._by_pattern.get(pattern)
             if ports is None:
                 continue
-            if authority.port in ports:
-                return WhitelistDecision(is_allowed=True, code="allowed", rule=pattern)
+            decision = ports.get(authority.port)
+            if decision is not None:
+                return decision
             matched = matched or pattern
-        if matched is not None:
-            return WhitelistDecision(is_allowed=False, code="port-not-allowed", rule=matched)
-        return WhitelistDecision(is_allowed=False, code="host-not-allowed")
+        if matched is None:
+            return _NOT_NAMED
+        return WhitelistDecision(is_allowed=False, code="port-not-allowed", rule=matched)
 
 
-def _patterns_for(authority: Authority) -> list[str]:
+def _by_port(pattern: str, rules: list[LabelledRule]) -> dict[int, WhitelistDecision]:
+    decisions = {}
+    for port in {port for labelled in rules for port in labelled.rule.ports}:
+        here = tuple(labelled for labelled in rules if port in labelled.rule.ports)
+        decisions[port] = WhitelistDecision(
+            is_allowed=True,
+            code="allowed",
+            rule=pattern,
+            rules=here,
+            is_intercepted=any(labelled.rule.needs_interception for labelled in here),
+        )
+    return decisions
+
+
+def _patterns_for(authority: Authority) -> Iterable[str]:
+    yield authority.host
     if authority.is_literal:
-        return [authority.host]
+        return
     labels = authority.host.split(".")
-    suffixes = (".".join(labels[start:]) for start in range(1, len(labels)))
-    return [authority.host, *(_WILDCARD + suffix for suffix in suffixes)]
+    for start in range(1, len(labels)):
+        yield _WILDCARD + ".".join(labels[start:])

@@ -9,6 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from hakoiri.credential_proxy.authority import Authority
+
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 _VISIBLE_ASCII: Final = re.compile(rb"[\t\x20-\x7e]*")
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
@@ -25,12 +27,16 @@ Headers = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request's first lines as they came; header names in lower case, values in ASCII."""
+    """A request's first lines as they came; header names in lower case, values in ASCII.
+
+    `intercepted` is the authority of the CONNECT in which the request came, if it did.
+    """
 
     method: str
     target: str
     version: tuple[int, int]
     headers: Headers
+    intercepted: Authority | None = None
 
     def values(self, name: str) -> list[str]:
         """Return the values of the header `name` (lower case), in order."""
@@ -103,10 +109,15 @@ def is_refused_trailer(name: bytes, value: bytes) -> bool:
 
 
 def head_of(
-    *, method: str, target: str, version: tuple[int, int], raw_headers: RawHeaders
+    *,
+    method: str,
+    target: str,
+    version: tuple[int, int],
+    raw_headers: RawHeaders,
+    intercepted: Authority | None = None,
 ) -> RequestHead:
     """Build the head of a request in which `find_fault` found none."""
     headers = tuple(
         (name.decode("ascii").lower(), value.decode("ascii")) for name, value in raw_headers
     )
-    return RequestHead(method=method, target=target, version=version, headers=headers)
+    return RequestHead(method, target, version, headers, intercepted)

@@ -6,6 +6,7 @@ cannot be on it, so nothing needs to be told apart from ours. Elsewhere hop-by-h
 
 from collections.abc import Iterable
 from typing import Final
+from urllib.parse import unquote
 
 from hakoiri.credential_proxy.framing import Headers
 
@@ -41,6 +42,23 @@ _MODEL_PATH: Final = {
     ),
 }
 _SDK_PREFIX: Final = "x-stainless-"
+_CREDENTIALS: Final = frozenset(
+    {
+        "api-key",
+        "authorization",
+        "cookie",
+        "private-token",
+        "x-api-key",
+        "x-auth-token",
+        "x-goog-api-key",
+    }
+)
+"""What a container could log in with as somebody else."""
+
+_AWS_PREFIX: Final = "x-amz-"
+_AWS_SIGNATURE: Final = frozenset(
+    {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-decoded-content-length"}
+)
 _NOT_FROM_A_MODEL: Final = frozenset({"set-cookie", "alt-svc"})
 
 
@@ -57,6 +75,24 @@ def egress_request_headers(headers: Headers) -> Headers:
     """Drop what is meant for this hop, by name and by `Connection`, and what we set anew."""
     dropped = HOP_BY_HOP | _SET_BY_US | _named_by_connection(headers)
     return tuple((name, value) for name, value in headers if name not in dropped)
+
+
+def without_credentials(headers: Headers, *, is_signed: bool) -> Headers:
+    """Drop what the container would log in with itself, and its signature where we sign."""
+    dropped = _CREDENTIALS | _AWS_SIGNATURE if is_signed else _CREDENTIALS
+    return tuple([(name, value) for name, value in headers if name not in dropped])
+
+
+def query_without_signature(query: str) -> str:
+    """Drop the parameters of a presigned URL, in any case and encoding of their names."""
+    if not query:
+        return query
+    kept = [
+        pair
+        for pair in query.split("&")
+        if not unquote(pair.partition("=")[0]).lower().startswith(_AWS_PREFIX)
+    ]
+    return "&".join(kept)
 
 
 def answer_headers(headers: Headers, *, is_model: bool) -> Headers:

@@ -2,28 +2,28 @@
 
 from collections.abc import Callable
 
-from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.configuration import Configuration, Network
 from hakoiri.credential_proxy.credentials.keyring import Keyring
-from hakoiri.credential_proxy.dns_cache import CheckedResolver
 
 ReadConfiguration = Callable[[], Configuration]
 LoadKeyring = Callable[[Configuration], Keyring]
+ConfigureNetwork = Callable[[Network], None]
 
 
 class InForce:
     """Holds both together, so that a request never sees one new and the other old."""
 
     def __init__(
-        self, *, read: ReadConfiguration, load: LoadKeyring, resolver: CheckedResolver
+        self, *, read: ReadConfiguration, load: LoadKeyring, configure: ConfigureNetwork
     ) -> None:
-        """Read for the first time.
+        """Read for the first time; `configure` is given each network that comes into force.
 
         Raises:
             ConfigurationError: the proxy's file, or a secret it names, cannot be used.
         """
         self._read = read
         self._load = load
-        self._resolver = resolver
+        self._configure = configure
         self.configuration = Configuration()
         self.keyring = load(self.configuration)
         self.reload()
@@ -36,5 +36,5 @@ class InForce:
         """
         configuration = self._read()
         keyring = self._load(configuration)
+        self._configure(configuration.network)
         self.configuration, self.keyring = configuration, keyring
-        self._resolver.configure(configuration.network)

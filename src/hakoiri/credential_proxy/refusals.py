@@ -7,7 +7,7 @@ sentence to the user; elsewhere it is a problem document.
 import json
 from typing import Final
 
-from hakoiri.credential_proxy.exchange import Route
+from hakoiri.credential_proxy.decision import Route
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 _ERROR_TYPES: Final = {

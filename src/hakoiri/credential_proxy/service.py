@@ -26,10 +26,14 @@ from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache, look_up
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
 from hakoiri.credential_proxy.in_force import InForce
+from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
+from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
+from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
+from hakoiri.wire.agent import CA_BUNDLE_NAME
 
 DRAIN_TIMEOUT_S: Final = 5.0
 _CONTROL_MODE: Final = 0o660
@@ -39,20 +43,23 @@ EXIT_USAGE: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """Where the proxy finds its file and makes its sockets."""
+    """Where the proxy finds its file, makes its sockets, and keeps what outlives it."""
 
     sockets_dir: Path
     control: Path
     file: Path
+    state_dir: Path
 
 
-def run(*, sockets_dir: Path, control: Path, file: Path) -> int:
+def run(*, sockets_dir: Path, control: Path, file: Path, state_dir: Path) -> int:
     """Run the proxy until SIGTERM or SIGINT; SIGHUP reloads its file.
 
     Returns the exit code: 0 after an orderly end, 2 when the file or a path cannot be used (told
     on standard error with the mend).
     """
-    settings = ProxySettings(sockets_dir=sockets_dir, control=control, file=file)
+    settings = ProxySettings(
+        sockets_dir=sockets_dir, control=control, file=file, state_dir=state_dir
+    )
     try:
         uvloop.run(serve(settings, environ=os.environ, log=DecisionLog()))
     except CredentialProxyError as error:
@@ -72,6 +79,7 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
     _raise_open_files_limit()
     loop = asyncio.get_running_loop()
     resolver = CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=loop.time))
+    client = UpstreamClient(resolver=resolver)
     tasks = RefreshTasks()
     loader = SourceLoader(
         environ=environ, now=lambda: datetime.now(UTC), clock_s=loop.time, tasks=tasks
@@ -79,20 +87,33 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
     in_force = InForce(
         read=lambda: read_configuration(settings.file),
         load=lambda configuration: Keyring.load(configuration, loader=loader),
-        resolver=resolver,
+        configure=client.configure,
     )
+    authority = CertificateAuthority.load(settings.state_dir, now=datetime.now(UTC))
+    bundle = TrustBundle(
+        directory=settings.sockets_dir,
+        name=CA_BUNDLE_NAME,
+        certificate_pem=authority.certificate_pem,
+    )
+    leaves = LeafCache(authority=authority)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(tasks.close)
-        client = UpstreamClient(resolver=resolver)
         stack.callback(client.close)
 
         def new_listener(container_socket: ContainerSocket) -> Listener:
             return Listener(
-                container_socket=container_socket, in_force=in_force, client=client, log=log
+                container_socket=container_socket,
+                in_force=in_force,
+                client=client,
+                leaves=leaves,
+                log=log,
             )
 
         registry = SocketRegistry(
-            directory=settings.sockets_dir, in_force=in_force, new_listener=new_listener
+            directory=settings.sockets_dir,
+            in_force=in_force,
+            bundle=bundle,
+            new_listener=new_listener,
         )
         stack.push_async_callback(registry.close)
         control = Control(registry=registry, in_force=in_force, version=version("hakoiri"))

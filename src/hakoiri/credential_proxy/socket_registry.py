@@ -10,6 +10,7 @@ from hakoiri.credential_proxy.binding import Binding, check_policy
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.in_force import InForce
+from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.credential_proxy.unix_socket import BACKLOG, SocketPathError, listen_at
@@ -43,8 +44,16 @@ class _Open:
 class SocketRegistry:
     """The open sockets, each in a directory of its own under `directory`."""
 
-    def __init__(self, *, directory: Path, in_force: InForce, new_listener: NewListener) -> None:
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        in_force: InForce,
+        bundle: TrustBundle,
+        new_listener: NewListener,
+    ) -> None:
         self._directory = directory
+        self._bundle = bundle
         self._in_force = in_force
         self._new_listener = new_listener
         self._open: dict[str, _Open] = {}
@@ -64,7 +73,7 @@ class SocketRegistry:
             if len(self._open) >= SOCKETS_LIMIT:
                 raise TooManySocketsError(f"{SOCKETS_LIMIT} sockets are open; delete some")
             await self._close(container)
-            _make_directory(directory)
+            self._make_directory(directory)
             listener_socket = listen_at(directory / PROXY_SOCKET_NAME, mode=_SOCKET_MODE)
             state = ContainerSocket(container)
             listener = self._new_listener(state)
@@ -110,6 +119,7 @@ class SocketRegistry:
             await self._close(container)
             try:
                 (directory / PROXY_SOCKET_NAME).unlink(missing_ok=True)
+                self._bundle.take_from(directory)
                 directory.rmdir()
             except FileNotFoundError:
                 return
@@ -148,6 +158,16 @@ class SocketRegistry:
             for container in list(self._open):
                 await self._close(container)
 
+    def _make_directory(self, directory: Path) -> None:
+        try:
+            directory.mkdir(exist_ok=True)
+            if directory.is_symlink():
+                raise SocketPathError(f"{directory}: is a link; remove it")
+            directory.chmod(_DIRECTORY_MODE)
+            self._bundle.put_into(directory)
+        except OSError as error:
+            raise SocketPathError(f"{directory}: cannot be made: {error.strerror}") from error
+
     def _find(self, container: str) -> _Open:
         entry = self._open.get(container)
         if entry is None:
@@ -162,13 +182,3 @@ class SocketRegistry:
         entry.state.unbind()
         entry.connections.cut()
         await entry.connections.gone(timeout_s=1)
-
-
-def _make_directory(directory: Path) -> None:
-    try:
-        directory.mkdir(exist_ok=True)
-        if directory.is_symlink():
-            raise SocketPathError(f"{directory}: is a link; remove it")
-        directory.chmod(_DIRECTORY_MODE)
-    except OSError as error:
-        raise SocketPathError(f"{directory}: cannot be made: {error.strerror}") from error

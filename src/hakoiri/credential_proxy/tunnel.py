@@ -3,23 +3,28 @@
 import asyncio
 from typing import Final, cast
 
+from hakoiri.credential_proxy.interception.hello_guard import HelloGuard, TunnelRefusedError
+
 IDLE_TIMEOUT_S: Final = 600.0
 
 
 class Tunnel(asyncio.Protocol):
     """The upstream's side of a tunnel, told of the container's side by the container's connection.
 
-    `finished` is done when either side is gone or nothing moved for the idle time.
+    `finished` is done when either side is gone, nothing moved for the idle time, or what the
+    container sent was not what the tunnel is for; `refusal` tells of that.
     """
 
     def __init__(
         self,
         *,
         container: asyncio.Transport,
+        guard: HelloGuard | None = None,
         idle_timeout_s: float = IDLE_TIMEOUT_S,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._container = container
+        self._guard = guard
         self._upstream: asyncio.Transport | None = None
         self._idle_timeout_s = idle_timeout_s
         self._moved_at_s = loop.time()
@@ -27,6 +32,7 @@ class Tunnel(asyncio.Protocol):
         self._is_container_done = False
         self._is_upstream_done = False
         self.finished: asyncio.Future[None] = loop.create_future()
+        self.refusal: TunnelRefusedError | None = None
         self.bytes_up = 0
         self.bytes_down = 0
 
@@ -52,8 +58,18 @@ class Tunnel(asyncio.Protocol):
 
     def from_container(self, data: bytes) -> None:
         """The container sent `data`."""
-        if self._upstream is None:
+        if self._upstream is None or self.refusal is not None:
             return
+        if self._guard is not None:
+            try:
+                passed = self._guard.feed(data)
+            except TunnelRefusedError as refusal:
+                self.refusal = refusal
+                self._finish()
+                return
+            if passed is None:
+                return
+            data, self._guard = passed, None
         self.bytes_up += len(data)
         self._moved_at_s = self._loop.time()
         self._upstream.write(data)

@@ -101,10 +101,14 @@ class FilesSettings(Section):
 
 
 class ProxySettings(Section):
-    """Where the credential proxy's own files are; only root writes them, the server reads none."""
+    """Where the credential proxy's own files are; the server reads none of them.
+
+    Root alone writes `file` and `env_file`; below `state_dir` the proxy keeps what outlives it.
+    """
 
     file: Path = Path("/etc/hakoiri/proxy.toml")
     env_file: Path = Path("/etc/hakoiri/proxy.env")
+    state_dir: Path = Path("/var/lib/hakoiri-proxy")
 
 
 class UserSettings(Section):

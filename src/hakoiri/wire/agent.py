@@ -33,6 +33,8 @@ BUFFER_LIMIT_BYTES = 16 * 1024 * 1024
 
 AGENT_SOCKET_NAME = "agent.sock"
 PROXY_SOCKET_NAME = "proxy.sock"
+CA_BUNDLE_NAME = "ca.pem"
+"""Beside the socket: the certificates that clients in the container trust."""
 RELAY_PORT = 3128
 """Inside the container, 127.0.0.1:3128 is the way to `proxy.sock`."""
 

@@ -95,6 +95,7 @@ class Proxy:
 
     async def start(self) -> None:
         (self.directory / "sockets").mkdir(exist_ok=True)
+        (self.directory / "state").mkdir(mode=0o700, exist_ok=True)
         self.process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -105,6 +106,8 @@ class Proxy:
             str(self.control_path),
             "--file",
             str(self.file),
+            "--state-dir",
+            str(self.directory / "state"),
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, **self.environ},
         )

@@ -11,6 +11,9 @@ from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
 from hakoiri.credential_proxy.in_force import InForce
+from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
+from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
+from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
@@ -26,6 +29,7 @@ class Wired:
         self.directory = directory
         self.log = StringIO()
         self.client = client
+        self.authority = CertificateAuthority.load(directory, now=datetime.now(UTC))
         self.registry: SocketRegistry
 
     async def lookup(self, host: str) -> list[str]:
@@ -57,17 +61,28 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
         return Keyring.load(configuration, loader=loader)
 
     resolver = CheckedResolver(cache=DnsCache(lookup=lookup, clock_s=lambda: now_s[0]))
-    in_force = InForce(read=lambda: parse_configuration(text), load=load, resolver=resolver)
     wired = Wired(directory, UpstreamClient(resolver=resolver))
+    in_force = InForce(
+        read=lambda: parse_configuration(text), load=load, configure=wired.client.configure
+    )
     log = DecisionLog(wired.log)
 
     def new_listener(container_socket: ContainerSocket) -> Listener:
         return Listener(
-            container_socket=container_socket, in_force=in_force, client=wired.client, log=log
+            container_socket=container_socket,
+            in_force=in_force,
+            client=wired.client,
+            leaves=LeafCache(authority=wired.authority),
+            log=log,
         )
 
     wired.registry = SocketRegistry(
-        directory=directory, in_force=in_force, new_listener=new_listener
+        directory=directory,
+        in_force=in_force,
+        bundle=TrustBundle(
+            directory=directory, name="ca.pem", certificate_pem=wired.authority.certificate_pem
+        ),
+        new_listener=new_listener,
     )
     stack.callback(wired.client.close)
     stack.push_async_callback(wired.registry.close)

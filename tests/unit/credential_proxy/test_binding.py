@@ -1,7 +1,15 @@
-import pytest
+from collections.abc import Mapping
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.binding import Binding, PolicyTooWideError, check_policy
 from hakoiri.credential_proxy.configuration import parse_configuration
+from hakoiri.credential_proxy.decision import Refuse
+from hakoiri.credential_proxy.exchange import decide
+from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.policy import ModelRoute, Policy
 from hakoiri.wire.proxy import Bind
 
@@ -20,6 +28,16 @@ kind = "header"
 header = "x-api-key"
 value_env = "KEY"
 hosts = ["api.anthropic.com"]
+[credentials.token]
+kind = "secret"
+value_env = "TOKEN"
+hosts = ["vault.example.com"]
+[credentials.moved]
+kind = "header"
+header = "x-api-key"
+value_env = "KEY"
+hosts = ["moved.example.com"]
+endpoint = "https://gateway.example.com:8443"
 [credentials.other]
 kind = "header"
 header = "x-api-key"
@@ -67,4 +85,89 @@ def test_a_binding_holds_the_policys_whitelist() -> None:
     policy = Policy.model_validate({"rules": [{"host": "a.test"}]})
     binding = Binding.of(Bind(workspace="w", tenant="t", generation=2, policy=policy))
     assert (binding.workspace, binding.tenant, binding.generation) == ("w", "t", 2)
-    assert binding.whitelist.ports_by_pattern == {"a.test": frozenset({443})}
+    assert binding.whitelist.decide(Authority("a.test", 443)).is_allowed
+    other = Policy.model_validate({"rules": [{"host": "b.test"}]})
+    again = Binding.of(Bind(workspace="w", tenant="t", generation=2, policy=other))
+    assert binding.digest != again.digest
+
+
+def rules(*given: Mapping[str, object]) -> Policy:
+    return Policy.model_validate({"rules": given})
+
+
+API = {"host": "api.example.com", "credential": "other"}
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        rules(API),
+        rules({**API, "methods": ["GET"], "paths": ["/v1/**"]}),
+        rules({"host": "api.example.com", "intercept": True}),
+        rules({"host": "*.example.com"}),
+        rules({"host": "bedrock-runtime.us-east-1.amazonaws.com", "credential": "one"}),
+        rules({"host": "vault.example.com", "secrets": ["token"]}),
+        rules({"host": "moved.example.com", "credential": "moved", "ports": [8443]}),
+    ],
+)
+def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
+    check_policy(policy, CONFIGURATION)
+
+
+@pytest.mark.parametrize(
+    ("policy", "field"),
+    [
+        (rules({"host": "api.example.com", "credential": "absent"}), "rules.0.credential"),
+        (rules({"host": "b.test"}, {**API, "host": "b.example.com"}), "rules.1.credential"),
+        (rules({**API, "host": "*.example.com"}), "rules.0.credential"),
+        (rules({**API, "ports": [443, 8443]}), "rules.0.ports"),
+        (rules({**API, "unsigned_payload": True}), "rules.0.unsigned_payload"),
+        (rules({"host": "api.example.com"}), "raw"),
+        (rules({"host": "api.example.com", "ports": [8443]}), "raw"),
+        (rules({"host": "a.example.com", "secrets": ["token"]}), "rules.0.secrets"),
+        (rules({"host": "api.example.com", "secrets": ["other"]}), "rules.0.secrets"),
+    ],
+)
+def test_a_rule_that_is_wider_is_refused_by_the_field(policy: Policy, field: str) -> None:
+    with pytest.raises(PolicyTooWideError, match=field):
+        check_policy(policy, CONFIGURATION)
+
+
+HOSTS = st.sampled_from(
+    ["api.example.com", "*.example.com", "vault.example.com", "b.test", "*.amazonaws.com",
+     "bedrock-runtime.us-east-1.amazonaws.com", "*.us-east-1.amazonaws.com"]
+)  # fmt: skip
+RULES = st.fixed_dictionaries(
+    {"host": HOSTS},
+    optional={
+        "ports": st.lists(st.sampled_from([80, 443, 8443]), min_size=1, max_size=2),
+        "methods": st.lists(st.sampled_from(["GET", "POST"]), max_size=2),
+        "paths": st.lists(st.sampled_from(["/", "/a/**"]), max_size=2),
+        "credential": st.sampled_from(["one", "other", "absent"]),
+        "secrets": st.lists(st.just("token"), max_size=1),
+        "intercept": st.booleans(),
+    },
+)
+
+
+@given(given_rules=st.lists(RULES, max_size=5), data=st.data())
+def test_what_is_injected_is_a_subset_of_what_is_enforced(
+    given_rules: list[dict[str, object]], data: st.DataObject
+) -> None:
+    """Of any policy that loads, no host that gets a credential can be reached raw."""
+    policy = rules(*given_rules)
+    try:
+        check_policy(policy, CONFIGURATION)
+    except PolicyTooWideError:
+        return
+    binding = Binding.of(Bind(workspace="w", tenant="t", generation=1, policy=policy))
+    host = data.draw(st.sampled_from(sorted(CONFIGURATION.injected_hosts)))
+    port = data.draw(st.sampled_from([80, 443, 8443]))
+    for method, target in (
+        ("CONNECT", f"{host}:{port}"),
+        ("GET", f"http://{host}:{port}/a/b"),
+        ("POST", f"http://{host}:{port}/"),
+    ):
+        head = RequestHead(method=method, target=target, version=(1, 1), headers=())
+        decision = decide(head, binding=binding, configuration=CONFIGURATION)
+        assert isinstance(decision, Refuse) or decision.route == "intercept"

@@ -10,7 +10,7 @@ from hakoiri.credential_proxy.container_socket import (
     GenerationFencedError,
     TooManyRequestsError,
 )
-from hakoiri.credential_proxy.exchange import Route
+from hakoiri.credential_proxy.decision import Route
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.proxy import Bind
@@ -65,7 +65,7 @@ async def test_cut_cancels_what_fits_and_unbind_cancels_all() -> None:
         first, second = tasks.create_task(hold(HEAD)), tasks.create_task(hold(OTHER))
         await asyncio.sleep(0)
         assert socket.stats.active == 2
-        socket.cut(where=lambda head: head.target == "/a")
+        socket.cut(where=lambda head, route: (head.target, route) == ("/a", "egress"))
         await asyncio.sleep(0)
         assert (first.done(), second.done()) == (True, False)
         socket.unbind()

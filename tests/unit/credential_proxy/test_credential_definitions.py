@@ -3,13 +3,13 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.credential_definitions import (
     AwsCredential,
     Credential,
     HeaderCredential,
     endpoint_of,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 _CREDENTIAL: TypeAdapter[Any] = TypeAdapter(Credential)
 

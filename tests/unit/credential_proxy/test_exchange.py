@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import parse_configuration
-from hakoiri.credential_proxy.exchange import Decision, Forward, Refuse, decide
+from hakoiri.credential_proxy.decision import Decision, Forward, Refuse
+from hakoiri.credential_proxy.exchange import decide
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.proxy import Bind
@@ -115,7 +116,7 @@ def test_an_anthropic_call_gets_its_key_and_the_models_its_body_may_name() -> No
         (
             head("GET", "/v1/models", ("upgrade", "WebSocket")),
             ANTHROPIC,
-            (501, "upgrade-not-supported"),
+            (403, "websocket-not-allowed"),
         ),
         (
             head("POST", "/model/a/invoke"),

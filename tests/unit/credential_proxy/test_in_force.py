@@ -46,7 +46,9 @@ async def test_a_reload_swaps_all_or_nothing() -> None:
         return Keyring.load(configuration, loader=loader)
 
     resolver = CheckedResolver(cache=DnsCache(lookup=no_lookup, clock_s=lambda: 0.0))
-    in_force = InForce(read=lambda: parse_configuration(text), load=load, resolver=resolver)
+    in_force = InForce(
+        read=lambda: parse_configuration(text), load=load, configure=resolver.configure
+    )
     loopback = Authority("127.0.0.1", 9)
     bare = OutgoingRequest("GET", "/", "", ())
     assert (await in_force.keyring.apply("a", bare)).headers == (("x-api-key", "old"),)

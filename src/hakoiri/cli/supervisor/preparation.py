@@ -40,6 +40,7 @@ class Ground:
     instance: str
     run_dir: Path
     proxy_dir: Path
+    proxy_state_dir: Path
     server: Account
     proxy: Account
     lock: int
@@ -81,9 +82,11 @@ def prepare(settings: Settings) -> Ground:
         _directory(run_dir, 0, server.gid, 0o750)
         # set-group-id: the control socket made in it belongs to the server's group
         proxy_dir = _directory(run_dir / "proxy", proxy.uid, server.gid, 0o2750)
+        settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+        state_dir = _directory(settings.proxy.state_dir / instance, proxy.uid, proxy.gid, 0o700)
     except OSError as error:
         raise PreparationError(f"cannot prepare the directories: {error}") from error
-    return Ground(instance, run_dir, proxy_dir, server, proxy, lock)
+    return Ground(instance, run_dir, proxy_dir, state_dir, server, proxy, lock)
 
 
 def prepare_data_directory(settings: Settings) -> None:

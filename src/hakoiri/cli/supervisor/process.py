@@ -14,8 +14,8 @@ class ProcessSpec:
     """One process: what runs, as whom, with which rights, seeing what.
 
     `environment` is all it gets; nothing is inherited. `capabilities` are kernel names without
-    `CAP_`, lower case. `hidden` directories appear empty to it. `standard_input` is what
-    it can read there.
+    `CAP_`, lower case. `hidden` directories appear empty to it; `shown` ones it
+    can reach although a parent may be closed to it. `standard_input` is what it can read there.
     """
 
     name: str
@@ -26,18 +26,18 @@ class ProcessSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     capabilities: tuple[str, ...] = ()
     hidden: tuple[Path, ...] = ()
+    shown: tuple[Path, ...] = ()
     standard_input: bytes = b""
 
 
 def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
     """Return the command that root runs: a mount namespace, then `enter`, then fewer rights.
 
-    `shown` are the directories the process must be able to read although a parent of theirs may be
-    closed to it (the interpreter and the code).
+    `shown` are the directories that every process must be able to reach (interpreter and code).
     """
     plan = {
         "hidden": [str(path) for path in spec.hidden],
-        "shown": [str(path) for path in shown],
+        "shown": [str(path) for path in (*shown, *spec.shown)],
         "command": [*_fewer_rights(spec), sys.executable, *spec.arguments],
     }
     return [

@@ -163,6 +163,8 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
             str(ground.proxy_dir / CONTROL_SOCKET),
             "--file",
             str(ground.run_dir / PROXY_FILE),
+            "--state-dir",
+            str(ground.proxy_state_dir),
         ),
         uid=ground.proxy.uid,
         gid=ground.proxy.gid,
@@ -172,6 +174,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
         | read_proxy_environment(settings.proxy.env_file)
         | (rehearsal.environment if rehearsal is not None else {}),
         hidden=(settings.data_dir,),
+        shown=(ground.proxy_state_dir,),
     )
 
 
@@ -198,12 +201,13 @@ def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpe
 
 def _proxy_directories(settings: Settings, ground: Ground) -> tuple[Path, ...]:
     """Return the directories of the proxy's files; they must hold nothing the server needs."""
-    directories = {settings.proxy.file.parent, settings.proxy.env_file.parent}
+    proxy = settings.proxy
+    directories = {proxy.file.parent, proxy.env_file.parent, proxy.state_dir}
     for directory in directories:
         for needed in (settings.data_dir, ground.run_dir, *code_directories()):
             if needed.is_relative_to(directory):
                 raise PreparationError(
-                    f"HAKOIRI_PROXY__FILE and HAKOIRI_PROXY__ENV_FILE need a directory of their "
+                    f"HAKOIRI_PROXY__FILE, __ENV_FILE and __STATE_DIR need a directory of their "
                     f"own, hidden from the server; {directory} also holds {needed}"
                 )
     return (*sorted(directories), (ground.run_dir / PROXY_FILE).parent)

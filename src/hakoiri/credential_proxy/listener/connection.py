@@ -149,6 +149,7 @@ class ContainerConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The container is gone; what runs for it ends."""
         del exc
+        self.is_lost = True
         self._end()
         if self._tunnel is not None:
             self._tunnel.close()
@@ -185,7 +186,7 @@ class ContainerConnection(asyncio.Protocol):
         """Keep a tunnel half open; anything else has nobody left to answer."""
         if self._tunnel is not None:
             self._tunnel.container_eof()
-            return True
+            return self.intercepted is None  # TLS has no half-close
         return None
 
     def pause_writing(self) -> None:
@@ -441,7 +442,6 @@ class ContainerConnection(asyncio.Protocol):
     # Waiting and ending
 
     def _end(self) -> None:
-        self.is_lost = True
         self._timer.close()
         self._server.forget(self)
         self._wake_drained()

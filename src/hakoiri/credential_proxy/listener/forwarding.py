@@ -2,16 +2,21 @@
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
+from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
+from hakoiri.credential_proxy.decision import HELD_BODY_LIMIT_BYTES, Forward
 from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError, UpstreamError
-from hakoiri.credential_proxy.exchange import BODY_LIMIT_BYTES, Forward, Injection
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import answer_headers
 from hakoiri.credential_proxy.held_body import BodyTooLargeError, HeldBody
+from hakoiri.credential_proxy.http1.rendering import ESTABLISHED, render_answer_head
+from hakoiri.credential_proxy.interception.hello_guard import HelloGuard
+from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.request import (
     BodyFaultError,
     ContainerRequest,
@@ -19,7 +24,10 @@ from hakoiri.credential_proxy.listener.request import (
 )
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
 from hakoiri.credential_proxy.tunnel import Tunnel
-from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient
+from hakoiri.credential_proxy.upgrade import is_accepted
+from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient, has_switched
+
+UPGRADE_HEADERS: Final = (("connection", "Upgrade"), ("upgrade", "websocket"))
 
 
 class RequestFailedError(CredentialProxyError):
@@ -44,6 +52,7 @@ class Forwarding:
     forward: Forward
     keyring: Keyring
     client: UpstreamClient
+    leaves: LeafCache
     scope: str
     outcome: Outcome
 
@@ -57,66 +66,107 @@ class Forwarding:
         """
         if self.forward.route == "tunnel":
             await self._tunnel()
-        elif self.forward.injection is not None:
-            await self._inject(self.forward.injection)
+        elif self.forward.route == "intercept":
+            await self._intercept()
+        elif self._must_be_held():
+            await self._send_held()
         else:
-            headers: Headers = (("host", self.forward.upstream.host_header), *self.forward.headers)
-            length = self.head.content_length_bytes
-            if length is not None:
-                headers = (*headers, ("content-length", str(length)))
-            await self._send(headers, self._streamed_body() if self.head.has_body else None)
+            await self._send_streamed()
 
     async def _tunnel(self) -> None:
-        tunnel = Tunnel(container=self.request.transport)
+        authority = self.forward.upstream.authority
+        tunnel = Tunnel(container=self.request.transport, guard=HelloGuard(authority))
+        await self.client.tunnel(authority, timings=self.outcome, tunnel=tunnel)
+        self.outcome.status = 200
+        await self._until_finished(tunnel, ESTABLISHED)
+
+    async def _until_finished(self, tunnel: Tunnel, head: bytes) -> None:
         try:
-            await self.client.tunnel(
-                self.forward.upstream.authority, timings=self.outcome, tunnel=tunnel
-            )
-            self.outcome.status = 200
-            self.request.become(tunnel)
+            self.request.become(tunnel, head)
             await tunnel.finished
         finally:
             tunnel.close()
             self.outcome.bytes_up, self.outcome.bytes_down = tunnel.bytes_up, tunnel.bytes_down
+        if tunnel.refusal is not None:
+            raise RequestFailedError(403, tunnel.refusal.code, str(tunnel.refusal))
 
-    async def _inject(self, injection: Injection) -> None:
-        held = HeldBody(limit_bytes=BODY_LIMIT_BYTES)
+    async def _intercept(self) -> None:
+        authority = self.forward.upstream.authority
+        if self.request.glued:
+            reason = "wait for the answer to CONNECT before you begin TLS"
+            raise RequestFailedError(400, "bad-request", reason)
+        self.outcome.status = 200
+        try:
+            await self.request.intercept(self.leaves.context_for(authority.host), authority)
+        except OSError as error:
+            reason = "the TLS handshake with the container failed"
+            raise RequestFailedError(400, "tls-handshake-failed", reason) from error
+
+    def _must_be_held(self) -> bool:
+        """Whether the body must be whole before the request goes out.
+
+        It is signed, or names the model, or might turn out too long: half a request that breaks
+        off looks to some upstreams like a whole one.
+        """
+        if not self.head.has_body:
+            return False
+        injection = self.forward.injection
+        is_signed = (
+            injection is not None and injection.scope is not None and not injection.unsigned_payload
+        )
+        is_unbounded = self.head.is_chunked and self.forward.body_limit_bytes is not None
+        return is_signed or bool(self.forward.models) or is_unbounded
+
+    async def _send_streamed(self) -> None:
+        body_sha256 = UNSIGNED_PAYLOAD if self.head.has_body else EMPTY_SHA256
+        outgoing = await self._outgoing(body_sha256)
+        await self._send(
+            outgoing,
+            self.head.content_length_bytes,
+            self._streamed_body() if self.head.has_body else None,
+        )
+
+    async def _send_held(self) -> None:
+        held = HeldBody(limit_bytes=self.forward.body_limit_bytes or HELD_BODY_LIMIT_BYTES)
         try:
             async for chunk in self._streamed_body():
                 held.write(chunk)
             _check_model(self.forward, held)
-            headers = await self._with_credential(injection, held)
-            if not held.size_bytes:
-                await self._send(headers, None)
-                return
-            headers = (*headers, ("content-length", str(held.size_bytes)))
-            await self._send(headers, held.read() if held.is_in_memory else held.chunks())
+            outgoing = await self._outgoing(held.sha256)
+            body = held.read() if held.is_in_memory else held.chunks()
+            await self._send(outgoing, held.size_bytes, body)
         except BodyTooLargeError as error:
             raise RequestFailedError(413, "body-too-large", str(error)) from error
-        except CredentialError as error:
-            raise RequestFailedError(503, "credential-not-ready", str(error)) from error
         finally:
             held.close()
 
-    async def _with_credential(self, injection: Injection, held: HeldBody) -> Headers:
-        forward = self.forward
-        bare = OutgoingRequest(
-            method=forward.method,
-            path=forward.upstream.path,
-            query=forward.upstream.query,
-            headers=(("host", forward.upstream.host_header), *forward.headers),
-        )
+    async def _outgoing(self, body_sha256: str) -> OutgoingRequest:
+        """Return the head to send, with the credential."""
+        forward, injection = self.forward, self.forward.injection
+        headers: Headers = (("host", forward.upstream.host_header), *forward.headers)
+        if forward.is_websocket:
+            headers = (*headers, *UPGRADE_HEADERS)
+        upstream = forward.upstream
+        bare = OutgoingRequest(forward.method, upstream.path, upstream.query, headers)
+        if injection is None:
+            return bare
         name, scope, started_s = injection.credential, injection.scope, time.perf_counter()
-        if scope is None:
-            return (await self.keyring.apply(name, bare)).headers
-        outgoing = await self.keyring.apply(name, bare, scope=scope, body_sha256=held.sha256)
-        self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
-        return outgoing.headers
+        try:
+            if scope is None:
+                return await self.keyring.apply(name, bare)
+            return await self.keyring.apply(name, bare, scope=scope, body_sha256=body_sha256)
+        except CredentialError as error:
+            raise RequestFailedError(503, "credential-not-ready", str(error)) from error
+        finally:
+            self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
 
-    async def _send(self, headers: Headers, body: Body) -> None:
+    async def _send(self, outgoing: OutgoingRequest, length_bytes: int | None, body: Body) -> None:
+        headers = outgoing.headers
+        if length_bytes is not None:
+            headers = (*headers, ("content-length", str(length_bytes)))
         started_s = time.perf_counter()
         answering = await self.client.send(
-            self.forward.upstream,
+            replace(self.forward.upstream, query=outgoing.query),
             method=self.forward.method,
             headers=headers,
             body=body,
@@ -151,8 +201,9 @@ class Forwarding:
 
     async def _relay(self, answering: Answering) -> None:
         request, outcome, status = self.request, self.outcome, answering.status
-        if status < 200:  # noqa: PLR2004 - switching protocols, which nobody asked for
-            raise UpstreamError("upstream-broken", "the upstream switched protocols unasked")
+        if has_switched(status):
+            await self._websocket(answering)
+            return
         is_model = self.forward.route == "model"
         headers = list(answer_headers(answering.headers, is_model=is_model))
         length_bytes = _take_length(headers)
@@ -165,6 +216,15 @@ class Forwarding:
         request.begin_answer(status, headers, length_bytes=length_bytes)
         await self._relay_body(answering)
         request.end_answer()
+
+    async def _websocket(self, answering: Answering) -> None:
+        if not self.forward.is_websocket or not is_accepted(self.head, answering.headers):
+            raise UpstreamError("upstream-broken", "the upstream switched protocols unasked")
+        headers = (*answer_headers(answering.headers, is_model=False), *UPGRADE_HEADERS)
+        tunnel = Tunnel(container=self.request.transport)
+        answering.adopt(tunnel)
+        self.outcome.status = answering.status
+        await self._until_finished(tunnel, render_answer_head(answering.status, headers))
 
     async def _relay_body(self, answering: Answering) -> None:
         request, outcome = self.request, self.outcome

@@ -5,11 +5,13 @@ import time
 from typing import Final
 
 from hakoiri.credential_proxy.container_socket import ContainerSocket, TooManyRequestsError
+from hakoiri.credential_proxy.decision import Decision, Forward, Refuse, Route
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome
 from hakoiri.credential_proxy.errors import UpstreamError
-from hakoiri.credential_proxy.exchange import Decision, Forward, Refuse, decide, route_of
+from hakoiri.credential_proxy.exchange import decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
 from hakoiri.credential_proxy.in_force import InForce
+from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
 from hakoiri.credential_proxy.listener.request import ContainerRequest
@@ -17,6 +19,7 @@ from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
 _CLIENT_GONE_STATUS: Final = 499
+_FORBIDDEN: Final = 403
 
 
 class Listener:
@@ -28,20 +31,23 @@ class Listener:
         container_socket: ContainerSocket,
         in_force: InForce,
         client: UpstreamClient,
+        leaves: LeafCache,
         log: DecisionLog,
     ) -> None:
         self._socket = container_socket
         self._in_force = in_force
         self._client = client
+        self._leaves = leaves
         self._log = log
 
     def server(self) -> ContainerServer:
         """Make the server whose connections come here."""
         return ContainerServer(self.handle, unreadable=self._unreadable)
 
-    def is_refused(self, head: RequestHead) -> bool:
-        """Whether a request that was let through would be refused by what is in force now."""
-        return isinstance(self._decide(head), Refuse)
+    def is_refused(self, head: RequestHead, route: Route) -> bool:
+        """Whether what was let through by `route` would not be so by what is in force now."""
+        decision = self._decide(head)
+        return isinstance(decision, Refuse) or decision.route != route
 
     async def handle(self, request: ContainerRequest) -> None:
         """Handle one request; each is decided anew, whatever came before it on the connection."""
@@ -60,6 +66,7 @@ class Listener:
             target=request.target,
             version=request.version,
             raw_headers=request.raw_headers,
+            intercepted=request.intercepted,
         )
         await self._carry_out(request, head)
 
@@ -68,7 +75,7 @@ class Listener:
         outcome = Outcome()
         decision = self._decide(head)
         try:
-            with self._socket.slot(head, route_of(head)):
+            with self._socket.slot(head, decision.route or route_of(head)):
                 decision = await self._answer(request, head, decision, outcome)
         except TooManyRequestsError as error:
             decision = Refuse(429, "too-many-requests", str(error), route_of(head))
@@ -95,17 +102,18 @@ class Listener:
             forward=decision,
             keyring=self._in_force.keyring,
             client=self._client,
+            leaves=self._leaves,
             scope=self._scope(decision),
             outcome=outcome,
         )
         try:
             await forwarding.run()
         except (RequestFailedError, UpstreamError) as error:
+            failed = _failed(decision, error)
             if request.has_answer:
                 outcome.reason = error.code
                 request.abort()
-                return decision
-            failed = _failed(decision, error)
+                return failed if error.status == _FORBIDDEN else decision
             _refuse(request, failed, outcome)
             if isinstance(error, RequestFailedError) or error.is_refusal:
                 return failed

@@ -10,7 +10,6 @@ from hakoiri.credential_proxy.framing import RawHeaders
 from hakoiri.credential_proxy.http1.body_reader import BodyReader
 from hakoiri.credential_proxy.http1.rendering import (
     CONTINUE,
-    ESTABLISHED,
     LAST_CHUNK,
     Headers,
     render_answer_head,
@@ -196,7 +195,7 @@ class ContainerRequest:
         """The container's side, for a tunnel."""
         return self._connection.transport
 
-    def become(self, tunnel: Tunnel, head: bytes = ESTABLISHED) -> None:
+    def become(self, tunnel: Tunnel, head: bytes) -> None:
         """Answer with `head` and give all further bytes to `tunnel`."""
         self.has_answer = True
         self.is_kept_alive = False

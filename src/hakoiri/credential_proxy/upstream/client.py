@@ -7,15 +7,22 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.configuration import Network
+from hakoiri.credential_proxy.decision import Upstream
 from hakoiri.credential_proxy.dns_cache import CheckedResolver
-from hakoiri.credential_proxy.errors import AddressRefusedError, ResolutionError, UpstreamError
-from hakoiri.credential_proxy.exchange import Upstream
+from hakoiri.credential_proxy.errors import (
+    AddressRefusedError,
+    ConfigurationError,
+    ResolutionError,
+    UpstreamError,
+)
 from hakoiri.credential_proxy.framing import Headers
 from hakoiri.credential_proxy.http1.rendering import (
     render_chunk,
     render_last_chunk,
     render_request_head,
 )
+from hakoiri.credential_proxy.trusted_file import read_trusted_file
 from hakoiri.credential_proxy.tunnel import Tunnel
 from hakoiri.credential_proxy.upstream.connection import SWITCHING_PROTOCOLS, UpstreamConnection
 from hakoiri.credential_proxy.upstream.dialling import dial
@@ -83,11 +90,19 @@ class Answering:
 class UpstreamClient:
     """Sends requests over pooled connections."""
 
-    def __init__(self, *, resolver: CheckedResolver, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, resolver: CheckedResolver) -> None:
         self._resolver = resolver
-        tls = tls or ssl.create_default_context()
-        tls.set_alpn_protocols(["http/1.1"])
-        self._pool = UpstreamPool(tls=tls)
+        self._pool = UpstreamPool(tls=trusting(Network()))
+
+    def configure(self, network: Network) -> None:
+        """Take the network of the proxy's file; what is sent from now on goes by it.
+
+        Raises:
+            ConfigurationError: the certificates it names cannot be used.
+        """
+        tls = trusting(network)
+        self._resolver.configure(network)
+        self._pool.renew(tls)
 
     def close(self) -> None:
         """Close what is kept."""
@@ -101,10 +116,6 @@ class UpstreamClient:
     def forget_scope(self, scope: str) -> None:
         """Close the idle connections of `scope`."""
         self._pool.close_idle(lambda key, _address: key.scope == scope)
-
-    def recheck(self) -> None:
-        """Close the idle connections: what is in force has changed, and is asked anew."""
-        self._pool.close_idle(lambda _key, _address: True)
 
     async def send(
         self,
@@ -207,6 +218,24 @@ async def _send(
         if trailers is not None:
             connection.write(render_last_chunk(trailers()))
     connection.sent()
+
+
+def trusting(network: Network) -> ssl.SSLContext:
+    """Return the client's side of TLS: certificates are always verified, with their names.
+
+    Raises:
+        ConfigurationError: `network.ca_file` cannot be used.
+    """
+    tls = ssl.create_default_context()
+    tls.set_alpn_protocols(["http/1.1"])
+    if network.ca_file is not None:
+        try:
+            tls.load_verify_locations(cadata=read_trusted_file(network.ca_file))
+        except ssl.SSLError as error:
+            raise ConfigurationError(
+                f"network.ca_file: {network.ca_file} holds no certificates in PEM"
+            ) from error
+    return tls
 
 
 def has_switched(status: int) -> bool:

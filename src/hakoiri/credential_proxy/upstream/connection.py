@@ -25,15 +25,17 @@ _INTERIM: Final = range(100, 200)
 class UpstreamConnection(asyncio.Protocol):
     """Parses with llhttp. `begin` a request, `write` it, await `answer`, read `body`.
 
-    `is_reusable` tells whether another request may follow. Answers that nobody asked for, more
-    bytes than an answer has, and unsound framing end the connection.
+    `epoch` says by which settings it was made; `is_reusable` whether another request may follow.
+    Answers that nobody asked for, more bytes than an answer has, and unsound framing end the
+    connection.
     """
 
     transport: asyncio.Transport
 
-    def __init__(self, *, loop: asyncio.AbstractEventLoop, address: str) -> None:
+    def __init__(self, *, loop: asyncio.AbstractEventLoop, address: str, epoch: int = 0) -> None:
         self._loop = loop
         self.address = address
+        self.epoch = epoch
         self._timer = LazyTimer(loop=loop, action=self._time_is_up)
         self._parser = httptools.HttpResponseParser(self)
         self._method = ""

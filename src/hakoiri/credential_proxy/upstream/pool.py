@@ -66,6 +66,7 @@ class UpstreamPool:
         self._places: dict[PoolKey, _Places] = {}
         self._idle: dict[UpstreamConnection, tuple[PoolKey, float]] = {}  # oldest first
         self._sweeper: LazyTimer | None = None
+        self._epoch = 0
         self._open = 0
         self._created = 0
         self._reused = 0
@@ -106,7 +107,8 @@ class UpstreamPool:
         """Take a connection back; one that cannot serve again is closed."""
         connection.rest()
         places = self._places.get(key)
-        if places is None or not connection.is_reusable or connection.transport.is_closing():
+        is_kept = connection.is_reusable and connection.epoch == self._epoch
+        if places is None or not is_kept or connection.transport.is_closing():
             self._discard(key, connection)
             return
         loop = asyncio.get_running_loop()
@@ -118,6 +120,12 @@ class UpstreamPool:
             self._sweeper = LazyTimer(loop=loop, action=self._sweep)
             self._sweeper.set(KEPT_IDLE_S)
         _wake_one(places)
+
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """Connect by `tls` from now on, and keep no connection from before."""
+        self._tls = tls
+        self._epoch += 1
+        self.close_idle(lambda _key, _address: True)
 
     def close_idle(self, where: Callable[[PoolKey, str], bool]) -> None:
         """Close the idle connections whose key and address fit `where`."""
@@ -160,7 +168,7 @@ class UpstreamPool:
     async def _connect(
         self, key: PoolKey, addresses: Sequence[str], timings: Timings
     ) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
+        loop, epoch = asyncio.get_running_loop(), self._epoch
         started_s = time.perf_counter()
         connected, address = await dial(addresses, port=key.authority.port)
         dialled_s = time.perf_counter()
@@ -169,7 +177,7 @@ class UpstreamPool:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 _, connection = await loop.create_connection(
-                    lambda: UpstreamConnection(loop=loop, address=address),
+                    lambda: UpstreamConnection(loop=loop, address=address, epoch=epoch),
                     sock=connected,
                     ssl=self._tls if is_tls else None,
                     server_hostname=key.authority.host if is_tls else None,

@@ -44,3 +44,8 @@ def test_what_is_hidden_is_hidden_in_a_mount_namespace_of_its_own() -> None:
     command = launch_command(SPEC, shown=())
     assert command[:4] == ["unshare", "--mount", "--propagation", "slave"]
     assert plan_of(SPEC)["hidden"] == ["/etc/hakoiri"]
+
+
+def test_what_a_process_keeps_is_shown_to_it_beside_the_code() -> None:
+    spec = ProcessSpec(name="p", arguments=(), uid=1, gid=1, shown=(Path("/kept"),))
+    assert plan_of(spec)["shown"] == ["/code", "/kept"]

@@ -24,7 +24,11 @@ def load(tmp_path: Path, **model: Any) -> Settings:
     return host_settings.load(
         data_dir=tmp_path / "data",
         model={"provider": "rehearsal", **model},
-        proxy={"file": own / "proxy.toml", "env_file": own / "proxy.env"},
+        proxy={
+            "file": own / "proxy.toml",
+            "env_file": own / "proxy.env",
+            "state_dir": tmp_path / "state",
+        },
     )
 
 
@@ -33,6 +37,7 @@ def ground(tmp_path: Path) -> Ground:
         instance="i1",
         run_dir=tmp_path / "run",
         proxy_dir=tmp_path / "run" / "proxy",
+        proxy_state_dir=tmp_path / "state" / "i1",
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
         lock=-1,
@@ -91,8 +96,11 @@ def test_only_the_server_has_capabilities_and_it_cannot_see_the_proxys_files(
     assert server.capabilities == ("chown", "fowner", "dac_override")
     assert proxy.capabilities == ()
     assert settings.proxy.file.parent in server.hidden
+    assert settings.proxy.state_dir in server.hidden
+    assert str(tmp_path / "state" / "i1") in proxy.arguments
     assert tmp_path / "run" / "own" in server.hidden
     assert proxy.hidden == (settings.data_dir,)
+    assert proxy.shown == (tmp_path / "state" / "i1",)
 
 
 def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Path) -> None:
