@@ -218,7 +218,12 @@ class AwsCredential(_WithEndpoint):
         return frozenset(self._suffix_scopes)
 
     def is_for(self, host: str) -> bool:
-        """Whether requests to `host` may be signed with these keys."""
+        """Whether requests to `host`, or to all that `*.suffix` stands for, may be signed.
+
+        A name under such a suffix that no bucket can have is still not signed (`scope_for`).
+        """
+        if host.startswith("*."):
+            return host[1:] in self.suffixes_reached
         return self.scope_for(host) is not None
 
     def scope_for(self, host: str) -> SigningScope | None:
