@@ -199,7 +199,7 @@ def _injection_of(
     elif authority.port in credential.ports:
         destination = Upstream("https", authority)
     else:
-        reason = f"{rule.credential!r} is not for port {authority.port}"
+        reason = "a credential goes to the ports, or the endpoint, that the proxy's file names"
         raise RefusedError(403, "port-not-allowed", reason, authority=authority, rule=label)
     scope = None
     if isinstance(credential, AwsCredential):

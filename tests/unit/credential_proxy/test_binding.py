@@ -38,6 +38,11 @@ header = "x-api-key"
 value_env = "KEY"
 hosts = ["moved.example.com"]
 endpoint = "https://gateway.example.com:8443"
+[credentials.ported]
+kind = "bearer"
+value_env = "KEY"
+hosts = ["ported.example.com"]
+ports = [443, 9443]
 [credentials.other]
 kind = "header"
 header = "x-api-key"
@@ -108,6 +113,7 @@ API = {"host": "api.example.com", "credential": "other"}
         rules({"host": "bedrock-runtime.us-east-1.amazonaws.com", "credential": "one"}),
         rules({"host": "vault.example.com", "secrets": ["token"]}),
         rules({"host": "moved.example.com", "credential": "moved", "ports": [8443]}),
+        rules({"host": "ported.example.com", "credential": "ported", "ports": [9443]}),
     ],
 )
 def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
@@ -121,6 +127,10 @@ def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
         (rules({"host": "b.test"}, {**API, "host": "b.example.com"}), "rules.1.credential"),
         (rules({**API, "host": "*.example.com"}), "rules.0.credential"),
         (rules({**API, "ports": [443, 8443]}), "rules.0.ports"),
+        (
+            rules({"host": "ported.example.com", "credential": "ported", "ports": [8443]}),
+            "rules.0.ports",
+        ),
         (rules({**API, "unsigned_payload": True}), "rules.0.unsigned_payload"),
         (rules({"host": "api.example.com"}), "raw"),
         (rules({"host": "api.example.com", "ports": [8443]}), "raw"),
