@@ -6,7 +6,11 @@ from typing import Final, Self
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Configuration
-from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
+from hakoiri.credential_proxy.credential_definitions import (
+    AwsCredential,
+    Credential,
+    SecretCredential,
+)
 from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.path_rules import find_path_fault
@@ -14,7 +18,6 @@ from hakoiri.wire.policy import ModelRoute, Policy, Rule
 from hakoiri.wire.proxy import Bind
 
 ANTHROPIC_HOST: Final = "api.anthropic.com"
-HTTPS_PORT: Final = 443
 _HOSTS_TOLD: Final = 5
 
 
@@ -69,15 +72,21 @@ def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
                 f"{field}.credential: the proxy has no credential {rule.credential!r};"
                 " define it in the proxy's own file"
             )
-        if not credential.is_for(rule.host):
+        if not _is_for_pattern(credential, rule.host):
             raise PolicyTooWideError(
                 f"{field}.credential: {rule.credential!r} is not for {rule.host};"
                 f" it is for {', '.join(sorted(credential.hosts_reached)[:_HOSTS_TOLD])}"
             )
-        if credential.parsed_endpoint is None and rule.ports != [HTTPS_PORT]:
+        wider = sorted(set(rule.ports) - set(credential.ports))
+        if credential.parsed_endpoint is None and wider:
             raise PolicyTooWideError(
-                f"{field}.ports: a credential goes to port {HTTPS_PORT} alone,"
-                " unless the proxy's own file gives it an endpoint"
+                f"{field}.ports: {rule.credential!r} is not for port {wider[0]};"
+                " the proxy's own file tells its ports"
+            )
+        if isinstance(credential, SecretCredential):
+            raise PolicyTooWideError(
+                f"{field}.credential: {rule.credential!r} stands for a placeholder;"
+                " name it in secrets"
             )
         if rule.unsigned_payload and not isinstance(credential, AwsCredential):
             raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
@@ -85,9 +94,20 @@ def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
         _check_secret(f"{field}.secrets", name, rule, configuration)
 
 
+def _is_for_pattern(credential: Credential, pattern: str) -> bool:
+    """Whether every host that fits `pattern` may get `credential`."""
+    if pattern.startswith("*"):
+        return pattern[1:] in credential.suffixes_reached
+    return credential.is_for(pattern)
+
+
 def _check_secret(field: str, name: str, rule: Rule, configuration: Configuration) -> None:
     credential = configuration.credentials.get(name)
-    if not isinstance(credential, SecretCredential) or not credential.is_for(rule.host):
+    if not (
+        isinstance(credential, SecretCredential)
+        and credential.is_for(rule.host)
+        and set(rule.ports) <= set(credential.ports)
+    ):
         raise PolicyTooWideError(
             f"{field}: the proxy has no secret {name!r} for {rule.host};"
             ' define it in the proxy\'s own file with kind = "secret"'

@@ -94,6 +94,10 @@ class Configuration(Message):
         return frozenset(hosts | {e.host for e in self._endpoints if not is_dotted_quad(e.host)})
 
     @cached_property
+    def _injected_suffixes(self) -> tuple[str, ...]:
+        return tuple({s for c in self.credentials.values() for s in c.suffixes_reached})
+
+    @cached_property
     def _endpoints(self) -> tuple[Endpoint, ...]:
         endpoints = (credential.parsed_endpoint for credential in self.credentials.values())
         return tuple(endpoint for endpoint in endpoints if endpoint is not None)
@@ -103,7 +107,9 @@ class Configuration(Message):
 
         A named host counts on every port, an address only on the endpoint's own.
         """
-        return authority.host in self.injected_hosts or any(
+        if authority.host in self.injected_hosts:
+            return True
+        return authority.host.endswith(self._injected_suffixes) or any(
             authority == Authority(endpoint.host, endpoint.port) for endpoint in self._endpoints
         )
 

@@ -35,6 +35,7 @@ class Outcome:
     tls_ms: float | None = None
     sign_ms: float | None = None
     reused: bool = False
+    scrubbed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

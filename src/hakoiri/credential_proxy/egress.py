@@ -14,7 +14,7 @@ from hakoiri.credential_proxy.authority import (
     parse_absolute,
     parse_authority,
 )
-from hakoiri.credential_proxy.binding import HTTPS_PORT, Binding
+from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
 from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
 from hakoiri.credential_proxy.decision import (
@@ -230,12 +230,10 @@ def _injection_of(
     endpoint = credential.parsed_endpoint
     if endpoint is not None:
         destination = Upstream(endpoint.scheme, Authority(endpoint.host, endpoint.port))
-    elif authority.port == HTTPS_PORT:
+    elif authority.port in credential.ports:
         destination = Upstream("https", authority)
     else:
-        reason = (
-            f"a credential goes to port {HTTPS_PORT}, or to the endpoint the proxy's file names"
-        )
+        reason = f"{rule.credential!r} is not for port {authority.port}"
         raise RefusedError(403, "port-not-allowed", reason, authority=authority, rule=label)
     scope = None
     if isinstance(credential, AwsCredential):

@@ -7,6 +7,7 @@ enforced. What is not named here is refused.
 """
 
 from hakoiri.credential_proxy.authority import Authority, AuthorityError
+from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
 from hakoiri.credential_proxy.credential_definitions import (
@@ -30,7 +31,6 @@ from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.header_rules import model_request_headers
 from hakoiri.credential_proxy.model_path import ModelCall, ModelPathError, parse_model_call
 from hakoiri.credential_proxy.placeholders import check_placeholders
-from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.policy import ModelRoute
 
 

@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +16,12 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
-from hakoiri.credential_proxy.configuration import Configuration, read_configuration
+from hakoiri.credential_proxy.configuration import read_configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.control import Control
-from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
 from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
+from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache, look_up
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
@@ -79,9 +80,13 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
     loop = asyncio.get_running_loop()
     resolver = CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=loop.time))
     client = UpstreamClient(resolver=resolver)
+    tasks = RefreshTasks()
+    loader = SourceLoader(
+        environ=environ, now=lambda: datetime.now(UTC), clock_s=loop.time, tasks=tasks
+    )
     in_force = InForce(
         read=lambda: read_configuration(settings.file),
-        load=_keyring_loader(environ, clock_s=loop.time),
+        load=lambda configuration: Keyring.load(configuration, loader=loader),
         configure=client.configure,
     )
     authority = CertificateAuthority.load(settings.state_dir, now=datetime.now(UTC))
@@ -92,6 +97,7 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
     )
     leaves = LeafCache(authority=authority)
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(tasks.close)
         stack.callback(client.close)
 
         def new_listener(container_socket: ContainerSocket) -> Listener:
@@ -135,20 +141,6 @@ def _reload(registry: SocketRegistry) -> None:
         registry.reload()
     except ConfigurationError as error:
         print(f"hakoiri proxy: the old file stays: {error}", file=sys.stderr)  # noqa: T201 - as above
-
-
-def _keyring_loader(
-    environ: Mapping[str, str], *, clock_s: Callable[[], float]
-) -> Callable[[Configuration], Keyring]:
-    def load(configuration: Configuration) -> Keyring:
-        return Keyring.load(
-            configuration,
-            environ=environ,
-            now=lambda: datetime.now(UTC),
-            new_chain=lambda: AwsChain(clock_s=clock_s),
-        )
-
-    return load
 
 
 def _unlink_own(path: Path, inode: int) -> None:

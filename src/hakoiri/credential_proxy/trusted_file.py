@@ -21,7 +21,7 @@ def read_trusted_file(path: Path) -> str:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be opened: {error.strerror}") from error
     try:
-        _check_trusted(path, os.fstat(descriptor))
+        check_trusted(path, os.fstat(descriptor))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(FILE_LIMIT_BYTES + 1)
     finally:
@@ -34,7 +34,12 @@ def read_trusted_file(path: Path) -> str:
         raise ConfigurationError(f"{path}: is not UTF-8 text") from error
 
 
-def _check_trusted(path: Path, status: os.stat_result) -> None:
+def check_trusted(path: Path, status: os.stat_result) -> None:
+    """Check that only root or our own user can have written the file that `status` tells of.
+
+    Raises:
+        ConfigurationError: it is no regular file, or somebody else's; the message tells the mend.
+    """
     if not stat.S_ISREG(status.st_mode):
         raise ConfigurationError(f"{path}: must be a regular file")
     if status.st_uid not in (0, os.geteuid()):

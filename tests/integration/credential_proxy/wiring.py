@@ -5,8 +5,9 @@ from pathlib import Path
 
 from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
-from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
 from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
+from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
 from hakoiri.credential_proxy.in_force import InForce
@@ -51,12 +52,13 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
         return await wired.lookup(host)
 
     def load(configuration: Configuration) -> Keyring:
-        return Keyring.load(
-            configuration,
+        loader = SourceLoader(
             environ={"KEY": "planted"},
             now=lambda: datetime.now(UTC),
-            new_chain=lambda: AwsChain(clock_s=lambda: 0.0),
+            clock_s=lambda: 0.0,
+            tasks=RefreshTasks(),
         )
+        return Keyring.load(configuration, loader=loader)
 
     resolver = CheckedResolver(cache=DnsCache(lookup=lookup, clock_s=lambda: now_s[0]))
     wired = Wired(directory, UpstreamClient(resolver=resolver))

@@ -5,11 +5,17 @@ import pytest
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import parse_configuration, read_configuration
-from hakoiri.credential_proxy.credential_definitions import Endpoint, endpoint_of
+from hakoiri.credential_proxy.credential_definitions import (
+    AwsCredential,
+    Endpoint,
+    HeaderCredential,
+    endpoint_of,
+)
 from hakoiri.credential_proxy.errors import ConfigurationError
 
 AWS = '[credentials.a]\nkind = "aws"\nservices = ["bedrock"]\nregions = ["us-east-1"]\n'
 HEADER = '[credentials.a]\nkind = "header"\nheader = "X-Api-Key"\nhosts = ["api.example.com"]\n'
+BASIC = '[credentials.a]\nkind = "basic"\nhosts = ["api.example.com"]\nvalue_env = "KEY"\n'
 
 
 def test_an_empty_file_is_valid_and_injects_nothing() -> None:
@@ -26,6 +32,13 @@ def test_the_hosts_of_every_credential_are_known() -> None:
     assert not configuration.is_injected_towards(Authority("s3.us-east-1.amazonaws.com", 443))
 
 
+def test_every_buckets_host_gets_keys_where_every_bucket_is_named() -> None:
+    text = AWS.replace("bedrock", "s3") + "buckets = ['*']\n"
+    configuration = parse_configuration(text)
+    assert configuration.is_injected_towards(Authority("any.s3.us-east-1.amazonaws.com", 443))
+    assert not configuration.is_injected_towards(Authority("any.s3.eu-west-1.amazonaws.com", 443))
+
+
 def test_an_address_as_endpoint_counts_on_its_own_port_only() -> None:
     text = AWS + 'endpoint = "http://127.0.0.1:9"\n[network]\nallow_addresses = ["127.0.0.1:9"]\n'
     configuration = parse_configuration(text)
@@ -37,6 +50,9 @@ def test_endpoints_are_the_public_ones_unless_the_file_replaces_them() -> None:
     aws = parse_configuration(AWS).credentials["a"]
     header = parse_configuration(HEADER + 'value_env = "KEY"\n').credentials["a"]
     own = parse_configuration(AWS + 'endpoint = "https://vpce.example.com"\n').credentials["a"]
+    assert isinstance(aws, AwsCredential)
+    assert isinstance(own, AwsCredential)
+    assert isinstance(header, HeaderCredential)
     expected = Endpoint(scheme="https", host="bedrock-runtime.us-east-1.amazonaws.com", port=443)
     assert endpoint_of(aws, region="us-east-1") == expected
     assert endpoint_of(header, region=None).host == "api.example.com"
@@ -54,7 +70,24 @@ def test_endpoints_are_the_public_ones_unless_the_file_replaces_them() -> None:
         (AWS + 'source = "static"', "access_key_id_env"),
         (AWS + 'access_key_id_env = "X"', "static"),
         (AWS.replace("us-east-1", "us-east-1.evil.test/"), "regions"),
-        (AWS.replace("bedrock", "s3"), "services"),
+        (AWS.replace("bedrock", "S3"), "services"),
+        (AWS.replace("bedrock", "s3"), 'buckets may be ["*"]'),
+        (AWS + 'buckets = ["b"]', "s3"),
+        (AWS.replace("bedrock", "s3") + 'buckets = ["with.dots"]', "without dots"),
+        (AWS.replace("bedrock", "iam").replace("us-east-1", "eu-west-1"), "us-east-1"),
+        (AWS.replace('regions = ["us-east-1"]', ""), "services and regions"),
+        ('[credentials.a]\nkind = "aws"', "where the keys may go"),
+        (AWS + '[credentials.a.hosts]\n"A.test" = {service = "s3", region = "r"}', "a.test"),
+        (AWS + '[credentials.a.hosts]\n"a.test" = {service = "s3"}', "region"),
+        (AWS + 'source = "file"', "keys_file"),
+        (AWS + 'keys_file = "/a"', 'source = "file"'),
+        (AWS + 'source = "file"\nkeys_file = "a"', "absolute"),
+        (AWS + 'source = "command"', "keys_command"),
+        (AWS + 'source = "command"\nkeys_command = ["a"]', "absolute"),
+        (AWS + 'external_id = "x"', "role_arn"),
+        (AWS + 'source = "static"\nrole_arn = "arn:aws:iam::123456789012:role/r"', "chain"),
+        (AWS + 'role_arn = "role"', "role_arn"),
+        (AWS + "ports = [0]", "ports"),
         (HEADER, "value_env"),
         (HEADER + 'value_env = "A"\nvalue_file = "/b"', "value_env"),
         (HEADER + 'value_file = "b"', "absolute"),
@@ -62,7 +95,17 @@ def test_endpoints_are_the_public_ones_unless_the_file_replaces_them() -> None:
         (HEADER.replace("X-Api-Key", "a\\r\\nb") + 'value_env = "A"', "header"),
         (HEADER.replace("api.example.com", "API.example.com") + 'value_env = "A"', "hosts"),
         (HEADER.replace("api.example.com", "a.example.com:1") + 'value_env = "A"', "hosts"),
-        (HEADER.replace('"api', '"b.test", "api') + 'value_env = "A"', "endpoint"),
+        (HEADER + 'value_command = ["pass"]', "absolute"),
+        (HEADER + 'value_command = ["/pass", "a\\u0000"]', "NUL"),
+        (HEADER + "value_command = []", "value_command"),
+        (HEADER + 'value_env = "A"\nvalue_ttl_s = 5', "value_command"),
+        (HEADER + 'value_env = "A"\ntemplate = "token"', "{secret} once"),
+        (HEADER + 'value_env = "A"\ntemplate = "{secret}{secret}"', "{secret} once"),
+        (HEADER + 'value_env = "A"\ntemplate = "a\\n{secret}"', "template"),
+        (BASIC + 'username = "a:b"', "username"),
+        (BASIC, "username"),
+        (BASIC.replace("basic", "query") + 'parameter = "a&b"', "parameter"),
+        (BASIC.replace("basic", "secret") + 'endpoint = "https://a.test"', "endpoint"),
         (AWS + 'endpoint = "https://a.example.com/path"', "path"),
         (AWS + 'endpoint = "https://u@a.example.com"', "character"),
         (AWS + 'endpoint = "ftp://a.example.com"', "https://host"),

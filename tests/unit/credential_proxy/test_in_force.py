@@ -4,8 +4,10 @@ import pytest
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
-from hakoiri.credential_proxy.credentials.aws_chain import AwsChain
 from hakoiri.credential_proxy.credentials.keyring import Keyring
+from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
+from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
+from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
 from hakoiri.credential_proxy.errors import AddressRefusedError, ConfigurationError
 from hakoiri.credential_proxy.in_force import InForce
@@ -35,19 +37,21 @@ async def test_a_reload_swaps_all_or_nothing() -> None:
     text, environ = FILE, {"KEY": "old"}
 
     def load(configuration: Configuration) -> Keyring:
-        return Keyring.load(
-            configuration,
+        loader = SourceLoader(
             environ=environ,
             now=lambda: datetime(2026, 1, 1, tzinfo=UTC),
-            new_chain=lambda: AwsChain(clock_s=lambda: 0.0),
+            clock_s=lambda: 0.0,
+            tasks=RefreshTasks(),
         )
+        return Keyring.load(configuration, loader=loader)
 
     resolver = CheckedResolver(cache=DnsCache(lookup=no_lookup, clock_s=lambda: 0.0))
     in_force = InForce(
         read=lambda: parse_configuration(text), load=load, configure=resolver.configure
     )
     loopback = Authority("127.0.0.1", 9)
-    assert in_force.keyring.header("a") == ("x-api-key", "old")
+    bare = OutgoingRequest("GET", "/", "", ())
+    assert (await in_force.keyring.apply("a", bare)).headers == (("x-api-key", "old"),)
     assert await resolver.addresses(loopback) == ("127.0.0.1",)
     before = (in_force.configuration, in_force.keyring)
 
@@ -61,6 +65,6 @@ async def test_a_reload_swaps_all_or_nothing() -> None:
 
     environ["KEY"], text = "new", FILE.replace('"127.0.0.1:9"', "")
     in_force.reload()
-    assert in_force.keyring.header("a") == ("x-api-key", "new")
+    assert (await in_force.keyring.apply("a", bare)).headers == (("x-api-key", "new"),)
     with pytest.raises(AddressRefusedError):
         await resolver.addresses(loopback)

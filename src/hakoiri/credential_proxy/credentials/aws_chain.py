@@ -1,90 +1,143 @@
 """AWS keys from botocore's default chain, in the proxy's own environment.
 
-Environment, profile, SSO, AssumeRole, container and instance metadata: botocore finds, caches and
-refreshes them. All of it may block, so it runs in a thread, within a time limit.
+Environment, profile, SSO, AssumeRole, `credential_process`, container and instance metadata:
+botocore finds, caches and refreshes them. All of it may block, so it runs in one thread of its own,
+and a thread that hangs is the only one.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError
+from botocore.config import Config
+from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+from botocore.exceptions import ClientError
 from botocore.session import Session
 
-from hakoiri.credential_proxy.credentials.secret import Secret
+from hakoiri.credential_proxy.aws_hosts import GLOBAL_REGION
+from hakoiri.credential_proxy.credential_definitions import AwsCredential
+from hakoiri.credential_proxy.credentials.aws_keys_document import aws_keys
+from hakoiri.credential_proxy.credentials.refreshed_value import Lease
 from hakoiri.credential_proxy.credentials.sigv4 import AwsKeys
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
 
 RESOLVE_TIMEOUT_S: Final = 10.0
-RETRY_AFTER_S: Final = 5.0
-"""How long a chain that found nothing is not asked again; asking the metadata takes seconds."""
+_STS_CONFIG: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
+_ERROR_CODE: Final = re.compile(r"[A-Za-z.]{1,64}")
+_DEFAULT_SESSION_NAME: Final = "hakoiri"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssumedRole:
+    """The role that the chain's keys are exchanged for (AWS STS API Reference, AssumeRole)."""
+
+    arn: str
+    session_name: str
+    region: str
+    external_id: str | None = None
+    duration_s: int | None = None
+
+    @classmethod
+    def of(cls, credential: AwsCredential) -> "AssumedRole | None":
+        """Return the role that the file names, if it does; STS is asked in the first region."""
+        if credential.role_arn is None:
+            return None
+        return cls(
+            arn=credential.role_arn,
+            session_name=credential.role_session_name or _DEFAULT_SESSION_NAME,
+            region=credential.regions[0] if credential.regions else GLOBAL_REGION,
+            external_id=credential.external_id,
+            duration_s=credential.role_duration_s,
+        )
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the call beside the role itself."""
+        given: dict[str, Any] = {"RoleSessionName": self.session_name}
+        if self.external_id is not None:
+            given["ExternalId"] = self.external_id
+        if self.duration_s is not None:
+            given["DurationSeconds"] = self.duration_s
+        return given
 
 
 class AwsChain:
-    """The keys of the default chain; fetched at the first request, refreshed when due."""
+    """The keys of the default chain; botocore knows when they are due, and when they end."""
 
     def __init__(
         self,
         *,
-        clock_s: Callable[[], float],
-        new_session: Callable[[], Any] = Session,
-        timeout_s: float = RESOLVE_TIMEOUT_S,
+        profile: str | None = None,
+        role: AssumedRole | None = None,
+        new_session: Callable[..., Any] = Session,
     ) -> None:
-        self._clock_s = clock_s
+        self._profile = profile
+        self._role = role
         self._new_session = new_session
-        self._timeout_s = timeout_s
-        self._lock = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aws-chain")
         self._credentials: Any = None
-        self._failed_at_s: float | None = None
 
-    async def keys(self) -> AwsKeys:
-        """Return keys that hold now.
+    async def fetch(self) -> Lease[AwsKeys]:
+        """Return the keys that the chain gives now.
 
         Raises:
-            CredentialError: the chain finds none, or not in time.
+            CredentialError: the chain finds none, or fails.
+            ConfigurationError: what it finds cannot be sent.
         """
-        if self._credentials is not None and not self._is_refresh_due():
-            return _frozen(self._credentials)
-        async with self._lock:
-            failed_at_s = self._failed_at_s
-            if failed_at_s is not None and self._clock_s() - failed_at_s < RETRY_AFTER_S:
-                raise CredentialError("the AWS credential chain found no credentials")
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    keys = await asyncio.to_thread(self._resolve)
-            except (CredentialError, TimeoutError) as error:
-                self._failed_at_s = self._clock_s()
-                reason = str(error) or "the AWS credential chain did not answer in time"
-                raise CredentialError(reason) from error
-            self._failed_at_s = None
-            return keys
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._resolve)
 
-    def _is_refresh_due(self) -> bool:
-        refresh_needed = getattr(self._credentials, "refresh_needed", None)
-        return refresh_needed is not None and bool(refresh_needed())
-
-    def _resolve(self) -> AwsKeys:
+    def _resolve(self) -> Lease[AwsKeys]:
         try:
             if self._credentials is None:
-                self._credentials = self._new_session().get_credentials()
-            if self._credentials is None:
-                raise CredentialError("the AWS credential chain found no credentials")
-            return _frozen(self._credentials)
-        except BotoCoreError as error:
-            raise CredentialError(
-                f"the AWS credential chain failed: {type(error).__name__}"
-            ) from error
+                self._credentials = self._find()
+            credentials = self._credentials
+            frozen = credentials.get_frozen_credentials()
+        except CredentialError:
+            raise
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            shown = code if _ERROR_CODE.fullmatch(code) else "an error"
+            raise CredentialError(f"the AWS credential chain failed: STS said {shown}") from None
+        except Exception as error:  # noqa: BLE001 - as said below
+            # botocore lets errors of its parsers through, and their text may quote a secret.
+            reason = f"the AWS credential chain failed: {type(error).__name__}"
+            raise CredentialError(reason) from None
+        try:
+            keys = aws_keys(
+                frozen.access_key, frozen.secret_key, frozen.token, name="the AWS chain"
+            )
+        except ConfigurationError:
+            self._credentials = None
+            raise
+        refresh_needed = getattr(credentials, "refresh_needed", None)
+        if refresh_needed is None:
+            return Lease(keys, is_due=_never, is_expired=_never)
+        return Lease(keys, is_due=refresh_needed, is_expired=lambda: refresh_needed(0))
 
+    def _find(self) -> Any:
+        session = self._new_session(profile=self._profile)
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise CredentialError("the AWS credential chain found no credentials")
+        role = self._role
+        if role is None:
+            return credentials
 
-def _frozen(credentials: Any) -> AwsKeys:
-    frozen = credentials.get_frozen_credentials()
-    try:
-        return AwsKeys(
-            access_key_id=Secret(frozen.access_key, name="AWS access key id").reveal(),
-            secret_access_key=Secret(frozen.secret_key, name="AWS secret access key"),
-            session_token=(
-                Secret(frozen.token, name="AWS session token") if frozen.token else None
-            ),
+        def new_client(service: str, **keys: Any) -> Any:
+            return session.create_client(
+                service, region_name=role.region, config=_STS_CONFIG, **keys
+            )
+
+        fetcher = AssumeRoleCredentialFetcher(
+            new_client, credentials, role.arn, extra_args=role.parameters()
         )
-    except ConfigurationError as error:
-        raise CredentialError(str(error)) from error
+        return DeferredRefreshableCredentials(
+            method="assume-role", refresh_using=fetcher.fetch_credentials
+        )
+
+
+def _never() -> bool:
+    return False

@@ -1,5 +1,6 @@
 """A value that cannot be shown by accident."""
 
+import hmac
 import re
 from typing import Final, NoReturn
 
@@ -10,7 +11,10 @@ SECRET_LIMIT_CHARS: Final = 8192
 
 
 class Secret:
-    """A secret; only `reveal` gives it out. Every other way to see it shows `***`."""
+    """A secret; only `reveal` gives it out. Every other way to see it shows `***`.
+
+    Two of the same value are equal, so that a set of secrets can key what was prepared for it.
+    """
 
     __slots__ = ("_value",)
 
@@ -32,6 +36,12 @@ class Secret:
     def reveal(self) -> str:
         """Give the secret out, to be put on a request."""
         return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
 
     def __repr__(self) -> str:
         return "Secret(***)"

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hakoiri.credential_proxy.credentials.keyring import Keyring
-from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, SignableRequest
-from hakoiri.credential_proxy.decision import HELD_BODY_LIMIT_BYTES, Forward, Injection
+from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
+from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
+from hakoiri.credential_proxy.decision import HELD_BODY_LIMIT_BYTES, Forward
 from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import CredentialError, CredentialProxyError, UpstreamError
 from hakoiri.credential_proxy.framing import Headers, RequestHead
@@ -16,19 +17,22 @@ from hakoiri.credential_proxy.held_body import BodyTooLargeError, HeldBody
 from hakoiri.credential_proxy.http1.rendering import ESTABLISHED, render_answer_head
 from hakoiri.credential_proxy.interception.hello_guard import HelloGuard
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
+from hakoiri.credential_proxy.listener.answer_relay import relay_answer
 from hakoiri.credential_proxy.listener.request import (
     BodyFaultError,
     ContainerRequest,
     ContainerStalledError,
 )
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
+from hakoiri.credential_proxy.placeholders import replace_placeholders
+from hakoiri.credential_proxy.scrubbing.codings import narrow_accept_encoding
+from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
+from hakoiri.credential_proxy.scrubbing.scrubber import SecretPatterns
 from hakoiri.credential_proxy.tunnel import Tunnel
 from hakoiri.credential_proxy.upgrade import is_accepted
 from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient, has_switched
 
 UPGRADE_HEADERS: Final = (("connection", "Upgrade"), ("upgrade", "websocket"))
-UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
-_SIGNED_HEADERS: Final = frozenset({"host", "content-type"})
 
 
 class RequestFailedError(CredentialProxyError):
@@ -54,6 +58,7 @@ class Forwarding:
     keyring: Keyring
     client: UpstreamClient
     leaves: LeafCache
+    patterns: PatternCache
     scope: str
     outcome: Outcome
 
@@ -119,11 +124,13 @@ class Forwarding:
         return is_signed or bool(self.forward.models) or is_unbounded
 
     async def _send_streamed(self) -> None:
-        headers = await self._headers(EMPTY_SHA256 if not self.head.has_body else None)
+        outgoing = await self._outgoing(EMPTY_SHA256 if not self.head.has_body else None)
         length_bytes = self.head.content_length_bytes
-        if length_bytes is not None:
-            headers = (*headers, ("content-length", str(length_bytes)))
-        await self._send(headers, self._streamed_body() if self.head.has_body else None)
+        await self._send(
+            outgoing,
+            self._streamed_body() if self.head.has_body else None,
+            length_bytes=length_bytes,
+        )
 
     async def _send_held(self) -> None:
         held = HeldBody(limit_bytes=self.forward.body_limit_bytes or HELD_BODY_LIMIT_BYTES)
@@ -131,48 +138,67 @@ class Forwarding:
             async for chunk in self._streamed_body():
                 held.write(chunk)
             _check_model(self.forward, held)
-            headers = await self._headers(held.sha256)
-            headers = (*headers, ("content-length", str(held.size_bytes)))
-            await self._send(headers, held.read() if held.is_in_memory else held.chunks())
+            outgoing = await self._outgoing(held.sha256)
+            body = held.read() if held.is_in_memory else held.chunks()
+            await self._send(outgoing, body, length_bytes=held.size_bytes)
         except BodyTooLargeError as error:
             raise RequestFailedError(413, "body-too-large", str(error)) from error
         finally:
             held.close()
 
-    async def _headers(self, body_sha256: str | None) -> Headers:
-        """Return the headers to send, with the credential; None for a body that is not hashed."""
+    async def _outgoing(self, body_sha256: str | None) -> OutgoingRequest:
+        """Return the request with what belongs on it; None for a body that is not hashed."""
         forward = self.forward
         headers: Headers = (("host", forward.upstream.host_header), *forward.headers)
         if forward.is_websocket:
             headers = (*headers, *UPGRADE_HEADERS)
-        if forward.injection is None:
-            return headers
+        upstream = forward.upstream
+        outgoing = OutgoingRequest(forward.method, upstream.path, upstream.query, headers)
+        if forward.injection is None and not forward.secrets:
+            return outgoing
         started_s = time.perf_counter()
         try:
-            return await self._with_credential(forward.injection, headers, body_sha256)
+            return await self._with_secrets(outgoing, body_sha256)
         except CredentialError as error:
             raise RequestFailedError(503, "credential-not-ready", str(error)) from error
         finally:
             self.outcome.sign_ms = (time.perf_counter() - started_s) * 1000
 
-    async def _with_credential(
-        self, injection: Injection, headers: Headers, body_sha256: str | None
-    ) -> Headers:
+    async def _with_secrets(
+        self, outgoing: OutgoingRequest, body_sha256: str | None
+    ) -> OutgoingRequest:
+        forward = self.forward
+        headers = tuple([
+            (name, narrow_accept_encoding(value) if name == "accept-encoding" else value)
+            for name, value in outgoing.headers
+        ])  # fmt: skip
+        query = outgoing.query
+        if forward.secrets:
+            secrets = await self.keyring.placeholders(forward.secrets)
+            revealed = {name: secret.reveal() for name, secret in secrets.items()}
+            headers, query = replace_placeholders(headers, query, secrets=revealed)
+        outgoing = OutgoingRequest(outgoing.method, outgoing.path, query, headers)
+        injection = forward.injection
+        if injection is None:
+            return outgoing
         if injection.scope is None:
-            return (*headers, self.keyring.header(injection.credential))
-        signable = SignableRequest(
-            method=self.forward.method,
-            path=self.forward.upstream.path,
-            query=self.forward.upstream.query,
-            headers=tuple((name, value) for name, value in headers if _is_signed(name)),
+            return await self.keyring.apply(injection.credential, outgoing)
+        return await self.keyring.apply(
+            injection.credential,
+            outgoing,
+            scope=injection.scope,
             body_sha256=body_sha256 or UNSIGNED_PAYLOAD,
         )
-        return (*headers, *await self.keyring.sign(injection.credential, signable, injection.scope))
 
-    async def _send(self, headers: Headers, body: Body) -> None:
+    async def _send(
+        self, outgoing: OutgoingRequest, body: Body, *, length_bytes: int | None
+    ) -> None:
+        headers = outgoing.headers
+        if length_bytes is not None:
+            headers = (*headers, ("content-length", str(length_bytes)))
         started_s = time.perf_counter()
         answering = await self.client.send(
-            self.forward.upstream,
+            replace(self.forward.upstream, path=outgoing.path, query=outgoing.query),
             method=self.forward.method,
             headers=headers,
             body=body,
@@ -206,22 +232,28 @@ class Forwarding:
             self.request.tell_to_continue()
 
     async def _relay(self, answering: Answering) -> None:
-        request, outcome, status = self.request, self.outcome, answering.status
-        if has_switched(status):
+        if has_switched(answering.status):
             await self._websocket(answering)
             return
         is_model = self.forward.route == "model"
-        headers = list(answer_headers(answering.headers, is_model=is_model))
-        length_bytes = _take_length(headers)
-        outcome.status = status
-        whole = answering.take_all()
-        if whole is not None:
-            outcome.bytes_down = len(whole)
-            request.answer_whole(status, headers, whole, length_bytes=length_bytes)
-            return
-        request.begin_answer(status, headers, length_bytes=length_bytes)
-        await self._relay_body(answering)
-        request.end_answer()
+        try:
+            await relay_answer(
+                answering,
+                request=self.request,
+                headers=answer_headers(answering.headers, is_model=is_model),
+                patterns=self._patterns(),
+                outcome=self.outcome,
+            )
+        except ContainerStalledError as error:
+            raise RequestFailedError(408, "client-stalled", str(error)) from error
+
+    def _patterns(self) -> SecretPatterns | None:
+        """Return what the upstream was given and must not send back."""
+        forward = self.forward
+        names = [*forward.secrets]
+        if forward.injection is not None:
+            names.append(forward.injection.credential)
+        return self.patterns.of(self.keyring.secrets_in_force(names)) if names else None
 
     async def _websocket(self, answering: Answering) -> None:
         if not self.forward.is_websocket or not is_accepted(self.head, answering.headers):
@@ -231,28 +263,6 @@ class Forwarding:
         answering.adopt(tunnel)
         self.outcome.status = answering.status
         await self._until_finished(tunnel, render_answer_head(answering.status, headers))
-
-    async def _relay_body(self, answering: Answering) -> None:
-        request, outcome = self.request, self.outcome
-        try:
-            while chunk := await answering.read():
-                request.write(chunk)
-                outcome.bytes_down += len(chunk)
-                await request.drain()
-        except ContainerStalledError as error:
-            raise RequestFailedError(408, "client-stalled", str(error)) from error
-
-
-def _is_signed(name: str) -> bool:
-    return name in _SIGNED_HEADERS or name.startswith("x-amz-")
-
-
-def _take_length(headers: list[tuple[str, str]]) -> int | None:
-    for index, (name, value) in enumerate(headers):
-        if name.lower() == "content-length":
-            del headers[index]
-            return int(value)
-    return None
 
 
 def _check_model(forward: Forward, held: HeldBody) -> None:

@@ -16,6 +16,7 @@ from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
 from hakoiri.credential_proxy.listener.request import ContainerRequest
 from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
+from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
 _CLIENT_GONE_STATUS: Final = 499
@@ -38,6 +39,7 @@ class Listener:
         self._in_force = in_force
         self._client = client
         self._leaves = leaves
+        self._patterns = PatternCache()
         self._log = log
 
     def server(self) -> ContainerServer:
@@ -103,6 +105,7 @@ class Listener:
             keyring=self._in_force.keyring,
             client=self._client,
             leaves=self._leaves,
+            patterns=self._patterns,
             scope=self._scope(decision),
             outcome=outcome,
         )

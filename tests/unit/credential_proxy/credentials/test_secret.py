@@ -25,3 +25,10 @@ def test_a_secret_that_would_break_a_header_is_refused_without_being_shown(value
         Secret(value, name="credentials.a")
     if value.strip():
         assert value not in str(refused.value)
+
+
+def test_secrets_of_one_value_are_one_key() -> None:
+    a, same, other = (Secret(value, name="a") for value in ("planted", "planted", "another"))
+    assert a == same
+    assert len({a, same, other}) == 2
+    assert a != "planted"
