@@ -9,6 +9,7 @@ from hakoiri.credential_proxy.configuration import Configuration
 from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
 from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.path_rules import find_path_fault
 from hakoiri.wire.policy import ModelRoute, Policy, Rule
 from hakoiri.wire.proxy import Bind
 
@@ -55,6 +56,7 @@ def check_policy(policy: Policy, configuration: Configuration) -> None:
     """
     for index, rule in enumerate(policy.rules):
         _check_rule(f"rules.{index}", rule, configuration)
+        _check_paths(f"rules.{index}", rule)
     _check_enforced(policy, configuration)
     _check_model(policy, configuration)
 
@@ -93,19 +95,27 @@ def _check_secret(field: str, name: str, rule: Rule, configuration: Configuratio
         )
 
 
+def _check_paths(field: str, rule: Rule) -> None:
+    for path in rule.paths:
+        fault = find_path_fault(path.replace("*", "x"))
+        if fault is not None:
+            raise PolicyTooWideError(f"{field}.paths: {path!r} would fit no request: {fault}")
+
+
 def _check_enforced(policy: Policy, configuration: Configuration) -> None:
-    """Show that no host that gets a credential can be reached raw by a rule of its own.
+    """Show that no rule of its own lets a host that gets a credential be reached raw.
 
     A wildcard that covers such a host is left to `exchange.decide`, which refuses the raw way.
     """
     whitelist = DomainWhitelist.of(policy.rules)
-    for host in sorted(configuration.injected_hosts):
-        for port in sorted(whitelist.ports):
-            decision = whitelist.decide(Authority(host, port))
-            if decision.is_allowed and not decision.is_intercepted and decision.rule == host:
+    for index, rule in enumerate(policy.rules):
+        for port in rule.ports:
+            authority = Authority(rule.host, port)
+            is_raw = not whitelist.decide(authority).is_intercepted
+            if is_raw and configuration.is_injected_towards(authority):
                 raise PolicyTooWideError(
-                    f"rules: {host}:{port} gets a credential, and this rule would let the"
-                    " container reach it raw; name the credential, or set intercept = true"
+                    f"rules.{index}: {rule.host}:{port} gets a credential, and this rule would let"
+                    " the container reach it raw; name the credential, or set intercept = true"
                 )
 
 

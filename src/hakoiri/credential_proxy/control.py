@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from hakoiri.credential_proxy.binding import PolicyTooWideError
 from hakoiri.credential_proxy.container_socket import GenerationFencedError
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
+from hakoiri.credential_proxy.explanation import explain
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.socket_registry import (
     SocketRegistry,
@@ -19,6 +20,7 @@ from hakoiri.credential_proxy.socket_registry import (
     UnknownSocketError,
 )
 from hakoiri.wire.messages import Identifier, Message
+from hakoiri.wire.policy_test import PolicyTest
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened
 
@@ -55,6 +57,7 @@ class Control:
         application.router.add_put("/sockets/{container}/binding", self._bind)
         application.router.add_delete("/sockets/{container}/binding", self._unbind)
         application.router.add_post("/reload", self._reload)
+        application.router.add_post("/explain", self._explain)
         application.router.add_get("/health", self._health)
         application.router.add_get("/stats", self._stats)
         return application
@@ -79,6 +82,12 @@ class Control:
     async def _reload(self, request: web.Request) -> web.StreamResponse:
         self._registry.reload()
         return await self._health(request)
+
+    async def _explain(self, request: web.Request) -> web.StreamResponse:
+        asked = PolicyTest.model_validate_json(await request.read())
+        configuration = self._in_force.configuration
+        told = explain(asked.method, asked.url, policy=asked.policy, configuration=configuration)
+        return _answer(told)
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         del request

@@ -55,11 +55,6 @@ class DomainWhitelist:
             same.append(LabelledRule(label, rule))
         return cls({pattern: _by_port(pattern, same) for pattern, same in by_pattern.items()})
 
-    @property
-    def ports(self) -> frozenset[int]:
-        """Every port that some rule opens."""
-        return frozenset(port for ports in self._by_pattern.values() for port in ports)
-
     def decide(self, authority: Authority) -> WhitelistDecision:
         """Decide on `authority`, whose host is already in its one canonical spelling.
 

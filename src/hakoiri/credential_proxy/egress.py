@@ -16,7 +16,7 @@ from hakoiri.credential_proxy.authority import (
 )
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
-from hakoiri.credential_proxy.credential_definitions import AwsCredential
+from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
 from hakoiri.credential_proxy.decision import (
     HELD_BODY_LIMIT_BYTES,
     Forward,
@@ -25,17 +25,20 @@ from hakoiri.credential_proxy.decision import (
     Upstream,
 )
 from hakoiri.credential_proxy.domain_whitelist import LabelledRule, WhitelistDecision
-from hakoiri.credential_proxy.framing import RequestHead
+from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import (
     egress_request_headers,
     query_without_signature,
     without_credentials,
+    without_overrides,
 )
 from hakoiri.credential_proxy.path_rules import find_path_fault, is_matched
 from hakoiri.credential_proxy.upgrade import is_websocket_upgrade
 from hakoiri.wire.policy import Rule
 
 _CHUNKED_SIGNATURE: Final = "STREAMING-"
+_ECHOING_METHODS: Final = frozenset({"TRACE", "TRACK"})
+"""Answered with the request as it came, our credential in it (RFC 9110, section 9.3.8)."""
 
 
 def decide_egress(head: RequestHead, binding: Binding, configuration: Configuration) -> Forward:
@@ -58,7 +61,7 @@ def decide_egress(head: RequestHead, binding: Binding, configuration: Configurat
         route="egress",
         method=head.method,
         upstream=Upstream("http", authority, path, query),
-        headers=egress_request_headers(head.headers),
+        headers=_headers_for(head, rule),
         rule=labelled.label,
         body_limit_bytes=_body_limit(head, rule, authority, labelled.label, is_held=False),
         is_websocket=_websocket(head, labelled, authority),
@@ -96,12 +99,7 @@ def decide_intercepted(
         RefusedError: a rule refuses it.
         AuthorityError: Host is not plain.
     """
-    if not head.target.startswith("/"):
-        raise RefusedError(400, "bad-target", "write a path as the target of the request")
-    for host in head.values("host"):
-        if parse_authority(host, default_port=authority.port) != authority:
-            reason = "Host names another host than the CONNECT; open a connection of its own"
-            raise RefusedError(421, "misdirected-request", reason, authority=authority)
+    _check_is_of_connection(head, authority)
     allowed = _ask_whitelist(authority, binding)
     if not allowed.is_intercepted:
         raise RefusedError(403, "policy-changed", "open the connection again", authority=authority)
@@ -109,13 +107,15 @@ def decide_intercepted(
     labelled = _choose(allowed, head.method, path, authority)
     rule = labelled.rule
     injection, destination = _injection_of(rule, authority, configuration, labelled.label)
+    _check_secrets(rule, authority, configuration, labelled.label)
+    _check_not_echoed(head, rule, authority, labelled.label)
     is_signed = injection is not None and injection.scope is not None
     if is_signed:
         _check_signable(head, path, authority, labelled.label)
-        query = query_without_signature(query)
-    headers = egress_request_headers(head.headers)
+    headers = _headers_for(head, rule)
     if injection is not None or configuration.is_injected_towards(authority):
         headers = without_credentials(headers, is_signed=is_signed)
+        query = query_without_signature(query)
     return Forward(
         route="intercepted",
         method=head.method,
@@ -127,6 +127,40 @@ def decide_intercepted(
         secrets=frozenset(rule.secrets),
         is_websocket=_websocket(head, labelled, authority),
     )
+
+
+def _check_is_of_connection(head: RequestHead, authority: Authority) -> None:
+    """Check that a request inside the CONNECT to `authority` asks its host for a path."""
+    is_path = head.target.startswith("/") and "#" not in head.target
+    if head.method == "CONNECT" or not is_path:
+        reason = "write a path without a fragment as the target of a request; CONNECT has none"
+        raise RefusedError(400, "bad-target", reason, authority=authority)
+    for host in head.values("host"):
+        if parse_authority(host, default_port=authority.port) != authority:
+            reason = "Host names another host than the CONNECT; open a connection of its own"
+            raise RefusedError(421, "misdirected-request", reason, authority=authority)
+
+
+def _headers_for(head: RequestHead, rule: Rule) -> Headers:
+    headers = egress_request_headers(head.headers)
+    return without_overrides(headers) if rule.methods or rule.paths else headers
+
+
+def _check_secrets(
+    rule: Rule, authority: Authority, configuration: Configuration, label: str
+) -> None:
+    """Check that the proxy's file, as it is now, still has the rule's secrets for this host."""
+    for name in rule.secrets:
+        secret = configuration.credentials.get(name)
+        if not isinstance(secret, SecretCredential) or not secret.is_for(authority.host):
+            reason = f"the proxy has no secret {name!r} for {authority.host}"
+            raise RefusedError(403, "credential-unknown", reason, authority=authority, rule=label)
+
+
+def _check_not_echoed(head: RequestHead, rule: Rule, authority: Authority, label: str) -> None:
+    if head.method in _ECHOING_METHODS and (rule.credential or rule.secrets):
+        reason = f"{head.method} would send the credential back; use another method"
+        raise RefusedError(403, "method-not-allowed", reason, authority=authority, rule=label)
 
 
 def _check_host_header(head: RequestHead, authority: Authority, *, default_port: int) -> None:
@@ -214,7 +248,10 @@ def _check_signable(head: RequestHead, path: str, authority: Authority, label: s
     payloads = head.values("x-amz-content-sha256")
     codings = ",".join(head.values("content-encoding")).lower()
     if "aws-chunked" in codings or any(v.upper().startswith(_CHUNKED_SIGNATURE) for v in payloads):
-        reason = "the body is signed in chunks with keys of its own; sign it as a whole"
+        reason = (
+            "the body is in signed or checksummed chunks, which our signature cannot cover; send it"
+            " as a whole (AWS SDKs: AWS_REQUEST_CHECKSUM_CALCULATION=when_required)"
+        )
         raise RefusedError(400, "streaming-signature", reason, authority=authority, rule=label)
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from hakoiri.credential_proxy.framing import Headers
+from hakoiri.credential_proxy.placeholders import has_placeholder
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -57,9 +58,34 @@ _CREDENTIALS: Final = frozenset(
 
 _AWS_PREFIX: Final = "x-amz-"
 _AWS_SIGNATURE: Final = frozenset(
-    {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-decoded-content-length"}
+    {
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-decoded-content-length",
+        "x-amz-s3session-token",
+        "x-amz-security-token",
+    }
 )
-_NOT_FROM_A_MODEL: Final = frozenset({"set-cookie", "alt-svc"})
+_AWS_KEY_PARAMETER: Final = "awsaccesskeyid"
+"""Of S3's older presigned URLs (Amazon S3 API Reference, "Signing and authenticating REST
+requests", signature version 2); without it the rest signs nothing."""
+
+_OVERRIDES: Final = frozenset(
+    {
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+        "x-original-url",
+        "x-override-url",
+        "x-rewrite-url",
+    }
+)
+"""What frameworks take in place of the request line's method or path (CVE-2018-14773 for paths)."""
+
+_NOT_FROM_UPSTREAM: Final = HOP_BY_HOP | {"alt-svc"}
+"""`Alt-Svc` invites to a connection that the proxy would not see (RFC 7838)."""
+
+_NOT_FROM_A_MODEL: Final = frozenset({"set-cookie"})
 
 
 def model_request_headers(headers: Headers, *, provider: str) -> Headers:
@@ -77,28 +103,42 @@ def egress_request_headers(headers: Headers) -> Headers:
     return tuple((name, value) for name, value in headers if name not in dropped)
 
 
+def without_overrides(headers: Headers) -> Headers:
+    """Drop what would put another method or path in place of those that were decided on."""
+    return tuple([(name, value) for name, value in headers if name not in _OVERRIDES])
+
+
 def without_credentials(headers: Headers, *, is_signed: bool) -> Headers:
-    """Drop what the container would log in with itself, and its signature where we sign."""
+    """Drop what the container would log in with itself, and its signature where we sign.
+
+    A header that holds a placeholder stays: what it logs in with is ours.
+    """
     dropped = _CREDENTIALS | _AWS_SIGNATURE if is_signed else _CREDENTIALS
-    return tuple([(name, value) for name, value in headers if name not in dropped])
+    return tuple(
+        [
+            (name, value)
+            for name, value in headers
+            if name not in dropped or has_placeholder(name, value)
+        ]
+    )
 
 
 def query_without_signature(query: str) -> str:
-    """Drop the parameters of a presigned URL, in any case and encoding of their names."""
+    """Drop what makes a URL presigned for AWS, in any case and encoding of the names."""
     if not query:
         return query
-    kept = [
-        pair
-        for pair in query.split("&")
-        if not unquote(pair.partition("=")[0]).lower().startswith(_AWS_PREFIX)
-    ]
-    return "&".join(kept)
+    return "&".join([pair for pair in query.split("&") if not _is_of_signature(pair)])
+
+
+def _is_of_signature(pair: str) -> bool:
+    name = unquote(pair.partition("=")[0]).lower()
+    return name.startswith(_AWS_PREFIX) or name == _AWS_KEY_PARAMETER
 
 
 def answer_headers(headers: Headers, *, is_model: bool) -> Headers:
     """Keep what an answer may carry back; `headers` have names in any case."""
     lowered = [(name.lower(), name, value) for name, value in headers]
-    dropped = HOP_BY_HOP | _NOT_FROM_A_MODEL if is_model else HOP_BY_HOP
+    dropped = _NOT_FROM_UPSTREAM | _NOT_FROM_A_MODEL if is_model else _NOT_FROM_UPSTREAM
     named = [value for lower, _, value in lowered if lower == "connection"]
     if named:
         dropped |= _tokens_of(named)

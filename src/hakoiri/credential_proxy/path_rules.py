@@ -10,8 +10,12 @@ from typing import Final
 PATH_LIMIT_CHARS: Final = 16 * 1024
 SEGMENTS_LIMIT: Final = 256
 _ANY_SEGMENTS: Final = "**"
+_DOTS: Final = frozenset({".", ".."})
 _PLAIN: Final = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
-_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|%(?:[01][0-9A-Fa-f]|2[Ff]|5[Cc]|7[Ff])")
+_ESCAPE: Final = re.compile(
+    r"%(?![0-9A-Fa-f]{2})|%(?:[01][0-9A-Fa-f]|2[Ff]|5[Cc]|7[Ff])|%(?:25)+(?:00|2[EeFf]|5[Cc])"
+)
+_ESCAPED_BYTE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENCODED_UNRESERVED: Final = re.compile(
     r"%(?:2[DdEe]|3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe])"
 )
@@ -21,8 +25,9 @@ def find_path_fault(path: str) -> str | None:
     """Tell what two servers might read differently in `path`, or None when it is plain.
 
     Refused are dot and empty segments, characters outside RFC 3986's `pchar`, and escapes that are
-    malformed, that stand for a slash, a backslash or a control, or that stand for a character that
-    needs none (RFC 3986, section 2.3).
+    malformed, that stand for a slash, a backslash or a control, that stand for a character that
+    needs none (RFC 3986, section 2.3), or that hide a separator by being escaped once more. What
+    follows a `;` is no part of a segment's name to servlet containers, so `..;` counts as `..`.
     """
     return _find_character_fault(path) or _find_segment_fault(path.split("/")[1:])
 
@@ -44,18 +49,23 @@ def _find_segment_fault(segments: list[str]) -> str | None:
         return f"the path has more than {SEGMENTS_LIMIT} segments"
     if "" in segments[:-1]:
         return "the path holds an empty segment"
-    if any(segment.partition(";")[0] in (".", "..") for segment in segments):
+    if any(segment.startswith(".") and _name_of(segment) in _DOTS for segment in segments):
         return "the path holds a dot segment"
     return None
+
+
+def _name_of(segment: str) -> str:
+    """Return a segment without its parameters, whose semicolon may be escaped."""
+    return segment.partition(";")[0].partition("%3B")[0].partition("%3b")[0]
 
 
 def is_matched(pattern: str, path: str) -> bool:
     """Whether a plain `path` fits `pattern` (see `hakoiri.wire.policy.PathPattern`).
 
-    Of a wildcard only the last one met is widened, as in any glob: the time is bounded by the
-    product of the two lengths.
+    `%c3` and `%C3` are one byte (RFC 3986, section 6.2.2.1). Of a wildcard only the last one met is
+    widened, as in any glob: the time is bounded by the product of the two lengths.
     """
-    wanted, given = _segments_of(pattern), path.split("/")[1:]
+    wanted, given = _segments_of(pattern), _with_upper_escapes(path).split("/")[1:]
     at = index = 0
     star: int | None = None
     star_index = 0
@@ -76,7 +86,11 @@ def is_matched(pattern: str, path: str) -> bool:
 
 @lru_cache(maxsize=1024)
 def _segments_of(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.split("/")[1:])
+    return tuple(_with_upper_escapes(pattern).split("/")[1:])
+
+
+def _with_upper_escapes(path: str) -> str:
+    return _ESCAPED_BYTE.sub(lambda escape: escape[0].upper(), path) if "%" in path else path
 
 
 def _fits(wanted: str, segment: str) -> bool:

@@ -41,6 +41,11 @@ def check_placeholders(head: RequestHead, *, allowed: Collection[str]) -> None:
         raise _refused("towards this host", sorted(strays))
 
 
+def has_placeholder(name: str, value: str) -> bool:
+    """Whether the header `name` (lower case) holds a placeholder where it is replaced."""
+    return PREFIX in value or PREFIX in (_basic_pair(name, value) or "")
+
+
 def replace_placeholders(
     headers: Headers, query: str, *, secrets: Mapping[str, str]
 ) -> tuple[Headers, str]:

@@ -7,6 +7,7 @@
 - `DELETE /sockets/{container}/binding` answers 204 and cuts every stream of the socket.
 - `DELETE /sockets/{container}` answers 204; socket and directory are gone.
 - `POST /reload` answers `ProxyHealth`; the proxy reads its own file again; 422 keeps the old one.
+- `POST /explain` with `PolicyTest` answers `Explanation`: what would become of one request.
 - `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
 
 Errors are RFC 9457 problems (`hakoiri.wire.problems`).

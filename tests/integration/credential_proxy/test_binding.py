@@ -1,4 +1,5 @@
 import asyncio
+import json
 from io import BytesIO
 
 import pytest
@@ -156,3 +157,21 @@ async def test_calls_on_a_socket_that_is_not_open_say_so(proxy: Proxy) -> None:
     assert (await proxy.bind("c9", {}))[0] == 404
     assert await proxy.unbind("c9") == 404
     assert (await proxy.control("GET", "/nothing"))[0] == 404
+
+
+async def test_the_control_socket_explains_a_decision_without_making_it(
+    proxy: Proxy, upstream: Upstream
+) -> None:
+    policy = host_policy(HOST, upstream.port)
+    url = f"http://{HOST}:{upstream.port}/"
+    status, told = await proxy.control(
+        "POST", "/explain", json.dumps({"policy": policy, "url": url})
+    )
+    assert (status, told["verdict"], told["rule"]) == (200, "allowed", HOST)
+    _, told = await proxy.control("POST", "/explain", json.dumps({"policy": {}, "url": url}))
+    assert (told["code"], told["steps"][-1]["check"]) == ("host-not-allowed", "host")
+    assert upstream.requests == []
+    status, _ = await proxy.control(
+        "POST", "/explain", json.dumps({"policy": {"x": 1}, "url": url})
+    )
+    assert status == 422

@@ -43,6 +43,14 @@ kind = "bearer"
 value_env = "KEY"
 hosts = ["ported.example.com"]
 ports = [443, 9443]
+[credentials.local]
+kind = "header"
+header = "x-api-key"
+value_env = "KEY"
+hosts = ["local.example.com"]
+endpoint = "http://127.0.0.1:9999"
+[network]
+allow_addresses = ["127.0.0.1:9999"]
 [credentials.other]
 kind = "header"
 header = "x-api-key"
@@ -114,6 +122,7 @@ API = {"host": "api.example.com", "credential": "other"}
         rules({"host": "vault.example.com", "secrets": ["token"]}),
         rules({"host": "moved.example.com", "credential": "moved", "ports": [8443]}),
         rules({"host": "ported.example.com", "credential": "ported", "ports": [9443]}),
+        rules({"host": "127.0.0.1", "ports": [9998]}),
     ],
 )
 def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
@@ -132,8 +141,12 @@ def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
             "rules.0.ports",
         ),
         (rules({**API, "unsigned_payload": True}), "rules.0.unsigned_payload"),
-        (rules({"host": "api.example.com"}), "raw"),
-        (rules({"host": "api.example.com", "ports": [8443]}), "raw"),
+        (rules({"host": "api.example.com"}), "rules.0.*raw"),
+        (rules(API, {"host": "api.example.com", "ports": [8443]}), "rules.1.*raw"),
+        (rules({"host": "gateway.example.com", "ports": [8443]}), "rules.0.*raw"),
+        (rules({"host": "127.0.0.1", "ports": [80, 9999]}), "rules.0: 127.0.0.1:9999.*raw"),
+        (rules({"host": "b.test", "paths": ["/a", "/b%2fc"]}), "rules.0.paths: '/b%2fc'"),
+        (rules({"host": "b.test", "paths": ["/%7Ea/**"]}), "rules.0.paths"),
         (rules({"host": "a.example.com", "secrets": ["token"]}), "rules.0.secrets"),
         (rules({"host": "api.example.com", "secrets": ["other"]}), "rules.0.secrets"),
     ],
@@ -160,19 +173,28 @@ RULES = st.fixed_dictionaries(
 )
 
 
-@given(given_rules=st.lists(RULES, max_size=5), data=st.data())
+def inside(host: str, port: int, method: str, target: str) -> RequestHead:
+    return RequestHead(method, target, (1, 1), (), Authority(host, port))
+
+
+@given(
+    given_rules=st.lists(RULES, max_size=5),
+    host=st.sampled_from(sorted(CONFIGURATION.injected_hosts)),
+    port=st.sampled_from([80, 443, 8443]),
+)
 def test_what_is_injected_is_a_subset_of_what_is_enforced(
-    given_rules: list[dict[str, object]], data: st.DataObject
+    given_rules: list[dict[str, object]], host: str, port: int
 ) -> None:
-    """Of any policy that loads, no host that gets a credential can be reached raw."""
+    """Of any policy that loads, no host that gets a credential can be reached raw.
+
+    What is injected inside TLS goes to a host that the proxy's file has it for.
+    """
     policy = rules(*given_rules)
     try:
         check_policy(policy, CONFIGURATION)
     except PolicyTooWideError:
         return
     binding = Binding.of(Bind(workspace="w", tenant="t", generation=1, policy=policy))
-    host = data.draw(st.sampled_from(sorted(CONFIGURATION.injected_hosts)))
-    port = data.draw(st.sampled_from([80, 443, 8443]))
     for method, target in (
         ("CONNECT", f"{host}:{port}"),
         ("GET", f"http://{host}:{port}/a/b"),
@@ -181,3 +203,14 @@ def test_what_is_injected_is_a_subset_of_what_is_enforced(
         head = RequestHead(method=method, target=target, version=(1, 1), headers=())
         decision = decide(head, binding=binding, configuration=CONFIGURATION)
         assert isinstance(decision, Refuse) or decision.route == "intercept"
+    for method, target in (("GET", "/a/b"), ("POST", "/")):
+        head = inside(host, port, method, target)
+        decision = decide(head, binding=binding, configuration=CONFIGURATION)
+        if isinstance(decision, Refuse):
+            continue
+        assert decision.upstream.scheme == "https"
+        injected = {decision.injection.credential} if decision.injection else set()
+        for name in injected | decision.secrets:
+            credential = CONFIGURATION.credentials[name]
+            assert credential.is_for(host)
+            assert port == 443 or credential.parsed_endpoint is not None

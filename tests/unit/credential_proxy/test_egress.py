@@ -24,6 +24,10 @@ header = "x-api-key"
 value_env = "KEY"
 hosts = ["gateway.test"]
 endpoint = "https://inside.test:8443"
+[credentials.token]
+kind = "secret"
+value_env = "KEY"
+hosts = ["vault.test"]
 [credentials.aws]
 kind = "aws"
 services = ["bedrock"]
@@ -123,7 +127,8 @@ def test_inside_a_connect_host_and_target_must_be_its_own() -> None:
     assert isinstance(decision, Refuse)
     assert (decision.status, decision.code) == (421, "misdirected-request")
     assert code(head("GET", "https://a.b.test/"), rule, inside="a.b.test") == "bad-target"
-    assert code(head("CONNECT", "a.b.test:443"), rule, inside="a.b.test") == "bad-target"
+    for method, target in (("CONNECT", "a.b.test:443"), ("CONNECT", "/"), ("GET", "/a#b")):
+        assert code(head(method, target), rule, inside="a.b.test") == "bad-target"
     for host in ("A.b.test.", "a.b.test:443"):
         decision = ask(head("GET", "/", ("host", host)), rule, inside="a.b.test")
         assert isinstance(decision, Forward)
@@ -224,3 +229,57 @@ def test_a_websocket_passes_where_the_rule_says_so() -> None:
 
 def test_a_policy_that_changed_to_raw_refuses_what_is_inside() -> None:
     assert code(head("GET", "/"), {"host": "a.test"}, inside="a.test") == "policy-changed"
+
+
+VAULT = {"host": "vault.test", "secrets": ["token"]}
+
+
+def test_a_placeholder_stays_where_the_containers_own_login_falls() -> None:
+    request = head(
+        "GET",
+        "/",
+        ("authorization", "Bearer hakoiri-secret-token"),
+        ("x-api-key", "theirs"),
+    )
+    decision = forward(request, VAULT, inside="vault.test")
+    assert decision.headers == (("authorization", "Bearer hakoiri-secret-token"),)
+    assert decision.secrets == {"token"}
+    assert decision.injection is None
+
+
+def test_a_secret_that_left_the_file_or_the_host_is_not_put_in() -> None:
+    moved = parse_configuration(
+        '[credentials.token]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["moved.test"]'
+    )
+    for configuration in (Configuration(), moved):
+        decision = ask(head("GET", "/"), VAULT, inside="vault.test", configuration=configuration)
+        assert isinstance(decision, Refuse)
+        assert decision.code == "credential-unknown"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "TRACK"])
+def test_no_credential_goes_where_the_request_is_sent_back(method: str) -> None:
+    assert code(head(method, "/"), GITHUB, inside="api.github.test") == "method-not-allowed"
+    assert code(head(method, "/"), VAULT, inside="vault.test") == "method-not-allowed"
+    plain = {"host": "a.test", "intercept": True}
+    assert forward(head(method, "/"), plain, inside="a.test").injection is None
+
+
+@pytest.mark.parametrize("name", ["x-http-method-override", "x-original-url", "x-rewrite-url"])
+def test_no_header_puts_another_method_or_path_in_place(name: str) -> None:
+    request = head("GET", "/a", (name, "theirs"), ("accept", "*/*"))
+    for narrowed in ({"methods": ["GET"]}, {"paths": ["/a"]}):
+        rule = {"host": "a.test", **narrowed}
+        assert forward(request, rule, inside="a.test").headers == (("accept", "*/*"),)
+        absolute = head("GET", "http://a.test/a", (name, "theirs"))
+        assert forward(absolute, {**rule, "ports": [80]}).headers == ()
+    wide = {"host": "a.test", "intercept": True}
+    assert (name, "theirs") in forward(request, wide, inside="a.test").headers
+
+
+def test_a_presigned_url_does_not_log_in_where_we_would() -> None:
+    request = head("GET", "/x?X-Amz-Signature=s&AWSAccessKeyId=k&a=1")
+    ours = {"host": BEDROCK_HOST, "intercept": True}
+    assert forward(request, ours, inside=BEDROCK_HOST).upstream.query == "a=1"
+    other = {"host": "a.test", "intercept": True}
+    assert "X-Amz-Signature" in forward(request, other, inside="a.test").upstream.query

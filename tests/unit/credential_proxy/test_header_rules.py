@@ -6,6 +6,9 @@ from hakoiri.credential_proxy.header_rules import (
     answer_headers,
     egress_request_headers,
     model_request_headers,
+    query_without_signature,
+    without_credentials,
+    without_overrides,
 )
 
 THEIRS = ["authorization", "x-api-key", "x-amz-date", "x-amz-security-token", "cookie"]
@@ -37,16 +40,52 @@ def test_hop_by_hop_headers_and_those_connection_names_do_not_travel_on() -> Non
     assert egress_request_headers(headers) == (("authorization", "their own"),)
 
 
+def test_what_the_container_would_log_in_with_falls_unless_it_is_a_placeholder() -> None:
+    headers = (
+        ("authorization", "theirs"),
+        ("cookie", "theirs"),
+        ("x-goog-api-key", "hakoiri-secret-goog"),
+        ("x-amz-security-token", "theirs"),
+        ("x-amz-date", "theirs"),
+        ("x-amz-acl", "private"),
+    )
+    unsigned = without_credentials(headers, is_signed=False)
+    assert unsigned == headers[2:]
+    assert without_credentials(headers, is_signed=True) == (headers[2], headers[5])
+
+
+def test_what_would_override_the_request_line_falls() -> None:
+    headers = (("x-http-method-override", "PUT"), ("x-rewrite-url", "/x"), ("accept", "a"))
+    assert without_overrides(headers) == (("accept", "a"),)
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("", ""),
+        ("a=1&&b", "a=1&&b"),
+        ("X-Amz-Signature=s&a=1&x-amz-%64ate=d", "a=1"),
+        ("AWSAccessKeyId=k&Signature=s", "Signature=s"),
+        ("%58-amz-x=1&x-amzn=2", "x-amzn=2"),
+    ],
+)
+def test_a_query_loses_what_makes_it_presigned(query: str, left: str) -> None:
+    assert query_without_signature(query) == left
+
+
 def test_an_answer_loses_what_is_for_the_hop() -> None:
     headers = (
         ("Transfer-Encoding", "chunked"),
         ("Connection", "x-a"),
         ("X-A", "1"),
         ("Set-Cookie", "a=b"),
+        ("Alt-Svc", 'h3=":443"'),
         ("X-B", "2"),
     )
     assert answer_headers(headers, is_model=True) == (("X-B", "2"),)
-    assert ("Set-Cookie", "a=b") in answer_headers(headers, is_model=False)
+    others = answer_headers(headers, is_model=False)
+    assert ("Set-Cookie", "a=b") in others
+    assert "Alt-Svc" not in dict(others)
 
 
 @given(st.lists(st.tuples(st.sampled_from([*THEIRS, "accept"]), st.text(max_size=5))))

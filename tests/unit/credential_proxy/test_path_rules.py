@@ -24,6 +24,7 @@ from hakoiri.wire.policy import Rule
         ("/*.git/info/refs", "/a.git/info/refs"),
         ("/a*b*c", "/aXbYbZc"),
         ("/**/x/**/y/**", "/1/x/2/y/3/4"),
+        ("/caf%c3%A9", "/caf%C3%a9"),
     ],
 )
 def test_what_fits_a_pattern(pattern: str, path: str) -> None:
@@ -69,7 +70,19 @@ def test_a_pattern_made_to_be_slow_is_not() -> None:
     assert not is_matched("/" + "a*" * 500 + "b", "/" + "a" * 16_000)
 
 
-@pytest.mark.parametrize("path", ["/", "/a/b/", "/a%20b", "/@scope%2Cx", "/a;b=c", "/~x/$metadata"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/a/b/",
+        "/a%20b",
+        "/@scope%2Cx",
+        "/a;b=c",
+        "/~x/$metadata",
+        "/.well-known/..a",
+        "/100%25/a%2510",
+    ],
+)
 def test_a_plain_path_has_no_fault(path: str) -> None:
     assert find_path_fault(path) is None
 
@@ -84,6 +97,12 @@ def test_a_plain_path_has_no_fault(path: str) -> None:
         "/./a",
         "/a/..",
         "/a/..;x/b",
+        "/a/..%3bx/b",
+        "/a/.%3B/b",
+        "/a/%252e%252e/b",
+        "/a%252fb",
+        "/a%25255cb",
+        "/a%2500",
         "/a/%2e%2e/b",
         "/a/%2E/b",
         "/a%2fb",

@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.decision import RefusedError
 from hakoiri.credential_proxy.framing import RequestHead
-from hakoiri.credential_proxy.placeholders import check_placeholders, replace_placeholders
+from hakoiri.credential_proxy.placeholders import (
+    check_placeholders,
+    has_placeholder,
+    replace_placeholders,
+)
 
 SECRETS = {"api": "planted/one?", "db": "planted two"}
 
@@ -87,3 +91,11 @@ def test_a_secret_that_looks_like_a_placeholder_is_not_replaced_again() -> None:
 def test_what_holds_no_placeholder_is_not_changed(named: dict[str, str], query: str) -> None:
     headers = tuple(named.items())
     assert replace_placeholders(headers, query, secrets=SECRETS) == (headers, query)
+
+
+def test_a_placeholder_is_seen_where_it_would_be_replaced() -> None:
+    coded = base64.b64encode(b"u:hakoiri-secret-a").decode()
+    assert has_placeholder("x-any", "Bearer hakoiri-secret-a")
+    assert has_placeholder("authorization", f"Basic {coded}")
+    assert not has_placeholder("x-any", f"Basic {coded}")
+    assert not has_placeholder("authorization", "Bearer theirs")
