@@ -8,6 +8,7 @@ import typer
 from hakoiri.cli import conversation, image, key, policy
 from hakoiri.cli.demo.command import demo
 from hakoiri.cli.doctor.command import doctor
+from hakoiri.cli.proxy import proxy
 from hakoiri.cli.serve import serve
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # they may hold what must not be shown
 )
 app.command()(serve)
+app.command()(proxy)
 app.command()(demo)
 app.command()(doctor)
 app.add_typer(conversation.app, name="conversation")

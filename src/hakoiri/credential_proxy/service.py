@@ -8,7 +8,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -17,22 +16,13 @@ import uvloop
 from aiohttp import web
 
 from hakoiri.credential_proxy.configuration import read_configuration
-from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.control import Control
-from hakoiri.credential_proxy.credentials.keyring import Keyring
-from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
-from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache, look_up
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
-from hakoiri.credential_proxy.in_force import InForce
-from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
-from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
-from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
-from hakoiri.credential_proxy.upstream.client import UpstreamClient
+from hakoiri.credential_proxy.wiring import Wiring
 from hakoiri.wire.agent import CA_BUNDLE_NAME
 
 DRAIN_TIMEOUT_S: Final = 5.0
@@ -77,43 +67,25 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
     """
     _check_sockets_dir(settings.sockets_dir)
     _raise_open_files_limit()
-    loop = asyncio.get_running_loop()
-    resolver = CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=loop.time))
-    client = UpstreamClient(resolver=resolver)
-    tasks = RefreshTasks()
-    loader = SourceLoader(
-        environ=environ, now=lambda: datetime.now(UTC), clock_s=loop.time, tasks=tasks
-    )
-    in_force = InForce(
+    wiring = Wiring.of(
         read=lambda: read_configuration(settings.file),
-        load=lambda configuration: Keyring.load(configuration, loader=loader),
-        configure=client.configure,
+        environ=environ,
+        state_dir=settings.state_dir,
+        log=log,
     )
-    authority = CertificateAuthority.load(settings.state_dir, now=datetime.now(UTC))
     bundle = TrustBundle(
         directory=settings.sockets_dir,
         name=CA_BUNDLE_NAME,
-        certificate_pem=authority.certificate_pem,
+        certificate_pem=wiring.authority.certificate_pem,
     )
-    leaves = LeafCache(authority=authority)
+    in_force = wiring.in_force
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(tasks.close)
-        stack.callback(client.close)
-
-        def new_listener(container_socket: ContainerSocket) -> Listener:
-            return Listener(
-                container_socket=container_socket,
-                in_force=in_force,
-                client=client,
-                leaves=leaves,
-                log=log,
-            )
-
+        stack.push_async_callback(wiring.close)
         registry = SocketRegistry(
             directory=settings.sockets_dir,
             in_force=in_force,
             bundle=bundle,
-            new_listener=new_listener,
+            new_listener=wiring.new_listener,
         )
         stack.push_async_callback(registry.close)
         control = Control(registry=registry, in_force=in_force, version=version("hakoiri"))
