@@ -13,11 +13,11 @@ from hakoiri.credential_proxy.credential_definitions import (
 )
 from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.model_way import ModelWayError, find_model_way
 from hakoiri.credential_proxy.path_rules import find_path_fault
-from hakoiri.wire.policy import ModelRoute, Policy, Rule
+from hakoiri.wire.policy import Policy, Rule
 from hakoiri.wire.proxy import Bind
 
-ANTHROPIC_HOST: Final = "api.anthropic.com"
 _HOSTS_TOLD: Final = 5
 
 
@@ -88,6 +88,11 @@ def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
                 f"{field}.credential: {rule.credential!r} stands for a placeholder;"
                 " name it in secrets"
             )
+        if isinstance(credential, AwsCredential) and credential.is_limited_at(rule.host):
+            raise PolicyTooWideError(
+                f"{field}.credential: {rule.credential!r} is for some models only;"
+                " reach them through [model]"
+            )
         if rule.unsigned_payload and not isinstance(credential, AwsCredential):
             raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
     for name in rule.secrets:
@@ -142,34 +147,10 @@ def _check_model(policy: Policy, configuration: Configuration) -> None:
     route = policy.model
     if route is None:
         return
-    credential = configuration.credentials.get(route.credential)
-    if credential is None:
-        raise PolicyTooWideError(
-            f"model.credential: the proxy has no credential {route.credential!r};"
-            " define it in the proxy's own file"
-        )
-    if route.provider == "anthropic":
-        if isinstance(credential, AwsCredential):
-            raise PolicyTooWideError("model.credential: the provider anthropic needs a header one")
-        if ANTHROPIC_HOST not in credential.hosts:
-            raise PolicyTooWideError(
-                f"model.credential: {route.credential!r} is not for {ANTHROPIC_HOST}"
-            )
-        return
-    if not isinstance(credential, AwsCredential):
-        raise PolicyTooWideError("model.credential: the provider bedrock needs an aws one")
-    _check_bedrock(route, credential)
-
-
-def _check_bedrock(route: ModelRoute, credential: AwsCredential) -> None:
-    if "bedrock" not in credential.services:
-        raise PolicyTooWideError(f"model.credential: {route.credential!r} is not for bedrock")
-    if route.region is None and len(credential.regions) > 1:
-        raise PolicyTooWideError("model.region: the credential has several; name one")
-    if route.region is not None and route.region not in credential.regions:
-        raise PolicyTooWideError(
-            f"model.region: {route.region!r} is not one of the credential's regions"
-        )
-    wider = sorted(set(route.models) - set(credential.models)) if credential.models else []
+    try:
+        way = find_model_way(route, configuration.credentials.get(route.credential))
+    except ModelWayError as error:
+        raise PolicyTooWideError(f"{error.field}: {error}") from error
+    wider = sorted(set(route.models) - set(way.models)) if way.models else []
     if wider:
         raise PolicyTooWideError(f"model.models: {wider[0]!r} is not one of the credential's")

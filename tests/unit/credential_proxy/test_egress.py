@@ -243,14 +243,19 @@ def test_a_placeholder_stays_where_the_containers_own_login_falls() -> None:
     )
     decision = forward(request, VAULT, inside="vault.test")
     assert decision.headers == (("authorization", "Bearer hakoiri-secret-token"),)
-    assert (decision.secrets, decision.injection) == ({"token"}, None)
+    assert decision.secrets == {"token"}
+    assert decision.injection is None
 
 
 def test_a_secret_that_left_the_file_or_the_host_is_not_put_in() -> None:
     moved = parse_configuration(
         '[credentials.token]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["moved.test"]'
     )
-    for configuration in (Configuration(), moved):
+    ported = parse_configuration(
+        '[credentials.token]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["vault.test"]\n'
+        "ports = [8443]"
+    )
+    for configuration in (Configuration(), moved, ported):
         decision = ask(head("GET", "/"), VAULT, inside="vault.test", configuration=configuration)
         assert isinstance(decision, Refuse)
         assert decision.code == "credential-unknown"
@@ -282,3 +287,16 @@ def test_a_presigned_url_does_not_log_in_where_we_would() -> None:
     assert forward(request, ours, inside=BEDROCK_HOST).upstream.query == "a=1"
     other = {"host": "a.test", "intercept": True}
     assert "X-Amz-Signature" in forward(request, other, inside="a.test").upstream.query
+
+
+def test_keys_for_some_models_are_not_put_on_any_path() -> None:
+    limited = parse_configuration(
+        '[credentials.aws]\nkind = "aws"\nservices = ["bedrock"]\nregions = ["us-east-1"]\n'
+        'models = ["a"]'
+    )
+    rule = {"host": BEDROCK_HOST, "credential": "aws"}
+    request = head("POST", "/model/b/invoke")
+    decision = ask(request, rule, inside=BEDROCK_HOST, configuration=limited)
+    assert isinstance(decision, Refuse)
+    assert decision.code == "model-not-allowed"
+    assert forward(request, rule, inside=BEDROCK_HOST).injection is not None
