@@ -173,6 +173,13 @@ def test_a_credential_of_another_host_or_that_left_the_file_is_refused() -> None
     assert isinstance(empty, Refuse)
 
 
+def test_a_credential_goes_to_the_ports_that_the_proxys_file_has_now() -> None:
+    inside = replace(head("GET", "/"), intercepted=Authority("api.github.test", 8443))
+    decision = ask(inside, {**GITHUB, "ports": [443, 8443]})
+    assert isinstance(decision, Refuse)
+    assert decision.code == "port-not-allowed"
+
+
 def test_a_host_that_gets_a_credential_has_no_raw_way_even_under_a_wildcard() -> None:
     wide = {"host": "*.github.test", "ports": [80, 443]}
     assert code(head("CONNECT", "api.github.test:443"), wide) == "intercept-required"
@@ -225,6 +232,17 @@ def test_a_websocket_passes_where_the_rule_says_so() -> None:
     assert not forward(head("GET", "/"), allowed, inside="a.test").is_websocket
     other = {"host": "a.test", "intercept": True}
     assert code(head("GET", "/", *WEBSOCKET), other, inside="a.test") == "websocket-not-allowed"
+    plain = head("GET", "http://a.test/", *WEBSOCKET)
+    assert forward(plain, {**allowed, "ports": [80]}).is_websocket
+    assert code(plain, {"host": "a.test", "ports": [80]}) == "websocket-not-allowed"
+
+
+def test_a_payload_is_held_to_be_signed_unless_the_rule_says_otherwise() -> None:
+    rule = {"host": BEDROCK_HOST, "credential": "aws", "unsigned_payload": True}
+    decision = forward(head("PUT", "/x"), rule, inside=BEDROCK_HOST)
+    assert decision.injection is not None
+    assert decision.injection.unsigned_payload
+    assert decision.body_limit_bytes is None
 
 
 def test_a_policy_that_changed_to_raw_refuses_what_is_inside() -> None:
