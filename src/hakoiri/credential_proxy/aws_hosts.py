@@ -6,8 +6,9 @@ buckets". A host that is not built here is not AWS to us, however it is spelt.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 S3: Final = "s3"
 ANY_BUCKET: Final = "*"
@@ -27,14 +28,6 @@ GLOBAL_REGION: Final = "us-east-1"
 ONLY_GLOBAL: Final = frozenset({"iam"})
 _DOMAINS: Final = {"cn": "amazonaws.com.cn"}
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-
-
-@dataclass(frozen=True, slots=True)
-class SigningScope:
-    """What a signature is good for: one region and one service."""
-
-    region: str
-    service: str
 
 
 def is_bucket_name(text: str) -> bool:

@@ -59,7 +59,6 @@ def check_policy(policy: Policy, configuration: Configuration) -> None:
     """
     for index, rule in enumerate(policy.rules):
         _check_rule(f"rules.{index}", rule, configuration)
-        _check_paths(f"rules.{index}", rule)
     _check_enforced(policy, configuration)
     _check_model(policy, configuration)
 
@@ -72,58 +71,52 @@ def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
                 f"{field}.credential: the proxy has no credential {rule.credential!r};"
                 " define it in the proxy's own file"
             )
-        if not _is_for_pattern(credential, rule.host):
-            raise PolicyTooWideError(
-                f"{field}.credential: {rule.credential!r} is not for {rule.host};"
-                f" it is for {', '.join(sorted(credential.hosts_reached)[:_HOSTS_TOLD])}"
-            )
-        wider = sorted(set(rule.ports) - set(credential.ports))
-        if credential.parsed_endpoint is None and wider:
-            raise PolicyTooWideError(
-                f"{field}.ports: {rule.credential!r} is not for port {wider[0]};"
-                " the proxy's own file tells its ports"
-            )
-        if isinstance(credential, SecretCredential):
-            raise PolicyTooWideError(
-                f"{field}.credential: {rule.credential!r} stands for a placeholder;"
-                " name it in secrets"
-            )
-        if isinstance(credential, AwsCredential) and credential.is_limited_at(rule.host):
-            raise PolicyTooWideError(
-                f"{field}.credential: {rule.credential!r} is for some models only;"
-                " reach them through [model]"
-            )
-        if rule.unsigned_payload and not isinstance(credential, AwsCredential):
-            raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
+        _check_credential(field, rule, credential)
     for name in rule.secrets:
         _check_secret(f"{field}.secrets", name, rule, configuration)
-
-
-def _is_for_pattern(credential: Credential, pattern: str) -> bool:
-    """Whether every host that fits `pattern` may get `credential`."""
-    if pattern.startswith("*"):
-        return pattern[1:] in credential.suffixes_reached
-    return credential.is_for(pattern)
-
-
-def _check_secret(field: str, name: str, rule: Rule, configuration: Configuration) -> None:
-    credential = configuration.credentials.get(name)
-    if not (
-        isinstance(credential, SecretCredential)
-        and credential.is_for(rule.host)
-        and set(rule.ports) <= set(credential.ports)
-    ):
-        raise PolicyTooWideError(
-            f"{field}: the proxy has no secret {name!r} for {rule.host};"
-            ' define it in the proxy\'s own file with kind = "secret"'
-        )
-
-
-def _check_paths(field: str, rule: Rule) -> None:
     for path in rule.paths:
         fault = find_path_fault(path.replace("*", "x"))
         if fault is not None:
             raise PolicyTooWideError(f"{field}.paths: {path!r} would fit no request: {fault}")
+
+
+def _check_credential(field: str, rule: Rule, credential: Credential) -> None:
+    if isinstance(credential, SecretCredential):
+        raise PolicyTooWideError(
+            f"{field}.credential: {rule.credential!r} stands for a placeholder; name it in secrets"
+        )
+    if not credential.is_for(rule.host):
+        raise PolicyTooWideError(
+            f"{field}.credential: {rule.credential!r} is not for {rule.host};"
+            f" it is for {', '.join(sorted(credential.hosts_reached)[:_HOSTS_TOLD])}"
+        )
+    if credential.parsed_endpoint is None and not set(rule.ports) <= set(credential.ports):
+        raise PolicyTooWideError(
+            f"{field}.ports: {rule.credential!r} goes to port"
+            f" {', '.join(map(str, credential.ports))} alone,"
+            " unless the proxy's own file gives it more ports or an endpoint"
+        )
+    if isinstance(credential, AwsCredential) and credential.is_limited_at(rule.host):
+        raise PolicyTooWideError(
+            f"{field}.credential: {rule.credential!r} is for some models only;"
+            " reach them through [model]"
+        )
+    if rule.unsigned_payload and not isinstance(credential, AwsCredential):
+        raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
+
+
+def _check_secret(field: str, name: str, rule: Rule, configuration: Configuration) -> None:
+    credential = configuration.credentials.get(name)
+    if not isinstance(credential, SecretCredential) or not credential.is_for(rule.host):
+        raise PolicyTooWideError(
+            f"{field}: the proxy has no secret {name!r} for {rule.host};"
+            ' define it in the proxy\'s own file with kind = "secret"'
+        )
+    if not set(rule.ports) <= set(credential.ports):
+        raise PolicyTooWideError(
+            f"{field}: {name!r} goes to port {', '.join(map(str, credential.ports))} alone,"
+            " unless the proxy's own file gives it more ports"
+        )
 
 
 def _check_enforced(policy: Policy, configuration: Configuration) -> None:

@@ -17,11 +17,11 @@ from hakoiri.credential_proxy.aws_hosts import (
     GLOBAL_REGION,
     ONLY_GLOBAL,
     S3,
-    SigningScope,
     is_bucket_name,
     signed_hosts,
     signed_suffixes,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.messages import Message, ShortText
 
 HTTPS_PORT: Final = 443
@@ -214,14 +214,19 @@ class AwsCredential(_WithEndpoint):
         """The exact hosts whose requests are signed with these keys."""
         return frozenset(self._scopes)
 
-    def is_for(self, host: str) -> bool:
-        """Whether requests to `host` may be signed with these keys."""
-        return self.scope_for(host) is not None
-
     @cached_property
     def suffixes_reached(self) -> frozenset[str]:
         """Suffixes, with their dot, under which any host may be signed: every bucket's."""
         return frozenset(self._suffix_scopes)
+
+    def is_for(self, host: str) -> bool:
+        """Whether requests to `host`, or to all that `*.suffix` stands for, may be signed.
+
+        A name under such a suffix that no bucket can have is still not signed (`scope_for`).
+        """
+        if host.startswith("*."):
+            return host[1:] in self.suffixes_reached
+        return self.scope_for(host) is not None
 
     def scope_for(self, host: str) -> SigningScope | None:
         """Return what requests to `host` are signed for; None when they are not to be signed."""
@@ -330,6 +335,7 @@ class SecretCredential(_SecretSource):
     parsed_endpoint: ClassVar[None] = None
 
 
-InjectedCredential = HeaderCredential | BearerCredential | BasicCredential | QueryCredential
-ValueCredential = InjectedCredential | SecretCredential
+ValueCredential = (
+    HeaderCredential | BearerCredential | BasicCredential | QueryCredential | SecretCredential
+)
 Credential = Annotated[AwsCredential | ValueCredential, Field(discriminator="kind")]

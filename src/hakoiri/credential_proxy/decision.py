@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.framing import Headers
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 HELD_BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """The largest body that is held to be signed, unless the policy's rule says otherwise."""

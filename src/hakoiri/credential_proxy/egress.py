@@ -229,7 +229,7 @@ def _injection_of(
     if rule.credential is None:
         return None, Upstream("https", authority)
     credential = configuration.credentials.get(rule.credential)
-    if credential is None or not credential.is_for(authority.host):
+    if isinstance(credential, SecretCredential | None) or not credential.is_for(authority.host):
         reason = f"the proxy has no credential {rule.credential!r} for {authority.host}"
         raise RefusedError(403, "credential-unknown", reason, authority=authority, rule=label)
     endpoint = credential.parsed_endpoint
@@ -238,7 +238,7 @@ def _injection_of(
     elif authority.port in credential.ports:
         destination = Upstream("https", authority)
     else:
-        reason = f"{rule.credential!r} is not for port {authority.port}"
+        reason = "a credential goes to the ports, or the endpoint, that the proxy's file names"
         raise RefusedError(403, "port-not-allowed", reason, authority=authority, rule=label)
     scope = None
     if isinstance(credential, AwsCredential):

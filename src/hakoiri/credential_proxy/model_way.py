@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.aws_hosts import SigningScope, regional_host
+from hakoiri.credential_proxy.aws_hosts import regional_host
 from hakoiri.credential_proxy.credential_definitions import (
     BEDROCK,
     HTTPS_PORT,
@@ -18,6 +18,7 @@ from hakoiri.credential_proxy.credential_definitions import (
     HeaderCredential,
 )
 from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.policy import ModelRoute
 
 ANTHROPIC_HOST: Final = "api.anthropic.com"

@@ -48,6 +48,12 @@ header = "x-api-key"
 value_env = "TEST_API_KEY"
 hosts = ["{HOST}"]
 endpoint = "https://{HOST}:{port}"
+[credentials.query]
+kind = "query"
+parameter = "key"
+value_env = "TEST_API_KEY"
+hosts = ["{HOST}"]
+ports = [{port}]
 [network]
 allow_addresses = ["127.0.0.1:{port}", "127.77.0.1:443"]
 ca_file = "{directory}/public.pem"
@@ -88,6 +94,17 @@ async def test_a_credential_is_put_on_requests_inside_tls(site: Site) -> None:
     line = await site.proxy.logged(route="intercepted", path="/d")
     assert (line["rule"], line["credential"], line["status"]) == (HOST, "files", 200)
     await site.proxy.logged(route="intercept", status=200)
+    assert API_KEY not in str(site.proxy.lines)
+
+
+async def test_a_query_parameter_of_ours_takes_the_place_of_theirs(site: Site) -> None:
+    socket = await site.open({"credential": "query"})
+    reader, writer = await secured(socket, site.target)
+    lines = ("GET /a?b=c&%6bey=theirs&KEY=theirs HTTP/1.1", f"Host: {site.target}")
+    assert (await ask(reader, writer, *lines))[0] == 200
+    writer.close()
+    assert [path for _, path, *_ in site.upstream.requests] == [f"/a?b=c&key={API_KEY}"]
+    await site.proxy.logged(route="intercepted", credential="query")
     assert API_KEY not in str(site.proxy.lines)
 
 

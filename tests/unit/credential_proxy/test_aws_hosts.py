@@ -1,12 +1,12 @@
 import pytest
 
 from hakoiri.credential_proxy.aws_hosts import (
-    SigningScope,
     is_bucket_name,
     regional_host,
     signed_hosts,
     signed_suffixes,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 
 def test_services_answer_at_the_hosts_of_their_regions() -> None:

@@ -43,6 +43,11 @@ header = "x-api-key"
 value_env = "KEY"
 hosts = ["moved.example.com"]
 endpoint = "https://gateway.example.com:8443"
+[credentials.ported]
+kind = "bearer"
+value_env = "KEY"
+hosts = ["ported.example.com"]
+ports = [443, 9443]
 [credentials.local]
 kind = "header"
 header = "x-api-key"
@@ -123,6 +128,7 @@ API = {"host": "api.example.com", "credential": "other"}
         rules({"host": "any.s3.us-east-1.amazonaws.com", "credential": "buckets"}),
         rules({"host": "vault.example.com", "secrets": ["token"]}),
         rules({"host": "moved.example.com", "credential": "moved", "ports": [8443]}),
+        rules({"host": "ported.example.com", "credential": "ported", "ports": [9443]}),
         rules({"host": "127.0.0.1", "ports": [9998]}),
     ],
 )
@@ -137,6 +143,10 @@ def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
         (rules({"host": "b.test"}, {**API, "host": "b.example.com"}), "rules.1.credential"),
         (rules({**API, "host": "*.example.com"}), "rules.0.credential"),
         (rules({**API, "ports": [443, 8443]}), "rules.0.ports"),
+        (
+            rules({"host": "ported.example.com", "credential": "ported", "ports": [8443]}),
+            "rules.0.ports",
+        ),
         (rules({**API, "unsigned_payload": True}), "rules.0.unsigned_payload"),
         (rules({"host": "api.example.com"}), "rules.0.*raw"),
         (rules(API, {"host": "api.example.com", "ports": [8443]}), "rules.1.*raw"),

@@ -1,4 +1,5 @@
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,14 @@ def test_an_empty_file_is_valid_and_injects_nothing() -> None:
     configuration = parse_configuration("")
     assert configuration.credentials == {}
     assert not configuration.is_injected_towards(Authority("api.example.com", 443))
+
+
+def test_the_examples_of_the_manual_are_valid() -> None:
+    manual = (Path(__file__).parents[3] / "docs/operations/credentials.md").read_text()
+    examples = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
+    configuration = parse_configuration("\n".join(examples))
+    kinds = {credential.kind for credential in configuration.credentials.values()}
+    assert kinds == {"header", "basic", "query", "secret", "aws"}
 
 
 def test_the_hosts_of_every_credential_are_known() -> None:

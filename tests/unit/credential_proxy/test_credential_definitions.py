@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.credential_definitions import (
     AwsCredential,
     Credential,
     HeaderCredential,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 _CREDENTIAL: TypeAdapter[Any] = TypeAdapter(Credential)
 
@@ -62,17 +62,23 @@ def test_with_every_bucket_a_host_of_one_label_is_signed() -> None:
     for host in (
         "a.b.s3.us-east-1.amazonaws.com",
         ".s3.us-east-1.amazonaws.com",
+        "a_b.s3.us-east-1.amazonaws.com",
         "any.s3.eu-west-1.amazonaws.com",
         "any.s3.us-east-1.amazonaws.com.evil.test",
     ):
         assert credential.scope_for(host) is None
     assert credential.suffixes_reached == {".s3.us-east-1.amazonaws.com"}
+    assert credential.is_for("any.s3.us-east-1.amazonaws.com")
+    assert credential.is_for("*.s3.us-east-1.amazonaws.com")
+    for wider in ("*.us-east-1.amazonaws.com", "*.s3.eu-west-1.amazonaws.com", "*."):
+        assert not credential.is_for(wider)
 
 
 def test_with_a_named_bucket_no_host_reaches_another() -> None:
     credential = aws(services=["s3"], buckets=["mine"])
     assert credential.hosts_reached == {"mine.s3.us-east-1.amazonaws.com"}
     assert credential.suffixes_reached == frozenset()
+    assert not credential.is_for("*.s3.us-east-1.amazonaws.com")
     for host in ("s3.us-east-1.amazonaws.com", "other.s3.us-east-1.amazonaws.com"):
         assert credential.scope_for(host) is None
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.decision import Forward, Injection, Refuse, Upstream
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner, path_of
 from hakoiri.credential_proxy.framing import RequestHead
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 OWNER = Owner(container="c", workspace="w", tenant="t", generation=3)
 

@@ -169,8 +169,13 @@ def test_a_request_with_a_credential_goes_where_the_proxys_file_says() -> None:
 def test_a_credential_of_another_host_or_that_left_the_file_is_refused() -> None:
     rule = {"host": "a.test", "credential": "github"}
     assert code(head("GET", "/"), rule, inside="a.test") == "credential-unknown"
-    empty = ask(head("GET", "/"), GITHUB, inside="api.github.test", configuration=Configuration())
-    assert isinstance(empty, Refuse)
+    placeholder = parse_configuration(
+        '[credentials.github]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["api.github.test"]'
+    )
+    for now in (Configuration(), placeholder):
+        gone = ask(head("GET", "/"), GITHUB, inside="api.github.test", configuration=now)
+        assert isinstance(gone, Refuse)
+        assert gone.code == "credential-unknown"
 
 
 def test_a_credential_goes_to_the_ports_that_the_proxys_file_has_now() -> None:

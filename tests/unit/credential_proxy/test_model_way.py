@@ -1,9 +1,9 @@
 import pytest
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.configuration import parse_configuration
 from hakoiri.credential_proxy.model_way import ModelWay, ModelWayError, find_model_way
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.policy import ModelRoute
 
 CREDENTIALS = parse_configuration("""

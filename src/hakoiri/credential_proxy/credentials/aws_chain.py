@@ -25,6 +25,9 @@ from hakoiri.credential_proxy.credentials.sigv4 import AwsKeys
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
 
 RESOLVE_TIMEOUT_S: Final = 10.0
+RENEW_PAUSE_S: Final = 60.0
+"""Keys that come with less than botocore's 15 minutes left are due at once; not at each request."""
+
 _STS_CONFIG: Final = Config(connect_timeout=3, read_timeout=5, retries={"total_max_attempts": 2})
 _ERROR_CODE: Final = re.compile(r"[A-Za-z.]{1,64}")
 _DEFAULT_SESSION_NAME: Final = "hakoiri"
@@ -69,10 +72,12 @@ class AwsChain:
     def __init__(
         self,
         *,
+        clock_s: Callable[[], float],
         profile: str | None = None,
         role: AssumedRole | None = None,
         new_session: Callable[..., Any] = Session,
     ) -> None:
+        self._clock_s = clock_s
         self._profile = profile
         self._role = role
         self._new_session = new_session
@@ -115,7 +120,12 @@ class AwsChain:
         refresh_needed = getattr(credentials, "refresh_needed", None)
         if refresh_needed is None:
             return Lease(keys, is_due=_never, is_expired=_never)
-        return Lease(keys, is_due=refresh_needed, is_expired=lambda: refresh_needed(0))
+        given_s = self._clock_s()
+        return Lease(
+            keys,
+            is_due=lambda: self._clock_s() - given_s >= RENEW_PAUSE_S and refresh_needed(),
+            is_expired=lambda: refresh_needed(0),
+        )
 
     def _find(self) -> Any:
         session = self._new_session(profile=self._profile)

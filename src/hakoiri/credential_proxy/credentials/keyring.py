@@ -5,7 +5,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, Self
 
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.configuration import Configuration
 from hakoiri.credential_proxy.credential_definitions import (
     AwsCredential,
@@ -19,6 +18,7 @@ from hakoiri.credential_proxy.credentials.sigv4 import AwsKeys, SignableRequest,
 from hakoiri.credential_proxy.credentials.source import Source
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.errors import CredentialError
+from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.proxy import CredentialHealth
 
 _SIGNATURE_HEADERS: Final = frozenset(

@@ -10,7 +10,7 @@ from hakoiri.credential_proxy.credentials.source import Rotation
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
 
 RETRY_AFTER_S: Final = 5.0
-"""How long after one question, answered or not, the next is asked; metadata takes seconds."""
+"""How long after a question that failed the next is asked; asking the metadata takes seconds."""
 
 Value = TypeVar("Value")
 
@@ -84,7 +84,7 @@ class RefreshedValue(Generic[Value]):
         self._lease: Lease[Value] | None = None
         self._rotation: Rotation[Value] = Rotation()
         self._question: asyncio.Task[None] | None = None
-        self._answered_s: float | None = None
+        self._failed_s: float | None = None
 
     def current(self) -> Value | None:
         """Return the value while it holds; starts a question, without waiting, when one is due."""
@@ -119,8 +119,8 @@ class RefreshedValue(Generic[Value]):
     def _ask(self) -> "asyncio.Task[None] | None":
         if self._question is not None and not self._question.done():
             return self._question
-        answered_s = self._answered_s
-        if answered_s is not None and self._clock_s() - answered_s < RETRY_AFTER_S:
+        failed_s = self._failed_s
+        if failed_s is not None and self._clock_s() - failed_s < RETRY_AFTER_S:
             return None
         self._question = self._tasks.start(self._refresh(), name=f"refresh {self._name}")
         return self._question
@@ -130,11 +130,14 @@ class RefreshedValue(Generic[Value]):
             async with asyncio.timeout(self._timeout_s):
                 lease = await self._fetch()
         except TimeoutError:
-            self.fault = f"{self._name}: no answer within {self._timeout_s:g} s"
+            self._failed(f"no answer within {self._timeout_s:g} s")
         except (CredentialError, ConfigurationError) as error:
-            self.fault = f"{self._name}: {error}"
+            self._failed(str(error))
         else:
-            self.fault = None
+            self.fault = self._failed_s = None
             self._lease = lease
             self._rotation.replace(lease.value)
-        self._answered_s = self._clock_s()
+
+    def _failed(self, reason: str) -> None:
+        self.fault = f"{self._name}: {reason}"
+        self._failed_s = self._clock_s()

@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.credentials.secret import Secret
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()

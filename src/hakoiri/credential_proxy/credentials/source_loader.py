@@ -86,6 +86,7 @@ class SourceLoader:
         if credential.source == "static":
             return fixed_or_missing(lambda: self._static_keys(name, credential))
         chain = AwsChain(
+            clock_s=self.clock_s,
             profile=credential.profile,
             role=AssumedRole.of(credential),
             new_session=self.new_session,

@@ -9,7 +9,7 @@ from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import ClientError, CredentialRetrievalError
 
 from hakoiri.credential_proxy.credential_definitions import AwsCredential
-from hakoiri.credential_proxy.credentials.aws_chain import AssumedRole, AwsChain
+from hakoiri.credential_proxy.credentials.aws_chain import RENEW_PAUSE_S, AssumedRole, AwsChain
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
 
 pytestmark = pytest.mark.anyio
@@ -26,6 +26,7 @@ class World:
     """A botocore session whose answer a test sets."""
 
     find: Callable[[], Any]
+    now_s: float = 0.0
     asked: int = 0
     profiles: list[str | None] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
@@ -40,7 +41,7 @@ class World:
             self.profiles.append(profile)
             return self
 
-        return AwsChain(profile=profile, new_session=new_session)
+        return AwsChain(clock_s=lambda: self.now_s, profile=profile, new_session=new_session)
 
 
 class Rotating:
@@ -74,10 +75,13 @@ async def test_keys_are_found_off_the_loops_thread_with_their_session_token() ->
 
 async def test_botocore_tells_when_keys_are_due_and_when_they_have_ended() -> None:
     rotating = Rotating()
-    chain = World(find=lambda: rotating).chain()
+    world = World(find=lambda: rotating)
+    chain = world.chain()
     lease = await chain.fetch()
     assert (lease.is_due(), lease.is_expired()) == (False, False)
     rotating.due = True
+    assert not lease.is_due(), "keys that have just come are not asked for again"
+    world.now_s = RENEW_PAUSE_S
     assert (lease.is_due(), lease.is_expired()) == (True, False)
     rotating.ended = True
     assert lease.is_expired()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from botocore.credentials import Credentials
 
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.configuration import parse_configuration
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
@@ -18,6 +17,7 @@ from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 pytestmark = pytest.mark.anyio
 FILE = """

@@ -12,7 +12,6 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hakoiri.credential_proxy.aws_hosts import SigningScope
 from hakoiri.credential_proxy.credentials.secret import Secret
 from hakoiri.credential_proxy.credentials.sigv4 import (
     EMPTY_SHA256,
@@ -25,6 +24,7 @@ from hakoiri.credential_proxy.credentials.sigv4 import (
     canonical_query,
     canonical_s3_path,
 )
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
 # The keys and the time of AWS's published signature test suite ("aws-sig-v4-test-suite").
 KEYS = AwsKeys("AKIDEXAMPLE", Secret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", name="suite"))
