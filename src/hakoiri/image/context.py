@@ -11,8 +11,8 @@ def write_context(context: Path, *, inputs: ImageInputs, wheels: Path, node_modu
     """Fill the new directory `context`; wheels are linked, not copied, where that is possible."""
     context.mkdir()
     (context / "Dockerfile").write_bytes(inputs.dockerfile)
-    name = "workspace-requirements.txt"
-    (context / name).write_bytes(inputs.libraries[name])
+    for name in ("workspace-requirements.txt", "fetch-through-proxy.cjs"):
+        (context / name).write_bytes(inputs.libraries[name])
     shutil.copytree(node_modules, context / "node_modules", symlinks=True)
     (context / "wheels").mkdir()
     for wheel in wheels.glob("*.whl"):

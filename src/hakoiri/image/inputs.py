@@ -72,7 +72,11 @@ def read_inputs(source_root: Path) -> ImageInputs:
             architecture=ARCHITECTURES[machine],
             base=_read(recipe, "packages.txt", "seal-root.sh", "slim.Dockerfile"),
             libraries=_read(
-                recipe, "workspace-requirements.txt", "package.json", "package-lock.json"
+                recipe,
+                "workspace-requirements.txt",
+                "package.json",
+                "package-lock.json",
+                "fetch-through-proxy.cjs",
             ),
             agent=_read_agent(source_root / "src"),
             dockerfile=(recipe / "Dockerfile").read_bytes(),

@@ -65,7 +65,7 @@ def ensure_node_modules(inputs: ImageInputs, *, cache_dir: Path, progress: Progr
     lock = {name: inputs.libraries[name] for name in names}
 
     def install(scratch: Path) -> None:
-        progress("installing the node modules (global-agent)")
+        progress("installing the node modules (global-agent, undici)")
         if shutil.which("npm") is None:
             raise ImageBuildError("npm is missing; install it (Debian: apt-get install npm)")
         for name, content in lock.items():

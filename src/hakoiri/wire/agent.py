@@ -32,6 +32,9 @@ BUFFER_LIMIT_BYTES = 16 * 1024 * 1024
 """Unacknowledged events the agent keeps; beyond it, it stops reading from the model."""
 
 AGENT_SOCKET_NAME = "agent.sock"
+PROXY_MOUNT = "/run/hakoiri/proxy"
+"""Where the container finds the directory of its proxy socket."""
+
 PROXY_SOCKET_NAME = "proxy.sock"
 CA_BUNDLE_NAME = "ca.pem"
 """Beside the socket: the certificates that clients in the container trust."""

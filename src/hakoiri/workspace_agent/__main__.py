@@ -14,14 +14,14 @@ from typing import Final
 
 import uvicorn
 
-from hakoiri.wire.agent import AGENT_SOCKET_NAME, PROXY_SOCKET_NAME, RELAY_PORT
+from hakoiri.wire.agent import AGENT_SOCKET_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME, RELAY_PORT
 from hakoiri.workspace_agent.early_app import EarlyApp
 from hakoiri.workspace_agent.relay import Relay
 from hakoiri.workspace_agent.sdk_import import import_agent
 from hakoiri.workspace_agent.turns import Agent, Turns
 
 AGENT_DIRECTORY: Final = Path("/run/hakoiri/agent")
-PROXY_DIRECTORY: Final = Path("/run/hakoiri/proxy")
+PROXY_DIRECTORY: Final = Path(PROXY_MOUNT)
 WORKSPACE: Final = Path("/workspace")
 LoadAgent = Callable[[], Awaitable[Agent]]
 

@@ -20,6 +20,7 @@ def source_root(tmp_path: Path) -> Path:
         "workspace-base/workspace-requirements.txt": "a==1 --hash=sha256:00",
         "workspace-base/package.json": "{}",
         "workspace-base/package-lock.json": "{}",
+        "workspace-base/fetch-through-proxy.cjs": "1",
         "workspace-base/Dockerfile": "FROM x",
         "src/hakoiri/__init__.py": "",
         "src/hakoiri/wire/__init__.py": "",

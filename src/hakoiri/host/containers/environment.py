@@ -1,4 +1,4 @@
-"""What the agent's environment says about the model: addresses and switches, never a key.
+"""What the agent's environment says: addresses, switches, whom to trust, and never a key.
 
 The variables are those of the agent CLI's own documentation. The model is reached in plain HTTP at
 the relay on the container's loopback; the proxy outside signs and speaks TLS.
@@ -6,11 +6,29 @@ the relay on the container's loopback; the proxy outside signs and speaks TLS.
 
 from typing import Final, Literal
 
-from hakoiri.wire.agent import RELAY_PORT
+from hakoiri.wire.agent import CA_BUNDLE_NAME, PROXY_MOUNT, RELAY_PORT
 
 RELAY_URL: Final = f"http://127.0.0.1:{RELAY_PORT}"
 INJECTED_OUTSIDE: Final = "injected-by-the-credential-proxy"
 """The CLI insists on a key; this one opens nothing, and the proxy strips it."""
+
+CA_BUNDLE: Final = f"{PROXY_MOUNT}/{CA_BUNDLE_NAME}"
+_TRUST: Final = dict.fromkeys(
+    (
+        "AWS_CA_BUNDLE",
+        "CARGO_HTTP_CAINFO",
+        "CURL_CA_BUNDLE",
+        "DENO_CERT",
+        "GIT_SSL_CAINFO",
+        "NODE_EXTRA_CA_CERTS",
+        "NPM_CONFIG_CAFILE",
+        "PIP_CERT",
+        "REQUESTS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+    ),
+    CA_BUNDLE,
+)
+"""Where each client looks for the certificates it trusts: the host's, and the proxy's own."""
 
 _QUIET: Final = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -26,7 +44,7 @@ def agent_environment(
     retries: int,
 ) -> dict[str, str]:
     """Return the variables that lead the agent to its model."""
-    environment = _QUIET | {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
+    environment = _QUIET | _TRUST | {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
     if provider == "anthropic":
         environment |= {"ANTHROPIC_BASE_URL": RELAY_URL, "ANTHROPIC_API_KEY": INJECTED_OUTSIDE}
     else:  # the rehearsal model speaks Bedrock, so that the whole signed path is rehearsed

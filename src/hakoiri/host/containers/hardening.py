@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from hakoiri.wire.agent import PROXY_MOUNT
+
 CONTAINER_UID: Final = 1000
 CONTAINER_GID: Final = 1000
 WORKSPACE_TARGET: Final = "/workspace"
 HOME_TARGET: Final = "/home/agent"
-PROXY_TARGET: Final = "/run/hakoiri/proxy"
 AGENT_TARGET: Final = "/run/hakoiri/agent"
 
 LABEL_INSTANCE: Final = "hakoiri.instance"
@@ -129,7 +130,7 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
             _bind(spec.workspace, WORKSPACE_TARGET),
             _bind(spec.home, HOME_TARGET),
             # read-only: the container can speak to the socket, not replace it
-            _bind(spec.proxy_directory, PROXY_TARGET, read_only=True),
+            _bind(spec.proxy_directory, PROXY_MOUNT, read_only=True),
             {
                 "Type": "volume",
                 "Source": spec.agent_volume,

@@ -22,4 +22,11 @@ def test_there_is_no_key_in_it(provider: str) -> None:
     environment = agent_environment(provider=provider, region="r", model=None, retries=3)  # type: ignore[arg-type]
     held = {name: value for name, value in environment.items() if "KEY" in name or "SECRET" in name}
     assert set(held.values()) <= {INJECTED_OUTSIDE}
-    assert not any(name.startswith("AWS_") and name != "AWS_REGION" for name in environment)
+    aws = {name for name in environment if name.startswith("AWS_")}
+    assert aws <= {"AWS_REGION", "AWS_CA_BUNDLE"}
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"])
+def test_clients_trust_what_lies_beside_the_proxys_socket(name: str) -> None:
+    environment = agent_environment(provider="bedrock", region="r", model=None, retries=3)
+    assert environment[name] == "/run/hakoiri/proxy/ca.pem"
