@@ -6,15 +6,18 @@ from typing import Final, Self
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Configuration
-from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
+from hakoiri.credential_proxy.credential_definitions import (
+    AwsCredential,
+    Credential,
+    SecretCredential,
+)
 from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.model_way import ModelWayError, find_model_way
 from hakoiri.credential_proxy.path_rules import find_path_fault
-from hakoiri.wire.policy import ModelRoute, Policy, Rule
+from hakoiri.wire.policy import Policy, Rule
 from hakoiri.wire.proxy import Bind
 
-ANTHROPIC_HOST: Final = "api.anthropic.com"
-HTTPS_PORT: Final = 443
 _HOSTS_TOLD: Final = 5
 
 
@@ -56,7 +59,6 @@ def check_policy(policy: Policy, configuration: Configuration) -> None:
     """
     for index, rule in enumerate(policy.rules):
         _check_rule(f"rules.{index}", rule, configuration)
-        _check_paths(f"rules.{index}", rule)
     _check_enforced(policy, configuration)
     _check_model(policy, configuration)
 
@@ -69,21 +71,38 @@ def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
                 f"{field}.credential: the proxy has no credential {rule.credential!r};"
                 " define it in the proxy's own file"
             )
-        if not credential.is_for(rule.host):
-            raise PolicyTooWideError(
-                f"{field}.credential: {rule.credential!r} is not for {rule.host};"
-                f" it is for {', '.join(sorted(credential.hosts_reached)[:_HOSTS_TOLD])}"
-            )
-        if credential.parsed_endpoint is None and not set(rule.ports) <= set(credential.ports):
-            raise PolicyTooWideError(
-                f"{field}.ports: {rule.credential!r} goes to port"
-                f" {', '.join(map(str, credential.ports))} alone,"
-                " unless the proxy's own file gives it more ports or an endpoint"
-            )
-        if rule.unsigned_payload and not isinstance(credential, AwsCredential):
-            raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
+        _check_credential(field, rule, credential)
     for name in rule.secrets:
         _check_secret(f"{field}.secrets", name, rule, configuration)
+    for path in rule.paths:
+        fault = find_path_fault(path.replace("*", "x"))
+        if fault is not None:
+            raise PolicyTooWideError(f"{field}.paths: {path!r} would fit no request: {fault}")
+
+
+def _check_credential(field: str, rule: Rule, credential: Credential) -> None:
+    if isinstance(credential, SecretCredential):
+        raise PolicyTooWideError(
+            f"{field}.credential: {rule.credential!r} stands for a placeholder; name it in secrets"
+        )
+    if not credential.is_for(rule.host):
+        raise PolicyTooWideError(
+            f"{field}.credential: {rule.credential!r} is not for {rule.host};"
+            f" it is for {', '.join(sorted(credential.hosts_reached)[:_HOSTS_TOLD])}"
+        )
+    if credential.parsed_endpoint is None and not set(rule.ports) <= set(credential.ports):
+        raise PolicyTooWideError(
+            f"{field}.ports: {rule.credential!r} goes to port"
+            f" {', '.join(map(str, credential.ports))} alone,"
+            " unless the proxy's own file gives it more ports or an endpoint"
+        )
+    if isinstance(credential, AwsCredential) and credential.is_limited_at(rule.host):
+        raise PolicyTooWideError(
+            f"{field}.credential: {rule.credential!r} is for some models only;"
+            " reach them through [model]"
+        )
+    if rule.unsigned_payload and not isinstance(credential, AwsCredential):
+        raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
 
 
 def _check_secret(field: str, name: str, rule: Rule, configuration: Configuration) -> None:
@@ -93,13 +112,11 @@ def _check_secret(field: str, name: str, rule: Rule, configuration: Configuratio
             f"{field}: the proxy has no secret {name!r} for {rule.host};"
             ' define it in the proxy\'s own file with kind = "secret"'
         )
-
-
-def _check_paths(field: str, rule: Rule) -> None:
-    for path in rule.paths:
-        fault = find_path_fault(path.replace("*", "x"))
-        if fault is not None:
-            raise PolicyTooWideError(f"{field}.paths: {path!r} would fit no request: {fault}")
+    if not set(rule.ports) <= set(credential.ports):
+        raise PolicyTooWideError(
+            f"{field}: {name!r} goes to port {', '.join(map(str, credential.ports))} alone,"
+            " unless the proxy's own file gives it more ports"
+        )
 
 
 def _check_enforced(policy: Policy, configuration: Configuration) -> None:
@@ -123,34 +140,10 @@ def _check_model(policy: Policy, configuration: Configuration) -> None:
     route = policy.model
     if route is None:
         return
-    credential = configuration.credentials.get(route.credential)
-    if credential is None:
-        raise PolicyTooWideError(
-            f"model.credential: the proxy has no credential {route.credential!r};"
-            " define it in the proxy's own file"
-        )
-    if route.provider == "anthropic":
-        if isinstance(credential, AwsCredential):
-            raise PolicyTooWideError("model.credential: the provider anthropic needs a header one")
-        if ANTHROPIC_HOST not in credential.hosts:
-            raise PolicyTooWideError(
-                f"model.credential: {route.credential!r} is not for {ANTHROPIC_HOST}"
-            )
-        return
-    if not isinstance(credential, AwsCredential):
-        raise PolicyTooWideError("model.credential: the provider bedrock needs an aws one")
-    _check_bedrock(route, credential)
-
-
-def _check_bedrock(route: ModelRoute, credential: AwsCredential) -> None:
-    if "bedrock" not in credential.services:
-        raise PolicyTooWideError(f"model.credential: {route.credential!r} is not for bedrock")
-    if route.region is None and len(credential.regions) > 1:
-        raise PolicyTooWideError("model.region: the credential has several; name one")
-    if route.region is not None and route.region not in credential.regions:
-        raise PolicyTooWideError(
-            f"model.region: {route.region!r} is not one of the credential's regions"
-        )
-    wider = sorted(set(route.models) - set(credential.models)) if credential.models else []
+    try:
+        way = find_model_way(route, configuration.credentials.get(route.credential))
+    except ModelWayError as error:
+        raise PolicyTooWideError(f"{error.field}: {error}") from error
+    wider = sorted(set(route.models) - set(way.models)) if way.models else []
     if wider:
         raise PolicyTooWideError(f"model.models: {wider[0]!r} is not one of the credential's")

@@ -18,7 +18,6 @@ from hakoiri.credential_proxy.aws_hosts import (
     ONLY_GLOBAL,
     S3,
     is_bucket_name,
-    regional_host,
     signed_hosts,
     signed_suffixes,
 )
@@ -26,6 +25,9 @@ from hakoiri.credential_proxy.signing_scope import SigningScope
 from hakoiri.wire.messages import Message, ShortText
 
 HTTPS_PORT: Final = 443
+BEDROCK: Final = "bedrock"
+"""The signing name of the models' service."""
+
 COMMAND_TTL_S: Final = 300
 """How long a command's answer holds unless the file or the answer says otherwise."""
 
@@ -234,6 +236,11 @@ class AwsCredential(_WithEndpoint):
         bucket, dot, rest = host.partition(".")
         return self._suffix_scopes.get(dot + rest) if is_bucket_name(bucket) else None
 
+    def is_limited_at(self, host: str) -> bool:
+        """Whether only some models of `host` are for these keys, which only a path tells."""
+        scope = self.scope_for(host)
+        return bool(self.models) and scope is not None and scope.service == BEDROCK
+
 
 class _SecretSource(_Definition):
     """One secret that goes to `hosts`, from exactly one source."""
@@ -332,16 +339,3 @@ ValueCredential = (
     HeaderCredential | BearerCredential | BasicCredential | QueryCredential | SecretCredential
 )
 Credential = Annotated[AwsCredential | ValueCredential, Field(discriminator="kind")]
-
-
-def endpoint_of(credential: AwsCredential | ValueCredential, *, region: str | None) -> Endpoint:
-    """Where the model requests of `credential` go; `region` is needed for AWS's own endpoints.
-
-    Without an endpoint in the file they go to the first of its hosts.
-    """
-    if credential.parsed_endpoint is not None:
-        return credential.parsed_endpoint
-    if not isinstance(credential, AwsCredential):
-        return Endpoint(scheme="https", host=credential.hosts[0], port=HTTPS_PORT)
-    host = regional_host("bedrock-runtime", region or "")
-    return Endpoint(scheme="https", host=host, port=HTTPS_PORT)

@@ -152,8 +152,13 @@ def _check_secrets(
     """Check that the proxy's file, as it is now, still has the rule's secrets for this host."""
     for name in rule.secrets:
         secret = configuration.credentials.get(name)
-        if not isinstance(secret, SecretCredential) or not secret.is_for(authority.host):
-            reason = f"the proxy has no secret {name!r} for {authority.host}"
+        is_for_it = (
+            isinstance(secret, SecretCredential)
+            and secret.is_for(authority.host)
+            and authority.port in secret.ports
+        )
+        if not is_for_it:
+            reason = f"the proxy has no secret {name!r} for {authority.host}:{authority.port}"
             raise RefusedError(403, "credential-unknown", reason, authority=authority, rule=label)
 
 
@@ -224,7 +229,7 @@ def _injection_of(
     if rule.credential is None:
         return None, Upstream("https", authority)
     credential = configuration.credentials.get(rule.credential)
-    if credential is None or not credential.is_for(authority.host):
+    if isinstance(credential, SecretCredential | None) or not credential.is_for(authority.host):
         reason = f"the proxy has no credential {rule.credential!r} for {authority.host}"
         raise RefusedError(403, "credential-unknown", reason, authority=authority, rule=label)
     endpoint = credential.parsed_endpoint
@@ -237,6 +242,9 @@ def _injection_of(
         raise RefusedError(403, "port-not-allowed", reason, authority=authority, rule=label)
     scope = None
     if isinstance(credential, AwsCredential):
+        if credential.is_limited_at(authority.host):
+            reason = f"{rule.credential!r} is for some models only; use the model path"
+            raise RefusedError(403, "model-not-allowed", reason, authority=authority, rule=label)
         scope = credential.scope_for(authority.host)
     return Injection(rule.credential, scope, rule.unsigned_payload), destination
 

@@ -6,15 +6,9 @@ that gets a credential there is no raw way, so that what is injected stays a sub
 enforced. What is not named here is refused.
 """
 
-from hakoiri.credential_proxy.authority import Authority, AuthorityError
+from hakoiri.credential_proxy.authority import AuthorityError
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
-from hakoiri.credential_proxy.credential_definitions import (
-    AwsCredential,
-    Endpoint,
-    HeaderCredential,
-    endpoint_of,
-)
 from hakoiri.credential_proxy.decision import (
     HELD_BODY_LIMIT_BYTES,
     Decision,
@@ -28,10 +22,9 @@ from hakoiri.credential_proxy.decision import (
 from hakoiri.credential_proxy.egress import decide_egress, decide_intercepted, decide_tunnel
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.header_rules import model_request_headers
-from hakoiri.credential_proxy.model_path import ModelCall, ModelPathError, parse_model_call
+from hakoiri.credential_proxy.model_path import ModelPathError, parse_model_call
+from hakoiri.credential_proxy.model_way import ModelWayError, find_model_way
 from hakoiri.credential_proxy.placeholders import check_placeholders
-from hakoiri.credential_proxy.signing_scope import SigningScope
-from hakoiri.wire.policy import ModelRoute
 
 
 def decide(head: RequestHead, *, binding: Binding | None, configuration: Configuration) -> Decision:
@@ -47,6 +40,8 @@ def decide(head: RequestHead, *, binding: Binding | None, configuration: Configu
         return Refuse(error.status, error.code, reason, route, error.authority, error.rule)
     except ModelPathError as error:
         return Refuse(error.status, error.code, str(error), route)
+    except ModelWayError as error:
+        return Refuse(403, error.code, str(error), route)
     except AuthorityError as error:
         status = 403 if error.code == "ip-literal" else 400
         return Refuse(status, error.code, str(error), route)
@@ -88,51 +83,18 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
         raise RefusedError(415, "content-encoding", "send the body uncompressed")
     if (head.content_length_bytes or 0) > HELD_BODY_LIMIT_BYTES:
         raise RefusedError(413, "body-too-large", f"the limit is {HELD_BODY_LIMIT_BYTES} bytes")
-    match route.provider, configuration.credentials.get(route.credential):
-        case "bedrock", AwsCredential() as credential:
-            return _bedrock(head, call, route, credential)
-        case "anthropic", HeaderCredential() as credential:
-            return _anthropic(head, call, route, credential)
-    reason = f"the proxy has no credential {route.credential!r} for {route.provider}"
-    raise RefusedError(403, "credential-unknown", reason)
-
-
-def _bedrock(
-    head: RequestHead, call: ModelCall, route: ModelRoute, credential: AwsCredential
-) -> Forward:
-    region = route.region or credential.regions[0]
-    if region not in credential.regions or (route.region is None and len(credential.regions) > 1):
-        raise RefusedError(403, "region-not-allowed", "the credential is not for this region")
-    for allowed in (route.models, credential.models):
-        if allowed and call.model not in allowed:
+    way = find_model_way(route, configuration.credentials.get(route.credential))
+    for allowed in (route.models, way.models):
+        if call.model is not None and allowed and call.model not in allowed:
             raise RefusedError(403, "model-not-allowed", f"{call.model!r} is not allowed")
+    is_named_by_body = call.model is None and head.method == "POST"
     return Forward(
         route="model",
         method=head.method,
-        upstream=_model_upstream(endpoint_of(credential, region=region), call),
-        headers=model_request_headers(head.headers, provider="bedrock"),
+        upstream=Upstream(way.scheme, way.authority, call.path, call.query),
+        headers=model_request_headers(head.headers, provider=route.provider),
         rule=f"model:{route.credential}",
-        injection=Injection(route.credential, SigningScope(region, "bedrock")),
+        injection=Injection(route.credential, way.scope),
+        models=frozenset(route.models) if is_named_by_body else frozenset(),
         body_limit_bytes=HELD_BODY_LIMIT_BYTES,
     )
-
-
-def _anthropic(
-    head: RequestHead, call: ModelCall, route: ModelRoute, credential: HeaderCredential
-) -> Forward:
-    names_model = head.method == "POST"
-    return Forward(
-        route="model",
-        method=head.method,
-        upstream=_model_upstream(endpoint_of(credential, region=None), call),
-        headers=model_request_headers(head.headers, provider="anthropic"),
-        rule=f"model:{route.credential}",
-        injection=Injection(route.credential, None),
-        models=frozenset(route.models) if names_model else frozenset(),
-        body_limit_bytes=HELD_BODY_LIMIT_BYTES,
-    )
-
-
-def _model_upstream(endpoint: Endpoint, call: ModelCall) -> Upstream:
-    authority = Authority(endpoint.host, endpoint.port)
-    return Upstream(endpoint.scheme, authority, call.path, call.query)

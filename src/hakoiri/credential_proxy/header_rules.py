@@ -105,7 +105,7 @@ def egress_request_headers(headers: Headers) -> Headers:
 
 def without_overrides(headers: Headers) -> Headers:
     """Drop what would put another method or path in place of those that were decided on."""
-    return tuple([(name, value) for name, value in headers if name not in _OVERRIDES])
+    return tuple([(name, value) for name, value in headers if _as_read(name) not in _OVERRIDES])
 
 
 def without_credentials(headers: Headers, *, is_signed: bool) -> Headers:
@@ -118,9 +118,14 @@ def without_credentials(headers: Headers, *, is_signed: bool) -> Headers:
         [
             (name, value)
             for name, value in headers
-            if name not in dropped or has_placeholder(name, value)
+            if _as_read(name) not in dropped or has_placeholder(name, value)
         ]
     )
+
+
+def _as_read(name: str) -> str:
+    """Return `name` as servers of the CGI family read it, to whom `_` and `-` are one."""
+    return name.replace("_", "-")
 
 
 def query_without_signature(query: str) -> str:

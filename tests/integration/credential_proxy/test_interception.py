@@ -168,6 +168,7 @@ async def test_each_request_inside_is_held_to_the_rules(site: Site) -> None:
     socket = await site.open(
         {"methods": ["GET"], "paths": ["/public/**"], "credential": "files"},
         {"methods": ["POST"], "paths": ["/up"], "body_limit_bytes": 4},
+        {"methods": ["POST"], "paths": ["/empty"], "body_limit_bytes": 0},
     )
     cases: list[tuple[tuple[str, ...], bytes, int, str]] = [
         (("DELETE /public/a HTTP/1.1",), b"", 403, "method-not-allowed"),
@@ -177,6 +178,12 @@ async def test_each_request_inside_is_held_to_the_rules(site: Site) -> None:
         (
             ("POST /up HTTP/1.1", "Transfer-Encoding: chunked"),
             b"5\r\n12345\r\n0\r\n\r\n",
+            413,
+            "body-too-large",
+        ),
+        (
+            ("POST /empty HTTP/1.1", "Transfer-Encoding: chunked"),
+            b"1\r\n1\r\n0\r\n\r\n",
             413,
             "body-too-large",
         ),

@@ -23,6 +23,11 @@ models = ["a", "b"]
 kind = "aws"
 services = ["bedrock"]
 regions = ["us-east-1", "eu-west-1"]
+[credentials.buckets]
+kind = "aws"
+services = ["s3"]
+regions = ["us-east-1"]
+buckets = ["*"]
 [credentials.anthropic]
 kind = "header"
 header = "x-api-key"
@@ -118,7 +123,9 @@ API = {"host": "api.example.com", "credential": "other"}
         rules({**API, "methods": ["GET"], "paths": ["/v1/**"]}),
         rules({"host": "api.example.com", "intercept": True}),
         rules({"host": "*.example.com"}),
-        rules({"host": "bedrock-runtime.us-east-1.amazonaws.com", "credential": "one"}),
+        rules({"host": "bedrock-runtime.us-east-1.amazonaws.com", "credential": "many"}),
+        rules({"host": "*.s3.us-east-1.amazonaws.com", "credential": "buckets"}),
+        rules({"host": "any.s3.us-east-1.amazonaws.com", "credential": "buckets"}),
         rules({"host": "vault.example.com", "secrets": ["token"]}),
         rules({"host": "moved.example.com", "credential": "moved", "ports": [8443]}),
         rules({"host": "ported.example.com", "credential": "ported", "ports": [9443]}),
@@ -145,6 +152,15 @@ def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
         (rules(API, {"host": "api.example.com", "ports": [8443]}), "rules.1.*raw"),
         (rules({"host": "gateway.example.com", "ports": [8443]}), "rules.0.*raw"),
         (rules({"host": "127.0.0.1", "ports": [80, 9999]}), "rules.0: 127.0.0.1:9999.*raw"),
+        (
+            rules({"host": "bedrock-runtime.us-east-1.amazonaws.com", "credential": "one"}),
+            "rules.0.credential.*model",
+        ),
+        (rules({"host": "any.s3.us-east-1.amazonaws.com"}), "rules.0.*raw"),
+        (rules({"host": "*.s3.us-east-1.amazonaws.com"}), "rules.0.*raw"),
+        (rules({"host": "*.us-east-1.amazonaws.com", "credential": "buckets"}), "rules.0.cred"),
+        (rules({"host": "vault.example.com", "secrets": ["token"], "ports": [444]}), "secrets"),
+        (rules({"host": "vault.example.com", "credential": "token"}), "rules.0.credential"),
         (rules({"host": "b.test", "paths": ["/a", "/b%2fc"]}), "rules.0.paths: '/b%2fc'"),
         (rules({"host": "b.test", "paths": ["/%7Ea/**"]}), "rules.0.paths"),
         (rules({"host": "a.example.com", "secrets": ["token"]}), "rules.0.secrets"),
@@ -156,21 +172,42 @@ def test_a_rule_that_is_wider_is_refused_by_the_field(policy: Policy, field: str
         check_policy(policy, CONFIGURATION)
 
 
-HOSTS = st.sampled_from(
-    ["api.example.com", "*.example.com", "vault.example.com", "b.test", "*.amazonaws.com",
-     "bedrock-runtime.us-east-1.amazonaws.com", "*.us-east-1.amazonaws.com"]
-)  # fmt: skip
-RULES = st.fixed_dictionaries(
-    {"host": HOSTS},
+BEDROCK_HOST = "bedrock-runtime.us-east-1.amazonaws.com"
+BUCKET_HOST = "any.s3.us-east-1.amazonaws.com"
+INJECTED_HOSTS = sorted({*CONFIGURATION.injected_hosts, BUCKET_HOST})
+CREDENTIALS: dict[str, dict[str, object]] = {
+    "api.example.com": {"credential": "other"},
+    "moved.example.com": {"credential": "moved"},
+    "vault.example.com": {"secrets": ["token"]},
+    BEDROCK_HOST: {"credential": "many"},
+    BUCKET_HOST: {"credential": "buckets"},
+    "*.s3.us-east-1.amazonaws.com": {"credential": "buckets"},
+}
+HOSTS = [*CREDENTIALS, "*.example.com", "*.amazonaws.com", "*.us-east-1.amazonaws.com", "b.test"]
+OPTIONS = st.fixed_dictionaries(
+    {},
     optional={
         "ports": st.lists(st.sampled_from([80, 443, 8443]), min_size=1, max_size=2),
         "methods": st.lists(st.sampled_from(["GET", "POST"]), max_size=2),
         "paths": st.lists(st.sampled_from(["/", "/a/**"]), max_size=2),
-        "credential": st.sampled_from(["one", "other", "absent"]),
-        "secrets": st.lists(st.just("token"), max_size=1),
         "intercept": st.booleans(),
+        "credential": st.sampled_from(["one", "other", "buckets", "absent", "token"]),
     },
 )
+
+
+@st.composite
+def rule_documents(draw: st.DrawFn) -> dict[str, object]:
+    """Mostly rules that load: a host, what may be put in there or nothing, and narrowings."""
+    host = draw(st.sampled_from(HOSTS))
+    injected = CREDENTIALS.get(host, {}) if draw(st.booleans()) else {}
+    options = draw(OPTIONS)
+    if draw(st.integers(0, 3)):
+        options.pop("credential", None)
+    return {"host": host, **options, **injected}
+
+
+RULES = rule_documents()
 
 
 def inside(host: str, port: int, method: str, target: str) -> RequestHead:
@@ -179,7 +216,7 @@ def inside(host: str, port: int, method: str, target: str) -> RequestHead:
 
 @given(
     given_rules=st.lists(RULES, max_size=5),
-    host=st.sampled_from(sorted(CONFIGURATION.injected_hosts)),
+    host=st.sampled_from(INJECTED_HOSTS),
     port=st.sampled_from([80, 443, 8443]),
 )
 def test_what_is_injected_is_a_subset_of_what_is_enforced(

@@ -6,12 +6,6 @@ import pytest
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import parse_configuration, read_configuration
-from hakoiri.credential_proxy.credential_definitions import (
-    AwsCredential,
-    Endpoint,
-    HeaderCredential,
-    endpoint_of,
-)
 from hakoiri.credential_proxy.errors import ConfigurationError
 
 AWS = '[credentials.a]\nkind = "aws"\nservices = ["bedrock"]\nregions = ["us-east-1"]\n'
@@ -53,19 +47,6 @@ def test_an_address_as_endpoint_counts_on_its_own_port_only() -> None:
     configuration = parse_configuration(text)
     assert configuration.is_injected_towards(Authority("127.0.0.1", 9))
     assert not configuration.is_injected_towards(Authority("127.0.0.1", 10))
-
-
-def test_endpoints_are_the_public_ones_unless_the_file_replaces_them() -> None:
-    aws = parse_configuration(AWS).credentials["a"]
-    header = parse_configuration(HEADER + 'value_env = "KEY"\n').credentials["a"]
-    own = parse_configuration(AWS + 'endpoint = "https://vpce.example.com"\n').credentials["a"]
-    assert isinstance(aws, AwsCredential)
-    assert isinstance(own, AwsCredential)
-    assert isinstance(header, HeaderCredential)
-    expected = Endpoint(scheme="https", host="bedrock-runtime.us-east-1.amazonaws.com", port=443)
-    assert endpoint_of(aws, region="us-east-1") == expected
-    assert endpoint_of(header, region=None).host == "api.example.com"
-    assert endpoint_of(own, region="us-east-1").host == "vpce.example.com"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from hakoiri.credential_proxy.credential_definitions import (
     AwsCredential,
     Credential,
     HeaderCredential,
-    endpoint_of,
 )
 from hakoiri.credential_proxy.signing_scope import SigningScope
 
@@ -100,9 +99,8 @@ def test_a_template_is_text_with_one_slot_and_no_format() -> None:
     assert HeaderCredential.model_validate(fields).render("planted") == "planted"
 
 
-def test_model_requests_go_to_the_first_host_unless_there_is_an_endpoint() -> None:
-    fields = {"kind": "header", "header": "a", "value_env": "A", "hosts": ["b.test", "a.test"]}
-    credential = HeaderCredential.model_validate(fields)
-    assert endpoint_of(credential, region=None).host == "b.test"
-    cn = endpoint_of(aws(regions=["cn-north-1"]), region="cn-north-1")
-    assert cn.host == "bedrock-runtime.cn-north-1.amazonaws.com.cn"
+def test_keys_for_some_models_are_limited_at_the_hosts_of_models() -> None:
+    limited = aws(services=["bedrock", "sqs"], models=["a"])
+    assert limited.is_limited_at("bedrock-runtime.us-east-1.amazonaws.com")
+    assert not limited.is_limited_at("sqs.us-east-1.amazonaws.com")
+    assert not aws(services=["bedrock"]).is_limited_at("bedrock-runtime.us-east-1.amazonaws.com")

@@ -169,8 +169,20 @@ def test_a_request_with_a_credential_goes_where_the_proxys_file_says() -> None:
 def test_a_credential_of_another_host_or_that_left_the_file_is_refused() -> None:
     rule = {"host": "a.test", "credential": "github"}
     assert code(head("GET", "/"), rule, inside="a.test") == "credential-unknown"
-    empty = ask(head("GET", "/"), GITHUB, inside="api.github.test", configuration=Configuration())
-    assert isinstance(empty, Refuse)
+    placeholder = parse_configuration(
+        '[credentials.github]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["api.github.test"]'
+    )
+    for now in (Configuration(), placeholder):
+        gone = ask(head("GET", "/"), GITHUB, inside="api.github.test", configuration=now)
+        assert isinstance(gone, Refuse)
+        assert gone.code == "credential-unknown"
+
+
+def test_a_credential_goes_to_the_ports_that_the_proxys_file_has_now() -> None:
+    inside = replace(head("GET", "/"), intercepted=Authority("api.github.test", 8443))
+    decision = ask(inside, {**GITHUB, "ports": [443, 8443]})
+    assert isinstance(decision, Refuse)
+    assert decision.code == "port-not-allowed"
 
 
 def test_a_host_that_gets_a_credential_has_no_raw_way_even_under_a_wildcard() -> None:
@@ -225,6 +237,17 @@ def test_a_websocket_passes_where_the_rule_says_so() -> None:
     assert not forward(head("GET", "/"), allowed, inside="a.test").is_websocket
     other = {"host": "a.test", "intercept": True}
     assert code(head("GET", "/", *WEBSOCKET), other, inside="a.test") == "websocket-not-allowed"
+    plain = head("GET", "http://a.test/", *WEBSOCKET)
+    assert forward(plain, {**allowed, "ports": [80]}).is_websocket
+    assert code(plain, {"host": "a.test", "ports": [80]}) == "websocket-not-allowed"
+
+
+def test_a_payload_is_held_to_be_signed_unless_the_rule_says_otherwise() -> None:
+    rule = {"host": BEDROCK_HOST, "credential": "aws", "unsigned_payload": True}
+    decision = forward(head("PUT", "/x"), rule, inside=BEDROCK_HOST)
+    assert decision.injection is not None
+    assert decision.injection.unsigned_payload
+    assert decision.body_limit_bytes is None
 
 
 def test_a_policy_that_changed_to_raw_refuses_what_is_inside() -> None:
@@ -251,7 +274,11 @@ def test_a_secret_that_left_the_file_or_the_host_is_not_put_in() -> None:
     moved = parse_configuration(
         '[credentials.token]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["moved.test"]'
     )
-    for configuration in (Configuration(), moved):
+    ported = parse_configuration(
+        '[credentials.token]\nkind = "secret"\nvalue_env = "KEY"\nhosts = ["vault.test"]\n'
+        "ports = [8443]"
+    )
+    for configuration in (Configuration(), moved, ported):
         decision = ask(head("GET", "/"), VAULT, inside="vault.test", configuration=configuration)
         assert isinstance(decision, Refuse)
         assert decision.code == "credential-unknown"
@@ -283,3 +310,16 @@ def test_a_presigned_url_does_not_log_in_where_we_would() -> None:
     assert forward(request, ours, inside=BEDROCK_HOST).upstream.query == "a=1"
     other = {"host": "a.test", "intercept": True}
     assert "X-Amz-Signature" in forward(request, other, inside="a.test").upstream.query
+
+
+def test_keys_for_some_models_are_not_put_on_any_path() -> None:
+    limited = parse_configuration(
+        '[credentials.aws]\nkind = "aws"\nservices = ["bedrock"]\nregions = ["us-east-1"]\n'
+        'models = ["a"]'
+    )
+    rule = {"host": BEDROCK_HOST, "credential": "aws"}
+    request = head("POST", "/model/b/invoke")
+    decision = ask(request, rule, inside=BEDROCK_HOST, configuration=limited)
+    assert isinstance(decision, Refuse)
+    assert decision.code == "model-not-allowed"
+    assert forward(request, rule, inside=BEDROCK_HOST).injection is not None

@@ -141,6 +141,20 @@ def test_a_body_at_the_limit_passes() -> None:
     assert isinstance(ask(request, model=BEDROCK), Forward)
 
 
+def test_a_model_request_goes_to_the_models_host_whatever_else_the_key_is_for() -> None:
+    file = FILE.replace('["api.anthropic.com"]', '["other.test", "api.anthropic.com"]')
+    decision = ask(head("POST", "/v1/messages"), model=ANTHROPIC, file=file)
+    assert isinstance(decision, Forward)
+    assert decision.upstream.authority == Authority("api.anthropic.com", 443)
+
+
+def test_a_key_that_is_no_longer_for_the_model_is_not_sent() -> None:
+    elsewhere = FILE.replace("api.anthropic.com", "other.test").replace('"bedrock"]', '"sqs"]')
+    unknown = (403, "credential-unknown")
+    assert refusal(head("POST", "/v1/messages"), model=ANTHROPIC, file=elsewhere) == unknown
+    assert refusal(head("POST", "/model/a/invoke"), model=BEDROCK, file=elsewhere) == unknown
+
+
 def test_a_credential_that_left_the_file_is_refused_though_the_policy_names_it() -> None:
     request = head("POST", "/v1/messages")
     assert refusal(request, model=ANTHROPIC, file="") == (403, "credential-unknown")

@@ -133,7 +133,8 @@ class Forwarding:
         )
 
     async def _send_held(self) -> None:
-        held = HeldBody(limit_bytes=self.forward.body_limit_bytes or HELD_BODY_LIMIT_BYTES)
+        limit_bytes = self.forward.body_limit_bytes
+        held = HeldBody(limit_bytes=HELD_BODY_LIMIT_BYTES if limit_bytes is None else limit_bytes)
         try:
             async for chunk in self._streamed_body():
                 held.write(chunk)
