@@ -105,7 +105,7 @@ def explain_(
         configuration = read_configuration(credentials) if credentials else Configuration()
     except CredentialProxyError as error:
         raise _unusable("test", error) from None
-    explanation = explain(method, target, policy=policy, configuration=configuration)
+    explanation = explain(method.upper(), target, policy=policy, configuration=configuration)
     if wants_json(output, json):
         show_json(explanation.model_dump(mode="json"))
     else:

@@ -30,6 +30,10 @@ _TRUST: Final = dict.fromkeys(
 )
 """Where each client looks for the certificates it trusts: the host's, and the proxy's own."""
 
+_AWS: Final = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
+"""A checksum that the SDKs add by themselves comes in chunks signed with the container's keys, which
+are none; the proxy signs the body as a whole instead."""
+
 _QUIET: Final = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     "DISABLE_AUTOUPDATER": "1",
@@ -44,7 +48,7 @@ def agent_environment(
     retries: int,
 ) -> dict[str, str]:
     """Return the variables that lead the agent to its model."""
-    environment = _QUIET | _TRUST | {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
+    environment = _QUIET | _TRUST | _AWS | {"CLAUDE_CODE_MAX_RETRIES": str(retries)}
     if provider == "anthropic":
         environment |= {"ANTHROPIC_BASE_URL": RELAY_URL, "ANTHROPIC_API_KEY": INJECTED_OUTSIDE}
     else:  # the rehearsal model speaks Bedrock, so that the whole signed path is rehearsed
