@@ -4,17 +4,19 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Final
 
 from rich.console import Console
 
-from benchmarks import cold_start, file_sync, proxy_added_latency
+from benchmarks import cold_start, file_sync, proxy
+from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
 
 EXAMPLES: Final = """examples:
   python -m benchmarks                     starts and turns, 20 of each
   python -m benchmarks all --n 30          everything
-  python -m benchmarks proxy --json        what the proxy adds, as data
+  python -m benchmarks proxy --n 5         the proxy beside its peers, 5 rounds, against the bars
 
   make bench ARGS="cold_start --n 50"
 """
@@ -22,9 +24,12 @@ EXAMPLES: Final = """examples:
 Measure = Callable[..., Report]
 BENCHMARKS: Final[dict[str, Measure]] = {
     "cold_start": cold_start.measure,
-    "proxy": proxy_added_latency.measure,
     "file_sync": file_sync.measure,
 }
+
+
+PROXY: Final = "proxy"
+PROXY_ROUNDS: Final = 5
 
 
 def main() -> int:
@@ -33,23 +38,33 @@ def main() -> int:
     if arguments.n < 1:
         _parser().error("--n must be at least 1")
     console = Console(stderr=True, highlight=False)
-    chosen = BENCHMARKS if arguments.benchmark == "all" else [arguments.benchmark]
     where = machine()
-    reports = []
+    reports: list[Report] = []
+    lines: list[Line] = []
+    chosen = [*BENCHMARKS, PROXY] if arguments.benchmark == "all" else [arguments.benchmark]
     for name in chosen:
 
         def say(text: str, name: str = name) -> None:
             console.print(f"{name}: {text}")
 
-        reports.append(BENCHMARKS[name](arguments.n, say=say))
+        if name == PROXY:
+            lines = proxy.measure(min(arguments.n, PROXY_ROUNDS), say=say)
+        else:
+            reports.append(BENCHMARKS[name](arguments.n, say=say))
     if arguments.json:
-        found = {"machine": where, "reports": [report.as_json() for report in reports]}
+        found = {
+            "machine": where,
+            "reports": [report.as_json() for report in reports],
+            "proxy": [asdict(line) for line in lines],
+        }
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
         return 0
     out = Console(highlight=False)
     out.print(", ".join(f"{key} {value}" for key, value in where.items()))
     for report in reports:
         out.print(report.table())
+    if lines:
+        out.print(table_of(lines))
     return 0
 
 
@@ -63,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "benchmark",
         nargs="?",
-        choices=[*BENCHMARKS, "all"],
+        choices=[*BENCHMARKS, PROXY, "all"],
         default="cold_start",
         help="what to measure (default: cold_start)",
     )

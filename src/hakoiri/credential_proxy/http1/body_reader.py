@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-HIGH_WATER_BYTES: Final = 256 * 1024
+HIGH_WATER_BYTES: Final = 512 * 1024
 """More unread bytes than these, and the sender is asked to wait."""
 
 _EMPTY: Final[tuple[tuple[str, str], ...]] = ()

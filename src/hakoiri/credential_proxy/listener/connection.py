@@ -38,7 +38,7 @@ _LINGERING_S: Final = 2.0
 """How long what follows a refusal is read and dropped, so that the refusal is not lost in a
 reset."""
 
-_WRITE_BUFFER_BYTES: Final = 256 * 1024
+_WRITE_BUFFER_BYTES: Final = 512 * 1024
 _VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
 _NO_VERSION: Final = (0, 9)
 

@@ -31,8 +31,8 @@ _TRUST: Final = dict.fromkeys(
 """Where each client looks for the certificates it trusts: the host's, and the proxy's own."""
 
 _AWS: Final = {"AWS_REQUEST_CHECKSUM_CALCULATION": "when_required"}
-"""A checksum that the SDKs add by themselves comes in chunks signed with the container's keys, which
-are none; the proxy signs the body as a whole instead."""
+"""A checksum that the SDKs add by themselves comes in chunks that the container would sign; the
+proxy signs bodies as a whole."""
 
 _QUIET: Final = {
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
