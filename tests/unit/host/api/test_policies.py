@@ -2,11 +2,12 @@ import pytest
 from tests.unit.host.api.served import Served, problem
 
 from hakoiri.host.containers.ports import EngineError, PolicyRefusedError
+from hakoiri.wire.policy import DENY_ALL, Policy, Rule
 
 pytestmark = pytest.mark.anyio
 
-OPEN = {"version": 1, "rules": [{"host": "example.com", "ports": [443]}], "model": None}
-SHUT = {"version": 1, "rules": [], "model": None}
+OPEN = Policy(rules=[Rule(host="example.com")]).model_dump(mode="json")
+SHUT = DENY_ALL.model_dump(mode="json")
 
 
 async def test_the_default_policy_is_there_and_can_be_replaced() -> None:
