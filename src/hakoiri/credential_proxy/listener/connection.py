@@ -6,18 +6,21 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, cast
 
-import httptools
 import structlog
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.framing import HEAD_LIMIT_BYTES, is_refused_trailer
 from hakoiri.credential_proxy.http1.body_reader import BodyReader
 from hakoiri.credential_proxy.http1.lazy_timer import LazyTimer
 from hakoiri.credential_proxy.http1.rendering import ESTABLISHED, render_answer_head
 from hakoiri.credential_proxy.listener.request import (
-    BodyFaultError,
     ContainerRequest,
     ContainerStalledError,
+    ParsedHead,
+)
+from hakoiri.credential_proxy.listener.request_parser import (
+    Progress,
+    RequestParser,
+    UnsoundRequestError,
 )
 from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
 from hakoiri.credential_proxy.tunnel import Tunnel
@@ -33,14 +36,11 @@ CONNECTIONS_LIMIT: Final = 256
 """Per container: places for all requests and tunnels, and as many idle connections."""
 
 PIPELINED_LIMIT: Final = 16
-HEADERS_LIMIT: Final = 100
 _LINGERING_S: Final = 2.0
 """How long what follows a refusal is read and dropped, so that the refusal is not lost in a
 reset."""
 
 _WRITE_BUFFER_BYTES: Final = 512 * 1024
-_VERSIONS: Final = {"1.1": (1, 1), "1.0": (1, 0)}
-_NO_VERSION: Final = (0, 9)
 
 Handler = Callable[[ContainerRequest], Awaitable[None]]
 Unreadable = Callable[[int, str], None]
@@ -108,12 +108,7 @@ class ContainerConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._early = b""  # what a TLS handshake's end brought, before connection_made
         self._timer = LazyTimer(loop=loop, action=self._time_is_up)
-        self._parser = httptools.HttpRequestParser(self)
-        self._url = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._head_bytes: int | None = None  # None between heads
-        self._reading: ContainerRequest | None = None  # whose body is being parsed
-        self._trailers: list[tuple[str, str]] = []
+        self._parser = RequestParser(self._deliver)
         self._waiting: deque[ContainerRequest] = deque()
         self._current: ContainerRequest | None = None
         self._task: asyncio.Task[None] | None = None
@@ -166,21 +161,16 @@ class ContainerConnection(asyncio.Protocol):
             return
         if self._is_deaf:
             return
-        if self._head_bytes is None and self._reading is None and self._current is None:
+        if self._current is None and not self._parser.is_in_head:
             self._timer.set(HEAD_TIMEOUT_S)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._is_deaf = True
-            self._pause_reading()
-            if self._reading is not None:
-                self._reading.glued = data[upgrade.args[0] :]
-                self._reading.is_kept_alive = False
-                self._reading = None
-        except httptools.HttpParserError:
-            self._fail()
-        else:
-            self._bound_head(data)
+        match self._parser.feed(data):
+            case Progress.UPGRADED:
+                self._is_deaf = True
+                self._pause_reading()
+            case Progress.BODY_UNSOUND:
+                self._is_deaf = True
+            case Progress.UNSOUND:
+                self._refuse_what_follows()
 
     def eof_received(self) -> bool | None:
         """Keep a tunnel half open; anything else has nobody left to answer."""
@@ -202,68 +192,21 @@ class ContainerConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.resume_container_writing()
 
-    # The parser's calls
+    # Serving
 
-    def on_message_begin(self) -> None:
-        """Another head begins."""
+    def _deliver(self, head: ParsedHead) -> ContainerRequest:
         if len(self._waiting) >= PIPELINED_LIMIT:
-            raise BodyFaultError("too many pipelined requests")
-        self._url = b""
-        self._headers = []
-        self._head_bytes = 0
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
-        self._url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer once the body is there."""
-        if self._reading is None:
-            if len(self._headers) >= HEADERS_LIMIT:
-                raise BodyFaultError("too many headers")
-            self._headers.append((name, value))
-            return
-        if len(self._trailers) >= HEADERS_LIMIT or is_refused_trailer(name, value):
-            raise BodyFaultError("a trailer that is not taken")
-        self._trailers.append((name.decode("ascii").lower(), value.decode("ascii")))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole; serve the request when its turn has come."""
-        parser = self._parser
-        self._head_bytes = None
-        self._trailers = []
-        request = self._reading = ContainerRequest(
-            connection=self,
-            method=parser.get_method().decode("ascii"),
-            target=self._url.decode("latin-1"),
-            version=_VERSIONS.get(parser.get_http_version(), _NO_VERSION),
-            raw_headers=tuple(self._headers),
-            body=BodyReader(
-                hold=self._pause_reading, release=self._resume_reading, before_wait=self._await_body
-            ),
-            is_kept_alive=parser.should_keep_alive(),
-            is_upgrade=parser.should_upgrade(),
+            raise UnsoundRequestError("too many pipelined requests")
+        body = BodyReader(
+            hold=self._pause_reading, release=self._resume_reading, before_wait=self._await_body
         )
+        request = ContainerRequest(connection=self, head=head, body=body)
         if self._current is None:
             self._start(request)
         else:
             self._waiting.append(request)
             self._pause_reading()
-
-    def on_body(self, chunk: bytes) -> None:
-        """A piece of the body."""
-        if self._reading is not None:
-            self._reading.body.feed(chunk)
-
-    def on_message_complete(self) -> None:
-        """The body is whole."""
-        if self._reading is not None:
-            self._reading.body.trailers = tuple(self._trailers)
-            self._reading.body.finish()
-            if not self._reading.is_upgrade:
-                self._reading = None
-
-    # Serving
+        return request
 
     def _start(self, request: ContainerRequest) -> None:
         self._timer.clear()
@@ -303,29 +246,20 @@ class ContainerConnection(asyncio.Protocol):
         elif self._server.is_ending:
             self.transport.close()
         else:
-            self._timer.set(KEEPALIVE_TIMEOUT_S if self._head_bytes is None else HEAD_TIMEOUT_S)
+            self._timer.set(HEAD_TIMEOUT_S if self._parser.is_in_head else KEEPALIVE_TIMEOUT_S)
             self._resume_reading()
 
-    def _fail(self) -> None:
+    def _refuse_what_follows(self) -> None:
         """What came is not sound: say so once, in its turn, and hear no more."""
         self._is_deaf = True
-        if self._reading is not None and not self._reading.body.is_done:
-            self._reading.body.fail(BodyFaultError("the body is not sound"))
-            return
         self._has_fault = True
         if self._current is None:
             self._refuse_unread(400, "bad-request", "the request is not sound HTTP/1.1")
             self._close_slowly()
 
-    def _bound_head(self, data: bytes) -> None:
-        if self._head_bytes is not None:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._fail()
-
     def _time_is_up(self) -> None:
         request = self._current
-        if request is None and self._head_bytes is not None and not self._is_deaf:
+        if request is None and self._parser.is_in_head and not self._is_deaf:
             self._is_deaf = True
             reason = f"the head took longer than {HEAD_TIMEOUT_S:g} s"
             self._refuse_unread(408, "head-timeout", reason)

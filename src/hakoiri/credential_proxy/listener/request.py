@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hakoiri.credential_proxy.authority import Authority
@@ -27,6 +28,18 @@ class BodyFaultError(CredentialProxyError):
 
 class ContainerStalledError(CredentialProxyError):
     """The container sends no more of its body, or reads no more of its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedHead:
+    """A request's head as it came."""
+
+    method: str
+    target: str
+    version: tuple[int, int]
+    raw_headers: RawHeaders
+    is_kept_alive: bool
+    is_upgrade: bool
 
 
 class Line(Protocol):
@@ -92,22 +105,17 @@ class ContainerRequest:
         self,
         *,
         connection: Line,
-        method: str,
-        target: str,
-        version: tuple[int, int],
-        raw_headers: RawHeaders,
+        head: ParsedHead,
         body: BodyReader,
-        is_kept_alive: bool,
-        is_upgrade: bool,
     ) -> None:
         self._connection = connection
-        self.method = method
-        self.target = target
-        self.version = version
-        self.raw_headers = raw_headers
+        self.method = head.method
+        self.target = head.target
+        self.version = head.version
+        self.raw_headers = head.raw_headers
         self.body = body
-        self.is_kept_alive = is_kept_alive
-        self.is_upgrade = is_upgrade
+        self.is_kept_alive = head.is_kept_alive
+        self.is_upgrade = head.is_upgrade
         self.glued = b""
         self.has_answer = False
         self._is_chunked = False

@@ -113,10 +113,6 @@ class UpstreamClient:
         """How full the pool is."""
         return self._pool.figures
 
-    def forget_scope(self, scope: str) -> None:
-        """Close the idle connections of `scope`."""
-        self._pool.close_idle(lambda key, _address: key.scope == scope)
-
     async def send(
         self,
         upstream: Upstream,

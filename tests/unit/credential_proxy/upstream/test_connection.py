@@ -4,13 +4,12 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.credential_proxy.transports import Side
 
 from hakoiri.credential_proxy.errors import UpstreamError
 from hakoiri.credential_proxy.http1.body_reader import HIGH_WATER_BYTES
 from hakoiri.credential_proxy.upstream import connection as module
 from hakoiri.credential_proxy.upstream.connection import UpstreamConnection
-
-from .transports import Side
 
 pytestmark = pytest.mark.anyio
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

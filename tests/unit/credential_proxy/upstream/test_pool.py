@@ -162,3 +162,17 @@ async def test_plain_text_where_tls_should_be_is_an_error(pool: UpstreamPool, po
     with pytest.raises(UpstreamError) as failed:
         await pool.acquire(secure, addresses=HERE, timings=Phases())
     assert failed.value.code == "upstream-certificate"
+
+
+async def test_one_that_was_made_before_the_settings_changed_is_not_kept(
+    pool: UpstreamPool, port: int
+) -> None:
+    idle, busy = [await pool.acquire(key(port), addresses=HERE, timings=Phases()) for _ in range(2)]
+    for connection in (idle, busy):
+        await use(connection)
+    pool.release(key(port), idle)
+    pool.renew(ssl.create_default_context())
+    pool.release(key(port), busy)
+    assert idle.transport.is_closing()
+    assert busy.transport.is_closing()
+    assert pool.figures.idle == 0

@@ -25,5 +25,14 @@ class Side(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.is_aborted
 
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.written += b"<eof>"
+
+    def close(self) -> None:
+        self.is_aborted = True
+
     def abort(self) -> None:
         self.is_aborted = True
