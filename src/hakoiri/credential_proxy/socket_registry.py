@@ -11,8 +11,8 @@ from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
-from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.listener.server import ContainerServer
 from hakoiri.credential_proxy.unix_socket import BACKLOG, SocketPathError, listen_at
 from hakoiri.wire.agent import PROXY_SOCKET_NAME
 from hakoiri.wire.proxy import Bind, SocketStats

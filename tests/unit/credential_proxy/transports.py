@@ -9,6 +9,8 @@ class Side(asyncio.Transport):
         self.written = b""
         self.is_held = False
         self.is_aborted = False
+        self.is_closed = False
+        self.unsent_bytes = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -23,7 +25,7 @@ class Side(asyncio.Transport):
         self.is_held = False
 
     def is_closing(self) -> bool:
-        return self.is_aborted
+        return self.is_aborted or self.is_closed
 
     def can_write_eof(self) -> bool:
         return True
@@ -31,8 +33,11 @@ class Side(asyncio.Transport):
     def write_eof(self) -> None:
         self.written += b"<eof>"
 
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
+
     def close(self) -> None:
-        self.is_aborted = True
+        self.is_closed = True
 
     def abort(self) -> None:
         self.is_aborted = True

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import structlog
 
@@ -49,43 +49,17 @@ Unreadable = Callable[[int, str], None]
 _log = structlog.get_logger("hakoiri.credential_proxy")
 
 
-class ContainerServer:
-    """Makes and knows the connections of one container's socket."""
+class Server(Protocol):
+    """What a connection needs of the server that made it."""
 
-    def __init__(self, handler: Handler, *, unreadable: Unreadable) -> None:
-        self.handler = handler
-        self.unreadable = unreadable
-        self.connections: set[ContainerConnection] = set()
-        self.is_ending = False
-        self._all_gone: asyncio.Future[None] | None = None
-
-    def __call__(self) -> "ContainerConnection":
-        """Make the protocol of a new connection."""
-        return ContainerConnection(self, loop=asyncio.get_running_loop())
-
-    def cut(self) -> None:
-        """Close every connection at once."""
-        for connection in list(self.connections):
-            connection.abort()
-
-    def end(self) -> None:
-        """Close idle connections now and the others after what runs on them."""
-        self.is_ending = True
-        for connection in list(self.connections):
-            connection.end_when_idle()
-
-    async def gone(self, *, timeout_s: float) -> None:
-        """Wait until no connection is left, at most `timeout_s`."""
-        if not self.connections:
-            return
-        self._all_gone = asyncio.get_running_loop().create_future()
-        await asyncio.wait([self._all_gone], timeout=timeout_s)
+    handler: Handler
+    unreadable: Unreadable
+    connections: "set[ContainerConnection]"
+    is_ending: bool
 
     def forget(self, connection: "ContainerConnection") -> None:
         """The connection is gone."""
-        self.connections.discard(connection)
-        if not self.connections and self._all_gone is not None and not self._all_gone.done():
-            self._all_gone.set_result(None)
+        ...
 
 
 class ContainerConnection(asyncio.Protocol):
@@ -97,7 +71,7 @@ class ContainerConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        server: ContainerServer,
+        server: Server,
         *,
         loop: asyncio.AbstractEventLoop,
         intercepted: Authority | None = None,
@@ -115,6 +89,7 @@ class ContainerConnection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._tunnel: Tunnel | None = None
         self._is_deaf = False
+        self._unsent_bytes = 0  # when the connection began to end
         self._has_fault = False
         self._is_reading_paused = False
         self.is_writing_paused = False
@@ -264,8 +239,11 @@ class ContainerConnection(asyncio.Protocol):
             reason = f"the head took longer than {HEAD_TIMEOUT_S:g} s"
             self._refuse_unread(408, "head-timeout", reason)
             self.transport.close()
+        elif request is None and not self._is_deaf:
+            self.transport.close()
         elif request is None:
-            self.transport.abort() if self._is_deaf else self.transport.close()
+            is_read = self.transport.get_write_buffer_size() < self._unsent_bytes
+            self._end_in_time() if is_read else self.transport.abort()
         elif request.body.is_waiting:
             request.body.fail(ContainerStalledError("the body stopped coming"))
         elif self._drained is not None:
@@ -295,7 +273,12 @@ class ContainerConnection(asyncio.Protocol):
             return
         self.transport.write_eof()
         self._resume_reading()
-        self._timer.set(_LINGERING_S)
+        self._end_in_time()
+
+    def _end_in_time(self) -> None:
+        """Cut the connection when what is sent last is read no more, or the container stays."""
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._timer.set(ANSWER_STALL_TIMEOUT_S if self._unsent_bytes else _LINGERING_S)
 
     # What a request does
 
@@ -332,6 +315,13 @@ class ContainerConnection(asyncio.Protocol):
         """Cut the connection at once."""
         if not self.is_lost and self._transport is not None:
             self._transport.abort()
+
+    def close_in_time(self) -> None:
+        """Close once all is sent; cut after a while."""
+        if not self.is_lost:
+            self._is_deaf = True
+            self.transport.close()
+            self._end_in_time()
 
     def end_when_idle(self) -> None:
         """Close now when nothing runs, else after it."""

@@ -12,9 +12,9 @@ from hakoiri.credential_proxy.exchange import decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
-from hakoiri.credential_proxy.listener.connection import ContainerServer
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
 from hakoiri.credential_proxy.listener.request import ContainerRequest
+from hakoiri.credential_proxy.listener.server import ContainerServer
 from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
@@ -115,7 +115,10 @@ class Listener:
             failed = _failed(decision, error)
             if request.has_answer:
                 outcome.reason = error.code
-                request.abort()
+                if isinstance(error, UpstreamError):
+                    request.break_off()
+                else:
+                    request.abort()
                 return failed if error.status == _FORBIDDEN else decision
             _refuse(request, failed, outcome)
             if isinstance(error, RequestFailedError) or error.is_refusal:

@@ -71,6 +71,10 @@ class Line(Protocol):
         """Cut the connection at once."""
         ...
 
+    def close_in_time(self) -> None:
+        """Close once all is sent, or after a while."""
+        ...
+
     def become(self, tunnel: Tunnel, head: bytes, glued: bytes) -> None:
         """Send `head`, then give all bytes to `tunnel`, `glued` first."""
         ...
@@ -89,6 +93,7 @@ class ContainerRequest:
     __slots__ = (
         "_connection",
         "_is_chunked",
+        "_is_delimited",
         "_is_head_only",
         "body",
         "glued",
@@ -119,6 +124,7 @@ class ContainerRequest:
         self.glued = b""
         self.has_answer = False
         self._is_chunked = False
+        self._is_delimited = False
         self._is_head_only = False
 
     @property
@@ -155,6 +161,7 @@ class ContainerRequest:
                 headers.append(("Transfer-Encoding", "chunked"))
             else:
                 self.is_kept_alive = False
+        self._is_delimited = self._is_chunked or length_bytes is not None
         if not self.is_kept_alive or not self.body.is_done or self._connection.is_ending:
             self.is_kept_alive = False
             headers.append(("Connection", "close"))
@@ -194,8 +201,19 @@ class ContainerRequest:
         head = self._head(status, headers, len(body) if length_bytes is None else length_bytes)
         self._connection.write(head if self._is_head_only else head + body)
 
+    def break_off(self) -> None:
+        """Close after what was sent, without the answer's end: so the container knows of both.
+
+        An answer that would end with the connection is cut, since nothing else tells.
+        """
+        self.is_kept_alive = False
+        if self._is_delimited:
+            self._connection.close_in_time()
+        else:
+            self._connection.abort()
+
     def abort(self) -> None:
-        """Cut the connection: the only way to tell that an answer that began is not whole."""
+        """Cut the connection at once, and drop what is not sent yet."""
         self._connection.abort()
 
     @property

@@ -4,12 +4,10 @@ import pytest
 from tests.unit.credential_proxy.transports import Side
 
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.listener.connection import (
-    PIPELINED_LIMIT,
-    ContainerConnection,
-    ContainerServer,
-)
+from hakoiri.credential_proxy.listener import connection as module
+from hakoiri.credential_proxy.listener.connection import PIPELINED_LIMIT, ContainerConnection
 from hakoiri.credential_proxy.listener.request import ContainerRequest
+from hakoiri.credential_proxy.listener.server import ContainerServer
 
 pytestmark = pytest.mark.anyio
 REQUEST = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -104,7 +102,62 @@ async def test_an_ending_server_closes_idle_connections_now_and_busy_ones_after_
     connection.data_received(REQUEST)
     await asyncio.sleep(0)
     handled.server.end()
-    assert (idle.is_aborted, busy.is_aborted) == (True, False)
+    assert (idle.is_closed, busy.is_closed) == (True, False)
     await handled.settle()
     assert b"Connection: close" in busy.written
+    connection.connection_lost(None)
+
+
+@pytest.mark.parametrize("length_bytes", [10, None])
+async def test_an_answer_that_breaks_off_is_sent_as_far_as_it_came_and_has_no_end(
+    length_bytes: int | None,
+) -> None:
+    async def half(request: ContainerRequest) -> None:
+        request.begin_answer(200, [], length_bytes=length_bytes)
+        request.write(b"half")
+        request.break_off()
+
+    side = Side()
+    connection = ContainerServer(half, unreadable=lambda *_: None)()
+    connection.connection_made(side)
+    connection.data_received(REQUEST)
+    await asyncio.sleep(0)
+    assert b"half" in side.written
+    assert (side.is_closed, side.is_aborted) == (True, False)
+    assert not side.written.endswith(b"0\r\n\r\n")
+    connection.connection_lost(None)
+
+
+async def test_an_answer_that_ends_with_the_connection_is_cut_when_it_breaks_off() -> None:
+    async def half(request: ContainerRequest) -> None:
+        request.begin_answer(200, [], length_bytes=None)
+        request.break_off()
+
+    side = Side()
+    connection = ContainerServer(half, unreadable=lambda *_: None)()
+    connection.connection_made(side)
+    connection.data_received(REQUEST.replace(b"1.1", b"1.0"))
+    await asyncio.sleep(0)
+    assert side.is_aborted
+    connection.connection_lost(None)
+
+
+async def test_the_last_answer_has_time_while_it_is_read_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_STALL_TIMEOUT_S", 0)
+    handled, side = Handled(), Side()
+    connection = handled.connection()
+    connection.connection_made(side)
+    connection.data_received(REQUEST.replace(b"Host", b"Connection: close\r\nHost"))
+    side.unsent_bytes = 3
+    handled.go.set()
+    while not side.written.endswith(b"<eof>"):  # noqa: ASYNC110 - the task has no event
+        await asyncio.sleep(0)
+    for unsent_bytes in (2, 1):
+        side.unsent_bytes = unsent_bytes
+        connection._time_is_up()
+        assert not side.is_aborted
+    connection._time_is_up()
+    assert side.is_aborted
     connection.connection_lost(None)
