@@ -35,6 +35,7 @@ SCRIPT = (
     replies:
       - say: This answer never comes to its end because the stream is cut each time.
         cut_after: 2
+        delta_delay_s: 0.1  # so that what came first is read before the cut is seen
 """
 )
 WAIT_S = 60.0
