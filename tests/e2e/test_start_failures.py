@@ -101,13 +101,23 @@ def test_an_unknown_key_in_the_file_is_named(engine: TestEngine, tmp_path: Path)
     assert not (tmp_path / "data").exists()
 
 
+WITH_MOUNT = json.dumps(
+    {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ALLOW"}],
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("profile", "why"),
     [
         (None, "No such file"),
-        (json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}), "allows everything"),
+        (json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}), "defaultAction"),
+        (WITH_MOUNT, "lets through mount"),
     ],
-    ids=["missing", "allows all"],
+    ids=["missing", "allows all", "wider than ours"],
 )
 def test_a_seccomp_profile_that_protects_nothing_is_refused(
     engine: TestEngine, image: str, tmp_path: Path, profile: str | None, why: str

@@ -65,7 +65,7 @@ class ContainerSettings(Section):
     """Image id or tag; absent means the one that this version's `hakoiri image build` makes."""
 
     seccomp_profile: Path | None = None
-    """Absent means the engine's default filter."""
+    """Absent means the profile that ships; another may be narrower, not open what that closes."""
 
     apparmor_profile: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,128}$")
     memory_mib: int = Field(default=2048, ge=256, le=1_048_576)

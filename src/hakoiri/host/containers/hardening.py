@@ -54,10 +54,10 @@ class ContainerSpec:
     proxy_directory: Path
     agent_volume: str
     limits: ContainerLimits
-    environment: Mapping[str, str] = field(default_factory=dict)
-    seccomp_profile: str | None = None
-    """The profile's JSON; absent means the engine's default filter."""
+    seccomp_profile: str
+    """The profile's JSON, fit for the runtime (`seccomp.filter_for`)."""
 
+    environment: Mapping[str, str] = field(default_factory=dict)
     apparmor_profile: str | None = None
 
 
@@ -142,9 +142,8 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _security_options(spec: ContainerSpec) -> list[str]:
-    options = ["no-new-privileges:true"]
-    if spec.seccomp_profile is not None:
-        options.append(f"seccomp={spec.seccomp_profile}")
+    # a set-id file gives no right, and the filter holds for whatever is executed
+    options = ["no-new-privileges:true", f"seccomp={spec.seccomp_profile}"]
     if spec.apparmor_profile is not None:
         options.append(f"apparmor={spec.apparmor_profile}")
     return options

@@ -33,6 +33,7 @@ def spec(**changes: Any) -> ContainerSpec:
         "proxy_directory": Path("/run/hakoiri/i1/proxy/c1"),
         "agent_volume": "hakoiri-c1",
         "limits": LIMITS,
+        "seccomp_profile": "{}",
     }
     return ContainerSpec(**(parts | changes))
 
@@ -99,10 +100,10 @@ def test_only_the_proxy_directory_is_seen_read_only_and_nothing_else_is_mounted(
     } == {"rprivate"}
 
 
-def test_no_new_privileges_stands_with_and_without_profiles() -> None:
-    assert HOST["SecurityOpt"] == ["no-new-privileges:true"]
-    both = engine_configuration(spec(seccomp_profile="{}", apparmor_profile="workspace-container"))
-    assert both["HostConfig"]["SecurityOpt"] == [
+def test_no_box_is_without_a_filter_and_the_bar_to_new_privileges() -> None:
+    assert HOST["SecurityOpt"] == ["no-new-privileges:true", "seccomp={}"]
+    confined = engine_configuration(spec(apparmor_profile="workspace-container"))
+    assert confined["HostConfig"]["SecurityOpt"] == [
         "no-new-privileges:true",
         "seccomp={}",
         "apparmor=workspace-container",
