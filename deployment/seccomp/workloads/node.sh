@@ -70,7 +70,7 @@ datagrams.close();
 await dns.lookup("localhost");
 await dns.lookup("nowhere.test").catch(() => undefined);
 await dns.resolve4("nowhere.test").catch(() => undefined);
-try { os.networkInterfaces(); } catch { /* told apart by the tests of the filter */ }
+assert.deepEqual(Object.keys(os.networkInterfaces()), ["lo"]);
 os.cpus(); os.loadavg(); os.freemem(); os.userInfo(); os.getPriority(); os.setPriority(1);
 zlib.gzipSync("x"); await crypto.subtle.digest("SHA-256", new Uint8Array(1)); crypto.randomBytes(8);
 crypto.generateKeyPairSync("ed25519");

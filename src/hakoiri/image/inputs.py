@@ -17,6 +17,13 @@ AGENT_PACKAGES: Final = ("wire", "workspace_agent")
 SOURCE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """Far above our sources; a tree beyond it is not ours."""
 
+COPIED: Final = (
+    "workspace-requirements.txt",
+    "fetch-through-proxy.cjs",
+    "loopback-interfaces.cjs",
+)
+"""Files beside the Dockerfile that it copies."""
+
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 """The machine's name for itself, and Debian's for it."""
 
@@ -73,10 +80,9 @@ def read_inputs(source_root: Path) -> ImageInputs:
             base=_read(recipe, "packages.txt", "seal-root.sh", "slim.Dockerfile"),
             libraries=_read(
                 recipe,
-                "workspace-requirements.txt",
                 "package.json",
                 "package-lock.json",
-                "fetch-through-proxy.cjs",
+                *COPIED,
             ),
             agent=_read_agent(source_root / "src"),
             dockerfile=(recipe / "Dockerfile").read_bytes(),
