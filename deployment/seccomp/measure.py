@@ -4,9 +4,12 @@ Each workload runs in a container without a filter while `strace`, on the host, 
 processes from their first instruction on. The names are compared with the profile that ships.
 
     sudo .venv/bin/python deployment/seccomp/measure.py IMAGE [--write]
+    .venv/bin/python deployment/seccomp/measure.py --compare PROFILE.json
 
-Needs root, docker, strace and nsenter. `--write` renews `measured.json` beside this file, which the
-analysis in docs/security and the tests of the profile read.
+The first needs root, docker, strace and nsenter; `--write` renews `measured.json` beside this file,
+which the analysis in docs/security and the tests of the profile read. The second counts what
+another profile in Docker's format lets through for a container without capabilities, and names
+what of ours it would not.
 """
 
 import argparse
@@ -18,9 +21,10 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 WORKLOADS = HERE / "workloads"
@@ -50,6 +54,26 @@ def arguments_of(trace: Iterable[str]) -> set[str]:
             kept = re.findall(r"\b(?!NULL)[A-Z][A-Z0-9_|]+", found[2])
             calls.add(f"{found[1]}({', '.join(kept)})")
     return calls
+
+
+def let_through(profile: Mapping[str, Any]) -> set[str]:
+    """Return what a profile lets through for a container without capabilities on x86_64."""
+    names = set()
+    for rule in profile["syscalls"]:
+        needs = rule.get("includes") or {}
+        elsewhere = needs.get("arches") and "amd64" not in needs["arches"]
+        if rule["action"] == "SCMP_ACT_ALLOW" and not needs.get("caps") and not elsewhere:
+            names.update(rule["names"])
+    return names
+
+
+def compare(other: Path) -> None:
+    """Tell how another profile and ours differ in number, and what ours has alone."""
+    ours, theirs = (
+        let_through(json.loads(path.read_text()))
+        for path in (HERE / "workspace-seccomp.json", other)
+    )
+    print(f"ours: {len(ours)}, {other}: {len(theirs)}, in ours alone: {sorted(ours - theirs)}")
 
 
 @contextmanager
@@ -144,10 +168,16 @@ def _run(command: list[str], *, timeout_s: float = 120) -> str:
 def main() -> None:
     """Measure every workload, tell how the profile compares, and renew the file if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("image")
+    parser.add_argument("image", nargs="?")
+    parser.add_argument("--compare", type=Path)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--only", default="*")
     given = parser.parse_args()
+    if given.compare is not None:
+        compare(given.compare)
+        return
+    if given.image is None:
+        parser.error("name the workspace image (`hakoiri image build` prints it)")
     calls: dict[str, list[str]] = {}
     arguments: set[str] = set()
     for workload in sorted(WORKLOADS.glob(f"{given.only}.sh")):

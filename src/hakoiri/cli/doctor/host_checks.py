@@ -162,3 +162,18 @@ def check_loop_devices(*, present: bool) -> Finding:
         "no /dev/loop-control; a hard disk quota for each workspace is not possible",
         mend="`modprobe loop`",
     )
+
+
+def check_filter(path: Path | None, *, allowed: int, problem: str | None) -> Finding:
+    """Which system calls a container may make; `path` is the operator's own profile."""
+    if problem is not None:
+        return Finding.missing(
+            "system-call filter",
+            problem,
+            mend="unset HAKOIRI_CONTAINER__SECCOMP_PROFILE, or name a narrower copy of "
+            "deployment/seccomp/workspace-seccomp.json",
+        )
+    source = "the profile that ships" if path is None else str(path)
+    return Finding.ok(
+        "system-call filter", f"{source}: {allowed} calls are let through, all others refused"
+    )

@@ -49,7 +49,11 @@ The first part is what Docker 20.10 masks and what later releases added (moby's 
 of 2026: interrupt counts and, for each processor, heat and power, which tell what others compute).
 """
 
-READ_ONLY_PATHS: Final = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READ_ONLY_PATHS: Final = (
+    *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
+    # under cgroup v1 the engine leaves the directory over the controllers writable
+    "/sys/fs/cgroup",
+)
 """Not to be written, whatever rights a process has: they set how the whole host works."""
 
 

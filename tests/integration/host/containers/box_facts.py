@@ -72,8 +72,8 @@ def main() -> None:
         },
         "tmp": [tmp.f_blocks * tmp.f_frsize, tmp.f_files],
         "shm": shm.f_blocks * shm.f_frsize,
-        "interfaces": sorted(os.listdir("/sys/class/net")),
-        "devices": sorted(os.listdir("/dev")),
+        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "devices": sorted(path.name for path in Path("/dev").iterdir()),
         "orphan remains": orphan_remains(),
     }
     print(json.dumps(facts))  # noqa: T201 - how it answers

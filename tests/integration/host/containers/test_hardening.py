@@ -1,4 +1,4 @@
-"""The hardening as the engine carries it out: facts from inside a container of our configuration."""
+"""The hardening as the engine carries it out: facts from inside a container of our making."""
 
 import json
 from pathlib import Path
@@ -9,21 +9,27 @@ from tests.engine import TestEngine
 from tests.integration.host.containers import box_facts
 from tests.integration.host.containers.sealed import Change, sealed
 
-from hakoiri.host.containers.hardening import MASKED_PATHS, MIB
+from hakoiri.host.containers.hardening import MASKED_PATHS, MIB, READ_ONLY_PATHS
 from hakoiri.host.settings import ContainerSettings, FilesSettings
 
 pytestmark = pytest.mark.engine
 
 GIVEN = ContainerSettings()
-WRITTEN = ["/etc/passwd", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/usr/bin/env"]
-SYS_WRITTEN = ["/sys/kernel/uevent_helper", "/sys/power/state"]
+WRITTEN = [
+    path
+    for path in (
+        *("/etc/passwd", "/usr/bin/env", "/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger"),
+        *("/sys/kernel/uevent_helper", "/sys/power/state"),
+    )
+    if Path(path).exists()
+]
+"""Opened for writing and left as they are."""
 
 
 def facts(
     engine: TestEngine, image: str, root: Path, change: Change | None = None
 ) -> dict[str, Any]:
-    written = [*WRITTEN, *(path for path in SYS_WRITTEN if Path(path).exists())]
-    asked = json.dumps({"masked": MASKED_PATHS, "written": written})
+    asked = json.dumps({"masked": MASKED_PATHS, "written": WRITTEN})
     command = ["/usr/bin/python3", "-c", Path(box_facts.__file__).read_text(), asked]
     with sealed(engine.docker_host, image, root, command, change=change) as container:
         found: dict[str, Any] = json.loads(container.output())
@@ -94,9 +100,13 @@ def test_what_tells_of_the_host_is_empty(inside: dict[str, Any], loosened: dict[
 def test_nothing_of_the_system_or_the_kernel_can_be_written(
     inside: dict[str, Any], loosened: dict[str, Any]
 ) -> None:
-    assert len(inside["writing"]) >= len(WRITTEN)
+    assert len(inside["writing"]) == len(WRITTEN) >= 3
     assert "written" not in inside["writing"].values()
-    assert {loosened["writing"][path] for path in WRITTEN} == {"written"}
+    for path in READ_ONLY_PATHS:
+        assert "ro" in inside["mounts"].get(path, ["ro"] * (not Path(path).exists()))
+    assert loosened["writing"]["/etc/passwd"] == "written"
+    assert loosened["writing"]["/proc/sys/kernel/core_pattern"] == "written"
+    assert "/proc/sys" not in loosened["mounts"]
 
 
 def test_there_is_no_capability_and_no_root(inside: dict[str, Any]) -> None:
