@@ -1,0 +1,68 @@
+"""Tells of calls for which the filter killed a process, by the workspace whose it was."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+from typing import Final, Protocol
+
+import structlog
+
+from hakoiri.host.containers.violations import ReportBound, Violation
+
+UNKNOWN: Final = "unknown"
+"""The process was gone before it could be asked, or none of ours made the call."""
+
+log = structlog.get_logger(__name__)
+
+
+class ViolationSource(Protocol):
+    """Where violations are learned of."""
+
+    def violations(self) -> AsyncGenerator[tuple[Violation, str | None], None]:
+        """Yield each with the engine's id of its container, or None if it is unclear."""
+        ...
+
+
+class ViolationSink(Protocol):
+    """Who is told: a log, a metric, an audit."""
+
+    def report(self, violation: Violation, *, workspace_id: str) -> None:
+        """Take one; `workspace_id` is `UNKNOWN` if nobody knows whose it was."""
+        ...
+
+
+class ViolationLog:
+    """One line in the server's log for each, bounded: a container cannot fill the log with them."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        """`clock` gives monotonic seconds."""
+        self._clock = clock
+        self._bound = ReportBound()
+
+    def report(self, violation: Violation, *, workspace_id: str) -> None:
+        """Write a line, or count it for the next one."""
+        held_back = self._bound.admit(self._clock())
+        if held_back is not None:
+            log.warning(
+                "seccomp_violation",
+                workspace_id=workspace_id,
+                call=violation.call_name,
+                pid=violation.pid,
+                held_back=held_back,
+            )
+
+
+async def watch_violations(
+    source: ViolationSource,
+    *,
+    whose: Callable[[str], str | None],
+    sinks: Sequence[ViolationSink],
+) -> None:
+    """Tell every sink of each violation until the source ends.
+
+    `whose` returns the workspace that is live in a container, by the engine's id.
+    """
+    async with aclosing(source.violations()) as violations:
+        async for violation, engine_id in violations:
+            workspace_id = whose(engine_id) if engine_id is not None else None
+            for sink in sinks:
+                sink.report(violation, workspace_id=workspace_id or UNKNOWN)
