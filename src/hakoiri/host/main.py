@@ -24,6 +24,7 @@ from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
@@ -40,6 +41,11 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.live_directories import LiveDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
+from hakoiri.host.containers.violation_watch import (
+    ContainerOwners,
+    ViolationLog,
+    watch_violations,
+)
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -138,6 +144,22 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
         keeping = keepers.create_task(_keep(orchestrator, edges.proxy), name="keepers")
         stack.callback(keeping.cancel)
+        if launch.kernel_log is not None:
+            watching = keepers.create_task(
+                watch_violations(
+                    KernelLog(launch.kernel_log),
+                    owners=ContainerOwners(
+                        engine=edges.engine,
+                        instance=launch.instance,
+                        workspace_in=orchestrator.workspace_in,
+                    ),
+                    sinks=[ViolationLog(clock=time.monotonic)],
+                ),
+                name="violations",
+            )
+            stack.callback(watching.cancel)
+        else:
+            log.warning("no_kernel_log", effect="killed system calls are not told")
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,

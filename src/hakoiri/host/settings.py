@@ -192,6 +192,8 @@ class ServerLaunch(Section):
     instance: str
     image: str
     control_socket: Path
+    kernel_log: int | None = None
+    """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
 
 
 def load(**flags: object) -> Settings:

@@ -136,12 +136,12 @@ def check_engine_socket(
 
 
 def check_kernel_log(*, readable: bool) -> Finding:
-    """The kernel's audit records of refused system calls can be read."""
+    """The kernel's audit records of processes that the filter killed can be read."""
     if readable:
         return Finding.ok("kernel log", "/dev/kmsg is readable")
     return Finding.warning(
         "kernel log",
-        "/dev/kmsg cannot be read; refused system calls leave no record",
+        "/dev/kmsg cannot be read; system calls that were killed are not told",
         mend="run as root, outside a container that hides it",
     )
 

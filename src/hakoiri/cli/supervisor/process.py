@@ -15,7 +15,8 @@ class ProcessSpec:
 
     `environment` is all it gets; nothing is inherited. `capabilities` are kernel names without
     `CAP_`, lower case. `hidden` directories appear empty to it; `shown` ones it
-    can reach although a parent may be closed to it. `standard_input` is what it can read there.
+    can reach although a parent may be closed to it. `standard_input` is what it can read there, and
+    `inherited` are the supervisor's open descriptors that it keeps, under the same numbers.
     """
 
     name: str
@@ -28,6 +29,7 @@ class ProcessSpec:
     hidden: tuple[Path, ...] = ()
     shown: tuple[Path, ...] = ()
     standard_input: bytes = b""
+    inherited: tuple[int, ...] = ()
 
 
 def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:

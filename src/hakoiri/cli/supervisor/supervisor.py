@@ -112,6 +112,7 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             env=dict(one.spec.environment),
             cwd="/",
+            pass_fds=one.spec.inherited,
             # a Ctrl-C in the terminal is for the supervisor, which ends the others in order
             start_new_session=True,
         )

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from hakoiri.host.containers.ports import ContainerEngine, EngineError
 from hakoiri.host.containers.violations import ReportBound, Violation
 
 UNKNOWN: Final = "unknown"
@@ -51,18 +52,46 @@ class ViolationLog:
             )
 
 
+class ContainerOwners:
+    """Whose a container is, by the engine's id; the engine is asked for those it has not named."""
+
+    def __init__(
+        self,
+        *,
+        engine: ContainerEngine,
+        instance: str,
+        workspace_in: Callable[[str], str | None],
+    ) -> None:
+        """`workspace_in` returns the workspace that is live in a container, by our id."""
+        self._engine = engine
+        self._instance = instance
+        self._workspace_in = workspace_in
+        self._ours: dict[str, str] = {}
+
+    async def owner(self, engine_id: str) -> str | None:
+        """Return the workspace, or None if the container is not ours or nobody's."""
+        if engine_id not in self._ours:
+            try:
+                listed = await self._engine.list_ours(self._instance)
+            except EngineError:
+                return None
+            self._ours = {one.engine_id: one.container_id for one in listed}
+        container_id = self._ours.get(engine_id)
+        return self._workspace_in(container_id) if container_id is not None else None
+
+
 async def watch_violations(
     source: ViolationSource,
     *,
-    whose: Callable[[str], str | None],
+    owners: ContainerOwners,
     sinks: Sequence[ViolationSink],
 ) -> None:
-    """Tell every sink of each violation until the source ends.
-
-    `whose` returns the workspace that is live in a container, by the engine's id.
-    """
-    async with aclosing(source.violations()) as violations:
-        async for violation, engine_id in violations:
-            workspace_id = whose(engine_id) if engine_id is not None else None
-            for sink in sinks:
-                sink.report(violation, workspace_id=workspace_id or UNKNOWN)
+    """Tell every sink of each violation until the source ends; a source that fails ends, too."""
+    try:
+        async with aclosing(source.violations()) as violations:
+            async for violation, engine_id in violations:
+                workspace_id = await owners.owner(engine_id) if engine_id is not None else None
+                for sink in sinks:
+                    sink.report(violation, workspace_id=workspace_id or UNKNOWN)
+    except OSError as error:
+        log.warning("violations_unwatched", reason=str(error))
