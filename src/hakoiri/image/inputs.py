@@ -14,6 +14,9 @@ SUITE: Final = "bookworm"
 AGENT_PACKAGES: Final = ("wire", "workspace_agent")
 """What of `hakoiri` goes into the image, and nothing else."""
 
+AGENT_FILES: Final = ("*.py", "*.json")
+"""Its code, and the data that lies beside it."""
+
 SOURCE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """Far above our sources; a tree beyond it is not ours."""
 
@@ -101,7 +104,8 @@ def _read_agent(sources: Path) -> dict[str, bytes]:
     contents = {"hakoiri/__init__.py": (sources / "hakoiri" / "__init__.py").read_bytes()}
     total = 0
     for package in AGENT_PACKAGES:
-        for path in sorted((sources / "hakoiri" / package).rglob("*.py")):
+        root = sources / "hakoiri" / package
+        for path in sorted(path for kind in AGENT_FILES for path in root.rglob(kind)):
             content = path.read_bytes()
             total += len(content)
             if total > SOURCE_LIMIT_BYTES:

@@ -27,6 +27,7 @@ def source_root(tmp_path: Path) -> Path:
         "src/hakoiri/wire/__init__.py": "",
         "src/hakoiri/workspace_agent/__init__.py": "",
         "src/hakoiri/workspace_agent/app.py": "agent = 1",
+        "src/hakoiri/workspace_agent/data.json": "{}",
         "src/hakoiri/host/secret.py": "never = 1",
     }
     for name, content in files.items():

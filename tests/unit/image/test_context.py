@@ -33,6 +33,7 @@ def test_the_context_holds_what_the_dockerfile_copies_and_nothing_of_the_host(
         "hakoiri/wire/__init__.py",
         "hakoiri/workspace_agent/__init__.py",
         "hakoiri/workspace_agent/app.py",
+        "hakoiri/workspace_agent/data.json",
     }
     for path in files.values():
         assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644)
