@@ -150,3 +150,15 @@ def test_every_call_that_was_measured_is_let_through_or_fallen_back_from() -> No
 
 def test_every_rule_says_what_it_is_for() -> None:
     assert all(rule.comment for rule in PROFILE.syscalls)
+
+
+def test_the_analysis_tells_the_numbers_that_hold() -> None:
+    page = (ROOT / "docs/security/seccomp-syscall-analysis.md").read_text()
+    allowed, workloads = PROFILE.allowed_names(), MEASURED["workloads"]
+    measured = set().union(*workloads.values())
+    assert f"| this one | {len(allowed)} | {len(allowed)} |" in page
+    assert f"Together they make {len(measured)} calls" in page
+    assert f"\n{len(allowed - measured)} calls. None opens" in page
+    rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if "|" in line}
+    for name, calls in workloads.items():
+        assert rows[name].endswith(f"| {len(calls)} |")
