@@ -65,6 +65,12 @@ class Hakoiri:
             journal: list[dict[str, Any]] = json.load(answer)["requests"]
         return journal
 
+    def server_log(self, event: str) -> list[dict[str, Any]]:
+        """What the server's processes logged under this name."""
+        lines = self.server.log.read_text(errors="replace").splitlines()
+        wanted = f'"event": "{event}"'
+        return [json.loads(line) for line in lines if wanted in line]
+
     def docker(self, *arguments: str) -> str:
         return subprocess.run(
             ["docker", "--host", self.docker_host, *arguments],
