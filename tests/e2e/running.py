@@ -92,12 +92,13 @@ class Hakoiri:
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
         return found[0]
 
-    def processes(self, module: str) -> list[int]:
-        """Pids of this server's processes that run the module."""
+    def processes(self, module: str, *, with_spares: bool = False) -> list[int]:
+        """Pids of this server's processes that run the module; of spares only if asked."""
         return [
             pid
             for pid in descendants(self.server.pid)
-            if module in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if module in (arguments := Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+            and (with_spares or "--stand-by" not in arguments or not stands_by(pid))
         ]
 
 
@@ -107,6 +108,14 @@ def descendants(pid: int) -> list[int]:
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         found += [int(child), *descendants(int(child))]
     return found
+
+
+def stands_by(pid: int) -> bool:
+    """Whether a process that can stand by has not been needed yet: its input is still open."""
+    try:
+        return str(Path(f"/proc/{pid}/fd/0").readlink()).startswith("pipe:")
+    except OSError:
+        return True  # it has just ended
 
 
 def turn_types(events: list[dict[str, Any]]) -> list[str]:
