@@ -85,6 +85,11 @@ def kill_proxy(server: Hakoiri) -> float:
     return killed_at_s
 
 
+def spares(server: Hakoiri) -> set[int]:
+    """The proxies that stand by."""
+    return set(server.processes(PROXY, with_spares=True)) - set(server.processes(PROXY))
+
+
 def rebinds(server: Hakoiri) -> list[dict[str, Any]]:
     """What the server told of each proxy that came back."""
     return server.server_log("proxy_back")
@@ -103,12 +108,15 @@ def test_a_turn_whose_model_stream_is_cut_by_a_kill_ends_in_its_result(server: H
     told = len(rebinds(server))
     turn = Turn(server, conversation, "speak slowly")
     turn.until_seen("text_delta", 3)
+    until(lambda: spares(server))
+    stood_by = spares(server)
     asked = len(server.model_requests())
     report(server, kill_proxy(server), told)
     last = turn.end()
     assert last["type"] == "result", last
     assert last["data"]["text"] == WORDS
     assert len(server.model_requests()) > asked, "the CLI asked again by itself"
+    assert set(server.processes(PROXY)) == stood_by
 
 
 def test_every_live_container_goes_on_after_a_kill(server: Hakoiri) -> None:

@@ -1,7 +1,9 @@
 import os
+import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,22 +41,27 @@ class Running:
 
     async def until(self, condition: Callable[[], object]) -> None:
         with anyio.fail_after(30):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - processes have no event to await
                 await anyio.sleep(0.01)
 
-    async def serving(self) -> int:
-        """The one that serves now."""
-        await self.until(lambda: self.pids("serves") & self.alive())
-        (pid,) = self.pids("serves") & self.alive()
+    async def serving(self, *, after: int = 0) -> int:
+        """The one that serves now, or will when `after` was killed."""
+        await self.until(lambda: self.pids("serves") & self.alive() - {after})
+        (pid,) = self.pids("serves") & self.alive() - {after}
         return pid
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Where any user can write; pytest's own directories are closed to others."""
+    made = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="hakoiri-supervised-"))
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made)
 
 
 @asynccontextmanager
 async def supervised(directory: Path, *, has_spare: bool) -> AsyncIterator[Running]:
-    directory.chmod(0o777)
-    for parent in directory.parents:
-        if parent != Path("/") and parent.stat().st_uid == os.getuid():
-            parent.chmod(parent.stat().st_mode | 0o011)
     spec = ProcessSpec(
         name="program",
         arguments=("-c", PROGRAM, str(directory)),
@@ -67,9 +74,10 @@ async def supervised(directory: Path, *, has_spare: bool) -> AsyncIterator[Runni
     async def is_ready() -> bool:
         return bool(running.pids("serves") & running.alive())
 
+    up = anyio.Event()
     one = Supervised(spec, is_ready)
     running = Running(directory, one)
-    supervisor = Supervisor(shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=lambda: None)
+    supervisor = Supervisor(shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=up.set)
     ended: list[int] = []
 
     async def run() -> None:
@@ -77,40 +85,44 @@ async def supervised(directory: Path, *, has_spare: bool) -> AsyncIterator[Runni
 
     async with anyio.create_task_group() as group:
         group.start_soon(run)
-        yield running
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            with anyio.fail_after(30):
+                await up.wait()
+            yield running
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
     assert ended == [0]
 
 
-async def test_the_spare_that_stood_by_takes_the_place_of_the_dead(tmp_path: Path) -> None:
-    async with supervised(tmp_path, has_spare=True) as running:
+async def test_the_spare_that_stood_by_takes_the_place_of_the_dead(directory: Path) -> None:
+    async with supervised(directory, has_spare=True) as running:
         first = await running.serving()
         await running.until(lambda: len(running.pids("loaded")) == 2)
         (spare,) = running.pids("loaded") - {first}
         os.kill(first, signal.SIGKILL)
-        assert await running.serving() == spare
-        assert (tmp_path / f"{spare}.serves").read_text() == "given"
+        assert await running.serving(after=first) == spare
+        assert (directory / f"{spare}.serves").read_text() == "given"
         await running.until(lambda: len(running.pids("loaded")) == 3)
-        assert await running.serving() == spare, "the next one only stands by"
+        assert await running.serving(after=first) == spare, "the next one only stands by"
     assert running.alive() == set()
 
 
-async def test_a_spare_that_died_is_no_obstacle(tmp_path: Path) -> None:
-    async with supervised(tmp_path, has_spare=True) as running:
+async def test_a_spare_that_died_is_no_obstacle(directory: Path) -> None:
+    async with supervised(directory, has_spare=True) as running:
         first = await running.serving()
         await running.until(lambda: len(running.pids("loaded")) == 2)
         (spare,) = running.pids("loaded") - {first}
         os.kill(spare, signal.SIGKILL)
         await running.until(lambda: running.one.spare and running.one.spare.returncode)
         os.kill(first, signal.SIGKILL)
-        assert await running.serving() not in {first, spare}
+        assert await running.serving(after=first) not in {first, spare}
     assert running.alive() == set()
 
 
-async def test_without_a_spare_a_new_one_is_started(tmp_path: Path) -> None:
-    async with supervised(tmp_path, has_spare=False) as running:
+async def test_without_a_spare_a_new_one_is_started(directory: Path) -> None:
+    async with supervised(directory, has_spare=False) as running:
         first = await running.serving()
         assert len(running.pids("loaded")) == 1
         os.kill(first, signal.SIGKILL)
-        assert await running.serving() != first
+        assert await running.serving(after=first) != first
     assert running.alive() == set()
