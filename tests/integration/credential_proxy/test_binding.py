@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from hakoiri.credential_proxy.container_socket import ContainerSocket
+from hakoiri.credential_proxy.listener.handler import Listener
 from hakoiri.wire.proxy import Bind
 
 from .conftest import (
@@ -17,6 +19,7 @@ from .conftest import (
     host_policy,
     statuses,
 )
+from .wiring import Wired
 
 pytestmark = pytest.mark.anyio
 HOST = "files.example.test"
@@ -68,6 +71,23 @@ async def test_a_socket_can_be_bound_before_it_listens(proxy: Proxy, upstream: U
     assert (await proxy.control("PUT", path, bind(2, {})))[0] == 200
     async with proxy.client(proxy.socket_of("c1")) as session, session.get("/v1/models") as got:
         assert got.status == 403
+
+
+async def test_a_socket_that_is_opened_with_its_binding_never_takes_a_request_unbound(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound: list[bool] = []
+    make = wired.registry._new_listener
+
+    def new_listener(socket: ContainerSocket) -> Listener:
+        bound.append(socket.binding is not None)
+        return make(socket)
+
+    monkeypatch.setattr(wired.registry, "_new_listener", new_listener)
+    parts = {"workspace": "w", "tenant": "t", "generation": 1, "policy": {}}
+    await wired.registry.open("c1", Bind.model_validate(parts))
+    await wired.registry.open("c2")
+    assert bound == [True, False]
 
 
 async def test_an_older_generation_cannot_bind(proxy: Proxy) -> None:

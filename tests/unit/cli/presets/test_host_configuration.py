@@ -54,11 +54,13 @@ def test_the_environment_counts_before_the_file(
     assert "file.example.test" not in found
 
 
-def test_pips_own_default_is_an_index_and_the_host_of_its_files(no_configuration: Path) -> None:
-    (no_configuration / "pip.conf").write_text("")
-    sources = [one for one in find_sources([Manager.PIP]).sources if one.origin == "pip's default"]
+def test_pips_own_default_is_an_index_and_the_host_of_its_files() -> None:
+    def without_configuration(command: Sequence[str]) -> str:
+        return "" if "config" in command else ask(command)
+
+    sources = find_sources([Manager.PIP], ask=without_configuration).sources
     assert len({one.host for one in sources}) == 2
-    assert {one.port for one in sources} == {443}
+    assert {(one.port, one.origin) for one in sources} == {(443, "pip's default")}
 
 
 def test_apts_enabled_sources_of_binary_packages_count(monkeypatch: pytest.MonkeyPatch) -> None:
