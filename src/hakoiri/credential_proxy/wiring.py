@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.configuration import Configuration, Network
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache, look_up
+from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
+from hakoiri.credential_proxy.dns_client import DnsClient
+from hakoiri.credential_proxy.hosts_file import HostsFile
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
@@ -47,9 +49,14 @@ class Wiring:
             ConfigurationError: the file, a secret it names, or the authority cannot be used.
         """
         clock_s = asyncio.get_running_loop().time
-        client = UpstreamClient(
-            resolver=CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=clock_s))
-        )
+        dns_client = DnsClient(hosts=HostsFile())
+        dns_cache = DnsCache(lookup=dns_client.look_up, clock_s=clock_s)
+        client = UpstreamClient(resolver=CheckedResolver(cache=dns_cache))
+
+        def configure(network: Network) -> None:
+            client.configure(network)  # first: it may refuse
+            dns_client.configure(network.parsed_nameservers)
+
         tasks = RefreshTasks()
         loader = SourceLoader(
             environ=environ, now=lambda: datetime.now(UTC), clock_s=clock_s, tasks=tasks
@@ -57,7 +64,7 @@ class Wiring:
         in_force = InForce(
             read=read,
             load=lambda configuration: Keyring.load(configuration, loader=loader),
-            configure=client.configure,
+            configure=configure,
         )
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)

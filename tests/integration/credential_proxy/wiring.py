@@ -9,7 +9,7 @@ from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
+from hakoiri.credential_proxy.dns_cache import Answer, CheckedResolver, DnsCache, Lookup
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
@@ -26,15 +26,16 @@ class Wired:
     def __init__(self, directory: Path, client: UpstreamClient) -> None:
         self.answers: list[list[str]] = []
         self.asked: list[str] = []
+        self.ask: Lookup = self.lookup
         self.directory = directory
         self.log = StringIO()
         self.client = client
         self.authority = CertificateAuthority.load(directory, now=datetime.now(UTC))
         self.registry: SocketRegistry
 
-    async def lookup(self, host: str) -> list[str]:
+    async def lookup(self, host: str) -> Answer:
         self.asked.append(host)
-        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+        return Answer(tuple(self.answers[min(len(self.asked), len(self.answers)) - 1]), 30)
 
     async def open(self, *hosts: str, port: int, **policy: object) -> Path:
         directory = await self.registry.open("c1")
@@ -48,8 +49,8 @@ class Wired:
 def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) -> Wired:
     wired: Wired
 
-    async def lookup(host: str) -> list[str]:
-        return await wired.lookup(host)
+    async def lookup(host: str) -> Answer:
+        return await wired.ask(host)
 
     def load(configuration: Configuration) -> Keyring:
         loader = SourceLoader(
