@@ -64,6 +64,11 @@ class CacheFigures:
     missing: int = 0
     failures: int = 0
 
+    @property
+    def found(self) -> int:
+        """How many of the misses had addresses."""
+        return self.misses - self.missing - self.failures
+
 
 @dataclass(frozen=True, slots=True)
 class _Entry:

@@ -1,11 +1,13 @@
 """What every way of running the proxy shares: credentials, client, certificates, listeners."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
+
+from prometheus_client import CollectorRegistry
 
 from hakoiri.credential_proxy.configuration import Configuration, Network
 from hakoiri.credential_proxy.container_socket import ContainerSocket
@@ -20,6 +22,10 @@ from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.metrics.exposition import registry_of
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.credential_proxy.metrics.state_metrics import StateMetrics
+from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
 
@@ -31,8 +37,10 @@ class Wiring:
     client: UpstreamClient
     authority: CertificateAuthority
     leaves: LeafCache
-    log: DecisionLog
+    records: Records
     tasks: RefreshTasks
+    dns_cache: DnsCache
+    request_metrics: RequestMetrics
 
     @classmethod
     def of(
@@ -66,6 +74,7 @@ class Wiring:
             load=lambda configuration: Keyring.load(configuration, loader=loader),
             configure=configure,
         )
+        request_metrics = RequestMetrics()
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
         return cls(
@@ -73,8 +82,10 @@ class Wiring:
             client=client,
             authority=authority,
             leaves=leaves,
-            log=log,
+            records=Records(log=log, metrics=request_metrics),
             tasks=tasks,
+            dns_cache=dns_cache,
+            request_metrics=request_metrics,
         )
 
     def new_listener(self, container_socket: ContainerSocket) -> Listener:
@@ -84,8 +95,20 @@ class Wiring:
             in_force=self.in_force,
             client=self.client,
             leaves=self.leaves,
-            log=self.log,
+            records=self.records,
         )
+
+    def metrics(self, sockets: Callable[[], Iterable[ContainerSocket]]) -> CollectorRegistry:
+        """Make the registry of all figures; `sockets` gives those that are open."""
+        state = StateMetrics(
+            sockets=sockets,
+            client=self.client,
+            dns_cache=self.dns_cache,
+            leaves=self.leaves,
+            in_force=self.in_force,
+            tasks=self.tasks,
+        )
+        return registry_of([self.request_metrics, state])
 
     async def close(self) -> None:
         """Close kept connections, and end what refreshes credentials."""

@@ -9,16 +9,21 @@
 - `POST /reload` answers `ProxyHealth`; the proxy reads its own file again; 422 keeps the old one.
 - `POST /explain` with `PolicyTest` answers `Explanation`: what would become of one request.
 - `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
+- `GET /metrics` answers figures in Prometheus's text format; every name begins with
+  `METRICS_PREFIX`.
 
 Errors are RFC 9457 problems (`hakoiri.wire.problems`).
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
 from hakoiri.wire.messages import Generation, Identifier, Message, ShortText
 from hakoiri.wire.policy import Policy
+
+METRICS_PREFIX: Final = "hakoiri_proxy"
+"""So that the server can put the proxy's figures beside its own."""
 
 
 class SocketOpened(Message):

@@ -15,6 +15,8 @@ from hakoiri.credential_proxy.interception.certificate_authority import Certific
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 from hakoiri.wire.proxy import Bind
@@ -29,6 +31,7 @@ class Wired:
         self.ask: Lookup = self.lookup
         self.directory = directory
         self.log = StringIO()
+        self.metrics = RequestMetrics()
         self.client = client
         self.authority = CertificateAuthority.load(directory, now=datetime.now(UTC))
         self.registry: SocketRegistry
@@ -66,7 +69,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
     in_force = InForce(
         read=lambda: parse_configuration(text), load=load, configure=wired.client.configure
     )
-    log = DecisionLog(wired.log)
+    records = Records(log=DecisionLog(wired.log), metrics=wired.metrics)
 
     def new_listener(container_socket: ContainerSocket) -> Listener:
         return Listener(
@@ -74,7 +77,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
             in_force=in_force,
             client=wired.client,
             leaves=LeafCache(authority=wired.authority),
-            log=log,
+            records=records,
         )
 
     wired.registry = SocketRegistry(
