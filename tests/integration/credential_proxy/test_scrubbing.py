@@ -109,6 +109,13 @@ async def test_an_echoed_credential_does_not_come_back(
         assert b"*" in answer
         line = await proxy.logged(route="intercepted")
         assert line["scrubbed"] >= 1
+        event = await proxy.logged(event="secret_scrubbed")
+        assert event["credentials"] == ["echo"]
+        assert event["in_headers"] + event["in_body"] == line["scrubbed"]
+        is_in_head = PLANTED in b"".join(pieces).partition(b"\r\n\r\n")[0]
+        assert (event["in_headers"] > 0) is is_in_head
+        assert (event["host"], event["rule"]) == (HOST, HOST)
+        assert (event["container"], event["tenant"]) == (line["container"], "default")
         assert API_KEY not in str(proxy.lines)
 
 
