@@ -1,8 +1,8 @@
 """The decision log: one JSON line for each request, on standard output.
 
 A line holds names, numbers and reasons, never a header's value, a body or a query. The line of a
-request that was let through names the credential that was put on it, so that a credential's use
-needs no line of its own.
+request that was let through names the credential that was put on it, and the secrets that took the
+place of placeholders, so that a credential's use needs no line of its own.
 """
 
 import json
@@ -29,7 +29,7 @@ class Outcome:
     The phases are what the request waited for: a free connection, the name, the connection, TLS,
     its credential, and the answer's head. A phase that was not needed is None. `scrubbed` counts
     the secrets taken out of the answer, `scrubbed_headers` those of its head, and `scrubbed_of`
-    names the credentials that they belong to.
+    names the credentials that they belong to. `secrets` names those put in placeholders' places.
     """
 
     status: int = 0
@@ -47,6 +47,7 @@ class Outcome:
     scrubbed: int = 0
     scrubbed_headers: int = 0
     scrubbed_of: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class DecisionLog:
             path=path_of(head),
             rule=decision.rule,
             credential=injection.credential if injection is not None else None,
+            secrets=list(outcome.secrets),
         )
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:

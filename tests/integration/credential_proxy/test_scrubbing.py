@@ -176,4 +176,9 @@ ca_file = "{tmp_path}/public.pem"
         assert statuses(answer) == [403]
         assert b"placeholder-not-allowed" in answer
         assert upstream.requests == []
-        await proxy.logged(event="proxy_request_blocked", reason="placeholder-not-allowed")
+        blocked = await proxy.logged(
+            event="proxy_request_blocked", reason="placeholder-not-allowed"
+        )
+        assert blocked["secrets"] == []
+        let_by = await proxy.logged(event="proxy_request_allowed", route="intercepted")
+        assert let_by["secrets"] == ["token"]

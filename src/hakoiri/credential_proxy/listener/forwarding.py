@@ -24,7 +24,7 @@ from hakoiri.credential_proxy.listener.request import (
     ContainerStalledError,
 )
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
-from hakoiri.credential_proxy.placeholders import replace_placeholders
+from hakoiri.credential_proxy.placeholders import names_replaced, replace_placeholders
 from hakoiri.credential_proxy.scrubbing.codings import narrow_accept_encoding
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
 from hakoiri.credential_proxy.scrubbing.watched_patterns import WatchedPatterns, whose
@@ -176,6 +176,7 @@ class Forwarding:
         query = outgoing.query
         if forward.secrets:
             secrets = await self.keyring.placeholders(forward.secrets)
+            self.outcome.secrets = names_replaced(headers, query)
             revealed = {name: secret.reveal() for name, secret in secrets.items()}
             headers, query = replace_placeholders(headers, query, secrets=revealed)
         outgoing = OutgoingRequest(outgoing.method, outgoing.path, query, headers)
