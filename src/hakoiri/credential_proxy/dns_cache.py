@@ -54,20 +54,17 @@ class CacheFigures:
     """What became of the questions so far: each counts once.
 
     `hits` and `negative_hits` were answered from what was kept, `shared` by the answer to somebody
-    else's question, `misses` were asked; `failures` of those had no answer, `missing` no address.
+    else's question, `misses` were asked. Of the answers to those, `found` had addresses, `missing`
+    none, and `failures` were none at all.
     """
 
     hits: int = 0
     negative_hits: int = 0
     shared: int = 0
     misses: int = 0
+    found: int = 0
     missing: int = 0
     failures: int = 0
-
-    @property
-    def found(self) -> int:
-        """How many of the misses had addresses."""
-        return self.misses - self.missing - self.failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +93,9 @@ class DnsCache:
         self._bounds = bounds
 
     def forget(self) -> None:
-        """Ask for every name anew."""
+        """Ask for every name anew; an answer on its way is for those alone who wait for it."""
         self._entries.clear()
+        self._pending.clear()
 
     async def resolve(self, host: str) -> tuple[str, ...]:
         """Return the addresses of `host`, unchecked.
@@ -134,11 +132,14 @@ class DnsCache:
         self.figures.misses += 1
         entry: _Entry | None = None
         try:
-            entry = self._keep(host, await self._answer(host))
+            entry = await self._answer(host)
         finally:
             # What is kept for no time at all is still the answer of those who wait.
-            del self._pending[host]
             done.set_result(entry)
+            if self._pending.get(host) is done:
+                del self._pending[host]
+                if entry is not None:
+                    self._keep(host, entry)
         return entry
 
     async def _answer(self, host: str) -> _Entry:
@@ -149,16 +150,18 @@ class DnsCache:
             self.figures.failures += 1
             fault = str(error) or "the name servers did not answer in time"
             return _Entry((), self._clock_s() + FAILURE_KEPT_S, fault)
-        self.figures.missing += not answer.addresses
+        if answer.addresses:
+            self.figures.found += 1
+        else:
+            self.figures.missing += 1
         addresses = tuple(dict.fromkeys(answer.addresses))[:ADDRESSES_LIMIT]
         return _Entry(addresses, self._clock_s() + self._bounds.of(answer))
 
-    def _keep(self, host: str, entry: _Entry) -> _Entry:
+    def _keep(self, host: str, entry: _Entry) -> None:
         self._entries.pop(host, None)
         while len(self._entries) >= ENTRIES_LIMIT:
             del self._entries[next(iter(self._entries))]
         self._entries[host] = entry
-        return entry
 
 
 class CheckedResolver:

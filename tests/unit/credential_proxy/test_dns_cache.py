@@ -135,6 +135,23 @@ async def test_other_name_servers_are_asked_for_everything_anew() -> None:
     assert len(world.asked) == 2
 
 
+async def test_what_the_old_name_servers_still_answer_is_not_kept() -> None:
+    world = World("8.8.8.8")
+    old = world.held = asyncio.Event()
+    cache = world.cache()
+    async with asyncio.TaskGroup() as tasks:
+        asking = tasks.create_task(cache.resolve("a.test"))
+        await asyncio.sleep(0)
+        cache.forget()
+        world.held = None
+        world.answers = ["1.1.1.1"]
+        assert await cache.resolve("a.test") == ("1.1.1.1",), "asks by itself"
+        world.answers = ["8.8.8.8"]
+        old.set()
+    assert asking.result() == ("8.8.8.8",)
+    assert await cache.resolve("a.test") == ("1.1.1.1",)
+
+
 @pytest.mark.parametrize("least_s", [0, 5])
 async def test_a_crowd_shares_one_question_even_when_nothing_is_kept(least_s: int) -> None:
     world = World("8.8.8.8", ttl_s=0)
@@ -147,7 +164,7 @@ async def test_a_crowd_shares_one_question_even_when_nothing_is_kept(least_s: in
         world.held.set()
     assert [task.result() for task in asking] == [("8.8.8.8",)] * 100
     assert world.asked == ["a.test"]
-    assert cache.figures == CacheFigures(misses=1, shared=99)
+    assert cache.figures == CacheFigures(misses=1, shared=99, found=1)
 
 
 async def test_what_became_of_questions_is_counted() -> None:
@@ -162,7 +179,9 @@ async def test_what_became_of_questions_is_counted() -> None:
     world.is_broken = True
     with pytest.raises(ResolutionError):
         await cache.resolve("c.test")
-    assert cache.figures == CacheFigures(hits=2, negative_hits=2, misses=3, missing=1, failures=1)
+    assert cache.figures == CacheFigures(
+        hits=2, negative_hits=2, misses=3, found=1, missing=1, failures=1
+    )
     assert len(cache) == 3
 
 

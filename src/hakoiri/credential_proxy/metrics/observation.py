@@ -42,7 +42,7 @@ def observe(decision: Decision | None, outcome: Outcome) -> Observation:
     status = outcome.status
     route = decision.route if decision is not None else None
     return Observation(
-        decision.rule if decision is not None else None,
+        (decision.rule or None) if decision is not None else None,
         route,
         isinstance(decision, Forward),
         _CLASSES[status // 100] if status < len(_CLASSES) * 100 else "none",

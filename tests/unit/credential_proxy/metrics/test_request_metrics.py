@@ -149,6 +149,8 @@ def test_no_label_can_grow_without_bound(
     metrics = RequestMetrics(labels=RuleLabels(limit=4, per_tenant_limit=2))
     for decision, outcome, tenant in requests:
         metrics.count(observe(decision, outcome), tenant=tenant)
+    told = [(sample.name, *sorted(sample.labels.items())) for sample in samples(metrics)]
+    assert len(told) == len(set(told)), "Prometheus refuses the same figure twice"
     found = labels_of(metrics)
     assert len(found.pop("rule")) <= 4 + 2
     closed = {

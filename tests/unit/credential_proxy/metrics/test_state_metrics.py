@@ -106,13 +106,13 @@ async def test_names_and_what_is_kept_of_them(parts: Parts) -> None:
     assert parts.value("dns_questions_total", result="miss") == 1
     assert parts.value("dns_cache_entries") == 1
     parts.dns_cache.figures = CacheFigures(
-        hits=1, negative_hits=2, shared=3, misses=10, missing=4, failures=5
+        hits=1, negative_hits=2, shared=3, misses=12, found=1, missing=4, failures=5
     )
     told = {
         result: parts.value("dns_questions_total", result=result)
         for result in ("hit", "negative_hit", "shared", "miss")
     }
-    assert told == {"hit": 1, "negative_hit": 2, "shared": 3, "miss": 10}
+    assert told == {"hit": 1, "negative_hit": 2, "shared": 3, "miss": 12}
     told = {
         result: parts.value("dns_answers_total", result=result)
         for result in ("addresses", "none", "failed")
