@@ -37,7 +37,7 @@ class Wiring:
     client: UpstreamClient
     authority: CertificateAuthority
     leaves: LeafCache
-    records: Records
+    log: DecisionLog
     tasks: RefreshTasks
     dns_cache: DnsCache
     request_metrics: RequestMetrics
@@ -74,7 +74,6 @@ class Wiring:
             load=lambda configuration: Keyring.load(configuration, loader=loader),
             configure=configure,
         )
-        request_metrics = RequestMetrics()
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
         return cls(
@@ -82,10 +81,10 @@ class Wiring:
             client=client,
             authority=authority,
             leaves=leaves,
-            records=Records(log=log, metrics=request_metrics),
+            log=log,
             tasks=tasks,
             dns_cache=dns_cache,
-            request_metrics=request_metrics,
+            request_metrics=RequestMetrics(),
         )
 
     def new_listener(self, container_socket: ContainerSocket) -> Listener:
@@ -95,7 +94,7 @@ class Wiring:
             in_force=self.in_force,
             client=self.client,
             leaves=self.leaves,
-            records=self.records,
+            records=Records(log=self.log, metrics=self.request_metrics),
         )
 
     def metrics(self, sockets: Callable[[], Iterable[ContainerSocket]]) -> CollectorRegistry:
