@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from tests.conftest import give_up
@@ -61,6 +62,12 @@ def test_a_killed_call_is_told_with_its_workspace(server: Hakoiri) -> None:
         time.sleep(0.2)
     assert {one["call"] for one in ours} == {"mount"}
     assert {one["level"] for one in ours} == {"warning"}
+    url = f"http://127.0.0.1:{server.server.port}/metrics"
+    with urlopen(url) as page:
+        text = page.read().decode()
+    (sample,) = (line for line in text.splitlines() if f'workspace="{workspace}"' in line)
+    assert sample.startswith("hakoiri_seccomp_violations_total")
+    assert float(sample.split()[-1]) >= len(ours)
 
 
 def test_a_call_that_is_only_refused_is_not_told(server: Hakoiri) -> None:

@@ -17,15 +17,15 @@ AGENT_PACKAGES: Final = ("wire", "workspace_agent")
 AGENT_FILES: Final = ("*.py", "*.json")
 """Its code, and the data that lies beside it."""
 
-SOURCE_LIMIT_BYTES: Final = 16 * 1024 * 1024
-"""Far above our sources; a tree beyond it is not ours."""
-
-COPIED: Final = (
-    "workspace-requirements.txt",
+PRELOADS: Final = (
     "fetch-through-proxy.cjs",
+    "tunnel-through-proxy.cjs",
     "loopback-interfaces.cjs",
 )
-"""Files beside the Dockerfile that it copies."""
+"""What Node in the container loads before each program."""
+
+SOURCE_LIMIT_BYTES: Final = 16 * 1024 * 1024
+"""Far above our sources; a tree beyond it is not ours."""
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 """The machine's name for itself, and Debian's for it."""
@@ -83,9 +83,10 @@ def read_inputs(source_root: Path) -> ImageInputs:
             base=_read(recipe, "packages.txt", "seal-root.sh", "slim.Dockerfile"),
             libraries=_read(
                 recipe,
+                "workspace-requirements.txt",
                 "package.json",
                 "package-lock.json",
-                *COPIED,
+                *PRELOADS,
             ),
             agent=_read_agent(source_root / "src"),
             dockerfile=(recipe / "Dockerfile").read_bytes(),

@@ -17,6 +17,8 @@ class ProcessSpec:
     `CAP_`, lower case. `hidden` directories appear empty to it; `shown` ones it
     can reach although a parent may be closed to it. `standard_input` is what it can read there, and
     `inherited` are the supervisor's open descriptors that it keeps, under the same numbers.
+    `has_spare`: a second one stands by, loaded, and serves when its standard input ends; it takes
+    the place of one that dies at once, where a start would take as long as the machine is busy.
     """
 
     name: str
@@ -30,6 +32,7 @@ class ProcessSpec:
     shown: tuple[Path, ...] = ()
     standard_input: bytes = b""
     inherited: tuple[int, ...] = ()
+    has_spare: bool = False
 
 
 def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:

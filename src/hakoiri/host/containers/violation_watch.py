@@ -52,6 +52,19 @@ class ViolationLog:
             )
 
 
+class ViolationCount:
+    """Counts every one by its workspace, also those that the log holds back."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        """`count` takes a workspace's id, or `UNKNOWN`."""
+        self._count = count
+
+    def report(self, violation: Violation, *, workspace_id: str) -> None:
+        """Count it."""
+        del violation
+        self._count(workspace_id)
+
+
 class ContainerOwners:
     """Whose a container is, by the engine's id; the engine is asked for those it has not named."""
 

@@ -7,6 +7,7 @@ from hakoiri.host.containers.ports import EngineContainer, EngineError
 from hakoiri.host.containers.testing import MemoryEngine
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
+    ViolationCount,
     ViolationLog,
     watch_violations,
 )
@@ -82,6 +83,14 @@ async def test_a_source_that_fails_ends_the_watch_and_nothing_else() -> None:
         await watch_violations(Broken(), owners=owners, sinks=[told])
     assert told.seen == [("unknown", "mount")]
     assert [line["event"] for line in lines] == ["violations_unwatched"]
+
+
+def test_the_count_has_each() -> None:
+    counted: list[str] = []
+    into = ViolationCount(counted.append)
+    for _ in range(REPORTS_A_MINUTE + 5):
+        into.report(MOUNT, workspace_id="w1")
+    assert counted == ["w1"] * (REPORTS_A_MINUTE + 5)
 
 
 def test_the_log_is_bounded_and_says_how_many_it_held_back() -> None:
