@@ -65,8 +65,8 @@ def test_a_killed_call_is_told_with_its_workspace(server: Hakoiri) -> None:
     url = f"http://127.0.0.1:{server.server.port}/metrics"
     with urlopen(url) as page:
         text = page.read().decode()
-    (sample,) = (line for line in text.splitlines() if f'workspace="{workspace}"' in line)
-    assert sample.startswith("hakoiri_seccomp_violations_total")
+    counted = f'hakoiri_seccomp_violations_total{{workspace="{workspace}"}}'
+    (sample,) = (line for line in text.splitlines() if line.startswith(counted))
     assert float(sample.split()[-1]) >= len(ours)
 
 
