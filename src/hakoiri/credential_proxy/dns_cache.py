@@ -9,7 +9,8 @@ from typing import Final
 from hakoiri.credential_proxy.addresses import AddressAndPort, check_addresses
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Network
-from hakoiri.credential_proxy.errors import ResolutionError
+from hakoiri.credential_proxy.errors import AddressRefusedError, ResolutionError
+from hakoiri.credential_proxy.own_addresses import OwnAddresses
 
 POSITIVE_TTL_S: Final = 30.0
 NEGATIVE_TTL_S: Final = 5.0
@@ -89,8 +90,9 @@ class DnsCache:
 class CheckedResolver:
     """Gives out only addresses that may be dialled, so that what was checked is what is dialled."""
 
-    def __init__(self, *, cache: DnsCache) -> None:
+    def __init__(self, *, cache: DnsCache, is_own: Callable[[str], bool] | None = None) -> None:
         self._cache = cache
+        self._is_own = is_own or OwnAddresses().has
         self._static: Mapping[str, str] = {}
         self._allowed: frozenset[AddressAndPort] = frozenset()
 
@@ -113,4 +115,11 @@ class CheckedResolver:
             found = (self._static[host],)
         else:
             found = await self._cache.resolve(host)
-        return check_addresses(found, port=authority.port, allowed=self._allowed)
+        checked = check_addresses(found, port=authority.port, allowed=self._allowed)
+        for address in checked:
+            if (address, authority.port) not in self._allowed and self._is_own(address):
+                raise AddressRefusedError(
+                    f"the host leads to {address} (this machine's own);"
+                    " only the proxy's own file can except an address"
+                )
+        return checked
