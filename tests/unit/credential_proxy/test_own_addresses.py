@@ -24,7 +24,12 @@ def test_an_answer_is_kept_for_a_short_time_and_not_too_many(
 ) -> None:
     asked: list[str] = []
     now_s = [0.0]
-    monkeypatch.setattr(own_addresses, "_is_own", lambda a: bool(asked.append(a)))
+
+    def ask(address: str) -> bool:
+        asked.append(address)
+        return False
+
+    monkeypatch.setattr(own_addresses, "_is_own", ask)
     own = OwnAddresses(clock_s=lambda: now_s[0])
     for _ in range(2):
         assert not own.has("192.0.2.1")
