@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hakoiri.wire.proxy import Bind
+
 from .conftest import converse, statuses
 from .wiring import PLANTED, Wired, wire
 
@@ -259,3 +261,19 @@ async def test_a_pushed_protocol_and_another_way_are_not_offered_to_the_containe
     got = (await converse(socket, ASK + CLOSE)).lower()
     for name in (b"alt-svc", b"upgrade", b"x-hop", b"proxy-authenticate", b"set-cookie"):
         assert name not in got
+
+
+async def test_a_connection_is_shared_by_the_same_policy_alone(
+    keyed: tuple[Wired, Path], hostile: Hostile
+) -> None:
+    """What one workspace leaves on a connection must not meet another's request."""
+    wired, socket = keyed
+    assert statuses(await converse(socket, ASK + CLOSE)) == [200]
+    assert statuses(await converse(socket, ASK + CLOSE)) == [200]
+    assert hostile.connections == 1
+    other = await wired.registry.open("c2")
+    route = {"provider": "anthropic", "credential": "anthropic", "models": ["m"]}
+    fields = {"workspace": "w2", "tenant": "t", "generation": 1, "policy": {"model": route}}
+    wired.registry.bind("c2", Bind.model_validate(fields))
+    assert statuses(await converse(other / "proxy.sock", ASK + CLOSE)) == [200]
+    assert hostile.connections == 2
