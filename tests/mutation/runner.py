@@ -4,6 +4,7 @@ import compileall
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -95,12 +96,17 @@ def run_tests(source: Path, nodes: Iterable[str]) -> Run:
         *("-o", f"pythonpath={source} {ROOT}", f"--timeout={_TEST_TIMEOUT_S}"),
         *nodes,
     ]
-    ran = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S,
-        check=False,
-    )  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as ran:  # fmt: skip
+        try:
+            said, _ = ran.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(ran.pid, signal.SIGKILL)  # with the proxies that its tests started
+            raise
     ended = json.loads(report.read_text()) if report.is_file() else {}
-    return Run(ran.returncode, ended, (ran.stdout + ran.stderr)[-2000:])
+    return Run(ran.returncode, ended, said[-2000:])
 
 
 def judge(defence: Defence, run: Run) -> tuple[Verdict, str]:

@@ -103,12 +103,12 @@ def scrub_headers(
     """Return headers with stars for secrets, in their names too, and how many there were."""
     scrubbed = []
     total = 0
-    for header in headers:
-        name, in_name = patterns.replace(header[0].encode("latin-1"))
-        value, in_value = patterns.replace(header[1].encode("latin-1"))
-        found = in_name + in_value
+    for name, value in headers:
+        # Both at once; no secret holds the NUL between them.
+        both, found = patterns.replace(f"{name}\0{value}".encode("latin-1"))
         total += found
-        scrubbed.append((name.decode("latin-1"), value.decode("latin-1")) if found else header)
+        clean_name, _, clean_value = both.decode("latin-1").partition("\0")
+        scrubbed.append((clean_name, clean_value) if found else (name, value))
     return tuple(scrubbed), total
 
 
