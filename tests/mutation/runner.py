@@ -94,6 +94,7 @@ def run_tests(source: Path, nodes: Iterable[str]) -> Run:
         *(sys.executable, "-m", "pytest", "-q", "--tb=line", "--no-header", "-rN"),
         *("-p", "tests.mutation.observer", "-p", "no:cacheprovider"),
         *("-o", f"pythonpath={source} {ROOT}", f"--timeout={_TEST_TIMEOUT_S}"),
+        f"--basetemp={source.parent / 't'}",  # the shared one is swept by each run
         *nodes,
     ]
     with subprocess.Popen(
