@@ -251,6 +251,20 @@ async def test_an_answer_cannot_pass_for_a_refusal_of_the_proxy(
     assert b"host-not-allowed" not in got
 
 
+async def test_a_redirect_is_given_back_and_the_key_does_not_follow(
+    keyed: tuple[Wired, Path], hostile: Hostile
+) -> None:
+    _, socket = keyed
+    redirect = (
+        b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere.test/\r\nContent-Length: 0\r\n\r\n"
+    )
+    hostile.answers = [redirect, OK]
+    got = await converse(socket, ASK + CLOSE)
+    assert statuses(got) == [302]
+    assert b"Location: http://elsewhere.test/" in got
+    assert len(hostile.requests) == 1
+
+
 async def test_a_pushed_protocol_and_another_way_are_not_offered_to_the_container(
     keyed: tuple[Wired, Path], hostile: Hostile
 ) -> None:
