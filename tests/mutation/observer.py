@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from hypothesis import settings
 
 SOURCE_VARIABLE: Final = "HAKOIRI_MUTANT_SOURCE"
 REPORT_VARIABLE: Final = "HAKOIRI_MUTANT_REPORT"
@@ -16,6 +17,12 @@ NOT_A_CATCH: Final = (ImportError, NameError, SyntaxError)
 
 _WRONG_PACKAGE: Final = 9
 _ended: dict[str, str] = {}
+
+
+def pytest_configure() -> None:
+    """Let no property fail for its slowness on a busy machine: that would pass for a catch."""
+    settings.register_profile("mutants", deadline=None)
+    settings.load_profile("mutants")
 
 
 @pytest.hookimpl(wrapper=True)
