@@ -1,8 +1,8 @@
 """Keeping freed memory for the next body, instead of giving it back to the kernel each time.
 
 A body passes in pieces of a quarter MiB. By default glibc shrinks the heap as soon as 128 KiB are
-free at its end (mallopt(3), M_TRIM_THRESHOLD), so each piece is paid for with page faults: two thirds
-of the processor time of a large answer went there.
+free at its end (mallopt(3), M_TRIM_THRESHOLD), so each piece is paid for with page faults: two
+thirds of the processor time of a large answer went there.
 """
 
 import ctypes
