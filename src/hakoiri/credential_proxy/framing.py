@@ -13,6 +13,7 @@ from hakoiri.credential_proxy.authority import Authority
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 _VISIBLE_ASCII: Final = re.compile(rb"[\t\x20-\x7e]*")
+_VISIBLE_BYTES: Final = bytes([0x09, *range(0x20, 0x7F)])
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _TOKEN: Final = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
 _TRAILERS: Final = frozenset(
@@ -67,12 +68,14 @@ def find_fault(
         return "only HTTP/1.1 and HTTP/1.0 are spoken here"
     if _TARGET.fullmatch(target) is None:
         return "the request target holds a character outside visible ASCII"
-    size = len(target) + sum(len(name) + len(value) + 4 for name, value in raw_headers)
+    names = [name for name, _ in raw_headers]
+    all_names, all_values = b"".join(names), b"".join([value for _, value in raw_headers])
+    size = len(target) + len(all_names) + len(all_values) + 4 * len(names)
     if size > HEAD_LIMIT_BYTES:
         return f"the head is longer than {HEAD_LIMIT_BYTES} bytes"
-    for name, value in raw_headers:
-        if _TOKEN.fullmatch(name) is None or _VISIBLE_ASCII.fullmatch(value) is None:
-            return "a header holds a character outside visible ASCII"
+    is_named = all(names) and (not names or _TOKEN.fullmatch(all_names) is not None)
+    if not is_named or all_values.translate(None, _VISIBLE_BYTES):
+        return "a header holds a character outside visible ASCII"
     return _find_length_fault(method, version, raw_headers)
 
 
@@ -118,6 +121,6 @@ def head_of(
 ) -> RequestHead:
     """Build the head of a request in which `find_fault` found none."""
     headers = tuple(
-        (name.decode("ascii").lower(), value.decode("ascii")) for name, value in raw_headers
+        [(name.decode("ascii").lower(), value.decode("ascii")) for name, value in raw_headers]
     )
     return RequestHead(method, target, version, headers, intercepted)

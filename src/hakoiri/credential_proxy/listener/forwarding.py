@@ -197,9 +197,12 @@ class Forwarding:
         headers = outgoing.headers
         if length_bytes is not None:
             headers = (*headers, ("content-length", str(length_bytes)))
+        upstream = self.forward.upstream
+        if (outgoing.path, outgoing.query) != (upstream.path, upstream.query):
+            upstream = replace(upstream, path=outgoing.path, query=outgoing.query)
         started_s = time.perf_counter()
         answering = await self.client.send(
-            replace(self.forward.upstream, path=outgoing.path, query=outgoing.query),
+            upstream,
             method=self.forward.method,
             headers=headers,
             body=body,
