@@ -6,7 +6,8 @@ tell the length, heads that are too long, and characters that some hop would rea
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from hakoiri.credential_proxy.authority import Authority
@@ -38,10 +39,17 @@ class RequestHead:
     version: tuple[int, int]
     headers: Headers
     intercepted: Authority | None = None
+    _by_name: Mapping[str, list[str]] = field(init=False, repr=False, compare=False)
 
-    def values(self, name: str) -> list[str]:
+    def __post_init__(self) -> None:
+        by_name: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            by_name.setdefault(name, []).append(value)
+        object.__setattr__(self, "_by_name", by_name)
+
+    def values(self, name: str) -> Sequence[str]:
         """Return the values of the header `name` (lower case), in order."""
-        return [value for key, value in self.headers if key == name]
+        return self._by_name.get(name, ())
 
     @property
     def is_chunked(self) -> bool:

@@ -20,6 +20,8 @@ INTERIM_ANSWERS_LIMIT: Final = 16
 SWITCHING_PROTOCOLS: Final = 101
 _WRITE_BUFFER_BYTES: Final = 256 * 1024
 _INTERIM: Final = range(100, 200)
+_LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
+"""What tells an answer's length (RFC 9112, section 6.3)."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -134,8 +136,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = status
         self.headers = tuple(self._headers)
         self._is_head_whole = True
-        names = {name.lower() for name, _ in self._headers}
-        self._is_until_end = not names & {"content-length", "transfer-encoding"}
+        self._is_until_end = all(name.lower() not in _LENGTHS for name, _ in self._headers)
         if self._method == "HEAD":
             self._finish_message(is_reusable=self._parser.should_keep_alive())
         if self._answered is not None and not self._answered.done():
