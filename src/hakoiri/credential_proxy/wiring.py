@@ -46,7 +46,8 @@ class Wiring:
         Raises:
             ConfigurationError: the file, a secret it names, or the authority cannot be used.
         """
-        clock_s = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        clock_s = loop.time
         client = UpstreamClient(
             resolver=CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=clock_s))
         )
@@ -61,6 +62,7 @@ class Wiring:
         )
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
+        log.write_soon(loop.call_soon)
         return cls(
             in_force=in_force,
             client=client,
@@ -81,6 +83,7 @@ class Wiring:
         )
 
     async def close(self) -> None:
-        """Close kept connections, and end what refreshes credentials."""
+        """Close kept connections, end what refreshes credentials, and write what is left."""
         self.client.close()
         await self.tasks.close()
+        self.log.flush()
