@@ -5,6 +5,7 @@ model path, so that every answer there is searched for it.
 """
 
 import asyncio
+import base64
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha512
 from pathlib import Path
 from typing import Any, Final
 
@@ -230,7 +232,7 @@ def _proxy(directory: Path) -> Iterator[int]:
     secrets = {
         "BENCH_ID": "AKIDEXAMPLE",
         "BENCH_SECRET": "not-a-secret-but-as-long-as-one-would-be",
-        "BENCH_KEY": "sk-bench-" + "k3y/" * 20,
+        "BENCH_KEY": "sk-bench-" + base64.urlsafe_b64encode(sha512(b"bench").digest()).decode(),
     }
     with (
         (directory / "decisions.log").open("wb") as log,
