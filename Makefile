@@ -28,7 +28,7 @@ test: ## Run all tests; pass options to pytest with ARGS="…"
 	$(VENV)/bin/pytest $(ARGS)
 
 .PHONY: bench
-bench: ## Measure cold start and turns, beside a plain container
+bench: ## Measure starts, turns, the proxy and file sync beside their peers
 	@deployment/setup/host.sh --for demo
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build

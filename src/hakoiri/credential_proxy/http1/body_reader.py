@@ -62,6 +62,11 @@ class BodyReader:
         return self._is_done
 
     @property
+    def is_held(self) -> bool:
+        """Whether the sender waits until more was read."""
+        return self._is_held
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the reader waits for bytes."""
         return self._waiter is not None

@@ -220,6 +220,8 @@ class UpstreamConnection(asyncio.Protocol):
     def rest(self) -> None:
         """Nothing is under way; what comes now ends the connection."""
         self._is_busy = False
+        if self.body.is_held:  # left unread, so that nothing more would be heard
+            self.is_reusable = False
         self._timer.clear()
 
     def close(self) -> None:
