@@ -56,13 +56,13 @@ def latency_line(
     found = {number: added(rounds, "ours", number) for number in _PERCENTILES}
     is_met = all(found[number] <= bar for number, bar in wanted.items())
     bar = ", ".join(f"{number[:3]} +{bar:g}" for number, bar in wanted.items()) + " ms"
-    ours = ", ".join(f"{number[:3]} +{value:.2f}" for number, value in found.items()) + " ms"
+    ours = ", ".join(f"{number[:3]} {value:+.2f}" for number, value in found.items()) + " ms"
     peers = {who: added(rounds, who, "p50_ms") for who in _peers(rounds)}
     if not peers:
         return Line(work, bar, ours, "", None, is_met)
     best = min(peers, key=lambda who: peers[who])
     ratio = found["p50_ms"] / peers[best] if peers[best] > 0 else None
-    return Line(work, bar, ours, f"{best} p50 +{peers[best]:.2f} ms", ratio, is_met)
+    return Line(work, bar, ours, f"{best} p50 {peers[best]:+.2f} ms", ratio, is_met)
 
 
 def rate_line(

