@@ -13,6 +13,9 @@ import statistics
 import time
 
 READ_BYTES = 1024 * 1024
+CONTEXT = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+CONTEXT.check_hostname = False
+CONTEXT.verify_mode = ssl.CERT_NONE
 
 
 def connect(to: str) -> socket.socket:
@@ -43,10 +46,7 @@ def reach(arguments: argparse.Namespace, host: str) -> socket.socket:
 
 
 def secure(connected: socket.socket, host: str) -> ssl.SSLSocket:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context.wrap_socket(connected, server_hostname=host)
+    return CONTEXT.wrap_socket(connected, server_hostname=host)
 
 
 def ask(connected: socket.socket, host: str, path: str) -> None:

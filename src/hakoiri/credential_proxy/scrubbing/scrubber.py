@@ -103,9 +103,13 @@ def scrub_headers(
     headers: Iterable[tuple[str, str]], patterns: SecretPatterns
 ) -> tuple[tuple[tuple[str, str], ...], int]:
     """Return headers with stars for secrets in their values, and how many there were."""
+    given = tuple(headers)
+    values = "\n".join([value for _, value in given])  # no spelling of a secret has a line break
+    if not patterns.replace(values.encode("latin-1"))[1]:
+        return given, 0
     scrubbed = []
     total = 0
-    for name, value in headers:
+    for name, value in given:
         clean, found = patterns.replace(value.encode("latin-1"))
         total += found
         scrubbed.append((name, clean.decode("latin-1") if found else value))
