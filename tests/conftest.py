@@ -13,7 +13,6 @@ from tests.engine import (
 
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
 
-
 settings.register_profile("without a deadline", deadline=None)
 settings.load_profile("without a deadline")
 # how long an example takes is the machine's affair; what must be fast is measured by benchmarks
