@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.budgets.charge import Charged
 from hakoiri.credential_proxy.decision import Decision, Forward
 from hakoiri.credential_proxy.framing import RequestHead
 
@@ -25,7 +26,7 @@ class Outcome:
 
     The phases are what the request waited for: a free connection, the name, the connection, TLS,
     its credential, and the answer's head. A phase that was not needed is None. `scrubbed` counts
-    the secrets taken out of the answer.
+    the secrets taken out of the answer. `charged` is what a model call took.
     """
 
     status: int = 0
@@ -41,6 +42,7 @@ class Outcome:
     sign_ms: float | None = None
     reused: bool = False
     scrubbed: int = 0
+    charged: Charged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class DecisionLog:
             path=path_of(head),
             rule=decision.rule,
             credential=injection.credential if injection is not None else None,
+            **_charged_fields(outcome.charged),
         )
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
@@ -121,6 +124,20 @@ class DecisionLog:
         }
         self._stream.write(self._encode(line) + "\n")
         self._stream.flush()
+
+
+def _charged_fields(charged: Charged | None) -> dict[str, object]:
+    if charged is None:
+        return {}
+    usage = charged.usage
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "spend_microusd": charged.spend_microusd,
+        "usage_told": charged.is_told,
+    }
 
 
 def _rounded(milliseconds: float | None) -> float | None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
+from hakoiri.credential_proxy.budgets.store import FILE_NAME
 from hakoiri.credential_proxy.configuration import Configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.keyring import Keyring
@@ -31,6 +33,7 @@ class Wiring:
     leaves: LeafCache
     log: DecisionLog
     tasks: RefreshTasks
+    books: Bookkeeping
 
     @classmethod
     def of(
@@ -40,11 +43,13 @@ class Wiring:
         environ: Mapping[str, str],
         state_dir: Path,
         log: DecisionLog,
+        ledger_name: str = FILE_NAME,
     ) -> Self:
         """Put the parts together inside a running loop; `read` reads the proxy's own file.
 
         Raises:
-            ConfigurationError: the file, a secret it names, or the authority cannot be used.
+            ConfigurationError: the file, a secret it names, the authority or the ledger cannot be
+                used.
         """
         clock_s = asyncio.get_running_loop().time
         client = UpstreamClient(
@@ -61,6 +66,8 @@ class Wiring:
         )
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
+        books = Bookkeeping.open(state_dir, file_name=ledger_name)
+        books.start()
         return cls(
             in_force=in_force,
             client=client,
@@ -68,6 +75,7 @@ class Wiring:
             leaves=leaves,
             log=log,
             tasks=tasks,
+            books=books,
         )
 
     def new_listener(self, container_socket: ContainerSocket) -> Listener:
@@ -78,9 +86,11 @@ class Wiring:
             client=self.client,
             leaves=self.leaves,
             log=self.log,
+            gate=self.books.gate,
         )
 
     async def close(self) -> None:
-        """Close kept connections, and end what refreshes credentials."""
+        """Close kept connections, end what refreshes credentials, and write the ledger's rest."""
         self.client.close()
         await self.tasks.close()
+        await self.books.close()

@@ -8,7 +8,8 @@
 - `DELETE /sockets/{container}` answers 204; socket and directory are gone.
 - `POST /reload` answers `ProxyHealth`; the proxy reads its own file again; 422 keeps the old one.
 - `POST /explain` with `PolicyTest` answers `Explanation`: what would become of one request.
-- `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
+- `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`, `GET /budgets` answers
+  `BudgetReport` (`hakoiri.wire.budget_report`).
 
 Errors are RFC 9457 problems (`hakoiri.wire.problems`).
 """

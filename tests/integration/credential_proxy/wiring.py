@@ -1,8 +1,11 @@
+import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
+from hakoiri.credential_proxy.budgets.gate import Gate
+from hakoiri.credential_proxy.budgets.ledger import Ledger
 from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.keyring import Keyring
@@ -66,6 +69,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
         read=lambda: parse_configuration(text), load=load, configure=wired.client.configure
     )
     log = DecisionLog(wired.log)
+    gate = Gate(ledger=Ledger(), now_s=time.time)
 
     def new_listener(container_socket: ContainerSocket) -> Listener:
         return Listener(
@@ -74,6 +78,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
             client=wired.client,
             leaves=LeafCache(authority=wired.authority),
             log=log,
+            gate=gate,
         )
 
     wired.registry = SocketRegistry(

@@ -4,11 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
+from hakoiri.credential_proxy.message_body import MessageBody, MessageBodyError
 
 
 def test_the_model_is_read_wherever_it_stands() -> None:
-    assert read_model(b'{"messages": [{"model": "inner"}], "model": "outer"}') == "outer"
+    assert (
+        MessageBody.parse(b'{"messages": [{"model": "inner"}], "model": "outer"}').model()
+        == "outer"
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,13 +34,13 @@ def test_the_model_is_read_wherever_it_stands() -> None:
 )
 def test_a_body_that_two_parsers_may_read_differently_is_refused(body: bytes) -> None:
     with pytest.raises(MessageBodyError):
-        read_model(body)
+        MessageBody.parse(body).model()
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_are_read_or_refused(body: bytes) -> None:
     try:
-        model = read_model(body)
+        model = MessageBody.parse(body).model()
     except MessageBodyError:
         return
     assert json.loads(body)["model"] == model

@@ -1,0 +1,166 @@
+"""The books: an account for each holder, checked all together, changed all together. No I/O.
+
+Whoever asks is told no by the first holder whose budget does not allow it, and then nothing was
+taken from any. There is one thread, so between a check and what it allows nothing happens.
+"""
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hakoiri.credential_proxy.budgets.account import Account, Entry
+from hakoiri.credential_proxy.budgets.calendar import day_at
+from hakoiri.credential_proxy.budgets.holder import Holder, OverBudgetError
+from hakoiri.credential_proxy.budgets.limits import NO_LIMITS, Limits
+
+ACCOUNTS_LIMIT: Final = 50_000
+"""About 20 MB. A holder beyond it that has a budget is refused: forgetting one would be a gift."""
+
+Claims = Sequence[tuple[Account, Limits]]
+"""The accounts that a request is taken from, each with what limits it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What was set aside for one model call."""
+
+    tokens: int
+    microusd: int
+
+
+class Ledger:
+    """Accounts by holder; `changed` are those that are not kept yet as they are."""
+
+    def __init__(
+        self, entries: Iterable[Entry] = (), *, accounts_limit: int = ACCOUNTS_LIMIT
+    ) -> None:
+        """Go on from what was kept."""
+        self._accounts = {entry.holder: Account.of(entry) for entry in entries}
+        self._accounts_limit = accounts_limit
+        self._full_on_day: int | None = None
+        self.changed: set[Holder] = set()
+
+    def account(self, holder: Holder, limits: Limits, now_s: float) -> Account:
+        """Return the account of `holder`, as of today.
+
+        Raises:
+            OverBudgetError: there are too many, and this one has a budget to be kept.
+        """
+        today = day_at(now_s)
+        account = self._accounts.get(holder)
+        if account is None:
+            account = Account(holder, today.number, today.month)
+            if self._has_room(now_s):
+                self._accounts[holder] = account
+            elif limits != NO_LIMITS:
+                reason = f"the proxy keeps books for {self._accounts_limit} holders, not more today"
+                raise OverBudgetError(reason, retry_after_s=today.ends_s - now_s, is_passing=False)
+        account.begin(today)
+        return account
+
+    def _has_room(self, now_s: float) -> bool:
+        if len(self._accounts) < self._accounts_limit:
+            return True
+        today = day_at(now_s)
+        if self._full_on_day != today.number:  # looking through all of them is for once a day
+            self._full_on_day = today.number
+            for account in [a for a in self._accounts.values() if a.is_idle(today)]:
+                del self._accounts[account.holder]
+        return len(self._accounts) < self._accounts_limit
+
+    def open(self, claims: Claims, *, is_tunnel: bool, bytes_up: int, now_s: float) -> None:
+        """Let a request or tunnel begin; `close` it in any case.
+
+        Raises:
+            OverBudgetError: a budget does not allow it; none was taken from.
+        """
+        today = day_at(now_s)
+        for account, limits in claims:
+            account.refill(limits, now_s)
+            account.check_rate(limits)
+            account.check_open(limits, is_tunnel=is_tunnel)
+            account.check_bytes(limits, today, now_s, up=bytes_up)
+        for account, limits in claims:
+            account.requests += 1
+            if limits.requests_per_s is not None:
+                account.allowance -= 1
+            account.open_tunnels += is_tunnel
+            account.open_requests += not is_tunnel
+            self.changed.add(account.holder)
+
+    def close(self, accounts: Iterable[Account], *, is_tunnel: bool) -> None:
+        """A request or tunnel that was let begin has ended."""
+        for account in accounts:
+            account.open_tunnels -= is_tunnel
+            account.open_requests -= not is_tunnel
+
+    def count(self, accounts: Iterable[Account], *, up: int, down: int, now_s: float) -> None:
+        """Count bytes that have passed."""
+        today = day_at(now_s)
+        for account in accounts:
+            account.begin(today)
+            account.bytes_up += up
+            account.bytes_down += down
+            self.changed.add(account.holder)
+
+    def check_counted(self, claims: Claims, now_s: float) -> None:
+        """Check that the bytes counted so far are within the budgets.
+
+        Raises:
+            OverBudgetError: they are not.
+        """
+        today = day_at(now_s)
+        for account, limits in claims:
+            account.check_counted(limits, today, now_s)
+
+    def reserve(self, claims: Claims, *, tokens: int, microusd: int, now_s: float) -> Reservation:
+        """Set aside what a model call may take; `settle` it in any case.
+
+        Raises:
+            OverBudgetError: a budget does not have that much left; nothing was set aside.
+        """
+        today = day_at(now_s)
+        for account, limits in claims:
+            account.begin(today)
+            account.check_model(limits, today, now_s, tokens=tokens, microusd=microusd)
+        for account, _ in claims:
+            account.reserved_tokens += tokens
+            account.reserved_microusd += microusd
+            self.changed.add(account.holder)
+        return Reservation(tokens, microusd)
+
+    def settle(
+        self,
+        accounts: Iterable[Account],
+        reservation: Reservation,
+        *,
+        tokens: int,
+        microusd: int,
+        now_s: float,
+    ) -> None:
+        """Put what a model call took in the place of what was set aside for it."""
+        today = day_at(now_s)
+        for account in accounts:
+            account.begin(today)
+            account.reserved_tokens -= reservation.tokens
+            account.reserved_microusd -= reservation.microusd
+            account.model_tokens += tokens
+            account.spend_microusd += microusd
+            account.month_spend_microusd += microusd
+            self.changed.add(account.holder)
+
+    def take_changed(self) -> list[Entry]:
+        """Return what is to be kept of the accounts that changed since."""
+        changed, self.changed = self.changed, set()
+        found = (self._accounts.get(holder) for holder in changed)
+        return [account.entry() for account in found if account is not None]
+
+    def largest(self, limit: int) -> tuple[list[Account], int]:
+        """Return the accounts with most used, at most `limit`, and how many are left out."""
+        accounts = heapq.nlargest(
+            limit,
+            self._accounts.values(),
+            key=lambda a: (a.month_spend_microusd, a.model_tokens, a.bytes_up + a.bytes_down),
+        )
+        return accounts, len(self._accounts) - len(accounts)
