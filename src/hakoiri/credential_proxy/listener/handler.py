@@ -155,10 +155,10 @@ class Listener:
             failed = _failed(decision, error)
             if request.has_answer:
                 outcome.reason = error.code
-                if isinstance(error, UpstreamError):
-                    request.break_off()
-                else:
+                if isinstance(error, RequestFailedError):
                     request.abort()
+                else:
+                    request.break_off()
                 return failed if error.status == _FORBIDDEN else decision
             _refuse(request, failed, outcome)
             if not isinstance(error, UpstreamError) or error.is_refusal:
