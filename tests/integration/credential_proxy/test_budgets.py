@@ -475,6 +475,7 @@ async def test_tunnels_and_their_bytes_are_counted(budgeted: Budgeted) -> None:
     writer.close()
     assert statuses(await converse(sockets[1], connect)) == [429], "none is left for today"
     server.close()
+    await server.wait_closed()
 
 
 async def test_a_body_that_does_not_fit_is_refused_before_it_is_sent(budgeted: Budgeted) -> None:
@@ -496,7 +497,7 @@ async def test_an_answer_ends_where_the_bytes_of_the_day_do(
     socket = await budgeted.open("c1", host_policy(FILES, upstream.port))
     request = absolute("GET", f"http://{FILES}:{upstream.port}/", "Accept: test/flood")
     answer = await converse(socket, request)
-    assert 400_000 < len(answer) < 500_000 + 1_200_000
+    assert 0 < len(answer) < 500_000 + 70_000
     use = await budgeted.used()
     assert 500_000 < use["bytes_down"] < 500_000 + 1_200_000
     async with asyncio.timeout(READY_TIMEOUT_S):
