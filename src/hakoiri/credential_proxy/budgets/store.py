@@ -95,7 +95,7 @@ class LedgerStore:
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._connection.executemany(_KEEP, [_row(entry) for entry in entries])
                 self._connection.execute(_FORGET, (today.number, today.month))
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise StoreError(f"the ledger cannot be written: {error}") from error
 
     def close(self) -> None:
