@@ -9,7 +9,11 @@ from hakoiri.wire.messages import Identifier, Message, ShortText
 
 
 class BudgetUse(Message):
-    """What one holder has used today, and holds now. `budget` is that of the proxy's own file."""
+    """What one holder has used today, and holds now. `budget` is that of the proxy's own file.
+
+    `untold_calls` are today's model calls, since the proxy started, whose usage no provider told:
+    broken off, or not readable. They were charged by what may have been made.
+    """
 
     kind: Literal["installation", "tenant", "workspace"]
     tenant: Identifier | None = None
@@ -20,6 +24,7 @@ class BudgetUse(Message):
     bytes_up: int = Field(ge=0)
     bytes_down: int = Field(ge=0)
     model_tokens: int = Field(ge=0)
+    untold_calls: int = Field(ge=0)
     model_tokens_reserved: int = Field(ge=0)
     spend_microusd: int = Field(ge=0)
     spend_microusd_reserved: int = Field(ge=0)

@@ -37,6 +37,9 @@ class Account:
     model_tokens: int = 0
     spend_microusd: int = 0
     month_spend_microusd: int = 0
+    untold_calls: int = 0
+    """Model calls of today whose usage was not told; not kept."""
+
     reserved_tokens: int = 0
     reserved_microusd: int = 0
     open_requests: int = 0
@@ -83,7 +86,7 @@ class Account:
         if today.number > self.day or today.number < self.day - 1:
             self.day = today.number
             self.requests = self.bytes_up = self.bytes_down = 0
-            self.model_tokens = self.spend_microusd = 0
+            self.model_tokens = self.spend_microusd = self.untold_calls = 0
         if today.month > self.month or today.month < self.month - 1:
             self.month = today.month
             self.month_spend_microusd = 0

@@ -152,7 +152,9 @@ class ModelCharge:
             spend = price.most_microusd(
                 input_tokens=usage.input_tokens, output_tokens=usage.output_tokens
             )
-        self._meter.settle(self._reservation, tokens=usage.total, microusd=spend or 0)
+        self._meter.settle(
+            self._reservation, tokens=usage.total, microusd=spend or 0, is_told=is_told
+        )
         return Charged(usage, spend, is_told)
 
     def _at_most(self, told: Usage, sent_at_s: float) -> Usage:

@@ -137,9 +137,13 @@ class Ledger:
         *,
         tokens: int,
         microusd: int,
+        is_told: bool,
         now_s: float,
     ) -> None:
-        """Put what a model call took in the place of what was set aside for it."""
+        """Put what a model call took in the place of what was set aside for it.
+
+        `is_told` is False when its provider did not come to tell.
+        """
         today = day_at(now_s)
         for account in accounts:
             account.begin(today)
@@ -148,6 +152,7 @@ class Ledger:
             account.model_tokens += tokens
             account.spend_microusd += microusd
             account.month_spend_microusd += microusd
+            account.untold_calls += not is_told
             self.changed.add(account.holder)
 
     def take_changed(self) -> list[Entry]:

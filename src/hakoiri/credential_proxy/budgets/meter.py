@@ -56,10 +56,17 @@ class Meter:
         now_s = self._now_s()
         return self._ledger.reserve(self._claims(), tokens=tokens, microusd=microusd, now_s=now_s)
 
-    def settle(self, reservation: Reservation, *, tokens: int, microusd: int) -> None:
+    def settle(
+        self, reservation: Reservation, *, tokens: int, microusd: int, is_told: bool = True
+    ) -> None:
         """Put what it took in the place of what was set aside."""
         self._ledger.settle(
-            self._accounts, reservation, tokens=tokens, microusd=microusd, now_s=self._now_s()
+            self._accounts,
+            reservation,
+            tokens=tokens,
+            microusd=microusd,
+            is_told=is_told,
+            now_s=self._now_s(),
         )
 
     def close(self) -> None:

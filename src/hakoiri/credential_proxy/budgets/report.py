@@ -38,6 +38,7 @@ def _use(account: Account, terms: Terms, today: Day) -> BudgetUse:
         bytes_up=account.bytes_up,
         bytes_down=account.bytes_down,
         model_tokens=account.model_tokens,
+        untold_calls=account.untold_calls,
         model_tokens_reserved=account.reserved_tokens,
         spend_microusd=account.spend_microusd,
         spend_microusd_reserved=account.reserved_microusd,

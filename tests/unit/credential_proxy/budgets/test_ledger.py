@@ -55,7 +55,9 @@ class Books:
         theirs, taken = self.reserved.pop(0)
         accounts = [account for account, _ in theirs]
         tokens, microusd = min(first, taken.tokens), min(second, taken.microusd)
-        self.ledger.settle(accounts, taken, tokens=tokens, microusd=microusd, now_s=self.now_s)
+        self.ledger.settle(
+            accounts, taken, tokens=tokens, microusd=microusd, is_told=True, now_s=self.now_s
+        )
         self.settled[accounts[2].holder.workspace] += tokens
 
     def count(self, mine: Claims, first: int, second: int) -> None:
@@ -120,8 +122,9 @@ def test_a_reservation_over_midnight_is_charged_to_the_day_that_it_ends_in() -> 
     mine = claims(ledger, model_tokens=100)
     taken = ledger.reserve(mine, tokens=80, microusd=0, now_s=NOON_S)
     accounts = [account for account, _ in mine]
-    ledger.settle(accounts, taken, tokens=70, microusd=0, now_s=NOON_S + DAY_S)
+    ledger.settle(accounts, taken, tokens=70, microusd=0, is_told=False, now_s=NOON_S + DAY_S)
     assert (accounts[0].model_tokens, accounts[0].reserved_tokens) == (70, 0)
+    assert accounts[0].untold_calls == 1
     assert accounts[0].day == day_at(NOON_S + DAY_S).number
 
 
@@ -157,7 +160,9 @@ def test_the_largest_come_first_and_the_rest_is_counted() -> None:
     ledger = Ledger()
     for name, tokens in (("a", 1), ("b", 3), ("c", 2)):
         account = ledger.account(Holder("tenant", name), NO_LIMITS, NOON_S)
-        ledger.settle([account], Reservation(0, 0), tokens=tokens, microusd=0, now_s=NOON_S)
+        ledger.settle(
+            [account], Reservation(0, 0), tokens=tokens, microusd=0, is_told=True, now_s=NOON_S
+        )
     largest, left_out = ledger.largest(2)
     assert [account.holder.tenant for account in largest] == ["b", "c"]
     assert left_out == 1
