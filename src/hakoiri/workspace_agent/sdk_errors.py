@@ -18,11 +18,11 @@ from claude_agent_sdk import (
 from pydantic import ValidationError
 
 from hakoiri.wire.events import Error
-from hakoiri.wire.problems import PROBLEM_TYPE_PREFIX, Problem
+from hakoiri.wire.problems import OVER_BUDGET, PROBLEM_TYPE_PREFIX, Problem
 
 TEXT_LIMIT_CHARS: Final = 4096
 _TOO_MANY_REQUESTS: Final = 429
-_OVER_BUDGET: Final = "(over-budget)"
+_OVER_BUDGET: Final = f"({OVER_BUDGET})"
 """How the credential proxy ends its own word on a 429; the CLI quotes it."""
 
 _SERVER_ERROR: Final = 500
@@ -90,7 +90,7 @@ def _model_error(status: int | None, prose: str, *, was_cut: bool) -> Error:
 
 def _too_much(prose: str) -> Error:
     if _OVER_BUDGET in prose:
-        return _error("over-budget", prose)
+        return _error(OVER_BUDGET, prose)
     return _error("model-rate-limited", prose, retryable=True)
 
 

@@ -1,17 +1,21 @@
 """Who has a budget, and what it says when one is used up. No I/O."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
 from hakoiri.credential_proxy.budgets.limits import MICROUSD
 from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.wire.problems import OVER_BUDGET
 
 Kind = Literal["installation", "tenant", "workspace"]
-OVER_BUDGET: Final = "over-budget"
 TOO_MANY_REQUESTS: Final = 429
 RETRY_AFTER_MAX_S: Final = 3600
 """A client that waits as long as it is told should look again within the hour."""
+
+PASSING_MAX_S: Final = 30
+"""The agent waits so long in the middle of a turn, each time that it tries again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,8 @@ class OverBudgetError(CredentialProxyError):
 
     def __init__(self, reason: str, *, retry_after_s: float, is_passing: bool) -> None:
         super().__init__(reason)
-        self.retry_after_s = max(1, min(RETRY_AFTER_MAX_S, -int(-retry_after_s // 1)))
+        most_s = PASSING_MAX_S if is_passing else RETRY_AFTER_MAX_S
+        self.retry_after_s = max(1, min(most_s, math.ceil(retry_after_s)))
         self.is_passing = is_passing
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from hakoiri.credential_proxy.budgets.holder import (
+    PASSING_MAX_S,
     RETRY_AFTER_MAX_S,
     Holder,
     holders_of,
@@ -29,6 +30,12 @@ def test_the_time_to_come_again_is_bounded(reset_s: float, told_s: int) -> None:
     )  # fmt: skip
     assert error.retry_after_s == told_s
     assert not error.is_passing
+
+
+def test_what_passes_is_not_waited_for_long() -> None:
+    error = over_rate(Holder("tenant", "t"), "requests_per_s", limit=0.001, wait_s=1000)
+    assert error.retry_after_s == PASSING_MAX_S
+    assert over_rate(Holder("tenant", "t"), "x", limit=1, wait_s=0.2).retry_after_s == 1
 
 
 def test_spend_is_told_in_dollars() -> None:
