@@ -30,9 +30,10 @@ from hakoiri.cli.supervisor.supervisor import (
     tcp_port_answers,
     unix_socket_answers,
 )
-from hakoiri.cli.workspace_image import workspace_image
+from hakoiri.cli.workspace_image import trusted_image
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import Settings, SettingsError
+from hakoiri.image.errors import ImageBuildError
 
 USAGE_EXIT_CODE = 2
 
@@ -57,7 +58,7 @@ def serve(
         require_root()
         settings = host_settings.load(host=host, port=port)
         exit_code = _serve(settings)
-    except (SettingsError, PreparationError) as error:
+    except (SettingsError, PreparationError, ImageBuildError) as error:
         typer.echo(f"hakoiri serve: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
@@ -94,7 +95,7 @@ def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
     control = ground.proxy_dir / CONTROL_SOCKET
     proxy = proxy_process(settings, ground, rehearsal)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
-    image = settings.container.image or workspace_image()
+    image = trusted_image(settings)
     server = server_process(settings, ground, image)
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes

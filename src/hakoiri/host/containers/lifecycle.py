@@ -4,13 +4,14 @@ Each step is bounded in time. A start that fails anywhere leaves nothing behind.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from hakoiri.host.begun_work import wait_for_end
 from hakoiri.host.containers.hardening import (
     LABEL_CONTAINER,
     LABEL_INSTANCE,
@@ -39,6 +40,7 @@ log = structlog.get_logger(__name__)
 
 Prepare = Callable[[ContainerDirectories], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
+Answer = TypeVar("Answer")
 
 
 class ContainerStartError(ContainersError):
@@ -142,16 +144,16 @@ class Lifecycle:
     async def _bring_up(self, container: StartedContainer) -> None:
         name = engine_name(container.container_id)
         labels = {LABEL_INSTANCE: self._instance, LABEL_CONTAINER: container.container_id}
-        volume = await self._engine.create_socket_volume(name, labels=labels)
+        volume = await _begun(self._engine.create_socket_volume(name, labels=labels))
         spec = self._make_spec(
             container_id=container.container_id,
             directories=container.directories,
-            proxy_directory=await self._proxy.open_socket(container.container_id),
+            proxy_directory=await _begun(self._proxy.open_socket(container.container_id)),
             agent_volume=name,
         )
-        await self._engine.create(name=name, config=engine_configuration(spec))
+        await _begun(self._engine.create(name=name, config=engine_configuration(spec)))
         container.advance(ContainerState.STARTING)
-        await self._engine.start(name)
+        await _begun(self._engine.start(name))
         container.agent = self._agents.connect(volume)
         await self._until_healthy(name, container.agent)
         container.advance(ContainerState.HEALTHY)
@@ -224,6 +226,15 @@ class Lifecycle:
         for container_id in gone:
             await self.discard(container_id)
         return gone
+
+
+async def _begun(step: Coroutine[Any, Any, Answer]) -> Answer:
+    """Do a step that makes something, to its end even if the start is given up meanwhile.
+
+    The engine goes on with a call whose caller has left: what it makes then would come after the
+    removal and stay. The adapters bound each call in time.
+    """
+    return await wait_for_end(asyncio.get_running_loop().create_task(step))
 
 
 def _first_error(group: ExceptionGroup[Exception]) -> Exception:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
+from hakoiri.host.begun_work import wait_for_end
 from hakoiri.host.files.ports import FilesError
 
 Item = TypeVar("Item")
@@ -15,18 +16,7 @@ async def run_in_thread(function: Callable[[], Answer]) -> Answer:
 
     So a descriptor that the thread uses is never closed, and its number never reused, under it.
     """
-    future = asyncio.get_running_loop().run_in_executor(None, function)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        if not future.cancelled():
-            future.exception()  # seen here, so that it is not logged as forgotten
-        raise
+    return await wait_for_end(asyncio.get_running_loop().run_in_executor(None, function))
 
 
 async def run_bounded(

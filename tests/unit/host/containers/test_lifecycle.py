@@ -1,12 +1,16 @@
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from anyio.lowlevel import checkpoint
 from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host.containers.lifecycle import ContainerStartError
 from hakoiri.host.containers.model import ContainerDirectories, ContainerState
 from hakoiri.host.containers.ports import EngineError, ProxyControlError
-from hakoiri.host.containers.testing import ScriptedAgent, ScriptedAgents
+from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent, ScriptedAgents
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +81,59 @@ async def test_a_container_that_never_gets_healthy_is_given_up_and_removed(tmp_p
     )
     with pytest.raises(ContainerStartError, match="START_TIMEOUT_S"):
         await fleet.lifecycle().start("c1", prepare=nothing)
+    assert fleet.is_empty()
+
+
+class UnhurriedEngine(MemoryEngine):
+    """Makes what was asked for once `go_on` is set, whether or not the caller still waits."""
+
+    def __init__(self, slow: str) -> None:
+        super().__init__()
+        self._slow = slow
+        self.asked, self.go_on = asyncio.Event(), asyncio.Event()
+        self.making: asyncio.Task[None] | None = None
+
+    async def _make(self, method: str) -> None:
+        if method != self._slow:
+            return
+        self.asked.set()
+        await self.go_on.wait()
+
+    async def create(self, *, name: str, config: Mapping[str, Any]) -> str:
+        async def make() -> None:
+            await self._make("create")
+            await MemoryEngine.create(self, name=name, config=config)
+
+        self.making = asyncio.get_running_loop().create_task(make())
+        await asyncio.shield(self.making)
+        return name
+
+    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
+        async def make() -> None:
+            await self._make("create_socket_volume")
+            await MemoryEngine.create_socket_volume(self, name, labels=labels)
+
+        self.making = asyncio.get_running_loop().create_task(make())
+        await asyncio.shield(self.making)
+        return Path("/volumes") / name
+
+
+@pytest.mark.parametrize("slow", ["create_socket_volume", "create"])
+async def test_what_the_engine_makes_after_the_start_was_given_up_does_not_stay(
+    tmp_path: Path, slow: str
+) -> None:
+    engine = UnhurriedEngine(slow)
+    fleet = Fleet(tmp_path / "live", engine=engine)
+    async with asyncio.TaskGroup() as group:
+        start = group.create_task(fleet.lifecycle().start("c1", prepare=nothing))
+        await engine.asked.wait()
+        start.cancel()
+        for _ in range(20):
+            await checkpoint()
+        engine.go_on.set()
+    assert start.cancelled()
+    assert engine.making is not None
+    await engine.making
     assert fleet.is_empty()
 
 
