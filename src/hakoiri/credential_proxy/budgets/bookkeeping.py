@@ -8,7 +8,6 @@ import asyncio
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -94,8 +93,11 @@ class Bookkeeping:
         self._store.close()
 
     async def _keep_writing(self) -> None:
-        while not self._stop.is_set():
-            with suppress(TimeoutError):
+        while True:
+            try:
                 async with asyncio.timeout(WRITE_INTERVAL_S):
                     await self._stop.wait()
-            await self.write()
+            except TimeoutError:
+                await self.write()
+            else:
+                return
