@@ -24,9 +24,12 @@ class Entry:
     month_spend_microusd: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Account:
-    """Sums of a day and a month, and what is open and reserved at the moment."""
+    """Sums of a day and a month, and what is open and reserved at the moment.
+
+    Each is one of its kind, known by identity: sets of them cost little.
+    """
 
     holder: Holder
     day: int
@@ -83,6 +86,8 @@ class Account:
 
         A clock that is set back over midnight begins none; one that was a day or more ahead does.
         """
+        if today.number == self.day and today.month == self.month:
+            return
         if today.number > self.day or today.number < self.day - 1:
             self.day = today.number
             self.requests = self.bytes_up = self.bytes_down = 0
@@ -109,6 +114,15 @@ class Account:
             grown = self.allowance + passed_s * limits.requests_per_s
             self.allowance = min(float(limits.requests_burst), grown)
         self.allowance_at_s = now_s
+
+    def check_open_now(
+        self, limits: Limits, today: Day, now_s: float, *, is_tunnel: bool, bytes_up: int
+    ) -> None:
+        """Check that a request or tunnel may begin. Raises OverBudgetError."""
+        self.refill(limits, now_s)
+        self.check_rate(limits)
+        self.check_open(limits, is_tunnel=is_tunnel)
+        self.check_bytes(limits, today, now_s, up=bytes_up)
 
     def check_rate(self, limits: Limits) -> None:
         """Check that one more request may come now. Raises OverBudgetError."""

@@ -64,15 +64,16 @@ class Bookkeeping:
 
     async def write(self) -> None:
         """Write what changed. A failure is told once; what was not written stays to be."""
-        entries = self._ledger.take_changed()
-        if not entries:
+        changed = self._ledger.take_changed()
+        if not changed:
             return
+        entries = list(changed.values())
         today = day_at(self._now_s())
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self._executor, self._store.write, entries, today)
         except StoreError as error:
-            self._ledger.changed.update(entry.holder for entry in entries)
+            self._ledger.changed.update(changed)
             if not self.fault:
                 print(f"hakoiri proxy: {error}", file=sys.stderr, flush=True)  # noqa: T201 - the process's own voice
             self.fault = str(error)

@@ -1,7 +1,6 @@
 """Where requests come in: whose accounts they are taken from, and may they begin. No I/O."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hakoiri.credential_proxy.budgets.holder import holders_of
@@ -19,7 +18,6 @@ class Gate:
     ledger: Ledger
     now_s: Clock
 
-    @contextmanager
     def open(
         self,
         *,
@@ -29,8 +27,8 @@ class Gate:
         terms: Callable[[], Terms],
         is_tunnel: bool,
         bytes_up: int,
-    ) -> Iterator[Meter]:
-        """Let a request of `workspace` begin, and count what it takes until it ends.
+    ) -> Meter:
+        """Let a request of `workspace` begin; `close` its meter in any case.
 
         Raises:
             OverBudgetError: a budget does not allow it.
@@ -40,18 +38,15 @@ class Gate:
             return terms().budgets.limits_for(tenant, own)
 
         now_s = self.now_s()
-        claims = [
-            (self.ledger.account(holder, limits, now_s), limits)
-            for holder, limits in zip(holders_of(tenant, workspace), limits_now(), strict=True)
-        ]
+        claims = self.ledger.claims(holders_of(tenant, workspace), limits_now(), now_s)
         self.ledger.open(claims, is_tunnel=is_tunnel, bytes_up=bytes_up, now_s=now_s)
-        accounts = [account for account, _ in claims]
-        meter = Meter(ledger=self.ledger, accounts=accounts, limits=limits_now, now_s=self.now_s)
-        try:
-            yield meter
-        finally:
-            meter.close()
-            self.ledger.close(accounts, is_tunnel=is_tunnel)
+        return Meter(
+            ledger=self.ledger,
+            accounts=[account for account, _ in claims],
+            limits=limits_now,
+            now_s=self.now_s,
+            is_tunnel=is_tunnel,
+        )
 
     def unbound(self) -> Meter:
         """Return a meter for requests that belong to nobody, which are refused anyway."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 
 from hakoiri.credential_proxy.budgets.limits import MICROUSD
@@ -18,13 +18,18 @@ PASSING_MAX_S: Final = 30
 """The agent waits so long in the middle of a turn, each time that it tries again."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Holder:
     """One that has a budget. A workspace is known with its tenant: there may be two of a name."""
 
     kind: Kind
     tenant: str = ""
     workspace: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """A text that no other holder has: names hold no slash."""
+        return f"{self.kind}/{self.tenant}/{self.workspace}"
 
     def __str__(self) -> str:
         """Name the holder for people."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hakoiri.credential_proxy.budgets.account import Account, Entry
-from hakoiri.credential_proxy.budgets.calendar import day_at
+from hakoiri.credential_proxy.budgets.calendar import Day, day_at
 from hakoiri.credential_proxy.budgets.holder import Holder, OverBudgetError
 from hakoiri.credential_proxy.budgets.limits import NO_LIMITS, Limits
 
@@ -36,37 +36,45 @@ class Ledger:
         self, entries: Iterable[Entry] = (), *, accounts_limit: int = ACCOUNTS_LIMIT
     ) -> None:
         """Go on from what was kept."""
-        self._accounts = {entry.holder: Account.of(entry) for entry in entries}
+        self._accounts = {entry.holder.key: Account.of(entry) for entry in entries}
         self._accounts_limit = accounts_limit
         self._full_on_day: int | None = None
-        self.changed: set[Holder] = set()
+        self.changed: set[Account] = set()
 
-    def account(self, holder: Holder, limits: Limits, now_s: float) -> Account:
-        """Return the account of `holder`, as of today.
+    def claims(
+        self, holders: Sequence[Holder], limits: Sequence[Limits], now_s: float
+    ) -> list[tuple[Account, Limits]]:
+        """Return the accounts of `holders`, as of today, each with its limits.
 
         Raises:
-            OverBudgetError: there are too many, and this one has a budget to be kept.
+            OverBudgetError: there are too many, and one of these has a budget to be kept.
         """
         today = day_at(now_s)
-        account = self._accounts.get(holder)
-        if account is None:
-            account = Account(holder, today.number, today.month)
-            if self._has_room(now_s):
-                self._accounts[holder] = account
-            elif limits != NO_LIMITS:
-                reason = f"the proxy keeps books for {self._accounts_limit} holders, not more today"
-                raise OverBudgetError(reason, retry_after_s=today.ends_s - now_s, is_passing=False)
-        account.begin(today)
+        claims = []
+        for holder, limit in zip(holders, limits, strict=True):
+            account = self._accounts.get(holder.key)
+            if account is None:
+                account = self._new(holder, limit, today, now_s)
+            account.begin(today)
+            claims.append((account, limit))
+        return claims
+
+    def _new(self, holder: Holder, limits: Limits, today: Day, now_s: float) -> Account:
+        account = Account(holder, today.number, today.month)
+        if self._has_room(today):
+            self._accounts[holder.key] = account
+        elif limits != NO_LIMITS:
+            reason = f"the proxy keeps books for {self._accounts_limit} holders, not more today"
+            raise OverBudgetError(reason, retry_after_s=today.ends_s - now_s, is_passing=False)
         return account
 
-    def _has_room(self, now_s: float) -> bool:
+    def _has_room(self, today: Day) -> bool:
         if len(self._accounts) < self._accounts_limit:
             return True
-        today = day_at(now_s)
         if self._full_on_day != today.number:  # looking through all of them is for once a day
             self._full_on_day = today.number
             for account in [a for a in self._accounts.values() if a.is_idle(today)]:
-                del self._accounts[account.holder]
+                del self._accounts[account.holder.key]
         return len(self._accounts) < self._accounts_limit
 
     def open(self, claims: Claims, *, is_tunnel: bool, bytes_up: int, now_s: float) -> None:
@@ -77,17 +85,15 @@ class Ledger:
         """
         today = day_at(now_s)
         for account, limits in claims:
-            account.refill(limits, now_s)
-            account.check_rate(limits)
-            account.check_open(limits, is_tunnel=is_tunnel)
-            account.check_bytes(limits, today, now_s, up=bytes_up)
+            if limits is not NO_LIMITS:
+                account.check_open_now(limits, today, now_s, is_tunnel=is_tunnel, bytes_up=bytes_up)
         for account, limits in claims:
             account.requests += 1
             if limits.requests_per_s is not None:
                 account.allowance -= 1
             account.open_tunnels += is_tunnel
             account.open_requests += not is_tunnel
-            self.changed.add(account.holder)
+            self.changed.add(account)
 
     def close(self, accounts: Iterable[Account], *, is_tunnel: bool) -> None:
         """A request or tunnel that was let begin has ended."""
@@ -102,7 +108,7 @@ class Ledger:
             account.begin(today)
             account.bytes_up += up
             account.bytes_down += down
-            self.changed.add(account.holder)
+            self.changed.add(account)
 
     def check_counted(self, claims: Claims, now_s: float) -> None:
         """Check that the bytes counted so far are within the budgets.
@@ -127,7 +133,7 @@ class Ledger:
         for account, _ in claims:
             account.reserved_tokens += tokens
             account.reserved_microusd += microusd
-            self.changed.add(account.holder)
+            self.changed.add(account)
         return Reservation(tokens, microusd)
 
     def settle(
@@ -153,13 +159,16 @@ class Ledger:
             account.spend_microusd += microusd
             account.month_spend_microusd += microusd
             account.untold_calls += not is_told
-            self.changed.add(account.holder)
+            self.changed.add(account)
 
-    def take_changed(self) -> list[Entry]:
+    def take_changed(self) -> dict[Account, Entry]:
         """Return what is to be kept of the accounts that changed since."""
         changed, self.changed = self.changed, set()
-        found = (self._accounts.get(holder) for holder in changed)
-        return [account.entry() for account in found if account is not None]
+        return {
+            account: account.entry()
+            for account in changed
+            if self._accounts.get(account.holder.key) is account
+        }
 
     def largest(self, limit: int) -> tuple[list[Account], int]:
         """Return the accounts with most used, at most `limit`, and how many are left out."""

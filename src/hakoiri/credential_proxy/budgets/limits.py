@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
 from hakoiri.wire.budget import Budget
 
@@ -26,13 +26,15 @@ class Limits:
     spend_microusd: int | None = None
     month_spend_microusd: int | None = None
 
-    @classmethod
-    def of(cls, budget: Budget) -> Self:
-        """Take what `budget` says; fractions of a millionth of a dollar fall."""
+    @staticmethod
+    def of(budget: Budget) -> "Limits":
+        """Take what `budget` says; `NO_LIMITS` itself for a budget that says nothing."""
+        if budget == _NO_BUDGET:
+            return NO_LIMITS
         rate, burst = budget.requests_per_s, budget.requests_burst
         if rate is not None and burst is None:
             burst = max(1, math.ceil(rate))
-        return cls(
+        return Limits(
             requests_per_s=rate,
             requests_burst=burst,
             concurrent_requests=budget.concurrent_requests,
@@ -70,6 +72,7 @@ class Limits:
 
 
 NO_LIMITS: Final = Limits()
+_NO_BUDGET: Final = Budget()
 
 
 def _microusd(dollars: float | None) -> int | None:

@@ -15,15 +15,24 @@ Clock = Callable[[], float]
 
 
 class Meter:
-    """Counts for `accounts`, by the limits that are in force at the moment."""
+    """Counts for `accounts`, by the limits that are in force at the moment. `close` it once."""
+
+    __slots__ = ("_accounts", "_down", "_is_tunnel", "_ledger", "_limits", "_now_s", "_up")
 
     def __init__(
-        self, *, ledger: Ledger, accounts: Sequence[Account], limits: LimitsNow, now_s: Clock
+        self,
+        *,
+        ledger: Ledger,
+        accounts: Sequence[Account],
+        limits: LimitsNow,
+        now_s: Clock,
+        is_tunnel: bool = False,
     ) -> None:
         self._ledger = ledger
         self._accounts = accounts
         self._limits = limits
         self._now_s = now_s
+        self._is_tunnel = is_tunnel
         self._up = 0
         self._down = 0
 
@@ -70,9 +79,10 @@ class Meter:
         )
 
     def close(self) -> None:
-        """Count the rest."""
+        """Count the rest; the request is over."""
         if self._up or self._down:
             self._count()
+        self._ledger.close(self._accounts, is_tunnel=self._is_tunnel)
 
     def _count(self) -> None:
         up, down, self._up, self._down = self._up, self._down, 0, 0

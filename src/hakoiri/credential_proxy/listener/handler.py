@@ -2,14 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 from hakoiri.credential_proxy.budgets.charge import ModelCharge
 from hakoiri.credential_proxy.budgets.gate import Gate
 from hakoiri.credential_proxy.budgets.holder import OverBudgetError
 from hakoiri.credential_proxy.budgets.meter import Meter
+from hakoiri.credential_proxy.budgets.settings import Terms
 from hakoiri.credential_proxy.container_socket import (
     TUNNELS,
     ContainerSocket,
@@ -90,8 +89,12 @@ class Listener:
         decision = self._decide(head)
         try:
             route = decision.route or route_of(head)
-            with self._socket.slot(head, route), self._metered(head, route) as meter:
-                decision = await self._answer(request, head, decision, outcome, meter)
+            with self._socket.slot(head, route):
+                meter = self._meter(head, route)
+                try:
+                    decision = await self._answer(request, head, decision, outcome, meter)
+                finally:
+                    meter.close()
         except TooManyRequestsError as error:
             decision = Refuse(429, "too-many-requests", str(error), route_of(head))
             _refuse(request, decision, outcome)
@@ -107,22 +110,22 @@ class Listener:
             self._socket.count(is_allowed=isinstance(decision, Forward))
             self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
 
-    @contextmanager
-    def _metered(self, head: RequestHead, route: Route) -> Iterator[Meter]:
+    def _meter(self, head: RequestHead, route: Route) -> Meter:
         """Take the request from the budgets of its workspace. Raises OverBudgetError."""
         binding, gate = self._socket.binding, self._gate
         if binding is None:
-            yield gate.unbound()
-            return
-        with gate.open(
+            return gate.unbound()
+        return gate.open(
             tenant=binding.tenant,
             workspace=binding.workspace,
             own=binding.policy.budget,
-            terms=lambda: self._in_force.configuration.terms,
+            terms=self._terms,
             is_tunnel=route in TUNNELS,
             bytes_up=head.content_length_bytes or 0,
-        ) as meter:
-            yield meter
+        )
+
+    def _terms(self) -> Terms:
+        return self._in_force.configuration.terms
 
     async def _answer(
         self,
@@ -169,7 +172,7 @@ class Listener:
         call = forward.call
         if call is None or call.operation is None:
             return None
-        terms = self._in_force.configuration.terms
+        terms = self._terms()
         return ModelCharge(meter=meter, terms=terms, model=call.model, now_s=self._gate.now_s)
 
     def _scope(self, forward: Forward) -> str:

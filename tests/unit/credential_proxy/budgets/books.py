@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from hakoiri.credential_proxy.budgets.account import Account
 from hakoiri.credential_proxy.budgets.holder import Holder
 from hakoiri.credential_proxy.budgets.ledger import Claims, Ledger
-from hakoiri.credential_proxy.budgets.limits import Limits
+from hakoiri.credential_proxy.budgets.limits import NO_LIMITS, Limits
 from hakoiri.credential_proxy.budgets.prices import Price, PriceList
 from hakoiri.credential_proxy.budgets.settings import BudgetSettings, Terms
 
@@ -32,4 +33,11 @@ def terms(prices: dict[str, Price] | None = None, **budgets: Any) -> Terms:
 def claims(ledger: Ledger, now_s: float = NOON_S, **limits: Any) -> Claims:
     """One account of `ledger`, under these limits."""
     made = Limits(**limits)
-    return [(ledger.account(HOLDER, made, now_s), made)]
+    return ledger.claims([HOLDER], [made], now_s)
+
+
+def account_of(
+    ledger: Ledger, holder: Holder, now_s: float = NOON_S, limits: Limits = NO_LIMITS
+) -> Account:
+    [(account, _)] = ledger.claims([holder], [limits], now_s)
+    return account

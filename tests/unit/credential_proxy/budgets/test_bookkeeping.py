@@ -28,8 +28,7 @@ def requests_of(books: Bookkeeping) -> list[int]:
 async def test_what_was_used_is_there_for_the_next_proxy(tmp_path: Path) -> None:
     clock = Clock()
     books = Bookkeeping.open(tmp_path, now_s=clock)
-    with books.gate.open(**REQUEST):
-        pass
+    books.gate.open(**REQUEST).close()
     await books.close()
     again = Bookkeeping.open(tmp_path, now_s=clock)
     assert requests_of(again) == [1, 1, 1]
@@ -51,9 +50,9 @@ async def test_it_is_written_while_the_proxy_runs(
     monkeypatch.setattr(LedgerStore, "write", tell)
     books = Bookkeeping.open(tmp_path, now_s=Clock())
     books.start()
-    with books.gate.open(**REQUEST):
-        async with asyncio.timeout(20):
-            await written.wait()
+    books.gate.open(**REQUEST)
+    async with asyncio.timeout(20):
+        await written.wait()
     await books.close()
 
 
@@ -67,8 +66,7 @@ async def test_a_write_that_fails_is_told_and_made_up_for(
 
     with monkeypatch.context() as patched:
         patched.setattr(LedgerStore, "write", fail)
-        with books.gate.open(**REQUEST):
-            pass
+        books.gate.open(**REQUEST).close()
         await books.write()
         await books.write()
     assert "the disk is full" in books.report(terms()).fault

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hakoiri.credential_proxy.budgets.calendar import day_at
 from hakoiri.credential_proxy.budgets.holder import Holder, OverBudgetError, holders_of
 from hakoiri.credential_proxy.budgets.ledger import Claims, Ledger, Reservation
-from hakoiri.credential_proxy.budgets.limits import NO_LIMITS, Limits
+from hakoiri.credential_proxy.budgets.limits import Limits
 
-from .books import DAY_S, NOON_S, claims
+from .books import DAY_S, NOON_S, account_of, claims
 
 STEPS = st.lists(
     st.tuples(
@@ -34,8 +34,7 @@ class Books:
         self.settled: Counter[str] = Counter()
 
     def claims(self, workspace: str) -> Claims:
-        holders = holders_of("t", workspace)
-        return [(self.ledger.account(holder, LIMITS, self.now_s), LIMITS) for holder in holders]
+        return self.ledger.claims(holders_of("t", workspace), [LIMITS] * 3, self.now_s)
 
     def open(self, mine: Claims, first: int, _second: int) -> None:
         self.ledger.open(mine, is_tunnel=False, bytes_up=first, now_s=self.now_s)
@@ -101,10 +100,8 @@ def test_no_budget_is_ever_overdrawn_and_every_sum_is_accounted_for(
 def test_the_one_that_refuses_keeps_the_others_from_paying() -> None:
     ledger = Ledger()
     wide, tight = Limits(model_tokens=1000), Limits(model_tokens=1)
-    both = [
-        (ledger.account(Holder("tenant", "t"), wide, NOON_S), wide),
-        (ledger.account(Holder("workspace", "t", "w"), tight, NOON_S), tight),
-    ]
+    _, *holders = holders_of("t", "w")
+    both = ledger.claims(holders, [wide, tight], NOON_S)
     with pytest.raises(OverBudgetError, match="the workspace w"):
         ledger.reserve(both, tokens=2, microusd=0, now_s=NOON_S)
     assert both[0][0].reserved_tokens == 0
@@ -132,9 +129,9 @@ def test_what_changed_is_taken_once_and_counts_reservations() -> None:
     ledger = Ledger()
     mine = claims(ledger)
     ledger.reserve(mine, tokens=5, microusd=6, now_s=NOON_S)
-    [entry] = ledger.take_changed()
+    [entry] = ledger.take_changed().values()
     assert (entry.model_tokens, entry.spend_microusd) == (5, 6)
-    assert ledger.take_changed() == []
+    assert ledger.take_changed() == {}
     again = Ledger([entry])
     assert claims(again)[0][0].model_tokens == 5
 
@@ -143,23 +140,23 @@ def test_a_full_ledger_forgets_nobody_who_used_something_today() -> None:
     ledger = Ledger(accounts_limit=2)
     limits = Limits(model_tokens=1)
     for name in ("a", "b"):
-        account = ledger.account(Holder("tenant", name), limits, NOON_S)
+        account = account_of(ledger, Holder("tenant", name), limits=limits)
         ledger.count([account], up=1, down=0, now_s=NOON_S)
     with pytest.raises(OverBudgetError, match="keeps books for 2 holders"):
-        ledger.account(Holder("tenant", "c"), limits, NOON_S)
-    unlimited = ledger.account(Holder("tenant", "d"), NO_LIMITS, NOON_S)
+        account_of(ledger, Holder("tenant", "c"), limits=limits)
+    unlimited = account_of(ledger, Holder("tenant", "d"))
     assert unlimited.bytes_up == 0, "who has no budget needs no account"
     assert ledger.largest(10)[1] == 0
     assert len(ledger.largest(10)[0]) == 2
     tomorrow_s = NOON_S + DAY_S
-    assert ledger.account(Holder("tenant", "c"), limits, tomorrow_s).bytes_up == 0
+    assert account_of(ledger, Holder("tenant", "c"), tomorrow_s, limits).bytes_up == 0
     assert [a.holder.tenant for a in ledger.largest(10)[0]] == ["c"]
 
 
 def test_the_largest_come_first_and_the_rest_is_counted() -> None:
     ledger = Ledger()
     for name, tokens in (("a", 1), ("b", 3), ("c", 2)):
-        account = ledger.account(Holder("tenant", name), NO_LIMITS, NOON_S)
+        account = account_of(ledger, Holder("tenant", name))
         ledger.settle(
             [account], Reservation(0, 0), tokens=tokens, microusd=0, is_told=True, now_s=NOON_S
         )

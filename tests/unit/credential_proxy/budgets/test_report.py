@@ -19,9 +19,10 @@ TERMS = terms(
 
 def ledger() -> Ledger:
     made = Ledger()
-    accounts = [made.account(holder, NO_LIMITS, NOON_S) for holder in holders_of("t", "w")]
+    claims = made.claims(holders_of("t", "w"), [NO_LIMITS] * 3, NOON_S)
+    accounts = [account for account, _ in claims]
     made.count(accounts, up=1, down=2, now_s=NOON_S)
-    made.reserve([(a, NO_LIMITS) for a in accounts], tokens=5, microusd=6, now_s=NOON_S)
+    made.reserve(claims, tokens=5, microusd=6, now_s=NOON_S)
     return made
 
 
