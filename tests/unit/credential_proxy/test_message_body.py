@@ -90,8 +90,22 @@ def test_a_most_that_could_be_read_otherwise_is_refused(operation: Operation, bo
 
 
 def test_a_body_of_endless_elements_is_refused_before_it_is_parsed() -> None:
-    body = b'{"a":[' + b"[]," * (ELEMENTS_LIMIT // 2) + b"0]}"
-    with pytest.raises(MessageBodyError, match="too many elements"):
+    for element in (b"[],", b'"",', b"0,", b'"\\\\",', b"{},"):
+        body = b'{"a":[' + element * (ELEMENTS_LIMIT + 1) + b"0]}"
+        with pytest.raises(MessageBodyError, match="elements"):
+            MessageBody.parse(body)
+
+
+def test_commas_and_brackets_in_text_are_no_elements() -> None:
+    text = 'a, [b], {"c": "d\\\\"}\n' * (ELEMENTS_LIMIT // 4)
+    body = json.dumps({"model": "m", "messages": [text, text]}).encode()
+    assert MessageBody.parse(body).model() == "m"
+
+
+@pytest.mark.parametrize("piece", [b'"\\', b'"', b"\\", b'\\"', b'"\\",'])
+def test_a_body_that_is_no_json_is_refused_in_time_that_goes_by_its_length(piece: bytes) -> None:
+    body = b'{"a":["' + piece * 1_000_000 + b"," * (ELEMENTS_LIMIT + 1)
+    with pytest.raises(MessageBodyError):
         MessageBody.parse(body)
 
 
