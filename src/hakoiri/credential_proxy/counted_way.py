@@ -10,8 +10,6 @@ from hakoiri.credential_proxy.credential_definitions import BEDROCK, AwsCredenti
 from hakoiri.credential_proxy.decision import Forward, RefusedError
 from hakoiri.credential_proxy.model_way import ANTHROPIC_HOST
 
-NOT_COUNTED = "model-not-counted"
-
 
 def check_is_counted(forward: Forward, binding: Binding, configuration: Configuration) -> None:
     """Check that a request which may go out does not reach a model uncounted.
@@ -41,7 +39,7 @@ def check_is_counted(forward: Forward, binding: Binding, configuration: Configur
             " counted; reach it through [model]"
         )
         authority = forward.upstream.authority
-        raise RefusedError(403, NOT_COUNTED, reason, authority=authority, rule=forward.rule)
+        raise RefusedError(403, "model-not-counted", reason, authority=authority, rule=forward.rule)
 
 
 def _is_for_model(credential: Credential | None) -> bool:

@@ -33,6 +33,7 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.hardening import CONTAINER_GID, CONTAINER_UID
@@ -40,6 +41,7 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.live_directories import LiveDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
+from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -51,7 +53,9 @@ from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
+from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
@@ -59,7 +63,6 @@ GRACEFUL_HTTP_S: Final = 3
 """How long open requests get to end; event streams never do by themselves."""
 
 COLLECT_EVERY_S: Final = 5.0
-PROXY_WATCH_EVERY_S: Final = 0.5
 
 CREDENTIAL_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "OPENAI_", "GITHUB_TOKEN", "GH_TOKEN")
 """Variables that hold or lead to credentials; this process must have none of them."""
@@ -129,15 +132,17 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         image_id = await edges.engine.image_id(launch.image)
         orchestrator = _orchestrator(edges, box, image_id=image_id)
-        services = _services(settings, edges, orchestrator)
+        metrics = ServerMetrics(live_containers=orchestrator.live_containers)
+        services = _services(settings, edges, orchestrator, metrics)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await orchestrator.sweep()
         stack.push_async_callback(orchestrator.close)
         await services.execute.close_unfinished()
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
-        keeping = keepers.create_task(_keep(orchestrator, edges.proxy), name="keepers")
-        stack.callback(keeping.cancel)
+        watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
+        for name, keeping in (("collector", _collect(orchestrator)), ("proxy watch", watch.run())):
+            stack.callback(keepers.create_task(keeping, name=name).cancel)
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,
@@ -146,6 +151,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges),
+            figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
         await _serve_http(app, settings)
@@ -186,7 +192,9 @@ class Services:
     files: FileSync
 
 
-def _services(settings: Settings, edges: Edges, orchestrator: Orchestrator) -> Services:
+def _services(
+    settings: Settings, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
     feed = EventFeed(store=store)
@@ -214,6 +222,7 @@ def _services(settings: Settings, edges: Edges, orchestrator: Orchestrator) -> S
         limits=TurnLimits(**settings.turn.model_dump()),
         clock=_now,
         default_model=settings.model.name,
+        turn_ended=metrics.turn_ended,
     )
     return Services(
         execute=execute,
@@ -258,18 +267,25 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
     return reasons
 
 
-async def _keep(orchestrator: Orchestrator, proxy: ProxyClient) -> None:
-    """Collect idle containers, and bind sockets again after the proxy was started anew."""
-    next_collection_s = time.monotonic() + COLLECT_EVERY_S
+def _figures(metrics: ServerMetrics, proxy: ProxyClient) -> Figures:
+    """Return what `/metrics` tells: the server's figures, and the proxy's if it answers."""
+
+    async def figures() -> str:
+        proxys = await proxy.figures()
+        # Thousands of lines may have to be looked at; requests go on meanwhile.
+        return await asyncio.to_thread(merge, metrics.render(), proxys)
+
+    return figures
+
+
+async def _collect(orchestrator: Orchestrator) -> None:
+    """Collect idle containers."""
     while True:
-        await asyncio.sleep(PROXY_WATCH_EVERY_S)
+        await asyncio.sleep(COLLECT_EVERY_S)
         try:
-            await orchestrator.rebind_lost(await proxy.bound_sockets())
-            if time.monotonic() >= next_collection_s:
-                next_collection_s = time.monotonic() + COLLECT_EVERY_S
-                await orchestrator.retire_idle()
+            await orchestrator.retire_idle()
         except (ContainersError, StoreError) as error:
-            log.warning("keeping_failed", reason=str(error))
+            log.warning("collecting_failed", reason=str(error))
 
 
 async def _serve_http(app: FastAPI, settings: Settings) -> None:

@@ -39,11 +39,13 @@ def test_a_request_that_was_let_through_is_one_line_without_headers_or_query() -
         injection=Injection("a", SigningScope("us-east-1", "bedrock")),
     )
     outcome = Outcome(status=200, bytes_up=1, bytes_down=2, first_byte_ms=1.23456, total_ms=2.0)
+    outcome.secrets = ("b", "c")
     DecisionLog(stream).decided(
         owner=OWNER, head=head("/x?token=planted"), decision=forward, outcome=outcome
     )
     line = written(stream)
     assert line["event"] == "proxy_request_allowed"
+    assert line["secrets"] == ["b", "c"]
     assert (line["credential"], line["rule"], line["path"]) == ("a", "model:a", "/x")
     assert (line["container"], line["workspace"], line["tenant"]) == ("c", "w", "t")
     assert (line["generation"], line["first_byte_ms"]) == (3, 1.235)

@@ -8,8 +8,12 @@ from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
-from hakoiri.credential_proxy.errors import AddressRefusedError, ConfigurationError
+from hakoiri.credential_proxy.dns_cache import Answer, CheckedResolver, DnsCache
+from hakoiri.credential_proxy.errors import (
+    AddressRefusedError,
+    ConfigurationError,
+    ResolutionError,
+)
 from hakoiri.credential_proxy.in_force import InForce
 
 FILE = """
@@ -28,8 +32,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def no_lookup(host: str) -> list[str]:
-    raise OSError(host)
+async def no_lookup(host: str) -> Answer:
+    raise ResolutionError(host)
 
 
 @pytest.mark.anyio

@@ -15,7 +15,7 @@ from hakoiri.credential_proxy.container_socket import (
     TooManyRequestsError,
 )
 from hakoiri.credential_proxy.decision import Decision, Forward, Refuse, Retry, Route
-from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome
+from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import UpstreamError
 from hakoiri.credential_proxy.exchange import decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
@@ -24,6 +24,7 @@ from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
 from hakoiri.credential_proxy.listener.request import ContainerRequest
 from hakoiri.credential_proxy.listener.server import ContainerServer
+from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal, retry_headers
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
@@ -42,7 +43,7 @@ class Listener:
         in_force: InForce,
         client: UpstreamClient,
         leaves: LeafCache,
-        log: DecisionLog,
+        records: Records,
         gate: Gate,
     ) -> None:
         self._socket = container_socket
@@ -50,7 +51,7 @@ class Listener:
         self._client = client
         self._leaves = leaves
         self._patterns = PatternCache()
-        self._log = log
+        self._records = records
         self._gate = gate
 
     def server(self) -> ContainerServer:
@@ -108,7 +109,7 @@ class Listener:
         finally:
             outcome.total_ms = (time.perf_counter() - started_s) * 1000
             self._socket.count(is_allowed=isinstance(decision, Forward))
-            self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
+            self._records.decided(owner=owner, head=head, decision=decision, outcome=outcome)
 
     def _meter(self, head: RequestHead, route: Route) -> Meter:
         """Take the request from the budgets of its workspace. Raises OverBudgetError."""
@@ -189,7 +190,7 @@ class Listener:
     def _unreadable(self, status: int, reason: str) -> None:
         self._socket.count(is_allowed=False)
         outcome = Outcome(status=status, reason=reason)
-        self._log.unreadable(owner=self._socket.owner, outcome=outcome)
+        self._records.unreadable(owner=self._socket.owner, outcome=outcome)
 
 
 def _failed(
