@@ -8,7 +8,8 @@ from typing import Final
 from hakoiri.credential_proxy.addresses import AddressAndPort, check_addresses
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Network
-from hakoiri.credential_proxy.errors import ResolutionError
+from hakoiri.credential_proxy.errors import AddressRefusedError, ResolutionError
+from hakoiri.credential_proxy.own_addresses import OwnAddresses
 
 LOOKUP_TIMEOUT_S: Final = 5.0
 FAILURE_KEPT_S: Final = 1.0
@@ -167,8 +168,9 @@ class DnsCache:
 class CheckedResolver:
     """Gives out only addresses that may be dialled, so that what was checked is what is dialled."""
 
-    def __init__(self, *, cache: DnsCache) -> None:
+    def __init__(self, *, cache: DnsCache, is_own: Callable[[str], bool] | None = None) -> None:
         self._cache = cache
+        self._is_own = is_own or OwnAddresses().has
         self._static: Mapping[str, str] = {}
         self._allowed: frozenset[AddressAndPort] = frozenset()
         self._nameservers: list[str] = []
@@ -205,4 +207,11 @@ class CheckedResolver:
             found = (self._static[host],)
         else:
             found = await self._cache.resolve(host)
-        return check_addresses(found, port=authority.port, allowed=self._allowed)
+        checked = check_addresses(found, port=authority.port, allowed=self._allowed)
+        for address in checked:
+            if (address, authority.port) not in self._allowed and self._is_own(address):
+                raise AddressRefusedError(
+                    f"the host leads to {address} (this machine's own);"
+                    " only the proxy's own file can except an address"
+                )
+        return checked

@@ -24,6 +24,8 @@ from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 from hakoiri.wire.proxy import Bind
 
+PLANTED = "planted-upstream-key"
+
 
 class Wired:
     """The proxy without its process: its resolver asks the test."""
@@ -60,7 +62,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
 
     def load(configuration: Configuration) -> Keyring:
         loader = SourceLoader(
-            environ={"KEY": "planted"},
+            environ={"KEY": PLANTED},
             now=lambda: datetime.now(UTC),
             clock_s=lambda: 0.0,
             tasks=RefreshTasks(),

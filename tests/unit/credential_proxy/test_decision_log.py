@@ -77,6 +77,17 @@ def test_nothing_in_a_path_can_end_or_colour_the_line(text: str) -> None:
     assert (line["host"], line["port"], line["rule"]) == ("a.test", 80, "*.b.test")
 
 
+def test_what_is_logged_is_ascii() -> None:
+    stream = StringIO()
+    refuse = Refuse(403, "host-not-allowed", "why", "egress", None, None)
+    owner = Owner(container="c\u2028\x9b", workspace="\u202e")
+    DecisionLog(stream).decided(
+        owner=owner, head=head("/\x85\u2029"), decision=refuse, outcome=Outcome(status=403)
+    )
+    assert stream.getvalue().isascii()
+    assert len(stream.getvalue().splitlines()) == 1
+
+
 def test_a_request_that_could_not_be_read_is_a_line_too() -> None:
     stream = StringIO()
     outcome = Outcome(status=400, reason="bad-request")

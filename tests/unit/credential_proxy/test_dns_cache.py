@@ -242,3 +242,13 @@ async def test_a_cached_answer_is_checked_again_when_the_file_changes() -> None:
     with pytest.raises(AddressRefusedError):
         await resolver.addresses(Authority("a.test", 443))
     assert world.asked == ["a.test"]
+
+
+async def test_an_address_of_this_machine_is_refused_unless_it_is_excepted() -> None:
+    resolver = CheckedResolver(cache=World("8.8.8.8").cache(), is_own=lambda a: a == "8.8.8.8")
+    with pytest.raises(AddressRefusedError, match="own"):
+        await resolver.addresses(Authority("a.test", 443))
+    resolver.configure(Network.model_validate({"allow_addresses": ["8.8.8.8:443"]}))
+    assert await resolver.addresses(Authority("a.test", 443)) == ("8.8.8.8",)
+    with pytest.raises(AddressRefusedError, match="own"):
+        await resolver.addresses(Authority("a.test", 80))
