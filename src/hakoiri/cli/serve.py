@@ -11,6 +11,7 @@ from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
     code_directories,
+    open_kernel_log,
     prepare,
     require_root,
 )
@@ -96,7 +97,7 @@ def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
     proxy = proxy_process(settings, ground, rehearsal)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
     image = trusted_image(settings)
-    server = server_process(settings, ground, image)
+    server = server_process(settings, ground, image, kernel_log=open_kernel_log())
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes
 

@@ -180,13 +180,19 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
     )
 
 
-def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpec:
-    """Return the control plane: it holds no credential, and cannot see the proxy's files."""
+def server_process(
+    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None = None
+) -> ProcessSpec:
+    """Return the control plane: it holds no credential, and cannot see the proxy's files.
+
+    `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed.
+    """
     launch = ServerLaunch(
         settings=settings,
         instance=ground.instance,
         image=image,
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
+        kernel_log=kernel_log,
     )
     return ProcessSpec(
         name="server",
@@ -198,6 +204,7 @@ def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpe
         capabilities=SERVER_CAPABILITIES,
         hidden=_proxy_directories(settings, ground),
         standard_input=launch.model_dump_json().encode(),
+        inherited=(kernel_log,) if kernel_log is not None else (),
     )
 
 

@@ -13,7 +13,7 @@ from hakoiri.cli.supervisor.processes import (
     server_process,
 )
 from hakoiri.host import settings as host_settings
-from hakoiri.host.settings import Settings
+from hakoiri.host.settings import ServerLaunch, Settings
 
 REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
 
@@ -110,3 +110,16 @@ def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Pat
     )
     with pytest.raises(PreparationError, match="directory of their own"):
         server_process(settings, ground(tmp_path), "image")
+
+
+def test_the_server_alone_gets_the_kernels_log_and_is_told_under_which_number(
+    tmp_path: Path,
+) -> None:
+    settings = load(tmp_path)
+    server = server_process(settings, ground(tmp_path), "image", kernel_log=9)
+    assert server.inherited == (9,)
+    assert ServerLaunch.model_validate_json(server.standard_input).kernel_log == 9
+    without = server_process(settings, ground(tmp_path), "image")
+    assert without.inherited == ()
+    assert ServerLaunch.model_validate_json(without.standard_input).kernel_log is None
+    assert proxy_process(settings, ground(tmp_path), None).inherited == ()

@@ -31,6 +31,7 @@ def make_spec(**parts: Any) -> ContainerSpec:
         workspace=directories.workspace,
         home=directories.home,
         limits=LIMITS,
+        seccomp_profile="{}",
         **parts,
     )
 
