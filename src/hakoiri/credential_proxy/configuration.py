@@ -1,4 +1,4 @@
-"""The proxy's own file: the credentials, where each may go, and what the network excepts.
+"""The proxy's own file: credentials and where each may go, the network, budgets and prices.
 
 Only this file defines a credential. A policy can name one and narrow it (see `binding`).
 """
@@ -13,6 +13,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hakoiri.credential_proxy.addresses import AddressAndPort, parse_address, why_not_public
 from hakoiri.credential_proxy.authority import Authority, is_dotted_quad
+from hakoiri.credential_proxy.budgets.prices import ModelPattern, Price, PriceList
+from hakoiri.credential_proxy.budgets.settings import BudgetSettings, Terms
 from hakoiri.credential_proxy.credential_definitions import (
     Credential,
     Endpoint,
@@ -95,6 +97,8 @@ class Configuration(Message):
 
     credentials: dict[Identifier, Credential] = Field(default={}, max_length=100)
     network: Network = Network()
+    budgets: BudgetSettings = BudgetSettings()
+    prices: dict[ModelPattern, Price] = Field(default={}, max_length=1000)
 
     @model_validator(mode="after")
     def _endpoints_can_be_dialled(self) -> Self:
@@ -103,6 +107,11 @@ class Configuration(Message):
             if endpoint is not None:
                 _check_endpoint(f"credentials.{name}.endpoint", endpoint, self.network)
         return self
+
+    @cached_property
+    def terms(self) -> Terms:
+        """What may be used, and what it costs."""
+        return Terms(self.budgets, PriceList.of(self.prices))
 
     @cached_property
     def injected_hosts(self) -> frozenset[str]:

@@ -14,7 +14,8 @@ from hakoiri.wire.proxy import SocketStats
 
 REQUESTS_LIMIT: Final = 64
 TUNNELS_LIMIT: Final = 64
-_TUNNELS: Final = frozenset({"tunnel", "intercept"})
+TUNNELS: Final = frozenset({"tunnel", "intercept"})
+"""The routes that take a place for tunnels."""
 
 
 class GenerationFencedError(CredentialProxyError):
@@ -75,7 +76,7 @@ class ContainerSocket:
         Raises:
             TooManyRequestsError: all places are taken.
         """
-        is_tunnel = route in _TUNNELS
+        is_tunnel = route in TUNNELS
         if (self._tunnels >= TUNNELS_LIMIT) if is_tunnel else (self._requests >= REQUESTS_LIMIT):
             limit = TUNNELS_LIMIT if is_tunnel else REQUESTS_LIMIT
             kind = "tunnels" if is_tunnel else "requests"

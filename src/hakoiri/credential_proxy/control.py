@@ -11,6 +11,7 @@ from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
 from hakoiri.credential_proxy.binding import PolicyTooWideError
+from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
 from hakoiri.credential_proxy.container_socket import GenerationFencedError
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
 from hakoiri.credential_proxy.explanation import explain
@@ -45,8 +46,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Control:
     """The calls of the control socket."""
 
-    def __init__(self, *, registry: SocketRegistry, in_force: InForce, version: str) -> None:
+    def __init__(
+        self, *, registry: SocketRegistry, in_force: InForce, books: Bookkeeping, version: str
+    ) -> None:
         self._registry = registry
+        self._books = books
         self._in_force = in_force
         self._version = version
         self._is_ending = asyncio.Event()
@@ -63,6 +67,7 @@ class Control:
         application.router.add_get("/life", self._life)
         application.router.add_get("/health", self._health)
         application.router.add_get("/stats", self._stats)
+        application.router.add_get("/budgets", self._budgets)
         application.on_shutdown.append(self._end)
         return application
 
@@ -112,6 +117,10 @@ class Control:
     async def _stats(self, request: web.Request) -> web.StreamResponse:
         del request
         return _answer(ProxyStats(sockets=self._registry.stats()))
+
+    async def _budgets(self, request: web.Request) -> web.StreamResponse:
+        del request
+        return _answer(self._books.report(self._in_force.configuration.terms))
 
 
 def _container_of(request: web.Request) -> str:

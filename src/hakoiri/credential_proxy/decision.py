@@ -6,6 +6,7 @@ from typing import Final, Literal
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.framing import Headers
+from hakoiri.credential_proxy.model_path import ModelCall
 from hakoiri.credential_proxy.signing_scope import SigningScope
 
 HELD_BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
@@ -51,7 +52,7 @@ class Forward:
     the policy's rule. A body is held whole when it must be signed or names the model, else it
     streams, up to `body_limit_bytes`. A non-empty `models` means that the body must name one of
     them. `secrets` are the placeholders that are replaced. For the route `intercept` nothing goes
-    out yet.
+    out yet. `call` is what is asked of a model, on the model path.
     """
 
     route: Route
@@ -64,6 +65,15 @@ class Forward:
     body_limit_bytes: int | None = None
     secrets: frozenset[str] = frozenset()
     is_websocket: bool = False
+    call: ModelCall | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a refused request may be sent again, and whether a client should do so by itself."""
+
+    after_s: int
+    is_passing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ class Refuse:
     route: Route | None = None
     authority: Authority | None = None
     rule: str | None = None
+    retry: Retry | None = None
 
 
 Decision = Forward | Refuse

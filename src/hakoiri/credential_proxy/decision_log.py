@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.budgets.charge import Charged
 from hakoiri.credential_proxy.decision import Decision, Forward
 from hakoiri.credential_proxy.framing import RequestHead
 
@@ -32,6 +33,7 @@ class Outcome:
     its credential, and the answer's head. A phase that was not needed is None. `scrubbed` counts
     the secrets taken out of the answer, `scrubbed_headers` those of its head, and `scrubbed_of`
     names the credentials that they belong to. `secrets` names those put in placeholders' places.
+    `charged` is what a model call took.
     """
 
     status: int = 0
@@ -50,6 +52,7 @@ class Outcome:
     scrubbed_headers: int = 0
     scrubbed_of: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
+    charged: Charged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class DecisionLog:
             rule=decision.rule,
             credential=injection.credential if injection is not None else None,
             secrets=list(outcome.secrets),
+            **_charged_fields(outcome.charged),
         )
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
@@ -179,6 +183,20 @@ class DecisionLog:
 
 def _authority_of(decision: Decision) -> Authority | None:
     return decision.upstream.authority if isinstance(decision, Forward) else decision.authority
+
+
+def _charged_fields(charged: Charged | None) -> dict[str, object]:
+    if charged is None:
+        return {}
+    usage = charged.usage
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_write_tokens": usage.cache_write_tokens,
+        "cache_read_tokens": usage.cache_read_tokens,
+        "spend_microusd": charged.spend_microusd,
+        "usage_told": charged.is_told,
+    }
 
 
 def _rounded(milliseconds: float | None) -> float | None:

@@ -9,6 +9,7 @@ enforced. What is not named here is refused.
 from hakoiri.credential_proxy.authority import AuthorityError
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.counted_way import check_is_counted
 from hakoiri.credential_proxy.decision import (
     HELD_BODY_LIMIT_BYTES,
     Decision,
@@ -34,6 +35,7 @@ def decide(head: RequestHead, *, binding: Binding | None, configuration: Configu
         return Refuse(403, "unbound", "this socket is not bound to a workspace", route)
     try:
         decision = _decide(head, route, binding, configuration)
+        check_is_counted(decision, binding, configuration)
         check_placeholders(head, allowed=decision.secrets)
     except RefusedError as error:
         reason = str(error)
@@ -97,4 +99,5 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
         injection=Injection(route.credential, way.scope),
         models=frozenset(route.models) if is_named_by_body else frozenset(),
         body_limit_bytes=HELD_BODY_LIMIT_BYTES,
+        call=call,
     )

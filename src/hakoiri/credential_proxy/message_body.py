@@ -8,10 +8,11 @@ the upstream finds.
 import codecs
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from enum import Enum, auto
 from typing import Final
 
+from hakoiri.credential_proxy.budgets.charge import Operation
 from hakoiri.credential_proxy.errors import CredentialProxyError
 
 DEPTH_LIMIT: Final = 200
@@ -23,6 +24,20 @@ VALUE_LIMIT_CHARS: Final = 4096
 """Of a member that was asked for, as it is spelt."""
 
 MODEL: Final = "model"
+MAX_TOKENS_LIMIT: Final = 10**7
+_MOST: Final = "max_tokens"
+_CONVERSE_MOST: Final = "inferenceConfig.maxTokens"
+_CONVERSE_EXTRAS: Final = tuple(
+    f"additionalModelRequestFields.{name}"
+    for name in (
+        *("max_tokens", "maxTokens", "max_tokens_to_sample", "max_new_tokens"),
+        "max_completion_tokens",
+    )
+)
+"""Where a Converse request could say it once more, in its model's own words."""
+
+
+_TOP: Final = ""
 
 Scalar = str | int | float | bool | None
 
@@ -67,12 +82,20 @@ _OPENED_BY: Final = {"}": "{", "]": "["}
 class MemberScanner:
     """Takes a body piece by piece, and keeps the members of its top object that have `names`.
 
-    A name that comes twice, or in another letter case too, is refused (Go's parser takes both, and
-    parsers differ on which of two counts), and so is a member whose value is no scalar.
+    `a.b` names the member `b` of the object that is the member `a`. A name that comes twice, or in
+    another letter case too, is refused (Go's parser takes both, and parsers differ on which of two
+    counts), and so is a member whose value is no scalar, or whose `a` is no object.
     """
 
     def __init__(self, names: Collection[str]) -> None:
-        self._names = {name.casefold(): name for name in names}
+        split = [name.rpartition(".") for name in names]
+        self._wanted: dict[str, dict[str, str]] = {_TOP: {}}
+        for parent, _, name in split:
+            self._wanted.setdefault(parent, {})[name.casefold()] = name
+        self._parents = {parent.casefold(): parent for parent in self._wanted if parent}
+        self._entered: set[str] = set()
+        self._entering: str | None = None  # the one whose object comes
+        self._parent: str | None = _TOP  # whose members come, if any of them are wanted
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._rest = ""
         self._open: list[str] = []
@@ -161,6 +184,10 @@ class MemberScanner:
             raise _unsound()
         if self._member is not None:
             raise MessageBodyError(f"{self._member!r} in the body must be no object or list")
+        if self._entering is not None and word != "{":
+            raise self._no_object()
+        if len(self._open) == 1:
+            self._parent, self._entering = self._entering, None
         if len(self._open) >= DEPTH_LIMIT:
             raise MessageBodyError(f"the body is nested more than {DEPTH_LIMIT} deep")
         self._open.append(word)
@@ -171,11 +198,16 @@ class MemberScanner:
         if not is_sound or self._expect not in _ENDS[word]:
             raise _unsound()
         self._open.pop()
+        if len(self._open) == 1:
+            self._parent = _TOP
         self._expect = _Expect.COMMA_OR_END if self._open else _Expect.NOTHING
 
     def _scalar(self, word: str) -> None:
         if self._expect not in _VALUES:
             raise _unsound()
+        if self._entering is not None and word != "null":
+            raise self._no_object()
+        self._entering = None
         if self._member is not None:
             self._found[self._member] = json.loads(word)
             self._member = None
@@ -186,7 +218,7 @@ class MemberScanner:
         if not self._is_in_name and self._expect not in _VALUES:
             raise _unsound()
         self._is_in_string = True
-        is_wanted = len(self._open) == 1 and (self._is_in_name or self._member is not None)
+        is_wanted = self._is_in_wanted() and (self._is_in_name or self._member is not None)
         self._kept, self._kept_chars = [] if is_wanted else None, 0
 
     def _string(self, text: str, at: int) -> int | None:
@@ -221,17 +253,36 @@ class MemberScanner:
                 self._named(text)
             return
         self._expect = _Expect.COMMA_OR_END
+        if self._entering is not None:
+            raise self._no_object()
         if self._member is not None:
             self._found[self._member] = text
             self._member = None
 
+    def _is_in_wanted(self) -> bool:
+        """Whether what comes is a member of an object of which some are wanted."""
+        depth = 1 if self._parent == _TOP else 2
+        return self._parent is not None and len(self._open) == depth
+
     def _named(self, name: str) -> None:
-        wanted = self._names.get(name.casefold())
-        if wanted is None:
-            return
-        if wanted != name or wanted in self._found:
-            raise MessageBodyError(f"the body must name {wanted!r} once, in this spelling")
-        self._member = wanted
+        parent, folded = self._parent or _TOP, name.casefold()
+        wanted = self._wanted[parent].get(folded)
+        if wanted is not None:
+            member = f"{parent}.{wanted}" if parent else wanted
+            if wanted != name or member in self._found:
+                raise MessageBodyError(f"the body must name {member!r} once, in this spelling")
+            self._member = member
+        elif parent == _TOP and folded in self._parents:
+            self._enter(self._parents[folded], name)
+
+    def _enter(self, parent: str, name: str) -> None:
+        if parent != name or parent in self._entered:
+            raise MessageBodyError(f"the body must name {parent!r} once, in this spelling")
+        self._entered.add(parent)
+        self._entering = parent
+
+    def _no_object(self) -> MessageBodyError:
+        return MessageBodyError(f"{self._entering!r} in the body must be an object")
 
 
 def read_members(pieces: Iterable[bytes], names: Collection[str]) -> dict[str, Scalar]:
@@ -246,7 +297,7 @@ def read_members(pieces: Iterable[bytes], names: Collection[str]) -> dict[str, S
     return scanner.finish()
 
 
-def model_of(members: dict[str, Scalar]) -> str:
+def model_of(members: Mapping[str, Scalar]) -> str:
     """Return the model that a body's members name.
 
     Raises:
@@ -256,6 +307,28 @@ def model_of(members: dict[str, Scalar]) -> str:
     if not isinstance(model, str):
         raise MessageBodyError("the body must name its model once, as a string")
     return model
+
+
+def max_tokens_names(operation: Operation) -> tuple[str, ...]:
+    """Return the members in which an operation's body says what it asks for at most."""
+    return (_CONVERSE_MOST, *_CONVERSE_EXTRAS) if operation == "converse" else (_MOST,)
+
+
+def max_tokens_of(members: Mapping[str, Scalar], operation: Operation) -> int | None:
+    """Return the most tokens that a body's members ask for; None if they do not say.
+
+    Raises:
+        MessageBodyError: they say so elsewhere too, or not as a whole number.
+    """
+    if not members.keys().isdisjoint(_CONVERSE_EXTRAS):
+        raise MessageBodyError(f"say the most tokens in {_CONVERSE_MOST} alone")
+    name = _CONVERSE_MOST if operation == "converse" else _MOST
+    value = members.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_TOKENS_LIMIT:
+        raise MessageBodyError(f"{name} must be a whole number from 1 to {MAX_TOKENS_LIMIT}")
+    return value
 
 
 def _unsound() -> MessageBodyError:

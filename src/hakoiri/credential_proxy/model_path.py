@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote, unquote_to_bytes
 
+from hakoiri.credential_proxy.budgets.charge import Operation
 from hakoiri.credential_proxy.errors import CredentialProxyError
 
 Provider = Literal["bedrock", "anthropic"]
@@ -28,6 +29,13 @@ _ANTHROPIC_METHODS: Final = {
     "/v1/models": "GET",
 }
 _ANTHROPIC_QUERY: Final = "beta=true"
+_OPERATIONS: Final[dict[str, Operation]] = {
+    "messages": "messages",
+    "invoke": "invoke",
+    "invoke-with-response-stream": "invoke",
+    "converse": "converse",
+    "converse-stream": "converse",
+}
 
 
 class ModelPathError(CredentialProxyError):
@@ -47,6 +55,11 @@ class ModelCall:
     path: str
     query: str
     model: str | None
+
+    @property
+    def operation(self) -> Operation | None:
+        """How the call's body is read where it costs tokens; None for one that costs none."""
+        return _OPERATIONS.get(self.path.rpartition("/")[2])
 
 
 def parse_model_call(method: str, target: str) -> ModelCall:

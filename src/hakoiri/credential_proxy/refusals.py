@@ -7,7 +7,7 @@ sentence to the user; elsewhere it is a problem document.
 import json
 from typing import Final
 
-from hakoiri.credential_proxy.decision import Route
+from hakoiri.credential_proxy.decision import Retry, Route
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 _ERROR_TYPES: Final = {
@@ -23,6 +23,19 @@ _ERROR_TYPES: Final = {
 
 REASON_HEADER: Final = "x-hakoiri-reason"
 """Carries the stable code beside either shape."""
+
+
+NO_RETRY: Final = ("x-should-retry", "false")
+"""Anthropic's SDKs, and with them the agent's CLI, do not send a request again that got this,
+whatever `Retry-After` says (seen with the CLI 2.1 on both APIs)."""
+
+
+def retry_headers(retry: Retry | None) -> list[tuple[str, str]]:
+    """Return what tells a client when to come again (RFC 9110, section 10.2.3), and whether to."""
+    if retry is None:
+        return []
+    told = [("Retry-After", str(retry.after_s))]
+    return told if retry.is_passing else [*told, NO_RETRY]
 
 
 def render_refusal(

@@ -91,7 +91,9 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
             new_listener=wiring.new_listener,
         )
         stack.push_async_callback(registry.close)
-        control = Control(registry=registry, in_force=in_force, version=version("hakoiri"))
+        control = Control(
+            registry=registry, in_force=in_force, books=wiring.books, version=version("hakoiri")
+        )
         application = control.application()
         add_metrics(application, wiring.metrics(registry.sockets))
         runner = web.AppRunner(application, access_log=None)

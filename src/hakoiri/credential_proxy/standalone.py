@@ -1,6 +1,7 @@
 """The proxy alone: one socket, one policy, no server. For any container, and any test suite."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import socket
@@ -63,6 +64,7 @@ async def serve_alone(
         environ=environ,
         state_dir=settings.state_dir,
         log=log,
+        ledger_name=_ledger_name(settings.listen),
     )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(wiring.close)
@@ -152,6 +154,11 @@ def _mark_of(path: Path) -> tuple[int, int, int] | None:
 
 def _read_credentials(path: Path | None) -> Configuration:
     return read_configuration(path) if path is not None else Configuration()
+
+
+def _ledger_name(listen: Path) -> str:
+    """Name the ledger after the socket: several proxies may share a state directory."""
+    return f"budgets-{hashlib.sha256(os.fsencode(listen.absolute())).hexdigest()[:16]}.sqlite3"
 
 
 def _require_free(path: Path) -> None:

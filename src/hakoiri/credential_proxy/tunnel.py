@@ -1,8 +1,11 @@
 """A CONNECT tunnel: two transports, bytes copied both ways, each side's backpressure kept."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, cast
 
+from hakoiri.credential_proxy.budgets.holder import OverBudgetError
+from hakoiri.credential_proxy.budgets.meter import Meter
 from hakoiri.credential_proxy.interception.hello_guard import HelloGuard, TunnelRefusedError
 
 IDLE_TIMEOUT_S: Final = 600.0
@@ -12,7 +15,8 @@ class Tunnel(asyncio.Protocol):
     """The upstream's side of a tunnel, told of the container's side by the container's connection.
 
     `finished` is done when either side is gone, nothing moved for the idle time, or what the
-    container sent was not what the tunnel is for; `refusal` tells of that.
+    container sent was not what the tunnel is for; `refusal` tells of that. `over_budget` tells that
+    `meter` let no more bytes by.
     """
 
     def __init__(
@@ -20,11 +24,13 @@ class Tunnel(asyncio.Protocol):
         *,
         container: asyncio.Transport,
         guard: HelloGuard | None = None,
+        meter: Meter | None = None,
         idle_timeout_s: float = IDLE_TIMEOUT_S,
     ) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._container = container
         self._guard = guard
+        self._meter = meter
         self._upstream: asyncio.Transport | None = None
         self._idle_timeout_s = idle_timeout_s
         self._moved_at_s = loop.time()
@@ -33,6 +39,7 @@ class Tunnel(asyncio.Protocol):
         self._is_upstream_done = False
         self.finished: asyncio.Future[None] = loop.create_future()
         self.refusal: TunnelRefusedError | None = None
+        self.over_budget: OverBudgetError | None = None
         self.bytes_up = 0
         self.bytes_down = 0
 
@@ -52,13 +59,15 @@ class Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The upstream sent `data`."""
+        if self._meter is not None and not self._is_counted(self._meter.down, len(data)):
+            return
         self.bytes_down += len(data)
         self._moved_at_s = self._loop.time()
         self._container.write(data)
 
     def from_container(self, data: bytes) -> None:
         """The container sent `data`."""
-        if self._upstream is None or self.refusal is not None:
+        if self._upstream is None or self.refusal is not None or self.over_budget is not None:
             return
         if self._guard is not None:
             try:
@@ -70,6 +79,8 @@ class Tunnel(asyncio.Protocol):
             if passed is None:
                 return
             data, self._guard = passed, None
+        if self._meter is not None and not self._is_counted(self._meter.up, len(data)):
+            return
         self.bytes_up += len(data)
         self._moved_at_s = self._loop.time()
         self._upstream.write(data)
@@ -120,6 +131,15 @@ class Tunnel(asyncio.Protocol):
         self._finish()
         if self._upstream is not None:
             self._upstream.close()
+
+    def _is_counted(self, count: Callable[[int], None], size_bytes: int) -> bool:
+        try:
+            count(size_bytes)
+        except OverBudgetError as error:
+            self.over_budget = error
+            self._finish()
+            return False
+        return True
 
     def _finish_if_done(self) -> None:
         if self._is_container_done and self._is_upstream_done:

@@ -9,6 +9,8 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
+from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
+from hakoiri.credential_proxy.budgets.store import FILE_NAME
 from hakoiri.credential_proxy.configuration import Configuration, Network
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.keyring import Keyring
@@ -39,6 +41,7 @@ class Wiring:
     leaves: LeafCache
     log: DecisionLog
     tasks: RefreshTasks
+    books: Bookkeeping
     dns_cache: DnsCache
     request_metrics: RequestMetrics
 
@@ -50,11 +53,13 @@ class Wiring:
         environ: Mapping[str, str],
         state_dir: Path,
         log: DecisionLog,
+        ledger_name: str = FILE_NAME,
     ) -> Self:
         """Put the parts together inside a running loop; `read` reads the proxy's own file.
 
         Raises:
-            ConfigurationError: the file, a secret it names, or the authority cannot be used.
+            ConfigurationError: the file, a secret it names, the authority or the ledger cannot be
+                used.
         """
         loop = asyncio.get_running_loop()
         clock_s = loop.time
@@ -78,6 +83,8 @@ class Wiring:
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
         log.write_soon(loop.call_soon)
+        books = Bookkeeping.open(state_dir, file_name=ledger_name)
+        books.start()
         return cls(
             in_force=in_force,
             client=client,
@@ -85,6 +92,7 @@ class Wiring:
             leaves=leaves,
             log=log,
             tasks=tasks,
+            books=books,
             dns_cache=dns_cache,
             request_metrics=RequestMetrics(),
         )
@@ -97,6 +105,7 @@ class Wiring:
             client=self.client,
             leaves=self.leaves,
             records=Records(log=self.log, metrics=self.request_metrics),
+            gate=self.books.gate,
         )
 
     def metrics(self, sockets: Callable[[], Iterable[ContainerSocket]]) -> CollectorRegistry:
@@ -115,4 +124,5 @@ class Wiring:
         """Close kept connections, end what refreshes credentials, and write what is left."""
         self.client.close()
         await self.tasks.close()
+        await self.books.close()
         self.log.flush()

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from hakoiri.wire.budget import Budget
 from hakoiri.wire.messages import Identifier, Message, ShortText
 
 HostPattern = Annotated[
@@ -103,12 +104,14 @@ class Policy(Message):
     """All that one workspace may reach through the proxy.
 
     Of the patterns that fit a host and port the most specific one counts, and of its rules the
-    first that fits the request's method and path.
+    first that fits the request's method and path. `budget` limits the workspace beside the budgets
+    of the proxy's own file; it can only be tighter than these.
     """
 
     version: Literal[1] = 1
     rules: list[Rule] = Field(default=[], max_length=1000)
     model: ModelRoute | None = None
+    budget: Budget | None = None
 
 
 DENY_ALL = Policy()

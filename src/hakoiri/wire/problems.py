@@ -8,6 +8,8 @@ from hakoiri.wire.messages import LenientMessage, ShortText
 
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 PROBLEM_TYPE_PREFIX: Final = "urn:hakoiri:problem:"
+OVER_BUDGET: Final = "over-budget"
+"""The code of a refusal because a budget is used up. In words for people it ends in brackets."""
 
 
 class Problem(LenientMessage):

@@ -12,7 +12,8 @@
 - `POST /explain` with `PolicyTest` answers `Explanation`: what would become of one request.
 - `GET /life` answers 200 at once and ends only when the proxy ends: who reads it learns of the end
   without asking again and again.
-- `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
+- `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`, `GET /budgets` answers
+  `BudgetReport` (`hakoiri.wire.budget_report`).
 - `GET /metrics` answers figures in Prometheus's text format; every name begins with
   `METRICS_PREFIX`.
 

@@ -18,10 +18,13 @@ from claude_agent_sdk import (
 from pydantic import ValidationError
 
 from hakoiri.wire.events import Error
-from hakoiri.wire.problems import PROBLEM_TYPE_PREFIX, Problem
+from hakoiri.wire.problems import OVER_BUDGET, PROBLEM_TYPE_PREFIX, Problem
 
 TEXT_LIMIT_CHARS: Final = 4096
 _TOO_MANY_REQUESTS: Final = 429
+_OVER_BUDGET: Final = f"({OVER_BUDGET})"
+"""How the credential proxy ends its own word on a 429; the CLI quotes it."""
+
 _SERVER_ERROR: Final = 500
 _UNAUTHORIZED: Final = (401, 403)
 
@@ -74,7 +77,7 @@ def _model_error(status: int | None, prose: str, *, was_cut: bool) -> Error:
         code = "model-stream-cut" if was_cut else "model-unreachable"
         return _error(code, prose, retryable=True)
     if status == _TOO_MANY_REQUESTS:
-        return _error("model-rate-limited", prose, retryable=True)
+        return _too_much(prose)
     if status >= _SERVER_ERROR:
         return _error("model-overloaded", prose, retryable=True)
     refusal = _proxy_problem(prose)
@@ -83,6 +86,12 @@ def _model_error(status: int | None, prose: str, *, was_cut: bool) -> Error:
     if status in _UNAUTHORIZED:
         return _error("model-access-denied", prose)
     return _error("model-rejected", prose)
+
+
+def _too_much(prose: str) -> Error:
+    if _OVER_BUDGET in prose:
+        return _error(OVER_BUDGET, prose)
+    return _error("model-rate-limited", prose, retryable=True)
 
 
 def _proxy_problem(prose: str) -> Problem | None:

@@ -17,7 +17,7 @@ from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.conversations.model import Conversation, ConversationKind
 from hakoiri.host.conversations.ports import ChatModelError
 from hakoiri.wire.agent import AgentOptions
-from hakoiri.wire.events import EventData, Result, TextDelta
+from hakoiri.wire.events import Error, EventData, Result, TextDelta
 
 pytestmark = pytest.mark.anyio
 
@@ -133,6 +133,19 @@ async def test_an_answer_that_is_none_is_our_error(
     async with model_behind(Proxy(body, status), tmp_path, "bedrock") as model:
         with pytest.raises(ChatModelError, match=told):
             await ask(model)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"type": "error", "error": {"message": "too much (over-budget)"}}',
+        b"too much (over-budget)",
+    ],
+)
+async def test_a_budget_that_is_used_up_is_the_turn_s_error(tmp_path: Path, body: bytes) -> None:
+    async with model_behind(Proxy(body, 429), tmp_path, "anthropic") as model:
+        told = await ask(model)
+    assert told == [Error(code="over-budget", text="too much (over-budget)")]
 
 
 async def test_a_proxy_that_is_away_and_a_model_without_name_are_our_errors(

@@ -185,12 +185,18 @@ class Proxy:
         return (await self.control("DELETE", f"/sockets/{self.name(container)}/binding"))[0]
 
     async def bind(
-        self, container: str, policy: dict[str, Any], generation: int = 1
+        self,
+        container: str,
+        policy: dict[str, Any],
+        generation: int = 1,
+        *,
+        workspace: str | None = None,
+        tenant: str = "default",
     ) -> tuple[int, dict[str, Any]]:
         bind = Bind.model_validate(
             {
-                "workspace": f"ws-{container}",
-                "tenant": "default",
+                "workspace": workspace or f"ws-{container}",
+                "tenant": tenant,
                 "generation": generation,
                 "policy": policy,
             }

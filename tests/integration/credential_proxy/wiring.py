@@ -1,8 +1,11 @@
+import time
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
+from hakoiri.credential_proxy.budgets.gate import Gate
+from hakoiri.credential_proxy.budgets.ledger import Ledger
 from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.keyring import Keyring
@@ -72,6 +75,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
         read=lambda: parse_configuration(text), load=load, configure=wired.client.configure
     )
     records = Records(log=DecisionLog(wired.log), metrics=wired.metrics)
+    gate = Gate(ledger=Ledger(), now_s=time.time)
 
     def new_listener(container_socket: ContainerSocket) -> Listener:
         return Listener(
@@ -80,6 +84,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
             client=wired.client,
             leaves=LeafCache(authority=wired.authority),
             records=records,
+            gate=gate,
         )
 
     wired.registry = SocketRegistry(

@@ -27,6 +27,17 @@ def test_the_examples_of_the_manual_are_valid() -> None:
     assert kinds == {"header", "basic", "query", "secret", "aws"}
 
 
+def test_the_example_of_budgets_is_valid() -> None:
+    manual = (Path(__file__).parents[3] / "docs/operations/budgets.md").read_text()
+    [example] = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
+    configuration = parse_configuration(example)
+    installation, tenant, workspace = configuration.budgets.limits_for("big-customer", None)
+    assert installation.month_spend_microusd == 5_000_000_000
+    assert (tenant.spend_microusd, tenant.month_spend_microusd) == (500_000_000, 1_000_000_000)
+    assert workspace.model_tokens == 20_000_000
+    assert configuration.terms.prices.find("eu.anthropic.claude-sonnet-4-5-20250929-v1:0")
+
+
 def test_the_hosts_of_every_credential_are_known() -> None:
     text = AWS + HEADER.replace("credentials.a", "credentials.b") + 'value_env = "KEY"\n'
     configuration = parse_configuration(text)

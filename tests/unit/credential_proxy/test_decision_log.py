@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.budgets.charge import Charged
+from hakoiri.credential_proxy.budgets.usage import Usage
 from hakoiri.credential_proxy.decision import Forward, Injection, Refuse, Upstream
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner, path_of
 from hakoiri.credential_proxy.framing import RequestHead
@@ -49,6 +51,18 @@ def test_a_request_that_was_let_through_is_one_line_without_headers_or_query() -
     assert (line["container"], line["workspace"], line["tenant"]) == ("c", "w", "t")
     assert (line["generation"], line["first_byte_ms"]) == (3, 1.235)
     assert "planted" not in stream.getvalue()
+
+
+def test_a_model_call_is_told_with_what_it_took() -> None:
+    stream = StringIO()
+    forward = Forward("model", "POST", Upstream("https", Authority("a.test", 443)), (), "model:a")
+    charged = Charged(Usage(1, 2, 3, 4), spend_microusd=5, is_told=True)
+    DecisionLog(stream).decided(
+        owner=OWNER, head=head("/x"), decision=forward, outcome=Outcome(charged=charged)
+    )
+    told = {"input_tokens": 1, "output_tokens": 2, "cache_write_tokens": 3, "cache_read_tokens": 4,
+            "spend_microusd": 5, "usage_told": True}  # fmt: skip
+    assert told.items() <= written(stream).items()
 
 
 @given(st.text(max_size=50))

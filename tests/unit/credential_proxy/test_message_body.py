@@ -6,6 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hakoiri.credential_proxy.budgets.charge import Operation
 from hakoiri.credential_proxy.message_body import (
     DEPTH_LIMIT,
     NAME_LIMIT_CHARS,
@@ -14,6 +15,8 @@ from hakoiri.credential_proxy.message_body import (
     MemberScanner,
     MessageBodyError,
     Scalar,
+    max_tokens_names,
+    max_tokens_of,
     model_of,
     read_members,
 )
@@ -193,3 +196,64 @@ def test_what_is_kept_of_a_large_body_is_small() -> None:
         assert len(scanner._rest) < 256
     scanner.feed(b'", "model": "m"}')
     assert scanner.finish() == {"model": "m"}
+
+
+def most_of(body: bytes, operation: Operation) -> int | None:
+    return max_tokens_of(read_members([body], max_tokens_names(operation)), operation)
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "most"),
+    [
+        ("messages", {"max_tokens": 5}, 5),
+        ("invoke", {"max_tokens": 1, "thinking": {"max_tokens": 9}}, 1),
+        ("invoke", {"inferenceConfig": {"maxTokens": 9}}, None),
+        ("messages", {}, None),
+        ("messages", {"max_tokens": None}, None),
+        ("converse", {"inferenceConfig": {"maxTokens": 7}}, 7),
+        ("converse", {"inferenceConfig": {"a": {"maxTokens": 9}, "maxTokens": 7}}, 7),
+        ("converse", {"a": {"inferenceConfig": {"maxTokens": 9}}}, None),
+        ("converse", {"inferenceConfig": {}}, None),
+        ("converse", {"inferenceConfig": None}, None),
+        ("converse", {"max_tokens": 7}, None),
+        ("converse", {"maxTokens": 7, "messages": [{"maxTokens": 8}]}, None),
+        ("converse", {"additionalModelRequestFields": {"top_k": 2}}, None),
+    ],
+)
+def test_the_most_it_asks_for_is_read_where_the_api_reads_it(
+    operation: Operation, body: object, most: int | None
+) -> None:
+    assert most_of(json.dumps(body).encode(), operation) == most
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("messages", b'{"max_tokens": 1, "max_tokens": 9}'),
+        ("messages", b'{"max_tokens": 1, "MAX_TOKENS": 9}'),
+        ("messages", b'{"max_tokens": 1, "max\\u005ftokens": 9}'),
+        ("messages", b'{"Max_tokens": 1}'),
+        ("messages", b'{"max_tokens": "1"}'),
+        ("messages", b'{"max_tokens": true}'),
+        ("messages", b'{"max_tokens": 1.0}'),
+        ("messages", b'{"max_tokens": 0}'),
+        ("messages", b'{"max_tokens": -1}'),
+        ("messages", b'{"max_tokens": 10000001}'),
+        ("messages", b'{"max_tokens": null, "max_tokens": 9}'),
+        ("converse", b'{"inferenceConfig": {"maxTokens": 1, "maxTokens": 9}}'),
+        ("converse", b'{"inferenceConfig": {"maxtokens": 1}}'),
+        ("converse", b'{"inferenceConfig": {"maxTokens": 1}, "inferenceConfig": {}}'),
+        ("converse", b'{"inferenceConfig": {}, "InferenceConfig": {"maxTokens": 9}}'),
+        ("converse", b'{"inferenceConfig": null, "inferenceConfig": {"maxTokens": 9}}'),
+        ("converse", b'{"inferenceConfig": [["maxTokens", 1]]}'),
+        ("converse", b'{"inferenceConfig": 5}'),
+        ("converse", b'{"inferenceConfig": "maxTokens"}'),
+        ("converse", b'{"additionalModelRequestFields": {"max_tokens": 9}}'),
+        ("converse", b'{"additionalModelRequestFields": {"max_tokens": null}}'),
+        ("converse", b'{"additionalModelRequestFields": {"Max_New_Tokens": 9}}'),
+        ("converse", b'{"additionalModelRequestFields": {"maxtokens": 9}}'),
+    ],
+)
+def test_a_most_that_could_be_read_otherwise_is_refused(operation: Operation, body: bytes) -> None:
+    with pytest.raises(MessageBodyError):
+        most_of(body, operation)

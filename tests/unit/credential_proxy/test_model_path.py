@@ -99,3 +99,21 @@ def test_what_is_sent_decodes_to_what_was_checked(encoded: str) -> None:
     assert call.path.count("/") == 3
     assert unquote(call.path.split("/")[2]) == call.model == decode_model_id(encoded)
     assert ".." not in call.model
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "operation"),
+    [
+        ("POST", "/v1/messages?beta=true", "messages"),
+        ("POST", "/v1/messages/count_tokens", None),
+        ("GET", "/v1/models", None),
+        ("POST", "/model/m/invoke", "invoke"),
+        ("POST", "/model/m/invoke-with-response-stream", "invoke"),
+        ("POST", "/model/converse/converse-stream", "converse"),
+        ("POST", "/model/a%2Fmessages/converse", "converse"),
+    ],
+)
+def test_what_costs_tokens_is_told_with_the_form_of_its_body(
+    method: str, target: str, operation: str | None
+) -> None:
+    assert parse_model_call(method, target).operation == operation

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from hakoiri.credential_proxy.refusals import render_refusal
+from hakoiri.credential_proxy.decision import Retry
+from hakoiri.credential_proxy.refusals import render_refusal, retry_headers
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 
@@ -23,3 +24,12 @@ def test_elsewhere_a_refusal_is_a_problem() -> None:
     problem = Problem.model_validate_json(body)
     assert media_type == PROBLEM_MEDIA_TYPE
     assert (problem.code, problem.status, problem.detail) == ("c", 403, "why")
+
+
+def test_a_client_is_told_when_to_come_again_and_whether_by_itself() -> None:
+    assert retry_headers(None) == []
+    assert retry_headers(Retry(2, is_passing=True)) == [("Retry-After", "2")]
+    assert retry_headers(Retry(9, is_passing=False)) == [
+        ("Retry-After", "9"),
+        ("x-should-retry", "false"),
+    ]

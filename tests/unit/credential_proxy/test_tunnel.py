@@ -2,6 +2,11 @@ import asyncio
 
 import pytest
 
+from hakoiri.credential_proxy.budgets.account import Account
+from hakoiri.credential_proxy.budgets.holder import Holder
+from hakoiri.credential_proxy.budgets.ledger import Ledger
+from hakoiri.credential_proxy.budgets.limits import Limits
+from hakoiri.credential_proxy.budgets.meter import COUNTED_AT_BYTES, Meter
 from hakoiri.credential_proxy.tunnel import Tunnel
 
 pytestmark = pytest.mark.anyio
@@ -95,3 +100,25 @@ async def test_a_lost_upstream_finishes_and_later_bytes_are_dropped() -> None:
 async def test_a_tunnel_in_which_nothing_moves_ends() -> None:
     tunnel, _, _ = joined(idle_timeout_s=0)
     assert tunnel.finished.done()
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_bytes_beyond_a_budget_end_the_tunnel_and_do_not_pass(way: str) -> None:
+    container, upstream = Side(), Side()
+    account = Account(Holder("tenant", "t"), 0, 0)
+    limits = Limits(bytes_up=COUNTED_AT_BYTES, bytes_down=COUNTED_AT_BYTES)
+    meter = Meter(ledger=Ledger(), accounts=[account], limits=lambda: [limits], now_s=lambda: 0.0)
+    tunnel = Tunnel(container=container, meter=meter)
+    tunnel.connection_made(upstream)
+    tunnel.start(b"")
+    send = tunnel.from_container if way == "up" else tunnel.data_received
+    side = upstream if way == "up" else container
+    piece = bytes(COUNTED_AT_BYTES)
+    send(piece)
+    assert not tunnel.finished.done()
+    send(piece)
+    send(piece)
+    assert tunnel.finished.done()
+    assert tunnel.over_budget is not None
+    assert side.done.count(piece) == 1
+    tunnel.close()

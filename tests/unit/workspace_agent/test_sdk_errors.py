@@ -16,6 +16,11 @@ REFUSED = (
     '"title":"Refused","status":403,"detail":"not in the policy"} and so on'
 )
 
+OVER_BUDGET = (
+    "API Error: Request rejected (429) · hakoiri credential proxy: the workspace w is over its"
+    " budget model_tokens_per_day (over-budget)"
+)
+
 
 def failed(**fields: Any) -> ResultMessage:
     shape: dict[str, Any] = {
@@ -38,6 +43,7 @@ def failed(**fields: Any) -> ResultMessage:
         ({"subtype": "error_max_turns"}, "max-turns", False),
         ({"stop_reason": "refusal", "terminal_reason": "api_error"}, "model-refused", False),
         ({"api_error_status": 429}, "model-rate-limited", True),
+        ({"api_error_status": 429, "result": OVER_BUDGET}, "over-budget", False),
         ({"api_error_status": 500}, "model-overloaded", True),
         ({"api_error_status": 529}, "model-overloaded", True),
         ({"api_error_status": 400}, "model-rejected", False),

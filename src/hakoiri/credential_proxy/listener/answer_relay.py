@@ -1,6 +1,6 @@
 """Carrying an answer back to the container, without the secrets that its request had on it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 from hakoiri.credential_proxy.decision_log import Outcome
@@ -21,25 +21,30 @@ async def relay_answer(
     headers: Headers,
     patterns: SecretPatterns | None,
     outcome: Outcome,
+    seen: Callable[[bytes], None],
 ) -> None:
     """Send the answer; `headers` are those that may pass, `patterns` what must not.
+
+    `seen` is given each piece before it is sent; what it raises ends the answer there.
 
     Raises:
         UpstreamError: the upstream broke off, or its answer cannot be looked through.
         ContainerStalledError: the container does not read it.
     """
     if patterns:
-        await _relay_scrubbed(answering, request, headers, patterns, outcome)
+        await _relay_scrubbed(answering, request, headers, patterns, outcome, seen=seen)
         return
     given, length_bytes = _without_length(headers)
     whole = answering.take_all()
     outcome.status = answering.status
     if whole is not None:
+        seen(whole)
         outcome.bytes_down = len(whole)
         request.answer_whole(answering.status, given, whole, length_bytes=length_bytes)
         return
     request.begin_answer(answering.status, given, length_bytes=length_bytes)
     while chunk := await answering.read():
+        seen(chunk)
         request.write(chunk)
         outcome.bytes_down += len(chunk)
         await request.drain()
@@ -52,6 +57,8 @@ async def _relay_scrubbed(
     headers: Headers,
     patterns: SecretPatterns,
     outcome: Outcome,
+    *,
+    seen: Callable[[bytes], None],
 ) -> None:
     has_body = request.method != "HEAD" and answering.status not in _NO_CONTENT
     plan = plan_scrubbing(headers, patterns)
@@ -61,12 +68,14 @@ async def _relay_scrubbed(
     whole = answering.take_all() if plan.coding is None else None
     try:
         if whole is not None:
+            seen(whole)
             clean = scrubber.feed(whole) + scrubber.finish()
             outcome.bytes_down = len(clean)
             request.answer_whole(answering.status, given, clean, length_bytes=length_bytes)
             return
         request.begin_answer(answering.status, given, length_bytes=length_bytes)
         async for piece in _decoded(answering, plan.coding if has_body else None):
+            seen(piece)
             passed = scrubber.feed(piece)
             request.write(passed)
             outcome.bytes_down += len(passed)

@@ -2,10 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hakoiri.credential_proxy.budgets.charge import ChargeError, ModelCharge
+from hakoiri.credential_proxy.budgets.meter import Meter
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
 from hakoiri.credential_proxy.credentials.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
@@ -29,6 +31,8 @@ from hakoiri.credential_proxy.message_body import (
     MemberScanner,
     MessageBodyError,
     Scalar,
+    max_tokens_names,
+    max_tokens_of,
     model_of,
 )
 from hakoiri.credential_proxy.placeholders import names_replaced, replace_placeholders
@@ -68,15 +72,24 @@ class Forwarding:
     patterns: PatternCache
     scope: str
     outcome: Outcome
+    meter: Meter
+    charge: ModelCharge | None = None
 
     async def run(self) -> None:
-        """Carry the request out and its answer back.
+        """Carry the request out and its answer back, and charge a model call.
 
         Raises:
             RequestFailedError: the container's side failed.
+            OverBudgetError: a budget does not allow it, or no more of it.
             UpstreamError: the upstream's side failed. `request.has_answer` tells whether the
                 answer had begun.
         """
+        try:
+            await self._run()
+        finally:
+            self._settle()
+
+    async def _run(self) -> None:
         if self.forward.route == "tunnel":
             await self._tunnel()
         elif self.forward.route == "intercept":
@@ -88,7 +101,9 @@ class Forwarding:
 
     async def _tunnel(self) -> None:
         authority = self.forward.upstream.authority
-        tunnel = Tunnel(container=self.request.transport, guard=HelloGuard(authority))
+        tunnel = Tunnel(
+            container=self.request.transport, guard=HelloGuard(authority), meter=self.meter
+        )
         await self.client.tunnel(authority, timings=self.outcome, tunnel=tunnel)
         self.outcome.status = 200
         await self._until_finished(tunnel, ESTABLISHED)
@@ -102,6 +117,8 @@ class Forwarding:
             self.outcome.bytes_up, self.outcome.bytes_down = tunnel.bytes_up, tunnel.bytes_down
         if tunnel.refusal is not None:
             raise RequestFailedError(403, tunnel.refusal.code, str(tunnel.refusal))
+        if tunnel.over_budget is not None:
+            raise tunnel.over_budget
 
     async def _intercept(self) -> None:
         authority = self.forward.upstream.authority
@@ -118,9 +135,11 @@ class Forwarding:
     def _must_be_held(self) -> bool:
         """Whether the body must be whole before the request goes out.
 
-        It is signed, or names the model, or might turn out too long: half a request that breaks
-        off looks to some upstreams like a whole one.
+        It is signed, or names the model, or says what a model call may take at most, or might turn
+        out too long: half a request that breaks off looks to some upstreams like a whole one.
         """
+        if self.charge is not None and self.charge.needs_reservation:
+            return True
         if not self.head.has_body:
             return False
         injection = self.forward.injection
@@ -145,7 +164,7 @@ class Forwarding:
         try:
             async for chunk in self._streamed_body():
                 held.write(chunk)
-            await _check_model(self.forward, held)
+            await self._check_body(held)
             outgoing = await self._outgoing(held.sha256)
             body = held.read() if held.is_in_memory else held.chunks()
             await self._send(outgoing, body, length_bytes=held.size_bytes)
@@ -153,6 +172,48 @@ class Forwarding:
             raise RequestFailedError(413, "body-too-large", str(error)) from error
         finally:
             held.close()
+
+    async def _check_body(self, held: HeldBody) -> None:
+        """Check the model that the body names, and reserve what it asks for at most."""
+        charge = self.charge
+        operation = self.forward.call.operation if self.forward.call is not None else None
+        is_reserved = charge is not None and charge.needs_reservation and operation is not None
+        if not self.forward.models and not is_reserved:
+            return
+        names = [MODEL]
+        if is_reserved and operation is not None:
+            names += max_tokens_names(operation)
+        try:
+            members = await _members_of(held, names)
+            self._check_model(members)
+            if charge is not None and is_reserved and operation is not None:
+                charge.reserve(
+                    model=self._model_of_path() or model_of(members),
+                    body_bytes=held.size_bytes,
+                    max_tokens=max_tokens_of(members, operation),
+                )
+        except MessageBodyError as error:
+            raise RequestFailedError(400, "bad-body", str(error)) from error
+        except ChargeError as error:
+            raise RequestFailedError(error.status, error.code, str(error)) from error
+
+    def _check_model(self, members: Mapping[str, Scalar]) -> None:
+        if self.forward.models and model_of(members) not in self.forward.models:
+            reason = f"{model_of(members)[:256]!r} is not allowed"
+            raise RequestFailedError(403, "model-not-allowed", reason)
+
+    def _model_of_path(self) -> str | None:
+        return self.forward.call.model if self.forward.call is not None else None
+
+    def _settle(self) -> None:
+        if self.charge is None:
+            return
+        outcome = self.outcome
+        is_tls = self.forward.upstream.scheme == "https"
+        connected_ms = outcome.tls_ms if is_tls else outcome.connect_ms
+        if not outcome.reused and connected_ms is None:
+            self.charge.never_sent()
+        outcome.charged = self.charge.settle()
 
     async def _outgoing(self, body_sha256: str | None) -> OutgoingRequest:
         """Return the request with what belongs on it; None for a body that is not hashed."""
@@ -208,6 +269,8 @@ class Forwarding:
         upstream = self.forward.upstream
         if (outgoing.path, outgoing.query) != (upstream.path, upstream.query):
             upstream = replace(upstream, path=outgoing.path, query=outgoing.query)
+        if self.charge is not None:
+            self.charge.sends()
         started_s = time.perf_counter()
         answering = await self.client.send(
             upstream,
@@ -231,6 +294,7 @@ class Forwarding:
         body = self.request.body
         try:
             while chunk := await body.read():
+                self.meter.up(len(chunk))
                 self.outcome.bytes_up += len(chunk)
                 yield chunk
         except BodyFaultError as error:
@@ -249,6 +313,10 @@ class Forwarding:
             return
         is_model = self.forward.route == "model"
         patterns = self._patterns()
+        if self.charge is not None:
+            named = {name.lower(): value for name, value in answering.headers}
+            is_readable = bool(patterns) or "content-encoding" not in named
+            self.charge.answered(answering.status, named, is_readable=is_readable)
         try:
             await relay_answer(
                 answering,
@@ -256,6 +324,7 @@ class Forwarding:
                 headers=answer_headers(answering.headers, is_model=is_model),
                 patterns=patterns,
                 outcome=self.outcome,
+                seen=self._seen,
             )
         except ContainerStalledError as error:
             raise RequestFailedError(408, "client-stalled", str(error)) from error
@@ -263,6 +332,14 @@ class Forwarding:
             if patterns is not None and patterns.seen:
                 carried = {name: self.keyring.secrets_in_force([name]) for name in self._carried()}
                 self.outcome.scrubbed_of = whose(patterns.seen, carried)
+        if self.charge is not None:
+            self.charge.finish()
+
+    def _seen(self, piece: bytes) -> None:
+        """Count a piece of the answer before it is sent. Raises OverBudgetError."""
+        if self.charge is not None:
+            self.charge.feed(piece)
+        self.meter.down(len(piece))
 
     def _carried(self) -> list[str]:
         """Return the names of the credentials that the upstream was given."""
@@ -282,21 +359,10 @@ class Forwarding:
         if not self.forward.is_websocket or not is_accepted(self.head, answering.headers):
             raise UpstreamError("upstream-broken", "the upstream switched protocols unasked")
         headers = (*answer_headers(answering.headers, is_model=False), *UPGRADE_HEADERS)
-        tunnel = Tunnel(container=self.request.transport)
+        tunnel = Tunnel(container=self.request.transport, meter=self.meter)
         answering.adopt(tunnel)
         self.outcome.status = answering.status
         await self._until_finished(tunnel, render_answer_head(answering.status, headers))
-
-
-async def _check_model(forward: Forward, held: HeldBody) -> None:
-    if not forward.models:
-        return
-    try:
-        model = model_of(await _members_of(held, (MODEL,)))
-    except MessageBodyError as error:
-        raise RequestFailedError(400, "bad-body", str(error)) from error
-    if model not in forward.models:
-        raise RequestFailedError(403, "model-not-allowed", f"{model[:256]!r} is not allowed")
 
 
 async def _members_of(held: HeldBody, names: Collection[str]) -> dict[str, Scalar]:

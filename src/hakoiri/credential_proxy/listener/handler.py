@@ -4,8 +4,17 @@ import asyncio
 import time
 from typing import Final
 
-from hakoiri.credential_proxy.container_socket import ContainerSocket, TooManyRequestsError
-from hakoiri.credential_proxy.decision import Decision, Forward, Refuse, Route
+from hakoiri.credential_proxy.budgets.charge import ModelCharge
+from hakoiri.credential_proxy.budgets.gate import Gate
+from hakoiri.credential_proxy.budgets.holder import OverBudgetError
+from hakoiri.credential_proxy.budgets.meter import Meter
+from hakoiri.credential_proxy.budgets.settings import Terms
+from hakoiri.credential_proxy.container_socket import (
+    TUNNELS,
+    ContainerSocket,
+    TooManyRequestsError,
+)
+from hakoiri.credential_proxy.decision import Decision, Forward, Refuse, Retry, Route
 from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import UpstreamError
 from hakoiri.credential_proxy.exchange import decide, route_of
@@ -16,7 +25,7 @@ from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFail
 from hakoiri.credential_proxy.listener.request import ContainerRequest
 from hakoiri.credential_proxy.listener.server import ContainerServer
 from hakoiri.credential_proxy.records import Records
-from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
+from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal, retry_headers
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
@@ -35,6 +44,7 @@ class Listener:
         client: UpstreamClient,
         leaves: LeafCache,
         records: Records,
+        gate: Gate,
     ) -> None:
         self._socket = container_socket
         self._in_force = in_force
@@ -42,6 +52,7 @@ class Listener:
         self._leaves = leaves
         self._patterns = PatternCache()
         self._records = records
+        self._gate = gate
 
     def server(self) -> ContainerServer:
         """Make the server whose connections come here."""
@@ -78,10 +89,18 @@ class Listener:
         outcome = Outcome()
         decision = self._decide(head)
         try:
-            with self._socket.slot(head, decision.route or route_of(head)):
-                decision = await self._answer(request, head, decision, outcome)
+            route = decision.route or route_of(head)
+            with self._socket.slot(head, route):
+                meter = self._meter(head, route)
+                try:
+                    decision = await self._answer(request, head, decision, outcome, meter)
+                finally:
+                    meter.close()
         except TooManyRequestsError as error:
             decision = Refuse(429, "too-many-requests", str(error), route_of(head))
+            _refuse(request, decision, outcome)
+        except OverBudgetError as error:
+            decision = _failed(decision, error)
             _refuse(request, decision, outcome)
         except asyncio.CancelledError:
             outcome.reason = "client-gone" if request.is_client_gone else "cut"
@@ -92,8 +111,30 @@ class Listener:
             self._socket.count(is_allowed=isinstance(decision, Forward))
             self._records.decided(owner=owner, head=head, decision=decision, outcome=outcome)
 
+    def _meter(self, head: RequestHead, route: Route) -> Meter:
+        """Take the request from the budgets of its workspace. Raises OverBudgetError."""
+        binding, gate = self._socket.binding, self._gate
+        if binding is None:
+            return gate.unbound()
+        return gate.open(
+            tenant=binding.tenant,
+            workspace=binding.workspace,
+            own=binding.policy.budget,
+            terms=self._terms,
+            is_tunnel=route in TUNNELS,
+            bytes_up=head.content_length_bytes or 0,
+        )
+
+    def _terms(self) -> Terms:
+        return self._in_force.configuration.terms
+
     async def _answer(
-        self, request: ContainerRequest, head: RequestHead, decision: Decision, outcome: Outcome
+        self,
+        request: ContainerRequest,
+        head: RequestHead,
+        decision: Decision,
+        outcome: Outcome,
+        meter: Meter,
     ) -> Decision:
         """Carry `decision` out; return what it was in the end."""
         if isinstance(decision, Refuse):
@@ -109,22 +150,31 @@ class Listener:
             patterns=self._patterns,
             scope=self._scope(decision),
             outcome=outcome,
+            meter=meter,
+            charge=self._charge(decision, meter),
         )
         try:
             await forwarding.run()
-        except (RequestFailedError, UpstreamError) as error:
+        except (RequestFailedError, UpstreamError, OverBudgetError) as error:
             failed = _failed(decision, error)
             if request.has_answer:
                 outcome.reason = error.code
-                if isinstance(error, UpstreamError):
-                    request.break_off()
-                else:
+                if isinstance(error, RequestFailedError):
                     request.abort()
+                else:
+                    request.break_off()
                 return failed if error.status == _FORBIDDEN else decision
             _refuse(request, failed, outcome)
-            if isinstance(error, RequestFailedError) or error.is_refusal:
+            if not isinstance(error, UpstreamError) or error.is_refusal:
                 return failed
         return decision
+
+    def _charge(self, forward: Forward, meter: Meter) -> ModelCharge | None:
+        call = forward.call
+        if call is None or call.operation is None:
+            return None
+        terms = self._terms()
+        return ModelCharge(meter=meter, terms=terms, model=call.model, now_s=self._gate.now_s)
 
     def _scope(self, forward: Forward) -> str:
         """Say with whom a connection may be shared: the same policy and credential, else nobody."""
@@ -143,9 +193,23 @@ class Listener:
         self._records.unreadable(owner=self._socket.owner, outcome=outcome)
 
 
-def _failed(forward: Forward, error: RequestFailedError | UpstreamError) -> Refuse:
-    authority = forward.upstream.authority
-    return Refuse(error.status, error.code, str(error), forward.route, authority, forward.rule)
+def _failed(
+    decision: Decision, error: RequestFailedError | UpstreamError | OverBudgetError
+) -> Refuse:
+    authority = decision.upstream.authority if isinstance(decision, Forward) else decision.authority
+    return Refuse(
+        status=error.status,
+        code=error.code,
+        reason=str(error),
+        route=decision.route,
+        authority=authority,
+        rule=decision.rule,
+        retry=(
+            Retry(error.retry_after_s, error.is_passing)
+            if isinstance(error, OverBudgetError)
+            else None
+        ),
+    )
 
 
 def _refuse(request: ContainerRequest, decision: Refuse, outcome: Outcome) -> None:
@@ -159,5 +223,6 @@ def _answer_refusal(request: ContainerRequest, decision: Refuse) -> None:
         status=decision.status, code=decision.code, reason=decision.reason, route=decision.route
     )
     headers = [("Content-Type", media_type), (REASON_HEADER, decision.code)]
+    headers += retry_headers(decision.retry)
     request.is_kept_alive = False
     request.answer_whole(decision.status, headers, body)

@@ -19,7 +19,8 @@ from hakoiri.host.adapters.model_answer import ModelAnswer, event_of_frame
 from hakoiri.host.conversations.model import Conversation
 from hakoiri.host.conversations.ports import ChatModelError
 from hakoiri.wire.agent import EVENT_LINE_LIMIT_BYTES, RELAY_PORT
-from hakoiri.wire.events import EventData
+from hakoiri.wire.events import Error, EventData
+from hakoiri.wire.problems import OVER_BUDGET
 from hakoiri.wire.sse import SseDecoder, SseError
 
 BASE_URL: Final = f"http://127.0.0.1:{RELAY_PORT}"
@@ -106,10 +107,11 @@ class ProxiedChatModel:
 
     async def _read(self, response: aiohttp.ClientResponse) -> AsyncIterator[EventData]:
         if response.status != 200:  # noqa: PLR2004 - HTTP's word for yes
-            refusal = await response.content.read(REFUSAL_LIMIT_BYTES)
-            raise ChatModelError(
-                f"the model answered {response.status}: {refusal.decode('utf-8', 'replace')[:500]}"
-            )
+            refusal = (await response.content.read(REFUSAL_LIMIT_BYTES)).decode("utf-8", "replace")
+            if f"({OVER_BUDGET})" in refusal:
+                yield Error(code=OVER_BUDGET, text=_message(refusal))
+                return
+            raise ChatModelError(f"the model answered {response.status}: {refusal[:500]}")
         answer = ModelAnswer()
         unpack = _frames() if self._provider == "bedrock" else _blocks()
         async for chunk in response.content.iter_any():
@@ -119,6 +121,14 @@ class ProxiedChatModel:
                 if answer.is_complete:
                     return
         raise ChatModelError("the answer broke off before its end")
+
+
+def _message(refusal: str) -> str:
+    try:
+        message = json.loads(refusal)["error"]["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = refusal
+    return str(message)[:500]
 
 
 def _frames() -> Unpack:
