@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hakoiri.cli.doctor.engine_checks import RUNSC_FLAGS
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, read_engine
+from hakoiri.wire.guard import RUNSC_FLAGS
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 START_TIMEOUT_S = 60.0

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import give_up
 
-from hakoiri.cli.doctor.engine_checks import RUNSC_FLAGS
 from hakoiri.cli.doctor.engine_facts import parse_info
+from hakoiri.wire.guard import RUNSC_FLAGS
 
 SETUP = Path(__file__).parents[3] / "deployment" / "setup"
 

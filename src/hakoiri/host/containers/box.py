@@ -1,12 +1,10 @@
 """From the settings to the spec of a container: what every box of this server has in common."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import MakeSpec
-from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.seccomp import SeccompProfileError, filter_for
 from hakoiri.host.settings import Settings
@@ -47,22 +45,12 @@ class Box:
             retries=model.retries,
         )
 
-        def make_spec(
-            *,
-            container_id: str,
-            directories: ContainerDirectories,
-            proxy_directory: Path,
-            agent_volume: str,
-        ) -> ContainerSpec:
+        def make_spec(container_id: str) -> ContainerSpec:
             return ContainerSpec(
                 instance=self.instance,
                 container_id=container_id,
                 image_id=image_id,
                 runtime=self.settings.container.runtime,
-                workspace=directories.workspace,
-                home=directories.home,
-                proxy_directory=proxy_directory,
-                agent_volume=agent_volume,
                 limits=self.limits(),
                 environment=environment,
                 seccomp_profile=self.seccomp_profile,

@@ -38,8 +38,11 @@ def ground(tmp_path: Path) -> Ground:
         run_dir=tmp_path / "run",
         proxy_dir=tmp_path / "run" / "proxy",
         proxy_state_dir=tmp_path / "state" / "i1",
+        guard_dir=tmp_path / "run" / "guard",
+        tree=tmp_path / "live" / "i1",
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
+        guard=Account("guard", 905, 906),
         lock=-1,
     )
 
@@ -99,7 +102,7 @@ def test_only_the_server_has_capabilities_and_it_cannot_see_the_proxys_files(
     assert settings.proxy.state_dir in server.hidden
     assert str(tmp_path / "state" / "i1") in proxy.arguments
     assert tmp_path / "run" / "own" in server.hidden
-    assert proxy.hidden == (settings.data_dir,)
+    assert proxy.hidden == (settings.data_dir, tmp_path / "run" / "guard")
     assert proxy.shown == (tmp_path / "state" / "i1",)
 
 
