@@ -115,14 +115,10 @@ class _Pair:
         }
         for name, (bare, guarded) in calls.items():
             for number in range(ROUNDS_EACH):
-                for way, call in _in_turns(number, ("bare", bare), ("guarded", guarded)):
-                    report.add(f"{name}: {way}", await _timed(call))
+                await _add(report, name, _in_turns(number, ("bare", bare), ("guarded", guarded)))
         for number in range(2):
-            for way, create in _in_turns(
-                number, ("bare", self._create_bare), ("guarded", self._create_guarded)
-            ):
-                await self.behind.remove(self.name)
-                report.add(f"create: {way}", await _timed(create))
+            ways = _in_turns(number, ("bare", self._create_bare), ("guarded", self._create_guarded))
+            await _add(report, "create", ways, before=lambda: self.behind.remove(self.name))
         await self.behind.start(self.name)
 
     async def _create_bare(self) -> None:
@@ -137,6 +133,24 @@ Way = tuple[str, Callable[[], Awaitable[Any]]]
 
 def _in_turns(number: int, first: Way, second: Way) -> tuple[Way, Way]:
     return (first, second) if number % 2 else (second, first)
+
+
+async def _add(
+    report: Report,
+    name: str,
+    ways: tuple[Way, Way],
+    *,
+    before: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Time both ways, one right after the other; what the guard added is their difference."""
+    took_ms: dict[str, float] = {}
+    for way, call in ways:
+        if before is not None:
+            await before()
+        took_ms[way] = await _timed(call)
+    report.add(f"{name}: bare", took_ms["bare"])
+    report.add(f"{name}: guarded", took_ms["guarded"])
+    report.add(f"{name}: added", took_ms["guarded"] - took_ms["bare"])
 
 
 async def _timed(call: Callable[[], Awaitable[Any]]) -> float:

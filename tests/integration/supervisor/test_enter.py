@@ -3,7 +3,6 @@
 import json
 import socket
 import subprocess
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,7 +176,7 @@ pathlib.Path(sys.argv[1]).with_name("written").touch()
 
 def test_what_a_process_mounts_goes_out_from_its_shared_directory_alone(ground: Ground) -> None:
     code = """
-
+import sys
 from pathlib import Path
 from hakoiri.docker_guard.kernel_mounts import mount
 for path in sys.argv[1:]:
