@@ -89,14 +89,16 @@ class Listener:
 
 
 def listen_at(path: Path, *, mode: int) -> socket.socket:
-    """Listen at `path`, which only we may write beside; what is there is replaced."""
+    """Listen at `path`, replacing what is there; whoever finds it there is answered."""
+    new_path = path.with_name(path.name + ".new")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         with suppress(FileNotFoundError):
-            path.unlink()
-        listener.bind(str(path))
-        path.chmod(mode)
+            new_path.unlink()
+        listener.bind(str(new_path))
+        new_path.chmod(mode)
         listener.listen(BACKLOG)
+        new_path.rename(path)
     except OSError:
         listener.close()
         raise

@@ -26,6 +26,8 @@ BOX_REMOVAL_TIMEOUT_S: Final = 130.0
 HTTP_NOT_MODIFIED: Final = 304
 HTTP_NOT_FOUND: Final = 404
 HTTP_CONFLICT: Final = 409
+CLIENT_NO_CONNECTION: Final = 900
+"""What aiodocker says instead of a status."""
 
 
 class DockerEngine:
@@ -187,6 +189,8 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
     try:
         yield
     except DockerError as error:
+        if error.status == CLIENT_NO_CONNECTION:
+            raise EngineError(f"cannot {what}: the docker guard does not answer") from error
         if error.status not in fine:
             raise EngineError(f"cannot {what}: {_said(error.message)}") from error
     except (aiohttp.ClientError, OSError) as error:
