@@ -1,6 +1,7 @@
 """A server that was taken over: what it can do to the host and the engine, which is nothing new."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,15 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_processes import GUARD, PROXY, SERVER, as_taken_over, process, seen_by
+from tests.e2e.test_processes import (
+    GUARD,
+    PROXY,
+    SERVER,
+    as_taken_over,
+    process,
+    seen_by,
+    taken_over,
+)
 from tests.engine import TestEngine
 
 from hakoiri.wire.guard import engine_name
@@ -169,13 +178,12 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
 def test_a_container_that_is_less_sealed_is_refused(
     server: Hakoiri, change: dict[str, Any]
 ) -> None:
-    before = server.docker("ps", "--all", "--quiet")
     body = sealed_body(server, NEW)
     body["HostConfig"] |= change
     status, answer = create(server, body)
     assert status == 403, answer
     assert answer["type"] == "urn:hakoiri:problem:container-not-sealed"
-    assert server.docker("ps", "--all", "--quiet") == before
+    assert server.docker("ps", "--all", "--quiet", "--filter", f"name={engine_name(NEW)}") == ""
 
 
 @pytest.mark.parametrize("source", ["/etc", "/var/run/docker.sock", "../../../../../etc"])
@@ -295,6 +303,72 @@ def test_a_boxs_directories_cannot_be_swapped_and_files_can_be_written(
         write = "import sys; open(sys.argv[1] + '/restored', 'w').write('kept')"
         assert run_code(server, write, str(base / name)) == (0, "")
         assert (base / name / "restored").read_text() == "kept"
+
+
+SWAP = """
+import os, sys, time
+end_s = time.monotonic() + float(sys.argv[1])
+print("swapping", flush=True)
+while time.monotonic() < end_s:
+    for path in sys.argv[2:]:
+        for act in (
+            lambda: os.rename(path, path + ".old"),
+            lambda: os.symlink("/etc", path),
+            lambda: os.unlink(path),
+            lambda: os.rename(path + ".old", path),
+        ):
+            try:
+                act()
+            except OSError:
+                pass
+"""
+SWAP_S = 4.0
+
+
+def test_swapping_directories_for_links_during_create_shows_the_box_nothing_of_the_host(
+    server: Hakoiri,
+) -> None:
+    """The server swaps all that it knows of a box; the proxy, taken over too, its own directory."""
+    name, base = engine_name(NEW), server.tree / NEW
+    proxy = server.run_dir / "proxy" / NEW
+    as_taken_over(process(server, PROXY), "mkdir", "--mode=0750", str(proxy))
+    attackers = [
+        subprocess.Popen(
+            taken_over(process(server, module), sys.executable, "-I", "-c", SWAP, str(SWAP_S), *at),
+            stdout=subprocess.PIPE,
+        )
+        for module, at in (
+            (SERVER, [str(base), *(f"{base}/{one}" for one in ("workspace", "home", "agent"))]),
+            (PROXY, [str(proxy)]),
+        )
+    ]
+    made = 0
+    try:
+        for attacker in attackers:
+            assert attacker.stdout is not None
+            assert attacker.stdout.readline() == b"swapping\n"
+        while any(attacker.poll() is None for attacker in attackers):
+            assert call(server, "PUT", f"/boxes/{NEW}")[0] == 201
+            status, answer = create(server, sealed_body(server, NEW))
+            # the proxy's directory was away or a link just then
+            assert status == 201 or answer["type"] == "urn:hakoiri:problem:box-failed"
+            made += status == 201
+            for source in ("workspace", "home", "agent", "proxy"):
+                path = base / source
+                assert path.is_dir()
+                assert not path.is_symlink()
+                assert not (path / "passwd").exists()
+            call(server, "DELETE", f"/v1.41/containers/{name}?force=1&v=1")
+            assert call(server, "DELETE", f"/boxes/{NEW}")[0] == 204
+    finally:
+        for attacker in attackers:
+            attacker.kill()
+            attacker.communicate()
+        call(server, "DELETE", f"/v1.41/containers/{name}?force=1&v=1")
+        call(server, "DELETE", f"/boxes/{NEW}")
+        for left in (proxy, proxy.with_name(NEW + ".old")):
+            as_taken_over(process(server, PROXY), "sh", "-c", f"rm -f {left} || rmdir {left}")
+    assert made, "some were made while both swapped"
 
 
 def test_the_proxy_cannot_call_the_guard(server: Hakoiri) -> None:

@@ -65,23 +65,22 @@ def seen_by(pid: int, path: Path) -> list[str]:
     return []
 
 
-def as_taken_over(pid: int, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where the process is and with no more than its rights."""
+def taken_over(pid: int, *command: str) -> list[str]:
+    """The command that runs another where the process is and with no more than its rights."""
     own = status(pid)
     held = int(own["CapEff"][0], 16)
     kept = "".join(f",+cap_{bit}" for bit in range(held.bit_length()) if held >> bit & 1)
     groups = ["--groups", ",".join(own["Groups"])] if own["Groups"] else ["--clear-groups"]
-    return subprocess.run(
-        [
-            *("nsenter", f"--target={pid}", "--mount", "setpriv"),
-            *(f"--reuid={own['Uid'][0]}", f"--regid={own['Gid'][0]}", *groups),
-            *(f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}"),
-            *(f"--bounding-set=-all{kept}", "--no-new-privs", "--", *command),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return [
+        *("nsenter", f"--target={pid}", "--mount", "setpriv"),
+        *(f"--reuid={own['Uid'][0]}", f"--regid={own['Gid'][0]}", *groups),
+        *(f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}"),
+        *(f"--bounding-set=-all{kept}", "--no-new-privs", "--", *command),
+    ]
+
+
+def as_taken_over(pid: int, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(taken_over(pid, *command), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
