@@ -1,7 +1,6 @@
 """The container engine behind its socket: one call at a time, answers bounded.
 
-Every call has a connection of its own: an engine that was started anew is found at once, and no
-request is lost on a connection that died unnoticed.
+Connections are kept while the engine is up; when it was started anew, the next call finds it.
 """
 
 import json
@@ -42,7 +41,7 @@ class EngineClient:
         """Open the client; the engine is asked only when a call is made."""
         path = self._address.removeprefix("unix://")
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(path, force_close=True),
+            connector=aiohttp.UnixConnector(path),
             timeout=aiohttp.ClientTimeout(total=CALL_TIMEOUT_S),
         )
         return self
