@@ -13,7 +13,7 @@ list_missing() {
   if ! has docker || { ! engine_answers && ! has dockerd; }; then echo docker.io; fi
   # Tests run containers under runsc too, on an engine of their own where the default lacks it.
   [[ $1 != test ]] || has dockerd || echo docker.io
-  [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; }
+  [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }
   has runsc || echo runsc
   has mmdebstrap || echo mmdebstrap
   has npm || printf '%s\n' nodejs npm

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.e2e.running import Hakoiri, data_of, descendants, hakoiri, prepare
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
@@ -101,6 +103,25 @@ def test_an_unknown_key_in_the_file_is_named(engine: TestEngine, tmp_path: Path)
     (said,) = sentences(ended)
     assert "container.network: no such setting" in said
     assert not (tmp_path / "data").exists()
+
+
+def test_with_a_key_set_an_image_that_it_did_not_sign_is_refused(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    key = tmp_path / "image.pub"
+    public = Ed25519PrivateKey.generate().public_key()
+    key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    changed = {
+        "HAKOIRI_CONTAINER__IMAGE": image,
+        "HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY": str(key),
+        "HAKOIRI_CONTAINER__IMAGE_SIGNATURES": str(tmp_path / "signed"),
+    }
+    ended = serve(variables(tmp_path, engine.docker_host, changed))
+    assert ended.returncode == 2
+    (said,) = sentences(ended)
+    assert "HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY: the image is not signed here" in said
+    assert "hakoiri image sign" in said
+    assert is_all_gone(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,28 +1,54 @@
 """`hakoiri image`: the image the agents live in."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hakoiri.cli.workspace_image import source_root
-from hakoiri.image.build import ensure_image, image_tag
+from hakoiri.cli.image_scan import read_scan, show_scan
+from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
+from hakoiri.image.bill_file import ensure_bill
+from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image, image_tag
+from hakoiri.image.engine import Engine
 from hakoiri.image.errors import ImageBuildError
+from hakoiri.image.signature import (
+    directory_of,
+    read_signed,
+    sign_image,
+    verify_image,
+    write_signed,
+)
 
-DEFAULT_CACHE = Path("/var/cache/hakoiri")
+app = typer.Typer(no_args_is_help=True, help="Build, look through and sign the agents' image.")
 
-app = typer.Typer(no_args_is_help=True, help="Build and name the image the agents live in.")
+DEFAULT_SIGNATURES = Path("/etc/hakoiri/images")
+
+Cache = Annotated[Path, typer.Option(help="Where downloads and bills of materials are kept.")]
+DockerHost = Annotated[
+    str | None, typer.Option(help="The engine, as unix://PATH.", envvar="HAKOIRI_DOCKER_HOST")
+]
+Image = Annotated[
+    str | None, typer.Option(help="Tag or id; by default the one that belongs to this version.")
+]
+Signatures = Annotated[Path, typer.Option(help="Where signatures are kept.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Give the answer as data.")]
+
+
+@contextmanager
+def _errors_told(command: str) -> Iterator[None]:
+    try:
+        yield
+    except ImageBuildError as error:
+        typer.echo(f"hakoiri image {command}: {error}", err=True)
+        raise typer.Exit(1) from None
 
 
 @app.command()
 def build(
-    *,
-    cache: Annotated[Path, typer.Option(help="Where downloads are kept.")] = DEFAULT_CACHE,
-    docker_host: Annotated[
-        str | None, typer.Option(help="The engine, as unix://PATH.", envvar="HAKOIRI_DOCKER_HOST")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Give the tag as data.")] = False,
+    *, cache: Cache = DEFAULT_CACHE_DIR, docker_host: DockerHost = None, as_json: AsJson = False
 ) -> None:
     """Build the image if its inputs have changed; print its tag.
 
@@ -31,24 +57,108 @@ def build(
 
       hakoiri image build --cache /srv/cache
     """
-    try:
+    with _errors_told("build"):
         tag = ensure_image(
             source_root=source_root(),
             docker_host=docker_host,
             cache_dir=cache,
             progress=lambda line: typer.echo(line, err=True),
         )
-    except ImageBuildError as error:
-        typer.echo(f"hakoiri image build: {error}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(json.dumps({"tag": tag}) if as_json else tag)
 
 
 @app.command()
 def tag() -> None:
     """Print the tag of the image that belongs to this version, built or not."""
-    try:
+    with _errors_told("tag"):
         typer.echo(image_tag(source_root()))
-    except ImageBuildError as error:
-        typer.echo(f"hakoiri image tag: {error}", err=True)
-        raise typer.Exit(1) from None
+
+
+@app.command()
+def sbom(
+    *, image: Image = None, cache: Cache = DEFAULT_CACHE_DIR, docker_host: DockerHost = None
+) -> None:
+    """Print what the image is made of, as CycloneDX 1.6 JSON.
+
+    Example: hakoiri image sbom > sbom.cdx.json
+    """
+    with _errors_told("sbom"):
+        reference = image or workspace_image()
+        typer.echo(ensure_bill(reference, engine=Engine(docker_host), cache_dir=cache), nl=False)
+
+
+@app.command()
+def scan(*, image: Image = None, docker_host: DockerHost = None, as_json: AsJson = False) -> None:
+    """Look for secrets and rights in every layer, and ask the scanners that are installed.
+
+    Exits with 1 if anything was found. A scanner that could not look is named; it finds nothing.
+
+    Examples:
+      hakoiri image scan
+
+      hakoiri image scan --image hakoiri/workspace:0123456789abcdef --json
+    """
+    with _errors_told("scan"):
+        reference = image or workspace_image()
+        typer.echo("looking through every layer (about half a minute)", err=True)
+        result = read_scan(reference, docker_host=docker_host, recipe=source_root())
+    show_scan(result, as_json=as_json)
+    raise typer.Exit(0 if result.is_clean else 1)
+
+
+@app.command()
+def sign(
+    private_key: Annotated[Path, typer.Option("--key", help="PEM of an Ed25519 private key.")],
+    *,
+    image: Image = None,
+    signatures: Signatures = DEFAULT_SIGNATURES,
+    cache: Cache = DEFAULT_CACHE_DIR,
+    docker_host: DockerHost = None,
+) -> None:
+    """Sign the image and its bill of materials; print where the signature is.
+
+    With HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY set, only a signed image is run.
+
+    Examples:
+      openssl genpkey -algorithm ed25519 -out image.key
+
+      openssl pkey -in image.key -pubout -out image.pub
+
+      hakoiri image sign --key image.key
+    """
+    with _errors_told("sign"):
+        engine = Engine(docker_host)
+        reference = image or workspace_image()
+        image_id = engine.describe(reference).image_id
+        bill = ensure_bill(image_id, engine=engine, cache_dir=cache)
+        directory = directory_of(signatures, image_id)
+        try:
+            signed = sign_image(
+                image_id=image_id, bill=bill.encode(), private_key=private_key.read_bytes()
+            )
+            write_signed(signed, directory)
+        except OSError as error:
+            raise ImageBuildError(f"{error.filename}: {error.strerror}") from error
+    typer.echo(directory)
+
+
+@app.command()
+def verify(
+    public_key: Annotated[Path, typer.Option("--key", help="PEM of the Ed25519 public key.")],
+    *,
+    image: Image = None,
+    signatures: Signatures = DEFAULT_SIGNATURES,
+    docker_host: DockerHost = None,
+) -> None:
+    """Check that the image is the one that was signed; print its id. Exits with 1 if it is not.
+
+    Example: hakoiri image verify --key image.pub
+    """
+    with _errors_told("verify"):
+        image_id = Engine(docker_host).describe(image or workspace_image()).image_id
+        verify_image(
+            read_signed(directory_of(signatures, image_id)),
+            image_id=image_id,
+            public_key=read_public_key(public_key),
+        )
+    typer.echo(image_id)

@@ -34,10 +34,11 @@ from hakoiri.cli.supervisor.supervisor import (
     tcp_port_answers,
     unix_socket_answers,
 )
-from hakoiri.cli.workspace_image import workspace_image
+from hakoiri.cli.workspace_image import trusted_image
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import Settings, SettingsError
+from hakoiri.image.errors import ImageBuildError
 
 USAGE_EXIT_CODE = 2
 
@@ -62,7 +63,7 @@ def serve(
         require_root()
         settings = host_settings.load(host=host, port=port)
         exit_code = _serve(settings)
-    except (SettingsError, PreparationError, BoxError) as error:
+    except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         typer.echo(f"hakoiri serve: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
@@ -96,7 +97,7 @@ def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
         rehearsal = new_rehearsal(settings.model.rehearsal_port)
         spec = rehearsal_process(settings, rehearsal)
         processes.append(Supervised(spec, tcp_port_answers("127.0.0.1", rehearsal.port)))
-    image = settings.container.image or workspace_image()
+    image = trusted_image(settings)
     rules = guard_rules(
         settings,
         instances=[ground.instance],

@@ -1,12 +1,23 @@
 """Which image this version's containers run: the one built from the sources beside it."""
 
+import os
+import stat
 from pathlib import Path
 
 import hakoiri
+from hakoiri.host.settings import Settings
 from hakoiri.image.build import image_tag
+from hakoiri.image.engine import Engine
 from hakoiri.image.errors import ImageBuildError
+from hakoiri.image.signature import (
+    SignatureRefusedError,
+    directory_of,
+    read_signed,
+    verify_image,
+)
 
 IMAGE_SOURCES = "workspace-base"
+_KEY_LIMIT_BYTES = 64 * 1024
 
 
 def source_root() -> Path:
@@ -23,3 +34,44 @@ def source_root() -> Path:
 def workspace_image() -> str:
     """Return the tag of the image that belongs to this version of the code."""
     return image_tag(source_root())
+
+
+def trusted_image(settings: Settings) -> str:
+    """Return which image containers are made of: by its id, and signed, where a key is set.
+
+    The id is what was verified: a tag may name another image a moment later.
+
+    Raises:
+        ImageBuildError: the image is not known, or not signed with the key.
+    """
+    reference = settings.container.image or workspace_image()
+    key = settings.container.image_public_key
+    if key is None:
+        return reference
+    image_id = Engine(settings.docker_host).describe(reference).image_id
+    try:
+        verify_image(
+            read_signed(directory_of(settings.container.image_signatures, image_id)),
+            image_id=image_id,
+            public_key=read_public_key(key),
+        )
+    except SignatureRefusedError as error:
+        raise SignatureRefusedError(f"HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY: {error}") from error
+    return image_id
+
+
+def read_public_key(path: Path) -> bytes:
+    """Read a key that only root or we can have put there.
+
+    Raises:
+        SignatureRefusedError: it cannot be read, or others can write it.
+    """
+    try:
+        with path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            content = file.read(_KEY_LIMIT_BYTES)
+    except OSError as error:
+        raise SignatureRefusedError(f"{path}: {error.strerror}") from error
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SignatureRefusedError(f"{path}: others can write it; `chown root`, `chmod 644`")
+    return content

@@ -64,6 +64,12 @@ class ContainerSettings(Section):
     image: str | None = None
     """Image id or tag; absent means the one that this version's `hakoiri image build` makes."""
 
+    image_public_key: Path | None = None
+    """PEM of an Ed25519 key; with one set, only an image that it signed is run."""
+
+    image_signatures: Path = Path("/etc/hakoiri/images")
+    """Where `hakoiri image sign` puts an image's signature and bill of materials."""
+
     seccomp_profile: Path | None = None
     """Absent means the engine's default filter."""
 

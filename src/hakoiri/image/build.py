@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from hakoiri.image.bill_file import ensure_bill
 from hakoiri.image.context import write_context
 from hakoiri.image.engine import Engine
 from hakoiri.image.errors import ImageBuildError
@@ -66,6 +67,8 @@ def _build(inputs: ImageInputs, *, engine: Engine, cache_dir: Path, progress: Pr
             mend="the step that failed is named below",
             on_line=show_steps(progress),
         )
+    progress("writing its bill of materials")
+    ensure_bill(inputs.tag, engine=engine, cache_dir=cache_dir)
     progress(f"built {inputs.tag}")
 
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+IMAGE_ID = "sha256:" + "ab" * 32
+MADE = "2026-01-02T03:04:05.123456789Z"
+
 
 class Commands:
     """Commands that write down how they were called."""
@@ -45,7 +48,10 @@ def add_engine(
         last() {{ for a; do :; done; echo "$a"; }}
         keep() {{ mkdir -p "{images}/$(dirname "$1")"; touch "{images}/$1"; }}
         case "$1 $2" in
-          "image inspect") test -e "{images}/$(last "$@")" ;;
+          "image inspect") test -e "{images}/$(last "$@")" && echo "{IMAGE_ID} {MADE}" ;;
+          "create "*) echo "c0ffee" ;;
+          "export c0ffee") tar --create --directory="{images}" . ;;
+          "rm --force") ;;
           "info --format") echo "{root_directory}" ;;
           "buildx version") exit {0 if buildx else 1} ;;
           "import "*) keep "$3" ;;

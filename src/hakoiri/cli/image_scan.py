@@ -1,0 +1,57 @@
+"""What `hakoiri image scan` saw, for people and as data."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import typer
+
+from hakoiri.cli.workspace_image import IMAGE_SOURCES
+from hakoiri.image.engine import Engine
+from hakoiri.image.layer_scan import Finding, scan_layers
+from hakoiri.image.saved_image import read_saved_image
+from hakoiri.image.vulnerability_scanners import ScannerReport, run_scanners
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScan:
+    """What our own look through the layers found, and what each scanner said."""
+
+    image_id: str
+    findings: list[Finding]
+    scanners: list[ScannerReport]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found, by those that could look."""
+        return not self.findings and all(report.state != "vulnerable" for report in self.scanners)
+
+
+def read_scan(reference: str, *, docker_host: str | None, recipe: Path) -> ImageScan:
+    """Look through the image, and ask the scanners; raises `ImageBuildError`.
+
+    `recipe` is the root of the sources, whose requirement files the audits take.
+    """
+    engine = Engine(docker_host)
+    image_id = engine.describe(reference).image_id
+    with engine.saved(image_id) as archive:
+        findings = sorted(scan_layers(read_saved_image(archive)))
+    scanners = run_scanners(image=image_id, recipe=recipe / IMAGE_SOURCES, docker_host=docker_host)
+    return ImageScan(image_id, findings, scanners)
+
+
+def show_scan(scan: ImageScan, *, as_json: bool) -> None:
+    """Print the scan."""
+    if as_json:
+        typer.echo(json.dumps({**asdict(scan), "clean": scan.is_clean}))
+        return
+    typer.echo(scan.image_id)
+    typer.echo(f"layers: {len(scan.findings) or 'no'} finding{'s'[: len(scan.findings) != 1]}")
+    for finding in scan.findings:
+        typer.echo(f"  {finding.rule}: {finding.path!r} ({finding.detail})")
+    for report in scan.scanners:
+        told = f"{report.state} ({report.reason})" if report.reason else report.state
+        typer.echo(f"{report.scanner}: {told}")
+        for each in report.vulnerabilities:
+            fixed = f", fixed in {each.fixed_in}" if each.fixed_in else ""
+            typer.echo(f"  {each.identifier} {each.package} {each.version} {each.severity}{fixed}")
