@@ -1,6 +1,8 @@
 """A server that was taken over: what it can do to the host and the engine, which is nothing new."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
+from tests.e2e.test_failures import is_ready, until
 from tests.e2e.test_processes import (
     GUARD,
     PROXY,
@@ -252,6 +255,7 @@ def test_the_engines_socket_is_nowhere_in_sight(server: Hakoiri) -> None:
         "/sys/kernel/hakoiri-planted",
         "{tree}/planted",
         "{tree}/{container}/planted",
+        "{tree}/{container}/proxy/planted",
         "{run_dir}/proxy/planted",
         "{code}/planted.py",
     ],
@@ -378,6 +382,24 @@ def test_the_proxy_cannot_call_the_guard(server: Hakoiri) -> None:
     )
     assert done.returncode != 0
     assert "FileNotFoundError" in done.stderr or "PermissionError" in done.stderr
+
+
+def test_a_guard_that_dies_is_started_again_and_goes_on_with_what_is_there(
+    server: Hakoiri,
+) -> None:
+    conversation = server.conversation()
+    assert server.turn(conversation, "hello")[-1]["type"] == "result"
+    before = process(server, GUARD)
+    boxes = server.boxes()
+    os.kill(before, signal.SIGKILL)
+    until(lambda: is_ready(server) and server.processes(GUARD) not in ([], [before]))
+    assert server.turn(conversation, "hello")[-1]["type"] == "result"
+    other = server.conversation()
+    assert server.turn(other, "hello")[-1]["type"] == "result"
+    assert len(server.boxes()) == len(boxes) + 1
+    for one in (conversation, other):
+        server.api.call("DELETE", f"/v1/conversations/{one}")
+    until(lambda: len(server.boxes()) == len(boxes) - 1)
 
 
 def test_calls_are_in_the_log_one_line_each(server: Hakoiri) -> None:

@@ -17,6 +17,7 @@ from hakoiri.docker_guard.kernel_mounts import (
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_RDONLY,
     bind,
     detach_below,
     mount,
@@ -103,7 +104,7 @@ class Boxes:
                 raise CallRefusedError(
                     "proxy-directory-foreign", f"{container_id}: not the proxy's directory"
                 )
-            bind(f"/proc/self/fd/{source}", target, flags=SAFE | MS_NOEXEC)
+            bind(f"/proc/self/fd/{source}", target, flags=SAFE | MS_NOEXEC | MS_RDONLY)
         except OSError as error:
             raise _failed(f"show the proxy's directory to {container_id}", error) from error
         finally:

@@ -137,6 +137,8 @@ async def test_the_proxys_directory_is_shown_by_what_it_is_now(tree: Path, socke
     keeper.show_proxy(ID)
     assert [path.name for path in shown.iterdir()] == ["proxy.sock"]
     assert mounts_below(tree).count(shown) == 1
+    with pytest.raises(OSError, match="Read-only"):
+        (shown / "planted").touch()
     # what comes to its place afterwards is not what the container sees
     (sockets / ID).rename(sockets / "old")
     (sockets / ID).symlink_to("/etc")

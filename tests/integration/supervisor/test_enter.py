@@ -174,6 +174,22 @@ pathlib.Path(sys.argv[1]).with_name("written").touch()
     assert (later / "written").exists()
 
 
+def test_what_is_mounted_in_a_covered_directory_is_not_held_on_to(ground: Ground) -> None:
+    foreign = ground.engine.parent / "overlay"
+    foreign.mkdir()
+    mount("tmpfs", foreign, kind="tmpfs", flags=0)
+    code = "print(open('/proc/self/mountinfo').read())"
+    spec = ProcessSpec(
+        name="tried", arguments=("-I", "-c", code), uid=65534, gid=65534, view=ground.view()
+    )
+    done = subprocess.run(
+        launch_command(spec, shown=code_directories()), capture_output=True, text=True, check=True
+    )
+    mounted = {line.split()[4] for line in done.stdout.splitlines() if line}
+    assert str(foreign) not in mounted
+    assert str(ground.tree) in mounted
+
+
 def test_what_a_process_mounts_goes_out_from_its_shared_directory_alone(ground: Ground) -> None:
     code = """
 import sys

@@ -9,6 +9,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from hakoiri.docker_guard.kernel_mounts import (
     MS_REMOUNT,
     MS_SLAVE,
     bind,
+    detach,
     mount,
     mount_points,
 )
@@ -90,6 +92,19 @@ def cover(
         os.close(descriptor)
 
 
+def let_go(directories: Iterable[Path], *, kept: list[Path]) -> None:
+    """Take away what is mounted below the directories: a cover alone would hold on to it.
+
+    A container of somebody else would keep its disk space for as long as we run.
+    """
+    for point in reversed(mount_points()):
+        below = is_within(point.path, directories) and point.path not in directories
+        needed = is_within(point.path, kept) or any(is_within(one, [point.path]) for one in kept)
+        if below and not needed:
+            with suppress(OSError):  # hidden under another, which stays
+                detach(point.path)
+
+
 def seal(view: dict[str, list[str]]) -> None:
     """Leave nothing writable but what is named, and nothing to be seen of whole directories.
 
@@ -105,11 +120,9 @@ def seal(view: dict[str, list[str]]) -> None:
     for point in mount_points():
         if not is_within(point.path, received):
             _unless_hidden(point.path, MS_PRIVATE)
-    cover(
-        {*covered, *scratch},
-        kept=[*kept, *writable, *received, *DEVICES],
-        scratch=frozenset(scratch),
-    )
+    seen = [*kept, *writable, *received, *DEVICES]
+    let_go({*covered, *scratch}, kept=seen)
+    cover({*covered, *scratch}, kept=seen, scratch=frozenset(scratch))
     for path in writable:
         bind(path, path, flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
     for point in mount_points():

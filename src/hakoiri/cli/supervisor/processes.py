@@ -1,6 +1,7 @@
 """Which processes there are, as whom each runs, and what each may see."""
 
 import os
+import re
 import secrets
 import socket
 import tomllib
@@ -44,6 +45,9 @@ COVERED: Final = tuple(
     for path in ("/run", "/dev", "/root", "/home", "/var/lib/docker", "/var/lib/containerd")
 )
 """Where sockets, disks, keys and other containers' files are: the control plane needs none."""
+
+FILE_STORE: Final = re.compile(r"file://(?P<path>/[^?]*).*")
+SQLITE: Final = re.compile(r"sqlite(\+\w+)?:///(?P<path>/[^?]*).*")
 
 SCRATCH: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - covered by one of its own
 
@@ -243,13 +247,10 @@ def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpe
 def server_view(settings: Settings, ground: Ground) -> SealedView:
     """Return what the control plane sees, which may override file modes: its data, little else."""
     stores = [settings.data_dir]
-    for url, scheme in (
-        (settings.object_store_url, "file://"),
-        (settings.database_url, "sqlite:///"),
-    ):
-        if url is not None and url.startswith(scheme):
-            path = Path(url.removeprefix(scheme))
-            stores.append(path.parent if scheme == "sqlite:///" else path)
+    if found := FILE_STORE.fullmatch(settings.object_store_url or ""):
+        stores.append(Path(found["path"]))
+    if found := SQLITE.fullmatch(settings.database_url or ""):
+        stores.append(Path(found["path"]).parent)
     kept = [ground.run_dir, Path("/etc/resolv.conf")]
     if settings.container.seccomp_profile is not None:
         kept.append(settings.container.seccomp_profile)

@@ -148,7 +148,7 @@ def test_the_server_can_write_its_stores_and_sees_no_engine(tmp_path: Path) -> N
     settings = load(tmp_path).model_copy(
         update={
             "object_store_url": "file:///srv/objects",
-            "database_url": "sqlite:////srv/database/hakoiri.sqlite",
+            "database_url": "sqlite+aiosqlite:////srv/database/hakoiri.sqlite?mode=rw",
             "docker_host": "unix:///srv/engine/docker.sock",
         }
     )
