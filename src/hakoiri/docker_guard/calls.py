@@ -120,7 +120,7 @@ def _split(target: str) -> tuple[str, dict[str, str]]:
     if len(target) > TARGET_LIMIT_CHARS:
         raise _bad_target(f"it has over {TARGET_LIMIT_CHARS} characters")
     path, mark, query = target.partition("?")
-    if _PATH.fullmatch(path) is None or ".." in path:
+    if _PATH.fullmatch(path) is None:
         raise _bad_target("the path is not made of plain names with single slashes between them")
     if not mark:
         return path, {}

@@ -61,9 +61,10 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
     made = Ground(*(tmp_path / name for name in ("data", "tree", "engine/docker.sock", "other")))
     for directory in (made.data, made.tree, made.engine.parent, made.other):
         directory.mkdir()
-    bind(made.tree, made.tree)
-    mount(None, made.tree, flags=MS_PRIVATE)
-    mount(None, made.tree, flags=MS_SHARED)
+    for shared in (made.tree, made.other):  # as the whole host is under systemd
+        bind(shared, shared)
+        mount(None, shared, flags=MS_PRIVATE)
+        mount(None, shared, flags=MS_SHARED)
     box = made.tree / "box" / "workspace"
     box.mkdir(parents=True)
     bind(box, box)
@@ -145,8 +146,9 @@ for path in sys.argv[1:]:
     print(pathlib.Path(path).exists(), flush=True)
 pathlib.Path(sys.argv[1]).with_name("written").touch()
 """
-    later, foreign = ground.tree / "later" / "workspace", ground.other
+    later, foreign = ground.tree / "later" / "workspace", ground.other / "foreign"
     later.mkdir(parents=True)
+    foreign.mkdir()
     spec = ProcessSpec(
         name="tried",
         arguments=("-I", "-c", code, f"{later}/file", f"{foreign}/file"),

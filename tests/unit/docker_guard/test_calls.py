@@ -112,6 +112,13 @@ def test_every_other_target_is_refused(target: str) -> None:
     assert refused.value.status in {400, 403}
 
 
+@pytest.mark.parametrize("target", ["/info", "/v1.40/info", "/v1.43/info", "/V1.41/info"])
+def test_another_version_is_told_which_one_is_served(target: str) -> None:
+    with pytest.raises(CallRefusedError, match=r"v1\.41") as refused:
+        read_call("GET", target)
+    assert refused.value.code == "version-unknown"
+
+
 @pytest.mark.parametrize(
     ("method", "target"),
     [

@@ -102,9 +102,14 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "no process limit": ("HostConfig.PidsLimit", -1),
     "no process limit by zero": ("HostConfig.PidsLimit", 0),
     "no process limit by null": ("HostConfig.PidsLimit", None),
+    "a limit as text": ("HostConfig.PidsLimit", "64"),
+    "a limit as a truth": ("HostConfig.PidsLimit", True),
+    "a limit with a point": ("HostConfig.PidsLimit", 64.0),
     "too many processes": ("HostConfig.PidsLimit", 129),
     "no memory limit": ("HostConfig.Memory", 0),
-    "swap": ("HostConfig.MemorySwap", -1),
+    "swap without end": ("HostConfig.MemorySwap", -1),
+    "swap": ("HostConfig.MemorySwap", 1024 * 2**20),
+    "less swap than memory": ("HostConfig.MemorySwap", 256 * 2**20),
     "no processor limit": ("HostConfig.NanoCpus", 0),
     "too much processor": ("HostConfig.NanoCpus", 1_500_000_001),
     "all of the processor": ("HostConfig.CpuQuota", -1),
@@ -123,7 +128,16 @@ HOSTILE: dict[str, tuple[str, Any]] = {
         "HostConfig.Tmpfs",
         {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m\n,suid"},
     ),
-    "core dumps": ("HostConfig.Ulimits.1", {"Name": "core", "Soft": 0, "Hard": 1}),
+    "core dumps": ("HostConfig.Ulimits.1", {"Name": "core", "Soft": 1, "Hard": 1}),
+    "core dumps on request": ("HostConfig.Ulimits.1", {"Name": "core", "Soft": 0, "Hard": 1}),
+    "no limit of core dumps": (
+        "HostConfig.Ulimits.1",
+        {"Name": "nofile", "Soft": 1024, "Hard": 1024},
+    ),
+    "more files on request": (
+        "HostConfig.Ulimits.0",
+        {"Name": "nofile", "Soft": 1, "Hard": 1024},
+    ),
     "files without end": ("HostConfig.Ulimits.0", {"Name": "nofile", "Soft": 1, "Hard": 1025}),
     "locked memory": ("HostConfig.Ulimits.0", {"Name": "memlock", "Soft": -1, "Hard": -1}),
     "root": ("User", "0:0"),
@@ -199,6 +213,13 @@ def test_labels_that_lie_are_refused(field: str) -> None:
 def test_a_container_under_anothers_name_is_refused() -> None:
     with pytest.raises(CallRefusedError, match="Labels"):
         check_body(read_body(sealed()), container_id="c" + "0" * 16, rules=RULES)
+
+
+def test_a_runtime_that_the_guard_was_not_told_of_is_refused() -> None:
+    rules = RULES.model_copy(update={"runtimes": ("runc",)})
+    judged(sealed(), rules)
+    with pytest.raises(CallRefusedError, match="Runtime"):
+        judged(sealed(runtime="runsc"), rules)
 
 
 @given(
