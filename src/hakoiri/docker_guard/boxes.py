@@ -17,8 +17,10 @@ from hakoiri.docker_guard.kernel_mounts import (
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
+    MS_PRIVATE,
     MS_RDONLY,
     bind,
+    detach,
     detach_below,
     mount,
     mount_points,
@@ -43,9 +45,15 @@ table of inodes."""
 class Boxes:
     """`tree/<container>/{workspace,home,agent,proxy}`."""
 
-    def __init__(self, *, tree: Path, proxy_sockets: Path | None, proxy_uid: int) -> None:
-        """Keep boxes under `tree`; `proxy_sockets` holds each container's socket directory."""
+    def __init__(
+        self, *, tree: Path, stage: Path, proxy_sockets: Path | None, proxy_uid: int
+    ) -> None:
+        """Keep boxes under `tree`; `proxy_sockets` holds each container's socket directory.
+
+        `stage` is a directory of the guard's own, outside of the tree.
+        """
         self._tree = tree
+        self._stage = stage
         self._proxy_sockets = proxy_sockets
         self._proxy_uid = proxy_uid
 
@@ -71,7 +79,7 @@ class Boxes:
                 path.mkdir(mode=0o700)
             for name in (SOURCE_WORKSPACE, SOURCE_HOME):
                 os.chown(paths[name], CONTAINER_UID, CONTAINER_GID)
-                bind(paths[name], paths[name], flags=SAFE)
+                self._bind(paths[name], paths[name], flags=SAFE)
             mount(
                 "tmpfs",
                 paths[SOURCE_AGENT],
@@ -104,11 +112,25 @@ class Boxes:
                 raise CallRefusedError(
                     "proxy-directory-foreign", f"{container_id}: not the proxy's directory"
                 )
-            bind(f"/proc/self/fd/{source}", target, flags=SAFE | MS_NOEXEC | MS_RDONLY)
+            self._bind(f"/proc/self/fd/{source}", target, flags=SAFE | MS_NOEXEC | MS_RDONLY)
         except OSError as error:
             raise _failed(f"show the proxy's directory to {container_id}", error) from error
         finally:
             os.close(source)
+
+    def _bind(self, source: str | Path, target: Path, *, flags: int) -> None:
+        """Bind with flags that also those have who receive the mount.
+
+        Flags that are put on a mount in its place stay with us alone; a copy takes them along. So
+        they are put on at a place that nobody sees, and the copy is what is mounted in the tree.
+        """
+        bind(source, self._stage, flags=flags)
+        try:
+            # no peer of the tree, or what is mounted there would come here, and go with it again
+            mount(None, self._stage, flags=MS_PRIVATE)
+            bind(self._stage, target)
+        finally:
+            detach(self._stage)
 
     async def remove(self, container_id: str) -> None:
         """Remove a container's directories with all that is in them; nothing if they are gone.

@@ -15,6 +15,9 @@ from hakoiri.docker_guard.service import Guard
 SOCKET_MODE: Final = 0o660
 """The directory's group is the caller's; the caller's user is checked as well."""
 
+STAGE: Final = "stage"
+"""Beside the socket: where a mount gets its flags before it is shown."""
+
 
 async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
     """Listen until SIGTERM or SIGINT. Raises `OSError` if the socket cannot be made."""
@@ -23,8 +26,13 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(EngineClient(launch.engine))
+        stage = launch.socket.with_name(STAGE)
+        stage.mkdir(mode=0o700, exist_ok=True)
         boxes = Boxes(
-            tree=launch.tree, proxy_sockets=launch.proxy_sockets, proxy_uid=launch.proxy_uid
+            tree=launch.tree,
+            stage=stage,
+            proxy_sockets=launch.proxy_sockets,
+            proxy_uid=launch.proxy_uid,
         )
         guard = Guard(engine=engine, boxes=boxes, rules=launch.rules)
         listener = Listener(carry_out=guard.carry_out, client_uids=launch.client_uids, log=log)

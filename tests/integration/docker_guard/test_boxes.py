@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import anyio
@@ -7,10 +8,12 @@ import pytest
 from tests.engine import mounts_below
 
 from hakoiri.docker_guard.boxes import Boxes
+from hakoiri.docker_guard.kernel_mounts import MS_PRIVATE, MS_SHARED, bind, mount
 from hakoiri.docker_guard.refusal import CallRefusedError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.root]
 
+RECEIVE = "echo ready; read go; cat /proc/self/mountinfo"
 ID = "c" + "0" * 16
 OTHER = "c" + "1" * 16
 
@@ -23,7 +26,9 @@ def sockets(tmp_path: Path) -> Path:
 
 
 def boxes(tree: Path, sockets: Path | None = None, *, proxy_uid: int = 0) -> Boxes:
-    return Boxes(tree=tree, proxy_sockets=sockets, proxy_uid=proxy_uid)
+    stage = tree.with_name("stage")
+    stage.mkdir(exist_ok=True)
+    return Boxes(tree=tree, stage=stage, proxy_sockets=sockets, proxy_uid=proxy_uid)
 
 
 def flags_of(path: Path) -> set[str]:
@@ -46,6 +51,7 @@ async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree:
         assert {"nosuid", "nodev"} <= flags_of(made[name])
     assert "noexec" in flags_of(made["agent"])
     assert keeper.present() == [ID]
+    assert mounts_below(tree.with_name("stage")) == []
     await keeper.remove(ID)
     assert keeper.present() == []
     assert mounts_below(tree) == []
@@ -184,3 +190,33 @@ def test_a_box_that_cannot_be_mounted_leaves_no_mount(
     with pytest.raises(CallRefusedError, match="not allowed"):
         boxes(tree).make(ID)
     assert mounts_below(tree) == []
+
+
+def test_who_receives_the_mounts_receives_their_flags(tree: Path, sockets: Path) -> None:
+    """As the engine and the server do, which are in other mount namespaces."""
+    bind(tree, tree)
+    mount(None, tree, flags=MS_PRIVATE)
+    mount(None, tree, flags=MS_SHARED)
+    keeper = boxes(tree, sockets)
+    with subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "slave", "sh", "-c", RECEIVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as receiver:
+        assert receiver.stdout is not None
+        assert receiver.stdin is not None
+        assert receiver.stdout.readline() == "ready\n"
+        made = keeper.make(ID)
+        (sockets / ID).mkdir()
+        keeper.show_proxy(ID)
+        receiver.stdin.write("\n")
+        receiver.stdin.close()
+        seen = {
+            Path(line.split()[4]): set(line.split()[5].split(","))
+            for line in receiver.stdout.read().splitlines()
+        }
+    safe = {"nosuid", "nodev"}
+    assert safe <= seen[made["workspace"]] & seen[made["home"]]
+    assert safe | {"noexec"} <= seen[made["agent"]]
+    assert safe | {"noexec", "ro"} <= seen[made["proxy"]]

@@ -94,7 +94,7 @@ class MemoryEngine:
 
 
 def guard(engine: MemoryEngine, tree: Path = Path("/nonexistent")) -> Guard:
-    boxes = ShownBoxes(tree=tree, proxy_sockets=None, proxy_uid=0)
+    boxes = ShownBoxes(tree=tree, stage=tree, proxy_sockets=None, proxy_uid=0)
     return Guard(engine=engine, boxes=boxes, rules=RULES)
 
 
@@ -201,7 +201,7 @@ async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> 
 
 
 async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) -> None:
-    boxes = ShownBoxes(tree=tmp_path, proxy_sockets=None, proxy_uid=0)
+    boxes = ShownBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)
     rules = RULES.model_copy(update={"instances": ()})
     with pytest.raises(CallRefusedError, match="no instance"):
         await Guard(engine=MemoryEngine(), boxes=boxes, rules=rules).carry_out(MakeBox(ID), b"")
