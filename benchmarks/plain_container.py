@@ -32,23 +32,23 @@ class PlainContainer:
 
     engine_host: str
     box: Box
-    image_id: str
+    image: str
     root: Path
 
-    def configuration(self, container_id: str = "plain") -> dict[str, Any]:
+    def configuration(self, image: str, container_id: str = "plain") -> dict[str, Any]:
         """Return what the guard is asked for; its mounts are named."""
-        return engine_configuration(self.box.maker(self.image_id)(container_id))
+        return engine_configuration(self.box.maker(image)(container_id))
 
     def docker_run(self, report: Report) -> None:
         """Add one `docker run --rm … echo`: to its first output, and to its end."""
-        configuration = self.configuration()
+        configuration = self.configuration(self.image)
         for mount in configuration["HostConfig"]["Mounts"]:
             mount["Source"] = str(self.root / mount["Source"])
         profile = self.root / "seccomp.json"
         command = [
             *("docker", "--host", self.engine_host, "run", "--rm", "--entrypoint", "echo"),
             *run_flags(configuration, seccomp_file=profile),
-            *(self.image_id, "out"),
+            *(self.image, "out"),
         ]
         started_s = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -75,14 +75,15 @@ class PlainContainer:
         name = engine_name(container_id)
         async with (
             guarded_engine(
-                self.engine_host, settings=self.box.settings, image=self.image_id, root=self.root
+                self.engine_host, settings=self.box.settings, image=self.image, root=self.root
             ) as guarded,
             DockerEngine(guarded.address) as engine,
         ):
             (guarded.proxy_sockets / container_id).mkdir()
             try:
                 made = await timed("directories", lambda: engine.make_box(container_id))
-                configuration = self.configuration(container_id)
+                image_id = await engine.image_id(self.image)
+                configuration = self.configuration(image_id, container_id)
                 await timed("create", lambda: engine.create(name=name, config=configuration))
                 await timed("start", lambda: engine.start(name))
                 await timed("healthy", lambda: _until_healthy(Path(made.agent)))

@@ -310,7 +310,7 @@ def test_a_boxs_directories_cannot_be_swapped_and_files_can_be_written(
 
 
 SWAP = """
-import os, sys
+import os, sys, time
 print("swapping", flush=True)
 while True:
     for path in sys.argv[1:]:
@@ -324,6 +324,7 @@ while True:
                 act()
             except OSError:
                 pass
+            time.sleep(0.0002)
 """
 SWAP_ROUNDS = 60
 """So many creates are tried until two of them came through between the swaps."""
