@@ -14,7 +14,8 @@ if (typeof own === 'function') {
     process.emitWarning = () => {}; // undici 6 calls its agent experimental at each start
     try {
       const { EnvHttpProxyAgent, setGlobalDispatcher } = require('undici');
-      setGlobalDispatcher(new EnvHttpProxyAgent());
+      // plain HTTP is asked of the proxy: a tunnel to a plain port would hide the request from rules
+      setGlobalDispatcher(new EnvHttpProxyAgent({ proxyTunnel: false }));
     } finally {
       process.emitWarning = emitWarning;
     }

@@ -9,77 +9,97 @@ import subprocess
 import tarfile
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
-from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
+from tests.e2e.tls_server import tls_server
+from tests.e2e.wheels import AWS_SDK, write_index
 
 HOST = "site.example.test"
 TOKEN = "planted-token-of-the-site"
 
 
+INDEX_HOST = "index.example.test"
+
+
 @dataclass
 class Site:
-    """Where it listens, who vouches for it, and what it refused."""
+    """Where it listens, who vouches for it, and what it refused or was sent."""
 
     port: int
     certificate_pem: bytes
     refused: list[str]
+    posted: list[str]
 
 
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, *args: object, refused: list[str], **kwargs: object) -> None:
+    def __init__(
+        self, *args: object, token: str | None, refused: list[str], posted: list[str], **kw: object
+    ) -> None:
+        self._token = token
         self._refused = refused
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._posted = posted
+        super().__init__(*args, **kw)  # type: ignore[arg-type]
 
     def do_GET(self) -> None:
-        if self.headers["Authorization"] != f"Bearer {TOKEN}":
+        given = self.headers["Authorization"]
+        if self._token is not None and given != f"Bearer {self._token}":
             self._refused.append(self.path)
             self.send_error(401)
         elif self.path == "/who":
             # tells the caller what it was sent, as careless services do
-            body = self.headers["Authorization"].encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self._answer((given or "").encode())
         else:
             super().do_GET()
+
+    def do_POST(self) -> None:
+        self._posted.append(self.path)
+        self._answer(b"taken")
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
         pass
 
 
 @contextmanager
-def https_site(directory: Path) -> Iterator[Site]:
-    """Serve a file, a Python package, a Node package and a git repository."""
-    content, keys = directory / "content", directory / "keys"
-    for made in (content, keys):
-        made.mkdir(parents=True)
+def https_site(directory: Path, *, host: str = HOST, token: str | None = TOKEN) -> Iterator[Site]:
+    """Serve a file, packages and a git repository; without a token, to everybody."""
+    content = directory / "content"
+    content.mkdir(parents=True)
     (content / "hello.txt").write_text("hello from the site\n")
     _write_wheel(content / "simple" / "boxed-demo")
+    write_index(content / "simple", (*AWS_SDK, "websockets"))
     _write_node_package(content)
     _write_repository(directory / "source", content / "repo.git")
-    authority = CertificateAuthority.load(keys, now=datetime.now(UTC))
     refused: list[str] = []
-    handler = partial(_Handler, directory=str(content), refused=refused)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    context = LeafCache(authority=authority).context_for(HOST)
-    server.socket = context.wrap_socket(
-        server.socket, server_side=True, do_handshake_on_connect=False
+    posted: list[str] = []
+    handler = partial(_Handler, directory=str(content), token=token, refused=refused, posted=posted)
+    with tls_server(handler, host=host, keys=directory / "keys") as server:
+        yield Site(server.port, server.certificate_pem, refused, posted)
+
+
+@contextmanager
+def plain_site(directory: Path) -> Iterator[int]:
+    """Serve the content of a site that was made in `directory` over plain HTTP; yield the port."""
+    handler = partial(
+        _Handler, directory=str(directory / "content"), token=None, refused=[], posted=[]
     )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
     try:
-        yield Site(server.server_port, authority.certificate_pem, refused)
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
@@ -140,11 +160,11 @@ def _write_repository(source: Path, bare: Path) -> None:
     git("update-server-info", directory=bare)
 
 
-def trusting_file(site: Site, directory: Path) -> Path:
-    """Write the authority's certificate where the proxy's user can read it."""
+def trusting_file(certificates: Iterable[bytes], directory: Path) -> Path:
+    """Write the authorities' certificates where the proxy's user can read them."""
     directory.chmod(0o755)
-    path = directory / "site.pem"
-    path.write_bytes(site.certificate_pem)
+    path = directory / "sites.pem"
+    path.write_bytes(b"".join(certificates))
     path.chmod(0o644)
     ssl.create_default_context(cafile=str(path))
     return path

@@ -70,6 +70,12 @@ class Hakoiri:
             journal: list[dict[str, Any]] = json.load(answer)["requests"]
         return journal
 
+    def server_log(self, event: str) -> list[dict[str, Any]]:
+        """What the server's processes logged under this name."""
+        lines = self.server.log.read_text(errors="replace").splitlines()
+        wanted = f'"event": "{event}"'
+        return [json.loads(line) for line in lines if wanted in line]
+
     def docker(self, *arguments: str) -> str:
         return subprocess.run(
             ["docker", "--host", self.docker_host, *arguments],
@@ -91,12 +97,13 @@ class Hakoiri:
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
         return found[0]
 
-    def processes(self, module: str) -> list[int]:
-        """Pids of this server's processes that run the module."""
+    def processes(self, module: str, *, with_spares: bool = False) -> list[int]:
+        """Pids of this server's processes that run the module; of spares only if asked."""
         return [
             pid
             for pid in descendants(self.server.pid)
-            if module in Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            if module in (arguments := Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+            and (with_spares or "--stand-by" not in arguments or not stands_by(pid))
         ]
 
 
@@ -106,6 +113,14 @@ def descendants(pid: int) -> list[int]:
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         found += [int(child), *descendants(int(child))]
     return found
+
+
+def stands_by(pid: int) -> bool:
+    """Whether a process that can stand by has not been needed yet: its input is still open."""
+    try:
+        return str(Path(f"/proc/{pid}/fd/0").readlink()).startswith("pipe:")
+    except OSError:
+        return True  # it has just ended
 
 
 def turn_types(events: list[dict[str, Any]]) -> list[str]:

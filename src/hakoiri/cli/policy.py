@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tomli_w
 import typer
 
+from hakoiri.cli import policy_preset
 from hakoiri.cli.client_options import (
     DEFAULT_URL,
     Json,
@@ -25,6 +26,7 @@ from hakoiri.wire.policy import Policy
 from hakoiri.wire.policy_test import Explanation
 
 app = typer.Typer(no_args_is_help=True, help="Say what workspaces may reach.")
+app.add_typer(policy_preset.app, name="preset")
 
 Name = Annotated[str, typer.Argument(help="The policy's name.")]
 

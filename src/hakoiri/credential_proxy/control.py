@@ -3,6 +3,7 @@
 Who can open the socket may bind and unbind; nobody gets a secret or a wider policy through it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -48,6 +49,7 @@ class Control:
         self._registry = registry
         self._in_force = in_force
         self._version = version
+        self._is_ending = asyncio.Event()
 
     def application(self) -> web.Application:
         """Build the application that serves the calls."""
@@ -58,12 +60,16 @@ class Control:
         application.router.add_delete("/sockets/{container}/binding", self._unbind)
         application.router.add_post("/reload", self._reload)
         application.router.add_post("/explain", self._explain)
+        application.router.add_get("/life", self._life)
         application.router.add_get("/health", self._health)
         application.router.add_get("/stats", self._stats)
+        application.on_shutdown.append(self._end)
         return application
 
     async def _open(self, request: web.Request) -> web.StreamResponse:
-        directory = await self._registry.open(_container_of(request))
+        container, body = _container_of(request), await request.read()
+        bind = Bind.model_validate_json(body) if body else None
+        directory = await self._registry.open(container, bind)
         return _answer(SocketOpened(directory=str(directory)))
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
@@ -88,6 +94,15 @@ class Control:
         configuration = self._in_force.configuration
         told = explain(asked.method, asked.url, policy=asked.policy, configuration=configuration)
         return _answer(told)
+
+    async def _life(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await self._is_ending.wait()
+        return response
+
+    async def _end(self, _: web.Application) -> None:
+        self._is_ending.set()
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         del request

@@ -59,23 +59,33 @@ class SocketRegistry:
         self._open: dict[str, _Open] = {}
         self._lock = asyncio.Lock()
 
-    async def open(self, container: str) -> Path:
-        """Listen for `container`, unbound; return its directory. Does nothing when it is open.
+    async def open(self, container: str, bind: Bind | None = None) -> Path:
+        """Listen for `container`; return its directory. An open socket stays as it is.
+
+        Without `bind` a new socket is unbound; with it, it is bound before the first connection is
+        taken, and an open one is bound too.
 
         Raises:
             SocketPathError: the socket cannot be made.
             TooManySocketsError: there are too many.
+            PolicyTooWideError, GenerationFencedError: as `bind` does; no socket is made.
         """
         directory = self._directory / container
         async with self._lock:
             if container in self._open and (directory / PROXY_SOCKET_NAME).is_socket():
+                if bind is not None:
+                    self.bind(container, bind)
                 return directory
+            if bind is not None:
+                check_policy(bind.policy, self._in_force.configuration)
             if len(self._open) >= SOCKETS_LIMIT:
                 raise TooManySocketsError(f"{SOCKETS_LIMIT} sockets are open; delete some")
             await self._close(container)
             self._make_directory(directory)
             listener_socket = listen_at(directory / PROXY_SOCKET_NAME, mode=_SOCKET_MODE)
             state = ContainerSocket(container)
+            if bind is not None:
+                state.bind(Binding.of(bind))
             listener = self._new_listener(state)
             connections = listener.server()
             loop = asyncio.get_running_loop()

@@ -38,6 +38,7 @@ from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
+from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -57,7 +58,6 @@ GRACEFUL_HTTP_S: Final = 3
 """How long open requests get to end; event streams never do by themselves."""
 
 COLLECT_EVERY_S: Final = 5.0
-PROXY_WATCH_EVERY_S: Final = 0.5
 
 CREDENTIAL_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "OPENAI_", "GITHUB_TOKEN", "GH_TOKEN")
 """Variables that hold or lead to credentials; this process must have none of them."""
@@ -134,8 +134,9 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         stack.push_async_callback(orchestrator.close)
         await services.execute.close_unfinished()
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
-        keeping = keepers.create_task(_keep(orchestrator, edges.proxy), name="keepers")
-        stack.callback(keeping.cancel)
+        watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
+        for name, keeping in (("collector", _collect(orchestrator)), ("proxy watch", watch.run())):
+            stack.callback(keepers.create_task(keeping, name=name).cancel)
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,
@@ -253,18 +254,14 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
     return reasons
 
 
-async def _keep(orchestrator: Orchestrator, proxy: ProxyClient) -> None:
-    """Collect idle containers, and bind sockets again after the proxy was started anew."""
-    next_collection_s = time.monotonic() + COLLECT_EVERY_S
+async def _collect(orchestrator: Orchestrator) -> None:
+    """Collect idle containers."""
     while True:
-        await asyncio.sleep(PROXY_WATCH_EVERY_S)
+        await asyncio.sleep(COLLECT_EVERY_S)
         try:
-            await orchestrator.rebind_lost(await proxy.bound_sockets())
-            if time.monotonic() >= next_collection_s:
-                next_collection_s = time.monotonic() + COLLECT_EVERY_S
-                await orchestrator.retire_idle()
+            await orchestrator.retire_idle()
         except (ContainersError, StoreError) as error:
-            log.warning("keeping_failed", reason=str(error))
+            log.warning("collecting_failed", reason=str(error))
 
 
 async def _serve_http(app: FastAPI, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Which of the host's apt sources are Debian's own, and may fill the image.
+"""The host's apt sources, and which of them are Debian's own and may fill the image.
 
 Formats: sources.list(5), one-line style and deb822 style. Sources of others (with another keyring)
 must not leak into the image.
@@ -42,16 +42,19 @@ def debian_sources(files: Mapping[str, str], release: str) -> list[str]:
     `files` are the contents of `/etc/apt/sources.list` and of the files in `sources.list.d`, by
     name; those with another ending than `.list` or `.sources` are skipped, as apt does.
     """
-    found: list[str] = []
+    sources = all_sources(files)
+    return list(dict.fromkeys(one.one_line() for one in sources if one.is_debian(release)))
+
+
+def all_sources(files: Mapping[str, str]) -> list[AptSource]:
+    """Return every enabled source of binary packages, whoever signs it; `files` as above."""
+    found: list[AptSource] = []
     for name, content in sorted(files.items()):
         if name.endswith(".list"):
-            sources = _parse_one_line(content)
+            found += _parse_one_line(content)
         elif name.endswith(".sources"):
-            sources = _parse_deb822(content)
-        else:
-            continue
-        found += [source.one_line() for source in sources if source.is_debian(release)]
-    return list(dict.fromkeys(found))
+            found += _parse_deb822(content)
+    return found
 
 
 def _parse_one_line(content: str) -> Iterable[AptSource]:

@@ -4,14 +4,14 @@ import os
 import shutil
 from pathlib import Path
 
-from hakoiri.image.inputs import ImageInputs
+from hakoiri.image.inputs import PRELOADS, ImageInputs
 
 
 def write_context(context: Path, *, inputs: ImageInputs, wheels: Path, node_modules: Path) -> None:
     """Fill the new directory `context`; wheels are linked, not copied, where that is possible."""
     context.mkdir()
     (context / "Dockerfile").write_bytes(inputs.dockerfile)
-    for name in ("workspace-requirements.txt", "fetch-through-proxy.cjs"):
+    for name in ("workspace-requirements.txt", *PRELOADS):
         (context / name).write_bytes(inputs.libraries[name])
     shutil.copytree(node_modules, context / "node_modules", symlinks=True)
     (context / "wheels").mkdir()

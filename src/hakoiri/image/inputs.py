@@ -14,6 +14,9 @@ SUITE: Final = "bookworm"
 AGENT_PACKAGES: Final = ("wire", "workspace_agent")
 """What of `hakoiri` goes into the image, and nothing else."""
 
+PRELOADS: Final = ("fetch-through-proxy.cjs", "tunnel-through-proxy.cjs")
+"""What Node in the container loads before each program."""
+
 SOURCE_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """Far above our sources; a tree beyond it is not ours."""
 
@@ -76,7 +79,7 @@ def read_inputs(source_root: Path) -> ImageInputs:
                 "workspace-requirements.txt",
                 "package.json",
                 "package-lock.json",
-                "fetch-through-proxy.cjs",
+                *PRELOADS,
             ),
             agent=_read_agent(source_root / "src"),
             dockerfile=(recipe / "Dockerfile").read_bytes(),

@@ -33,7 +33,7 @@ def ensure_base(
     tag = inputs.base_tag
     if engine.has_image(tag):
         return tag
-    sources = debian_sources(_read_sources(apt), SUITE)
+    sources = debian_sources(read_source_files(apt), SUITE)
     if sources and os.geteuid() == 0 and shutil.which("mmdebstrap"):
         _bootstrap(inputs, sources=sources, engine=engine, work=work, progress=progress)
     else:
@@ -95,7 +95,8 @@ def show_steps(progress: Progress) -> Callable[[str], None]:
     return show
 
 
-def _read_sources(apt: Path) -> dict[str, str]:
+def read_source_files(apt: Path = _APT) -> dict[str, str]:
+    """Return the contents of apt's source files by name; those over a megabyte are passed over."""
     paths = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*"))]
     return {
         path.name: path.read_text(errors="replace")

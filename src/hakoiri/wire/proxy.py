@@ -1,13 +1,17 @@
 """The control plane's conversation with the credential proxy, over its control socket.
 
 - `PUT /sockets/{container}` answers `SocketOpened`: the directory made for the container. The
-  socket listens and refuses everything until it is bound.
+  socket listens and refuses everything until it is bound. With a `Bind` as its body the socket is
+  bound before it listens, so that a container whose proxy was started anew never meets a refusal
+  in between; 409 and 422 as below.
 - `PUT /sockets/{container}/binding` with `Bind` answers 204; 409 for a generation older than the
   one bound; 422 for a policy that the proxy's own file does not allow.
 - `DELETE /sockets/{container}/binding` answers 204 and cuts every stream of the socket.
 - `DELETE /sockets/{container}` answers 204; socket and directory are gone.
 - `POST /reload` answers `ProxyHealth`; the proxy reads its own file again; 422 keeps the old one.
 - `POST /explain` with `PolicyTest` answers `Explanation`: what would become of one request.
+- `GET /life` answers 200 at once and ends only when the proxy ends: who reads it learns of the end
+  without asking again and again.
 - `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
 
 Errors are RFC 9457 problems (`hakoiri.wire.problems`).

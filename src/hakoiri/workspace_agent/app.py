@@ -10,16 +10,19 @@ from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
 from hakoiri.wire.agent import Acknowledge, AgentHealth, RunTurn
+from hakoiri.wire.probe import ProbeReport, ProbeRequest
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.sse import COMMENT_KEEPALIVE
 from hakoiri.workspace_agent.body_limit import BodyLimit
 from hakoiri.workspace_agent.errors import (
     AgentError,
     EventsForgottenError,
+    ProbeError,
     StoppingError,
     TurnRunningError,
     UnknownTurnError,
 )
+from hakoiri.workspace_agent.probing import run_probe
 from hakoiri.workspace_agent.turn_stream import TurnStream
 from hakoiri.workspace_agent.turns import Turns
 from hakoiri.workspace_agent.version import AGENT_VERSION
@@ -31,6 +34,7 @@ _ANSWERS: Final[dict[type[Exception], tuple[int, str, str]]] = {
     UnknownTurnError: (404, "unknown-turn", "No such turn"),
     EventsForgottenError: (410, "events-forgotten", "The events are gone"),
     StoppingError: (503, "stopping", "The agent is stopping"),
+    ProbeError: (500, "probe-failed", "The probe did not come to an end"),
 }
 
 
@@ -64,6 +68,11 @@ def make_app(
     @app.post("/turns/{turn_id}/interrupt", status_code=202, response_class=Response)
     async def interrupt(turn_id: str) -> None:
         turns.interrupt(turn_id)
+
+    @app.post("/probe")
+    async def probe(request: ProbeRequest) -> ProbeReport:
+        turns.check_unused()
+        return await run_probe(request)
 
     @app.post("/shutdown", status_code=202, response_class=Response)
     async def shutdown() -> None:

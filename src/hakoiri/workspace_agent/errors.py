@@ -19,3 +19,7 @@ class EventsForgottenError(AgentError):
 
 class StoppingError(AgentError):
     """The agent is stopping and takes no turn."""
+
+
+class ProbeError(AgentError):
+    """The probe did not come to an end."""

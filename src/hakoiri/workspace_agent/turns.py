@@ -78,6 +78,11 @@ class Turns:
             return None
         return self._last.stream.turn_id
 
+    def check_unused(self) -> None:
+        """Raise `TurnRunningError` if a turn runs, or ever ran: the box is a workspace's then."""
+        if self._last is not None:
+            raise TurnRunningError("a workspace lives here; the probe has a container of its own")
+
     def start(self, request: RunTurn) -> TurnStream:
         """Begin a turn; return its stream. Raises `TurnRunningError` or `StoppingError`."""
         if self._stopping:

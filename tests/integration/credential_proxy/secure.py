@@ -24,10 +24,13 @@ class SecureUpstream:
     port: int = 0
     requests: list[Seen] = field(default_factory=list)
     connections: int = 0
+    next_event: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/socket":
             return await self._socket(request)
+        if request.path == "/events":
+            return await self._events(request)
         body = await request.content.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.requests.append((request.method, request.path_qs, headers, body))
@@ -37,6 +40,16 @@ class SecureUpstream:
             headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
             return web.Response(status=101, headers=headers)
         return web.Response(text=f"{request.method} {request.path_qs}")
+
+    async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
+        """One event whenever the test says so."""
+        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await answer.prepare(request)
+        number = 0
+        while True:
+            number += 1
+            await answer.write(f"data: {number}\n\n".encode())
+            await self.next_event.acquire()
 
     async def _socket(self, request: web.BaseRequest) -> web.StreamResponse:
         answer = web.WebSocketResponse()

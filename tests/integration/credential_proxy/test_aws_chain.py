@@ -267,6 +267,20 @@ async def test_a_role_is_assumed_with_the_chains_keys_and_assumed_again_in_time(
     assert ids(await aws.renewed(source, lambda keys: keys != first))[0].startswith("AKID")
 
 
+async def test_a_role_is_assumed_where_the_profile_says_so(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "config").write_text(
+        f"[profile agents]\nrole_arn = {ROLE}\nsource_profile = base\nregion = eu-west-1\n"
+    )
+    (tmp_path / "credentials").write_text(
+        "[base]\naws_access_key_id = AKIDBASE\naws_secret_access_key = planted\n"
+    )
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", aws.url)
+    assert ids(await aws.source(profile="agents").get()) == ("AKID1", "token1")
+    assert "Credential=AKIDBASE/" in aws.seen[0][1]["Authorization"]
+
+
 async def test_a_role_that_is_denied_is_told_by_its_code(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,13 @@
 import asyncio
 import json
 from io import BytesIO
+from typing import Any
 
 import pytest
+
+from hakoiri.credential_proxy.container_socket import ContainerSocket
+from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.wire.proxy import Bind
 
 from .conftest import (
     Proxy,
@@ -14,6 +19,7 @@ from .conftest import (
     host_policy,
     statuses,
 )
+from .wiring import Wired
 
 pytestmark = pytest.mark.anyio
 HOST = "files.example.test"
@@ -47,6 +53,41 @@ async def test_unbind_cuts_a_live_stream(proxy: Proxy, upstream: Upstream) -> No
     assert line["reason"] in {"cut", "client-gone"}
     async with proxy.client(socket) as session, session.post("/v1/messages") as answer:
         assert answer.headers["x-hakoiri-reason"] == "unbound"
+
+
+async def test_a_socket_can_be_bound_before_it_listens(proxy: Proxy, upstream: Upstream) -> None:
+    def bind(generation: int, policy: dict[str, Any]) -> str:
+        parts = {"workspace": "w", "tenant": "default", "generation": generation, "policy": policy}
+        return Bind.model_validate(parts).model_dump_json()
+
+    path = f"/sockets/{proxy.name('c1')}"
+    too_wide = {"model": {"provider": "anthropic", "credential": "nobody"}}
+    assert (await proxy.control("PUT", path, bind(1, too_wide)))[0] == 422
+    assert not proxy.socket_of("c1").exists()
+    assert (await proxy.control("PUT", path, bind(2, anthropic_policy())))[0] == 200
+    async with proxy.client(proxy.socket_of("c1")) as session, session.get("/v1/models") as got:
+        assert got.status == 200
+    assert (await proxy.control("PUT", path, bind(1, {})))[0] == 409
+    assert (await proxy.control("PUT", path, bind(2, {})))[0] == 200
+    async with proxy.client(proxy.socket_of("c1")) as session, session.get("/v1/models") as got:
+        assert got.status == 403
+
+
+async def test_a_socket_that_is_opened_with_its_binding_never_takes_a_request_unbound(
+    wired: Wired, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound: list[bool] = []
+    make = wired.registry._new_listener
+
+    def new_listener(socket: ContainerSocket) -> Listener:
+        bound.append(socket.binding is not None)
+        return make(socket)
+
+    monkeypatch.setattr(wired.registry, "_new_listener", new_listener)
+    parts = {"workspace": "w", "tenant": "t", "generation": 1, "policy": {}}
+    await wired.registry.open("c1", Bind.model_validate(parts))
+    await wired.registry.open("c2")
+    assert bound == [True, False]
 
 
 async def test_an_older_generation_cannot_bind(proxy: Proxy) -> None:

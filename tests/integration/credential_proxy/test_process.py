@@ -3,6 +3,9 @@ import signal
 
 import pytest
 
+from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.containers.ports import ProxyControlError
+
 from .conftest import API_KEY, SECRET_ACCESS_KEY, Proxy, Upstream, anthropic_policy
 
 pytestmark = pytest.mark.anyio
@@ -41,6 +44,21 @@ async def test_sigterm_lets_a_running_request_finish(own_proxy: Proxy, upstream:
     await own_proxy.read_log()
     assert [line["status"] for line in own_proxy.lines] == [200]
     assert not own_proxy.control_path.exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+async def test_who_reads_the_proxys_life_learns_of_its_end(
+    own_proxy: Proxy, how: signal.Signals
+) -> None:
+    await own_proxy.start()
+    async with ProxyClient(own_proxy.control_path) as client:
+        async with asyncio.timeout(20), client.attached() as gone:
+            assert await client.bound_sockets() == frozenset()
+            await own_proxy.stop(how)
+            await gone()
+        with pytest.raises(ProxyControlError):
+            async with client.attached():
+                pass
 
 
 @pytest.mark.parametrize(

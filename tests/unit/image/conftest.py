@@ -21,6 +21,7 @@ def source_root(tmp_path: Path) -> Path:
         "workspace-base/package.json": "{}",
         "workspace-base/package-lock.json": "{}",
         "workspace-base/fetch-through-proxy.cjs": "1",
+        "workspace-base/tunnel-through-proxy.cjs": "1",
         "workspace-base/Dockerfile": "FROM x",
         "src/hakoiri/__init__.py": "",
         "src/hakoiri/wire/__init__.py": "",

@@ -27,6 +27,7 @@ def test_the_context_holds_what_the_dockerfile_copies_and_nothing_of_the_host(
         "workspace-requirements.txt",
         "wheels/a-1.whl",
         "fetch-through-proxy.cjs",
+        "tunnel-through-proxy.cjs",
         "node_modules/global-agent/bootstrap.js",
         "hakoiri/__init__.py",
         "hakoiri/wire/__init__.py",

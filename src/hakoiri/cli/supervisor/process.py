@@ -31,7 +31,9 @@ class ProcessSpec:
     `environment` is all it gets; nothing is inherited. `capabilities` are kernel names without
     `CAP_`, lower case. `hidden` directories appear empty to it; `shown` ones it
     can reach although a parent may be closed to it. What it mounts in a `shared` directory, the
-    host sees. `standard_input` is what it can read there.
+    host sees. `standard_input` is what it can read there. `has_spare`: a second one stands by,
+    loaded, and serves when its standard input ends; it takes the place of one that dies at once,
+    where a start would take as long as the machine is busy.
     """
 
     name: str
@@ -46,6 +48,7 @@ class ProcessSpec:
     shared: tuple[Path, ...] = ()
     view: SealedView | None = None
     standard_input: bytes = b""
+    has_spare: bool = False
 
 
 def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:

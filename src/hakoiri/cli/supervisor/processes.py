@@ -182,6 +182,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
             str(ground.run_dir / PROXY_FILE),
             "--state-dir",
             str(ground.proxy_state_dir),
+            "--stand-by",
         ),
         uid=ground.proxy.uid,
         gid=ground.proxy.gid,
@@ -192,6 +193,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
         | (rehearsal.environment if rehearsal is not None else {}),
         hidden=(settings.data_dir, ground.guard_dir),
         shown=(ground.proxy_state_dir,),
+        has_spare=True,
     )
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 
 FIRST_DELAY_S: Final = 0.1
+"""After the second death in a row; the first is answered at once."""
+
 LONGEST_DELAY_S: Final = 5.0
 STEADY_AFTER_S: Final = 30.0
 """A process that ran this long is taken to have been well: its next death counts as the first."""
@@ -39,5 +41,10 @@ def after_exit(state: RestartState, *, exit_code: int, ran_s: float) -> Restart 
     if exit_code == USAGE_EXIT_CODE:
         return GiveUp(USAGE_EXIT_CODE)
     failures = 1 if ran_s >= STEADY_AFTER_S else state.failures + 1
-    delay_s = min(FIRST_DELAY_S * 2 ** min(failures - 1, 16), LONGEST_DELAY_S)
-    return Restart(delay_s, RestartState(failures))
+    return Restart(_delay_s(failures), RestartState(failures))
+
+
+def _delay_s(failures: int) -> float:
+    if failures == 1:
+        return 0.0
+    return min(FIRST_DELAY_S * 2.0 ** min(failures - 2, 16), LONGEST_DELAY_S)

@@ -40,6 +40,7 @@ class Supervised:
     spec: ProcessSpec
     is_ready: IsReady
     process: asyncio.subprocess.Process | None = None
+    spare: asyncio.subprocess.Process | None = None
     started_at_s: float = 0.0
     restarts: RestartState = field(default_factory=RestartState)
 
@@ -70,7 +71,8 @@ class Supervisor:
             return error.exit_code
         finally:
             for one in reversed(supervised):
-                await _end(one)
+                await _end(one.spare, one.spec.name)
+                await _end(one.process, one.spec.name)
 
     async def _keep_up(self, supervised: list[Supervised]) -> int:
         """Watch until the stop or until one cannot be kept up."""
@@ -88,7 +90,8 @@ class Supervisor:
     async def _watch(self, one: Supervised) -> int:
         """Start it again whenever it dies; return the exit code when that is of no use."""
         while True:
-            exit_code = await _exit_code(one)
+            await self._make_spare(one)
+            exit_code = await _exit_code(one.process)
             decision = after_exit(
                 one.restarts, exit_code=exit_code, ran_s=time.monotonic() - one.started_at_s
             )
@@ -105,22 +108,39 @@ class Supervisor:
             await self._start(one)
 
     async def _start(self, one: Supervised) -> None:
+        """Let the spare serve, or a new process where there is none."""
         if self._stopping.is_set():
             return
-        one.process = await asyncio.create_subprocess_exec(
-            *launch_command(one.spec, shown=self._shown),
+        spare, one.spare = one.spare, None
+        is_usable = spare is not None and spare.returncode is None
+        one.process = spare if is_usable else await self._launch(one.spec)
+        one.started_at_s = time.monotonic()
+        if one.process is not None and one.process.stdin is not None:
+            with contextlib.suppress(ConnectionError):
+                one.process.stdin.write(one.spec.standard_input)
+                await one.process.stdin.drain()
+            one.process.stdin.close()
+
+    async def _make_spare(self, one: Supervised) -> None:
+        """Have one stand by, as soon as the one before it serves and needs the machine no more."""
+        if not one.spec.has_spare:
+            return
+        while not self._stopping.is_set() and not await one.is_ready():
+            if one.process is None or one.process.returncode is not None:
+                return
+            await asyncio.sleep(READY_POLL_S)
+        if not self._stopping.is_set():
+            one.spare = await self._launch(one.spec)
+
+    async def _launch(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *launch_command(spec, shown=self._shown),
             stdin=asyncio.subprocess.PIPE,
-            env=dict(one.spec.environment),
+            env=dict(spec.environment),
             cwd="/",
             # a Ctrl-C in the terminal is for the supervisor, which ends the others in order
             start_new_session=True,
         )
-        one.started_at_s = time.monotonic()
-        if one.process.stdin is not None:
-            one.process.stdin.write(one.spec.standard_input)
-            with contextlib.suppress(ConnectionError):
-                await one.process.stdin.drain()
-            one.process.stdin.close()
 
     async def _until_ready(self, one: Supervised) -> None:
         deadline_s = time.monotonic() + READY_TIMEOUT_S
@@ -135,16 +155,15 @@ class Supervisor:
             await asyncio.sleep(READY_POLL_S)
 
 
-async def _exit_code(one: Supervised) -> int:
-    if one.process is None:
+async def _exit_code(process: asyncio.subprocess.Process | None) -> int:
+    if process is None:
         return 0
-    code = await one.process.wait()
+    code = await process.wait()
     return code if code >= 0 else 128 - code
 
 
-async def _end(one: Supervised) -> None:
+async def _end(process: asyncio.subprocess.Process | None, name: str) -> None:
     """Ask it to end; kill it when it does not."""
-    process = one.process
     if process is None or process.returncode is not None:
         return
     process.terminate()
@@ -152,7 +171,7 @@ async def _end(one: Supervised) -> None:
         async with asyncio.timeout(KILL_AFTER_S):
             await process.wait()
     except TimeoutError:
-        log.warning("process_killed", process=one.spec.name, after_s=KILL_AFTER_S)
+        log.warning("process_killed", process=name, after_s=KILL_AFTER_S)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()

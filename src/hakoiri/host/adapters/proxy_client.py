@@ -1,12 +1,14 @@
 """The credential proxy's control socket behind the `ProxyControl` port."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
 import aiohttp
 
 from hakoiri.host.adapters.unix_http import UnixHttpError, call, exchange, unix_session
-from hakoiri.host.containers.ports import PolicyRefusedError, ProxyControlError
+from hakoiri.host.containers.ports import Gone, PolicyRefusedError, ProxyControlError
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened
 
@@ -53,12 +55,21 @@ class ProxyClient:
             raise _ours(error) from error
         return Path(opened.directory)
 
+    async def open_bound(
+        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+    ) -> None:
+        """Make the socket and bind it before anybody can connect; `PolicyRefusedError` likewise."""
+        bind = Bind(workspace=workspace_id, tenant=tenant, generation=generation, policy=policy)
+        await self._put(f"/sockets/{container_id}", bind)
+
     async def bind(
         self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
     ) -> None:
         """Let the socket speak for the workspace; `PolicyRefusedError` if too wide."""
         bind = Bind(workspace=workspace_id, tenant=tenant, generation=generation, policy=policy)
-        path = f"/sockets/{container_id}/binding"
+        await self._put(f"/sockets/{container_id}/binding", bind)
+
+    async def _put(self, path: str, bind: Bind) -> None:
         try:
             async with exchange(self._session, "PUT", path, body=bind, timeout_s=TIMEOUT_S):
                 return
@@ -85,6 +96,24 @@ class ProxyClient:
         return frozenset(
             socket.container for socket in stats.sockets if socket.workspace is not None
         )
+
+    @asynccontextmanager
+    async def attached(self) -> AsyncIterator[Gone]:
+        """Hold on to the proxy that runs now; yield what returns when that one has ended.
+
+        Raises `ProxyControlError` if none runs.
+        """
+        try:
+            async with exchange(self._session, "GET", "/life", timeout_s=None) as response:
+
+                async def gone() -> None:
+                    # a proxy that was killed ends its answer in the middle
+                    with suppress(aiohttp.ClientError, OSError):
+                        await response.content.read(1)
+
+                yield gone
+        except UnixHttpError as error:
+            raise _ours(error) from error
 
     async def check(self) -> list[str]:
         """Return reasons why a model call cannot work now; empty if it can."""

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypedDict
 
 import structlog
 
@@ -125,16 +125,27 @@ class Orchestrator:
         """Bind again the sockets that the proxy, newly started, does not know; one step.
 
         `known` are the containers whose sockets the proxy has. Returns the containers bound again.
+        All are bound at once, and one that cannot be holds up no other.
         """
-        again = []
-        for live in list(self._live.values()):
-            if live.container.container_id in known:
-                continue
-            async with self._place(live.workspace_id):
-                if self._live.get(live.workspace_id) is live:
-                    await self._bind(live, live.policy)
-                    again.append(live.container.container_id)
+        again: list[str] = []
+        lost = [one for one in self._live.values() if one.container.container_id not in known]
+        async with asyncio.TaskGroup() as group:
+            for live in lost:
+                name = f"bind again {live.container.container_id}"
+                group.create_task(self._bind_again(live, again), name=name)
         return again
+
+    async def _bind_again(self, live: _Live, again: list[str]) -> None:
+        container_id = live.container.container_id
+        async with self._place(live.workspace_id):
+            if self._live.get(live.workspace_id) is not live:
+                return
+            try:
+                await self._proxy.open_bound(container_id, **_speaks_for(live, live.policy))
+            except ProxyControlError as error:
+                log.warning("container_not_bound", container=container_id, reason=str(error))
+            else:
+                again.append(container_id)
 
     async def sweep(self) -> list[str]:
         """Remove all of our instance that is not live here: what an earlier server left."""
@@ -225,23 +236,15 @@ class Orchestrator:
 
     async def _bind(self, live: _Live, policy: Policy) -> None:
         """Bind the container's socket; a newly started proxy is given the socket again first."""
+        speaks_for = _speaks_for(live, policy)
+        container_id = live.container.container_id
         try:
-            await self._bind_once(live, policy)
+            await self._proxy.bind(container_id, **speaks_for)
         except PolicyRefusedError:
             raise
         except ProxyControlError:
-            await self._proxy.open_socket(live.container.container_id)
-            await self._bind_once(live, policy)
+            await self._proxy.open_bound(container_id, **speaks_for)
         live.policy = policy
-
-    async def _bind_once(self, live: _Live, policy: Policy) -> None:
-        await self._proxy.bind(
-            live.container.container_id,
-            workspace_id=live.workspace_id,
-            tenant=live.tenant,
-            generation=live.generation,
-            policy=policy,
-        )
 
     async def _remove(self, workspace_id: str, reason: str) -> None:
         live = self._live.pop(workspace_id, None)
@@ -279,6 +282,24 @@ class _PlaceGuard:
         place.waiting -= 1
         if place.waiting == 0:
             self._places.pop(self._workspace_id, None)
+
+
+class _SpeaksFor(TypedDict):
+    """Whom a socket speaks for, as the proxy is told."""
+
+    workspace_id: str
+    tenant: str
+    generation: int
+    policy: Policy
+
+
+def _speaks_for(live: _Live, policy: Policy) -> _SpeaksFor:
+    return _SpeaksFor(
+        workspace_id=live.workspace_id,
+        tenant=live.tenant,
+        generation=live.generation,
+        policy=policy,
+    )
 
 
 def _claim_of(live: _Live, start: Literal["live", "cold"]) -> Claim:

@@ -1,6 +1,7 @@
 """What the containers room needs from outside: an engine, the proxy, claims, agents."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -96,11 +97,20 @@ class ContainerEngine(Protocol):
         """Raise `EngineError` if the engine is away or lacks the runtime."""
 
 
+Gone = Callable[[], Awaitable[None]]
+"""Returns when the proxy that was attached to has ended."""
+
+
 class ProxyControl(Protocol):
     """The credential proxy's control socket. Errors are `ProxyControlError`."""
 
     async def open_socket(self, container_id: str) -> Path:
         """Make the container's socket, unbound; return the directory to mount."""
+
+    async def open_bound(
+        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+    ) -> None:
+        """Make the socket and bind it before anybody can connect; `PolicyRefusedError` likewise."""
 
     async def bind(
         self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
@@ -109,6 +119,12 @@ class ProxyControl(Protocol):
 
     async def close_socket(self, container_id: str) -> None:
         """Cut its streams and remove it; nothing happens if it is gone."""
+
+    async def bound_sockets(self) -> frozenset[str]:
+        """Return the containers whose sockets are open and bound."""
+
+    def attached(self) -> AbstractAsyncContextManager[Gone]:
+        """Hold on to the proxy that runs now; `ProxyControlError` if none does."""
 
     async def check(self) -> list[str]:
         """Return reasons why a model call cannot work now; empty if it can."""

@@ -2,9 +2,12 @@
 
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import anyio
 
 from hakoiri.host.containers.ports import (
     AgentConnection,
@@ -12,6 +15,7 @@ from hakoiri.host.containers.ports import (
     ClaimConflictError,
     EngineContainer,
     EngineError,
+    Gone,
     PolicyRefusedError,
     ProxyControlError,
 )
@@ -115,6 +119,7 @@ class MemoryProxy:
     sockets: dict[str, tuple[str, str, int, Policy] | None] = field(default_factory=dict)
     refuse: Callable[[Policy], bool] = lambda _: False
     away: bool = False
+    life: anyio.Event = field(default_factory=anyio.Event)
 
     async def open_socket(self, container_id: str) -> Path:
         """Open it, unbound."""
@@ -133,9 +138,39 @@ class MemoryProxy:
             raise PolicyRefusedError("the policy is too wide")
         self.sockets[container_id] = (workspace_id, tenant, generation, policy)
 
+    async def open_bound(
+        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+    ) -> None:
+        """Open and bind it, unless the policy is one to refuse."""
+        if self.away:
+            raise ProxyControlError("the proxy is away")
+        if self.refuse(policy):
+            raise PolicyRefusedError("the policy is too wide")
+        self.sockets[container_id] = (workspace_id, tenant, generation, policy)
+
     async def close_socket(self, container_id: str) -> None:
         """Forget it."""
         self.sockets.pop(container_id, None)
+
+    async def bound_sockets(self) -> frozenset[str]:
+        """The sockets that speak for somebody."""
+        if self.away:
+            raise ProxyControlError("the proxy is away")
+        return frozenset(name for name, bound in self.sockets.items() if bound is not None)
+
+    @asynccontextmanager
+    async def attached(self) -> AsyncIterator[Gone]:
+        """Hold on to the life that it has now."""
+        if self.away:
+            raise ProxyControlError("the proxy is away")
+        yield self.life.wait
+
+    def die(self) -> None:
+        """End, and lose every socket; `away` until it is set back."""
+        self.away = True
+        self.sockets.clear()
+        ended, self.life = self.life, anyio.Event()
+        ended.set()
 
     async def check(self) -> list[str]:
         """Say whether it is away."""

@@ -112,6 +112,18 @@ async def test_sockets_that_a_new_proxy_does_not_know_are_bound_again(tmp_path: 
     assert fleet.proxy.sockets[first.container_id] == ("w1", "default", 1, WIDER)
 
 
+async def test_a_socket_that_cannot_be_bound_again_holds_up_no_other(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    first, second = await claim(orchestrator, "w1", WIDER), await claim(orchestrator, "w2")
+    fleet.proxy.sockets.clear()
+    fleet.proxy.refuse = lambda policy: bool(policy.rules)
+    assert await orchestrator.rebind_lost(frozenset()) == [second.container_id]
+    fleet.proxy.refuse = lambda _: False
+    known = await fleet.proxy.bound_sockets()
+    assert await orchestrator.rebind_lost(known) == [first.container_id]
+
+
 async def test_a_turn_right_after_the_proxy_came_back_does_not_wait_for_the_next_look(
     tmp_path: Path,
 ) -> None:

@@ -1,0 +1,203 @@
+"""A proxy that is killed is back at once, for every container, and the agent notices little."""
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from tests.e2e.running import Hakoiri, data_of, hakoiri
+from tests.e2e.scripts import RUN
+from tests.engine import TestEngine
+
+from hakoiri.cli.api_client import ApiError
+
+pytestmark = [pytest.mark.engine, pytest.mark.root]
+
+PROXY = "hakoiri.credential_proxy"
+WORDS = " ".join(f"word{number}" for number in range(60))
+SCRIPT = (
+    RUN
+    + f"""
+  - name: slow
+    when: {{ regex: '^speak slowly$' }}
+    replies:
+      - say: {WORDS}
+        delta_delay_s: 0.05
+"""
+)
+WAIT_S = 60.0
+REBIND_LIMIT_S = 15.0
+"""Generous, for a machine that does much else; the time itself is printed."""
+
+
+@pytest.fixture(scope="module")
+def server(
+    engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hakoiri]:
+    with hakoiri(
+        tmp_path_factory.mktemp("supervision"),
+        docker_host=engine.docker_host,
+        script=SCRIPT,
+        settings={"HAKOIRI_CONTAINER__IMAGE": image},
+    ) as running:
+        yield running
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that another process does; fail if it never does."""
+    deadline_s = time.monotonic() + WAIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it never came"
+        time.sleep(0.01)
+
+
+class Turn:
+    """A turn that runs while the test does something to it."""
+
+    def __init__(self, server: Hakoiri, conversation: str, text: str) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._thread = threading.Thread(target=self._listen, args=(server, conversation, text))
+        self._thread.start()
+
+    def _listen(self, server: Hakoiri, conversation: str, text: str) -> None:
+        for event in server.api.send(conversation, text):
+            self.events.append(event)
+
+    def until_seen(self, kind: str, count: int = 1) -> None:
+        until(lambda: len(data_of(list(self.events), kind)) >= count)
+
+    def end(self) -> dict[str, Any]:
+        self._thread.join(WAIT_S * 3)
+        assert not self._thread.is_alive()
+        return self.events[-1]
+
+
+def kill_proxy(server: Hakoiri) -> float:
+    """Kill the proxy with no chance to say anything; return when."""
+    until(lambda: len(server.processes(PROXY)) == 1)
+    (pid,) = server.processes(PROXY)
+    killed_at_s = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    return killed_at_s
+
+
+def spares(server: Hakoiri) -> set[int]:
+    """The proxies that stand by."""
+    return set(server.processes(PROXY, with_spares=True)) - set(server.processes(PROXY))
+
+
+def rebinds(server: Hakoiri) -> list[dict[str, Any]]:
+    """What the server told of each proxy that came back."""
+    return server.server_log("proxy_back")
+
+
+def report(server: Hakoiri, killed_at_s: float, told: int) -> None:
+    """Wait for the next rebind, and print how long it took."""
+    until(lambda: len(rebinds(server)) > told)
+    took_s = time.monotonic() - killed_at_s
+    print(f"\nkill to rebind: {took_s:.2f} s ({rebinds(server)[-1]['bound_again']} sockets)")  # noqa: T201 - measured
+    assert took_s < REBIND_LIMIT_S
+
+
+def test_a_turn_whose_model_stream_is_cut_by_a_kill_ends_in_its_result(server: Hakoiri) -> None:
+    conversation = server.conversation()
+    told = len(rebinds(server))
+    turn = Turn(server, conversation, "speak slowly")
+    turn.until_seen("text_delta", 3)
+    until(lambda: spares(server))
+    stood_by = spares(server)
+    asked = len(server.model_requests())
+    report(server, kill_proxy(server), told)
+    last = turn.end()
+    assert last["type"] == "result", last
+    assert last["data"]["text"] == WORDS
+    assert len(server.model_requests()) > asked, "the CLI asked again by itself"
+    assert set(server.processes(PROXY)) == stood_by
+
+
+def test_every_live_container_goes_on_after_a_kill(server: Hakoiri) -> None:
+    conversations = [server.conversation() for _ in range(3)]
+    told = len(rebinds(server))
+    turns = [Turn(server, conversation, "speak slowly") for conversation in conversations]
+    for turn in turns:
+        turn.until_seen("text_delta", 1)
+    report(server, kill_proxy(server), told)
+    assert [turn.end()["data"].get("text") for turn in turns] == [WORDS] * 3
+    assert rebinds(server)[-1]["bound_again"] >= 3
+    later = [server.turn(conversation, "hello") for conversation in conversations]
+    assert [events[-1]["type"] for events in later] == ["result"] * 3
+    assert [container_of(events) for events in later] == [
+        container_of(turn.events) for turn in turns
+    ]
+
+
+STREAM = """\
+curl -sS -N -o /tmp/got http://127.0.0.1:3128/model/any/invoke-with-response-stream \
+ -H 'Content-Type: application/json' -d '{"anthropic_version": "bedrock-2023-05-31", \
+ "max_tokens": 500, "messages": [{"role": "user", "content": "speak slowly"}]}' & \
+until [ -s /tmp/got ]; do sleep 0.02; done; echo > streaming; wait $!; echo "curl ended with $?"
+"""
+PARTIAL_FILE, RECEIVE_FAILED = 18, 56
+"""curl's own codes (curl(1), EXIT CODES)."""
+
+
+def test_a_request_in_flight_ends_with_an_error_rather_than_short_or_never(
+    server: Hakoiri,
+) -> None:
+    conversation = server.conversation()
+    told = len(rebinds(server))
+    asked = len(server.model_requests())
+    turn = Turn(server, conversation, "run: " + STREAM)
+    turn.until_seen("tool_use")
+    until(lambda: len(server.model_requests()) > asked + 1)
+    time.sleep(0.5)  # three seconds of stream have begun
+    report(server, kill_proxy(server), told)
+    assert turn.end()["type"] == "result"
+    said = data_of(turn.events, "tool_result")[0]["text"]
+    assert any(f"curl ended with {code}" in said for code in (PARTIAL_FILE, RECEIVE_FAILED)), said
+
+
+def test_a_proxy_that_dies_again_and_again_is_started_ever_later_and_health_says_so(
+    server: Hakoiri,
+) -> None:
+    conversation = server.conversation()
+    before = server.turn(conversation, "hello")
+    deaths = len(delays(server))
+    not_ready = []
+    for _ in range(5):
+        kill_proxy(server)
+        until(lambda: not server.processes(PROXY))
+        not_ready.append(reasons(server))
+    until(lambda: len(delays(server)) == deaths + 5)
+    waited = delays(server)[deaths:]
+    assert waited == sorted(set(waited)), "each time later"
+    assert any("the credential proxy does not answer" in told for told in not_ready)
+    until(lambda: not reasons(server))
+    after = server.turn(conversation, "hello")
+    assert after[-1]["type"] == "result"
+    assert container_of(after) == container_of(before)
+
+
+def delays(server: Hakoiri) -> list[float]:
+    """How long the supervisor waited before each restart of the proxy, as it told."""
+    log = server.server.log.read_text(errors="replace")
+    told = re.findall(r"process_died.*process=credential_proxy.*restart_in_s=([0-9.]+)", log)
+    return [float(delay) for delay in told]
+
+
+def reasons(server: Hakoiri) -> str:
+    """Why the server says that it is not ready; empty when it is."""
+    try:
+        server.api.call("GET", "/ready")
+    except ApiError as error:
+        return str(error)
+    return ""
+
+
+def container_of(events: list[dict[str, Any]]) -> str:
+    name: str = data_of(events, "turn_started")[0]["container"]
+    return name

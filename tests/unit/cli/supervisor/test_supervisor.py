@@ -1,0 +1,128 @@
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hakoiri.cli.supervisor.process import ProcessSpec
+from hakoiri.cli.supervisor.supervisor import Supervised, Supervisor
+
+pytestmark = [pytest.mark.anyio, pytest.mark.root]
+
+PROGRAM = """
+import os, pathlib, sys, time
+directory = pathlib.Path(sys.argv[1])
+(directory / f"{os.getpid()}.loaded").touch()
+given = sys.stdin.read()
+(directory / f"{os.getpid()}.serves").write_text(given)
+time.sleep(600)
+"""
+
+
+@dataclass
+class Running:
+    """A supervisor at work on one program, and what its processes left on disk."""
+
+    directory: Path
+    one: Supervised
+
+    def pids(self, state: str) -> set[int]:
+        return {int(path.stem) for path in self.directory.glob(f"*.{state}")}
+
+    def alive(self) -> set[int]:
+        return {pid for pid in self.pids("loaded") if Path(f"/proc/{pid}").exists()}
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        with anyio.fail_after(30):
+            while not condition():  # noqa: ASYNC110 - processes have no event to await
+                await anyio.sleep(0.01)
+
+    async def serving(self, *, after: int = 0) -> int:
+        """The one that serves now, or will when `after` was killed."""
+        await self.until(lambda: self.pids("serves") & self.alive() - {after})
+        (pid,) = self.pids("serves") & self.alive() - {after}
+        return pid
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    """Where any user can write; pytest's own directories are closed to others."""
+    made = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="hakoiri-supervised-"))
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made)
+
+
+@asynccontextmanager
+async def supervised(directory: Path, *, has_spare: bool) -> AsyncIterator[Running]:
+    spec = ProcessSpec(
+        name="program",
+        arguments=("-c", PROGRAM, str(directory)),
+        uid=65534,
+        gid=65534,
+        standard_input=b"given",
+        has_spare=has_spare,
+    )
+
+    async def is_ready() -> bool:
+        return bool(running.pids("serves") & running.alive())
+
+    up = anyio.Event()
+    one = Supervised(spec, is_ready)
+    running = Running(directory, one)
+    supervisor = Supervisor(shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=up.set)
+    ended: list[int] = []
+
+    async def run() -> None:
+        ended.append(await supervisor.run([one]))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        try:
+            with anyio.fail_after(30):
+                await up.wait()
+            yield running
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert ended == [0]
+
+
+async def test_the_spare_that_stood_by_takes_the_place_of_the_dead(directory: Path) -> None:
+    async with supervised(directory, has_spare=True) as running:
+        first = await running.serving()
+        await running.until(lambda: len(running.pids("loaded")) == 2)
+        (spare,) = running.pids("loaded") - {first}
+        os.kill(first, signal.SIGKILL)
+        assert await running.serving(after=first) == spare
+        assert (directory / f"{spare}.serves").read_text() == "given"
+        await running.until(lambda: len(running.pids("loaded")) == 3)
+        assert await running.serving(after=first) == spare, "the next one only stands by"
+    assert running.alive() == set()
+
+
+async def test_a_spare_that_died_is_no_obstacle(directory: Path) -> None:
+    async with supervised(directory, has_spare=True) as running:
+        first = await running.serving()
+        await running.until(lambda: len(running.pids("loaded")) == 2)
+        (spare,) = running.pids("loaded") - {first}
+        os.kill(spare, signal.SIGKILL)
+        await running.until(lambda: running.one.spare and running.one.spare.returncode)
+        os.kill(first, signal.SIGKILL)
+        assert await running.serving(after=first) not in {first, spare}
+    assert running.alive() == set()
+
+
+async def test_without_a_spare_a_new_one_is_started(directory: Path) -> None:
+    async with supervised(directory, has_spare=False) as running:
+        first = await running.serving()
+        assert len(running.pids("loaded")) == 1
+        os.kill(first, signal.SIGKILL)
+        assert await running.serving(after=first) != first
+    assert running.alive() == set()
