@@ -27,6 +27,12 @@ test: ## Run all tests; pass options to pytest with ARGS="…"
 	@$(HAKOIRI) image build
 	$(VENV)/bin/pytest $(ARGS)
 
+.PHONY: mutants
+mutants: ## Take each defence out and see its tests fail; pass ids with ARGS="…"
+	@deployment/setup/host.sh --for check
+	@deployment/setup/venv.sh
+	$(VENV)/bin/python -m tests.mutation $(ARGS)
+
 .PHONY: bench
 bench: ## Measure cold start and turns, beside a plain container
 	@deployment/setup/host.sh --for demo

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.running import Hakoiri, data_of, hakoiri, turn_types
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
@@ -176,6 +177,24 @@ def test_every_model_request_arrived_signed_by_the_proxy(
     requests = [one for one in server.model_requests() if one["provider"] == "bedrock"]
     assert requests
     assert {one["verdict"] for one in requests} == {"valid"}
+
+
+def test_the_figures_of_server_and_proxy_are_one_page(server: Hakoiri, conversation: str) -> None:
+    assert server.turn(conversation, "hello")[-1]["type"] == "result"
+    url = f"http://127.0.0.1:{server.server.port}/metrics"
+    page = subprocess.run(["curl", "-sf", url], capture_output=True, text=True, check=True).stdout
+    figures = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.labels in ({}, {"result": "result"}, {"rule": "model:bedrock"})
+    }
+    assert figures["hakoiri_turns_total"] >= 1
+    assert figures["hakoiri_containers_live"] >= 1
+    assert figures["hakoiri_server_proxy_up"] == 1
+    assert figures["hakoiri_proxy_request_seconds_count"] >= 1
+    assert figures["process_resident_memory_bytes"] > 0
+    assert figures["hakoiri_proxy_process_resident_memory_bytes"] > 0
 
 
 def test_two_conversations_at_once_have_a_container_each_and_do_not_mix(

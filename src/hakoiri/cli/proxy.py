@@ -34,6 +34,10 @@ def proxy(
         Path | None,
         typer.Option(help="Where to write what clients must trust; default SOCKET.ca.pem."),
     ] = None,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(help="A Unix socket that answers GET /metrics, for Prometheus."),
+    ] = None,
     mode: Annotated[
         str, typer.Option(help="The socket's mode; 666 for a container with users of its own.")
     ] = "600",
@@ -62,6 +66,7 @@ def proxy(
             credentials=credentials.absolute() if credentials is not None else None,
             state_dir=_state_directory(state_dir),
             bundle=(ca_bundle or socket_path.with_name(socket_path.name + ".ca.pem")).absolute(),
+            metrics=metrics.absolute() if metrics is not None else None,
             mode=int(mode, 8),
         )
         uvloop.run(serve_alone(settings, environ=os.environ, log=DecisionLog()))

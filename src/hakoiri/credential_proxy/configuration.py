@@ -31,19 +31,31 @@ class Network(Message):
     """How the outside is reached.
 
     Exceptions from the private-address refusal, names that are not asked of DNS, and certificates
-    that are trusted beside the host's own.
+    that are trusted beside the host's own. `nameservers` are asked in place of those of
+    resolv.conf. Answers of DNS are kept for their own time within the bounds (in seconds).
     """
 
     allow_addresses: list[ShortText] = Field(default=[], max_length=256)
     hosts: dict[HostName, ShortText] = Field(default={}, max_length=256)
     ca_file: Path | None = None
+    nameservers: list[ShortText] = Field(default=[], max_length=8)
+    dns_ttl_min_s: int = Field(default=5, ge=0, le=3600)
+    dns_ttl_max_s: int = Field(default=300, ge=0, le=86400)
+    dns_negative_ttl_max_s: int = Field(default=60, ge=0, le=3600)
 
-    @field_validator("allow_addresses")
+    @field_validator("allow_addresses", "nameservers")
     @classmethod
-    def _exceptions_are_exact(cls, value: list[str]) -> list[str]:
+    def _addresses_are_exact(cls, value: list[str]) -> list[str]:
         for text in value:
-            _parse_exception(text)
+            _parse_address_and_port(text)
         return value
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        for field in ("dns_ttl_max_s", "dns_negative_ttl_max_s"):
+            if getattr(self, field) < self.dns_ttl_min_s:
+                raise ValueError(f"{field}: must not be less than dns_ttl_min_s")
+        return self
 
     @field_validator("hosts")
     @classmethod
@@ -56,7 +68,12 @@ class Network(Message):
     @cached_property
     def allowed_addresses(self) -> frozenset[AddressAndPort]:
         """The exact addresses and ports that may be dialled although they are not public."""
-        return frozenset(_parse_exception(text) for text in self.allow_addresses)
+        return frozenset(_parse_address_and_port(text) for text in self.allow_addresses)
+
+    @cached_property
+    def parsed_nameservers(self) -> tuple[AddressAndPort, ...]:
+        """The name servers' exact addresses and ports."""
+        return tuple(_parse_address_and_port(text) for text in self.nameservers)
 
 
 def _canonical_address(text: str) -> str:
@@ -66,7 +83,7 @@ def _canonical_address(text: str) -> str:
         raise ValueError(f"{text!r} is not an address") from error
 
 
-def _parse_exception(text: str) -> AddressAndPort:
+def _parse_address_and_port(text: str) -> AddressAndPort:
     match = _ADDRESS_AND_PORT.fullmatch(text)
     if match is None or int(match[2]) > _PORT_MAX:
         raise ValueError(f'{text!r} must be one address and port, like "127.0.0.1:9999"')

@@ -111,6 +111,16 @@ class ContainerSocket:
         )
 
     @property
+    def requests_open(self) -> int:
+        """How many requests run, tunnels not counted."""
+        return self._requests
+
+    @property
+    def tunnels_open(self) -> int:
+        """How many tunnels and intercepted connections stand."""
+        return self._tunnels
+
+    @property
     def tasks(self) -> list[asyncio.Task[object]]:
         """The tasks of the requests and tunnels that run."""
         return list(self._active)

@@ -1,11 +1,13 @@
 """The decision log: one JSON line for each request, on standard output.
 
-A line holds names, numbers and reasons, never a header's value, a body or a query.
+A line holds names, numbers and reasons, never a header's value, a body or a query. The line of a
+request that was let through names the credential that was put on it, and the secrets that took the
+place of placeholders, so that a credential's use needs no line of its own.
 """
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TextIO
@@ -17,6 +19,7 @@ from hakoiri.credential_proxy.framing import RequestHead
 PATH_LIMIT_CHARS: Final = 256
 ALLOWED: Final = "proxy_request_allowed"
 BLOCKED: Final = "proxy_request_blocked"
+SCRUBBED: Final = "secret_scrubbed"
 
 
 @dataclass(slots=True)
@@ -25,7 +28,8 @@ class Outcome:
 
     The phases are what the request waited for: a free connection, the name, the connection, TLS,
     its credential, and the answer's head. A phase that was not needed is None. `scrubbed` counts
-    the secrets taken out of the answer.
+    the secrets taken out of the answer, `scrubbed_headers` those of its head, and `scrubbed_of`
+    names the credentials that they belong to. `secrets` names those put in placeholders' places.
     """
 
     status: int = 0
@@ -41,6 +45,9 @@ class Outcome:
     sign_ms: float | None = None
     reused: bool = False
     scrubbed: int = 0
+    scrubbed_headers: int = 0
+    scrubbed_of: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +81,9 @@ class DecisionLog:
         self, *, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
     ) -> None:
         """Record a request that was decided on, once it is over."""
-        authority: Authority | None
-        if isinstance(decision, Forward):
-            authority, injection = decision.upstream.authority, decision.injection
-        else:
-            authority, injection = decision.authority, None
-        self._write(
+        authority = _authority_of(decision)
+        injection = decision.injection if isinstance(decision, Forward) else None
+        self._write_request(
             ALLOWED if isinstance(decision, Forward) else BLOCKED,
             owner=owner,
             outcome=outcome,
@@ -90,20 +94,36 @@ class DecisionLog:
             path=path_of(head),
             rule=decision.rule,
             credential=injection.credential if injection is not None else None,
+            secrets=list(outcome.secrets),
         )
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
         """Record a request whose head was not sound enough to decide on."""
-        self._write(BLOCKED, owner=owner, outcome=outcome, method=None, path=None)
+        self._write_request(BLOCKED, owner=owner, outcome=outcome, method=None, path=None)
 
-    def _write(self, event: str, *, owner: Owner, outcome: Outcome, **fields: object) -> None:
-        line = {
-            "event": event,
-            "time": self._now().isoformat().replace("+00:00", "Z"),
-            "container": owner.container,
-            "workspace": owner.workspace,
-            "tenant": owner.tenant,
-            "generation": owner.generation,
+    def secret_scrubbed(self, *, owner: Owner, decision: Decision, outcome: Outcome) -> None:
+        """Record that an upstream sent secrets back: whose, where, how many; never the secret.
+
+        Besides the request's own line, since somebody must look at that upstream.
+        """
+        authority = _authority_of(decision)
+        self._write(
+            SCRUBBED,
+            owner,
+            {
+                "host": authority.host if authority is not None else None,
+                "port": authority.port if authority is not None else None,
+                "rule": decision.rule,
+                "credentials": list(outcome.scrubbed_of),
+                "in_headers": outcome.scrubbed_headers,
+                "in_body": outcome.scrubbed - outcome.scrubbed_headers,
+            },
+        )
+
+    def _write_request(
+        self, event: str, *, owner: Owner, outcome: Outcome, **fields: object
+    ) -> None:
+        told = {
             **fields,
             "status": outcome.status,
             "reason": outcome.reason,
@@ -119,8 +139,24 @@ class DecisionLog:
             "first_byte_ms": _rounded(outcome.first_byte_ms),
             "total_ms": round(outcome.total_ms, 3),
         }
+        self._write(event, owner, told)
+
+    def _write(self, event: str, owner: Owner, fields: Mapping[str, object]) -> None:
+        line = {
+            "event": event,
+            "time": self._now().isoformat().replace("+00:00", "Z"),
+            "container": owner.container,
+            "workspace": owner.workspace,
+            "tenant": owner.tenant,
+            "generation": owner.generation,
+            **fields,
+        }
         self._stream.write(self._encode(line) + "\n")
         self._stream.flush()
+
+
+def _authority_of(decision: Decision) -> Authority | None:
+    return decision.upstream.authority if isinstance(decision, Forward) else decision.authority
 
 
 def _rounded(milliseconds: float | None) -> float | None:

@@ -6,6 +6,7 @@ tell the length, heads that are too long, and characters that some hop would rea
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,10 @@ _TRAILERS: Final = frozenset(
 )
 _TRAILER_PREFIXES: Final = (b"x-amz-checksum-", b"grpc-")
 _VERSIONS: Final = frozenset({(1, 0), (1, 1)})
+_ANSWER_VERSIONS: Final = frozenset({"1.0", "1.1"})
+_STATUS_MIN: Final = 100
+_CODING: Final = "transfer-encoding"
+_FRAMING_NAMES: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 Headers = tuple[tuple[str, str], ...]
@@ -73,6 +78,8 @@ def find_fault(
     for name, value in raw_headers:
         if _TOKEN.fullmatch(name) is None or _VISIBLE_ASCII.fullmatch(value) is None:
             return "a header holds a character outside visible ASCII"
+        if b"_" in name and name.replace(b"_", b"-").lower() in _FRAMING_NAMES:
+            return "the length of the body is told in a name that some servers read as another"
     return _find_length_fault(method, version, raw_headers)
 
 
@@ -94,6 +101,22 @@ def _find_length_fault(
         return "the transfer coding must be chunked alone, in HTTP/1.1"
     if method == "CONNECT" and (codings or lengths not in ([], [b"0"])):
         return "CONNECT has no body"
+    return None
+
+
+def find_answer_fault(status: int, version: str, headers: Iterable[tuple[str, str]]) -> str | None:
+    """Tell what is wrong with the head of an answer that the parser let pass, or None.
+
+    A coding besides `chunked` was never asked for (`TE` does not travel on), and what it hides is
+    not looked through.
+    """
+    if version not in _ANSWER_VERSIONS:
+        return "the upstream answers in another protocol than HTTP/1.1"
+    if status < _STATUS_MIN:
+        return "the upstream's answer has no sound status"
+    codings = [value.strip().lower() for name, value in headers if name.lower() == _CODING]
+    if codings and (codings != ["chunked"] or version != "1.1"):
+        return "the upstream's answer is in a transfer coding that was not asked for"
     return None
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from hakoiri.credential_proxy.framing import Headers
 from hakoiri.credential_proxy.placeholders import has_placeholder
+from hakoiri.credential_proxy.refusals import REASON_HEADER
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -82,8 +83,9 @@ _OVERRIDES: Final = frozenset(
 )
 """What frameworks take in place of the request line's method or path (CVE-2018-14773 for paths)."""
 
-_NOT_FROM_UPSTREAM: Final = HOP_BY_HOP | {"alt-svc"}
-"""`Alt-Svc` invites to a connection that the proxy would not see (RFC 7838)."""
+_NOT_FROM_UPSTREAM: Final = HOP_BY_HOP | {"alt-svc", REASON_HEADER}
+"""`Alt-Svc` invites to a connection that the proxy would not see (RFC 7838); a reason would pass an
+answer off as a refusal of ours."""
 
 _NOT_FROM_A_MODEL: Final = frozenset({"set-cookie"})
 

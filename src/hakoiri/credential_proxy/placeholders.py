@@ -46,6 +46,14 @@ def has_placeholder(name: str, value: str) -> bool:
     return PREFIX in value or PREFIX in (_basic_pair(name, value) or "")
 
 
+def names_replaced(headers: Headers, query: str) -> tuple[str, ...]:
+    """Return the names of the placeholders that `check_placeholders` found in their places."""
+    found = set(_names_of_query(query)) if PREFIX in unquote(query) else set()
+    for name, value in headers:
+        found.update(_names_of(name, value))
+    return tuple(sorted(found))
+
+
 def replace_placeholders(
     headers: Headers, query: str, *, secrets: Mapping[str, str]
 ) -> tuple[Headers, str]:

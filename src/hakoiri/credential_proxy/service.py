@@ -20,6 +20,7 @@ from hakoiri.credential_proxy.control import Control
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
+from hakoiri.credential_proxy.metrics_endpoint import add_metrics
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
 from hakoiri.credential_proxy.wiring import Wiring
@@ -89,7 +90,9 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
         )
         stack.push_async_callback(registry.close)
         control = Control(registry=registry, in_force=in_force, version=version("hakoiri"))
-        runner = web.AppRunner(control.application(), access_log=None)
+        application = control.application()
+        add_metrics(application, wiring.metrics(registry.sockets))
+        runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listen_at(settings.control, mode=_CONTROL_MODE)).start()

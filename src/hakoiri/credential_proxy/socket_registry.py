@@ -146,6 +146,10 @@ class SocketRegistry:
         for entry in self._open.values():
             entry.state.cut(where=entry.listener.is_refused)
 
+    def sockets(self) -> list[ContainerSocket]:
+        """Return the state of every open socket."""
+        return [entry.state for entry in self._open.values()]
+
     def stats(self) -> list[SocketStats]:
         """Return the counters of all open sockets."""
         return [entry.state.stats for entry in self._open.values()]

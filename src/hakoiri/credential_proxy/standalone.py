@@ -18,6 +18,7 @@ from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
+from hakoiri.credential_proxy.metrics_endpoint import metrics_socket
 from hakoiri.credential_proxy.policy_file import read_policy
 from hakoiri.credential_proxy.unix_socket import BACKLOG, SocketPathError, listen_at
 from hakoiri.credential_proxy.wiring import Wiring
@@ -33,7 +34,8 @@ NAME: Final = "alone"
 class StandaloneSettings:
     """What one socket needs. Without `credentials` nothing can be injected.
 
-    The certificates that clients of the socket must trust are written to `bundle`.
+    The certificates that clients of the socket must trust are written to `bundle`. On `metrics`,
+    a Unix socket too, figures are told.
     """
 
     listen: Path
@@ -41,6 +43,7 @@ class StandaloneSettings:
     credentials: Path | None
     state_dir: Path
     bundle: Path
+    metrics: Path | None = None
     mode: int = 0o600
 
 
@@ -52,7 +55,9 @@ async def serve_alone(
     Raises:
         CredentialProxyError: a file or a path cannot be used; the message tells the mend.
     """
-    _require_free(settings.listen)
+    for path in (settings.listen, settings.metrics):
+        if path is not None:
+            _require_free(path)
     wiring = Wiring.of(
         read=lambda: _read_credentials(settings.credentials),
         environ=environ,
@@ -73,6 +78,9 @@ async def serve_alone(
         stack.callback(settings.listen.unlink, missing_ok=True)
         server = await loop.create_unix_server(alone.server, sock=listener, backlog=BACKLOG)
         stack.push_async_callback(alone.end, server)
+        if settings.metrics is not None:
+            figures = wiring.metrics(alone.sockets)
+            await stack.enter_async_context(metrics_socket(settings.metrics, figures))
         stop = asyncio.Event()
         for stop_signal in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(stop_signal, stop.set)
@@ -90,6 +98,10 @@ class _Alone:
         self._listener = wiring.new_listener(self._socket)
         self.server = self._listener.server()
         self._seen = self._look()
+
+    def sockets(self) -> list[ContainerSocket]:
+        """Return the one socket."""
+        return [self._socket]
 
     def put_in_force(self) -> None:
         """Bind the socket under the policy's file; what it no longer allows is cut."""

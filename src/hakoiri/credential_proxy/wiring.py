@@ -1,23 +1,31 @@
 """What every way of running the proxy shares: credentials, client, certificates, listeners."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from hakoiri.credential_proxy.configuration import Configuration
+from prometheus_client import CollectorRegistry
+
+from hakoiri.credential_proxy.configuration import Configuration, Network
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache, look_up
+from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
+from hakoiri.credential_proxy.dns_client import DnsClient
+from hakoiri.credential_proxy.hosts_file import HostsFile
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.metrics.exposition import registry_of
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.credential_proxy.metrics.state_metrics import StateMetrics
+from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 
 
@@ -31,6 +39,8 @@ class Wiring:
     leaves: LeafCache
     log: DecisionLog
     tasks: RefreshTasks
+    dns_cache: DnsCache
+    request_metrics: RequestMetrics
 
     @classmethod
     def of(
@@ -47,9 +57,14 @@ class Wiring:
             ConfigurationError: the file, a secret it names, or the authority cannot be used.
         """
         clock_s = asyncio.get_running_loop().time
-        client = UpstreamClient(
-            resolver=CheckedResolver(cache=DnsCache(lookup=look_up, clock_s=clock_s))
-        )
+        dns_client = DnsClient(hosts=HostsFile())
+        dns_cache = DnsCache(lookup=dns_client.look_up, clock_s=clock_s)
+        client = UpstreamClient(resolver=CheckedResolver(cache=dns_cache))
+
+        def configure(network: Network) -> None:
+            client.configure(network)  # first: it may refuse
+            dns_client.configure(network.parsed_nameservers)
+
         tasks = RefreshTasks()
         loader = SourceLoader(
             environ=environ, now=lambda: datetime.now(UTC), clock_s=clock_s, tasks=tasks
@@ -57,7 +72,7 @@ class Wiring:
         in_force = InForce(
             read=read,
             load=lambda configuration: Keyring.load(configuration, loader=loader),
-            configure=client.configure,
+            configure=configure,
         )
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
@@ -68,6 +83,8 @@ class Wiring:
             leaves=leaves,
             log=log,
             tasks=tasks,
+            dns_cache=dns_cache,
+            request_metrics=RequestMetrics(),
         )
 
     def new_listener(self, container_socket: ContainerSocket) -> Listener:
@@ -77,8 +94,20 @@ class Wiring:
             in_force=self.in_force,
             client=self.client,
             leaves=self.leaves,
-            log=self.log,
+            records=Records(log=self.log, metrics=self.request_metrics),
         )
+
+    def metrics(self, sockets: Callable[[], Iterable[ContainerSocket]]) -> CollectorRegistry:
+        """Make the registry of all figures; `sockets` gives those that are open."""
+        state = StateMetrics(
+            sockets=sockets,
+            client=self.client,
+            dns_cache=self.dns_cache,
+            leaves=self.leaves,
+            in_force=self.in_force,
+            tasks=self.tasks,
+        )
+        return registry_of([self.request_metrics, state])
 
     async def close(self) -> None:
         """Close kept connections, and end what refreshes credentials."""

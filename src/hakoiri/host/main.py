@@ -33,6 +33,7 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.lifecycle import Lifecycle
@@ -50,7 +51,9 @@ from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
+from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
@@ -127,7 +130,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         image_id = await edges.engine.image_id(launch.image)
         orchestrator = _orchestrator(edges, box, image_id=image_id)
-        services = _services(settings, edges, orchestrator)
+        metrics = ServerMetrics(live_containers=orchestrator.live_containers)
+        services = _services(settings, edges, orchestrator, metrics)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await orchestrator.sweep()
@@ -145,6 +149,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges),
+            figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
         await _serve_http(app, settings)
@@ -182,7 +187,9 @@ class Services:
     files: FileSync
 
 
-def _services(settings: Settings, edges: Edges, orchestrator: Orchestrator) -> Services:
+def _services(
+    settings: Settings, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
     feed = EventFeed(store=store)
@@ -210,6 +217,7 @@ def _services(settings: Settings, edges: Edges, orchestrator: Orchestrator) -> S
         limits=TurnLimits(**settings.turn.model_dump()),
         clock=_now,
         default_model=settings.model.name,
+        turn_ended=metrics.turn_ended,
     )
     return Services(
         execute=execute,
@@ -252,6 +260,17 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
         return found
 
     return reasons
+
+
+def _figures(metrics: ServerMetrics, proxy: ProxyClient) -> Figures:
+    """Return what `/metrics` tells: the server's figures, and the proxy's if it answers."""
+
+    async def figures() -> str:
+        proxys = await proxy.figures()
+        # Thousands of lines may have to be looked at; requests go on meanwhile.
+        return await asyncio.to_thread(merge, metrics.render(), proxys)
+
+    return figures
 
 
 async def _collect(orchestrator: Orchestrator) -> None:

@@ -13,16 +13,21 @@
 - `GET /life` answers 200 at once and ends only when the proxy ends: who reads it learns of the end
   without asking again and again.
 - `GET /health` answers `ProxyHealth`, `GET /stats` answers `ProxyStats`.
+- `GET /metrics` answers figures in Prometheus's text format; every name begins with
+  `METRICS_PREFIX`.
 
 Errors are RFC 9457 problems (`hakoiri.wire.problems`).
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
 from hakoiri.wire.messages import Generation, Identifier, Message, ShortText
 from hakoiri.wire.policy import Policy
+
+METRICS_PREFIX: Final = "hakoiri_proxy"
+"""So that the server can put the proxy's figures beside its own."""
 
 
 class SocketOpened(Message):

@@ -41,6 +41,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+async def no_figures() -> str:
+    return ""
+
+
 async def no_reasons() -> list[str]:
     return []
 
@@ -73,6 +77,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         policies=policies,
         files=MemoryFiles(),
         readiness=no_reasons,
+        figures=no_figures,
         require_keys=False,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -166,6 +166,12 @@ class Proxy:
             text = await answer.text()
             return answer.status, json.loads(text) if text else {}
 
+    async def figures(self) -> str:
+        """What `/metrics` on the control socket tells."""
+        async with self.client(self.control_path) as session, session.get("/metrics") as answer:
+            assert answer.status == 200
+            return await answer.text()
+
     async def open(self, container: str, policy: dict[str, Any] | None = None) -> Path:
         """Open the socket of `container`, and bind it when there is a policy."""
         status, answer = await self.control("PUT", f"/sockets/{self.name(container)}")

@@ -194,3 +194,26 @@ async def test_files_are_checked_without_serving(tmp_path: Path) -> None:
     file.write_text('{"rules": [{"host": "a.example.test"}]}')
     assert (await run(tmp_path, "--check"))[0] == 0
     assert not (tmp_path / "p.sock").exists()
+
+
+async def test_its_figures_are_told_on_a_socket_of_their_own(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    (tmp_path / "policy.toml").write_text("")
+    metrics = tmp_path / "m.sock"
+    async with alone(tmp_path, "--metrics", str(metrics)) as proxy:
+        assert statuses(await converse(proxy.socket, DENIED)) == [403]
+        assert metrics.stat().st_mode & 0o777 == 0o660
+        request = b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        told = await converse(metrics, request)
+        assert b'hakoiri_proxy_refusals_total{code="host-not-allowed"} 1.0' in told
+        assert b'hakoiri_proxy_sockets{state="bound"} 1.0' in told
+    assert not metrics.exists()
+
+
+async def test_the_figures_socket_takes_no_place_of_another_file(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").write_text("")
+    (tmp_path / "m.sock").write_text("precious")
+    code, told = await run(tmp_path, "--metrics", str(tmp_path / "m.sock"))
+    assert (code, "is not a socket" in told) == (2, True)
+    assert (tmp_path / "m.sock").read_text() == "precious"

@@ -79,7 +79,8 @@ async def test_a_credential_is_put_on_requests_inside_tls(site: Site) -> None:
     reader, writer = await secured(socket, site.target)
     for path in ("/a?b=c", "/d"):
         lines = (f"GET {path} HTTP/1.1", f"Host: {site.target}", "X-Api-Key: theirs",
-                 "Cookie: theirs")  # fmt: skip
+                 "X_Api_Key: theirs", "x-aPI-key: theirs", "Cookie: theirs",
+                 "Connection: x-api-key, host, keep-alive")  # fmt: skip
         assert (await ask(reader, writer, *lines))[0::2] == (200, f"GET {path}".encode())
     writer.close()
     assert [(method, path) for method, path, *_ in site.upstream.requests] == [
@@ -89,7 +90,8 @@ async def test_a_credential_is_put_on_requests_inside_tls(site: Site) -> None:
     for _, _, headers, _ in site.upstream.requests:
         assert headers["x-api-key"] == API_KEY
         assert headers["host"] == site.target
-        assert "cookie" not in headers
+        assert "theirs" not in str(headers)
+        assert "x-api-key" not in headers.get("connection", "")
     assert site.upstream.connections == 1
     line = await site.proxy.logged(route="intercepted", path="/d")
     assert (line["rule"], line["credential"], line["status"]) == (HOST, "files", 200)
@@ -106,6 +108,17 @@ async def test_a_query_parameter_of_ours_takes_the_place_of_theirs(site: Site) -
     assert [path for _, path, *_ in site.upstream.requests] == [f"/a?b=c&key={API_KEY}"]
     await site.proxy.logged(route="intercepted", credential="query")
     assert API_KEY not in str(site.proxy.lines)
+
+
+async def test_what_could_not_be_read_is_not_asked_for(site: Site) -> None:
+    socket = await site.open({"credential": "files"})
+    reader, writer = await secured(socket, site.target)
+    for asked in ("br, gzip;q=0.5, zstd", "br"):
+        lines = ("GET /a HTTP/1.1", f"Host: {site.target}", f"Accept-Encoding: {asked}")
+        assert (await ask(reader, writer, *lines))[0] == 200
+    writer.close()
+    sent = [headers["accept-encoding"] for _, _, headers, _ in site.upstream.requests]
+    assert sent == ["gzip;q=0.5", "identity"]
 
 
 async def test_a_body_streams_through_and_a_long_one_comes_back_whole(site: Site) -> None:

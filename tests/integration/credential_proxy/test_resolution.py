@@ -1,12 +1,17 @@
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from tests.name_server import ADDRESS, NameServer, Reply, running_name_server
 
-from .conftest import Upstream, absolute, converse, statuses
+from hakoiri.credential_proxy.dns_client import DnsClient
+from hakoiri.credential_proxy.hosts_file import HostsFile
+
+from .conftest import Proxy, Upstream, absolute, converse, host_policy, statuses
 from .wiring import Wired, wire
 
 pytestmark = pytest.mark.anyio
@@ -127,3 +132,118 @@ allow_addresses = ["127.0.0.1:{port}"]
     assert statuses(answer) == [502]
     assert b"upstream-certificate" in answer
     assert seen == []
+
+
+@pytest.fixture
+async def name_server() -> AsyncIterator[NameServer]:
+    async with running_name_server() as running:
+        yield running
+
+
+@pytest.fixture
+def asking(wired: Wired, name_server: NameServer, tmp_path: Path) -> Wired:
+    """The wired proxy, whose questions go to the name server of the test."""
+    client = DnsClient(hosts=HostsFile(tmp_path / "no-hosts"), try_timeout_s=0.5, timeout_s=1)
+    client.configure([(ADDRESS, name_server.port)])
+    wired.ask = client.look_up
+    return wired
+
+
+async def fetch(socket: Path, port: int) -> bytes:
+    return await converse(socket, absolute("GET", f"http://{HOST}:{port}/"))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "0.0.0.0",
+        "10.0.0.1",
+        "100.64.0.1",
+        "127.0.0.2",
+        "169.254.169.254",
+        "169.254.170.2",
+        "198.18.0.1",
+        "224.0.0.1",
+        "::",
+        "::1",
+        "::ffff:127.0.0.1",
+        "64:ff9b::a9fe:a9fe",
+        "2002:7f00:1::",
+        "2001:0:7f00:1::",
+        "fd00:ec2::254",
+        "fe80::1",
+        "ff02::1",
+    ],
+)
+@pytest.mark.parametrize("is_mixed", [False, True])
+async def test_no_answer_of_a_name_server_leads_inside(
+    asking: Wired, upstream: Upstream, name_server: NameServer, inside: str, *, is_mixed: bool
+) -> None:
+    kind = "AAAA" if ":" in inside else "A"
+    name_server.say(HOST, A=["127.0.0.1"] if is_mixed else [])  # that one may be dialled
+    answer = (*name_server.replies[HOST, kind].answer, f"{HOST}. 60 IN {kind} {inside}")
+    name_server.replies[HOST, kind] = Reply(answer)
+    socket = await asking.open(HOST, port=upstream.port)
+    refused = await fetch(socket, upstream.port)
+    assert statuses(refused) == [403]
+    assert b"address-refused" in refused
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(("end", "status"), [("10.0.0.1", 403), ("127.0.0.1", 200)])
+async def test_the_end_of_aliases_is_what_is_checked(
+    asking: Wired, upstream: Upstream, name_server: NameServer, end: str, status: int
+) -> None:
+    name_server.say(HOST)
+    name_server.replies[HOST, "A"] = Reply(
+        (f"{HOST}. 9 IN CNAME b.example.test.", f"b.example.test. 9 IN A {end}")
+    )
+    socket = await asking.open(HOST, port=upstream.port)
+    assert statuses(await fetch(socket, upstream.port)) == [status]
+
+
+async def test_an_answer_that_holds_for_no_time_is_kept_at_least_so_long_that_it_cannot_spin(
+    asking: Wired, upstream: Upstream, name_server: NameServer, now_s: list[float]
+) -> None:
+    name_server.say(HOST, ttl_s=0, A=["127.0.0.1"])
+    socket = await asking.open(HOST, port=upstream.port)
+    assert statuses(await fetch(socket, upstream.port)) == [200]
+    name_server.say(HOST, ttl_s=0, A=["10.0.0.1"])
+    now_s[0] = 4.9
+    assert statuses(await fetch(socket, upstream.port)) == [200]
+    now_s[0] = 5.0
+    assert statuses(await fetch(socket, upstream.port)) == [403]
+    assert len(name_server.asked) == 4
+
+
+async def test_many_requests_at_once_are_one_question(
+    asking: Wired, upstream: Upstream, name_server: NameServer
+) -> None:
+    name_server.say(HOST, A=["127.0.0.1"])
+    socket = await asking.open(HOST, port=upstream.port)
+    answers = await asyncio.gather(*[fetch(socket, upstream.port) for _ in range(60)])
+    assert [statuses(answer) for answer in answers] == [[200]] * 60
+    assert sorted(name_server.asked) == [(HOST, "A", "udp"), (HOST, "AAAA", "udp")]
+
+
+async def test_a_silent_name_server_is_a_bad_gateway(
+    asking: Wired, upstream: Upstream, name_server: NameServer
+) -> None:
+    name_server.say_all(HOST, Reply(is_silent=True))
+    socket = await asking.open(HOST, port=upstream.port)
+    answer = await fetch(socket, upstream.port)
+    assert statuses(answer) == [502]
+    assert b"name servers did not tell" in answer
+
+
+async def test_the_files_name_servers_are_asked(
+    own_proxy: Proxy, upstream: Upstream, name_server: NameServer
+) -> None:
+    name_server.say(HOST, A=["127.0.0.1"])
+    text = own_proxy.file.read_text()
+    servers = f'nameservers = ["{ADDRESS}:{name_server.port}"]'
+    own_proxy.file.write_text(text.replace("[network]\n", f"[network]\n{servers}\n"))
+    await own_proxy.start()
+    socket = await own_proxy.open("c1", host_policy(HOST, upstream.port))
+    assert statuses(await fetch(socket, upstream.port)) == [200]
+    assert sorted(name_server.asked) == [(HOST, "A", "udp"), (HOST, "AAAA", "udp")]

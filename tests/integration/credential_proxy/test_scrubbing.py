@@ -109,6 +109,13 @@ async def test_an_echoed_credential_does_not_come_back(
         assert b"*" in answer
         line = await proxy.logged(route="intercepted")
         assert line["scrubbed"] >= 1
+        event = await proxy.logged(event="secret_scrubbed")
+        assert event["credentials"] == ["echo"]
+        assert event["in_headers"] + event["in_body"] == line["scrubbed"]
+        is_in_head = PLANTED in b"".join(pieces).partition(b"\r\n\r\n")[0]
+        assert (event["in_headers"] > 0) is is_in_head
+        assert (event["host"], event["rule"]) == (HOST, HOST)
+        assert (event["container"], event["tenant"]) == (line["container"], "default")
         assert API_KEY not in str(proxy.lines)
 
 
@@ -169,4 +176,9 @@ ca_file = "{tmp_path}/public.pem"
         assert statuses(answer) == [403]
         assert b"placeholder-not-allowed" in answer
         assert upstream.requests == []
-        await proxy.logged(event="proxy_request_blocked", reason="placeholder-not-allowed")
+        blocked = await proxy.logged(
+            event="proxy_request_blocked", reason="placeholder-not-allowed"
+        )
+        assert blocked["secrets"] == []
+        let_by = await proxy.logged(event="proxy_request_allowed", route="intercepted")
+        assert let_by["secrets"] == ["token"]

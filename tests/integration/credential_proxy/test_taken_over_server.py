@@ -208,8 +208,9 @@ async def test_nothing_that_the_control_socket_tells_holds_a_secret(attack: Atta
     for url in ("/v1/messages", "https://named.example.test/", f"http://{ATTACKER}/"):
         asked = json.dumps({"policy": policy, "url": url})
         attack.seen.append(str(await attack.proxy.control("POST", "/explain", asked)))
-    for path in ("/health", "/stats", "/metrics", "/credentials", "/", "/sockets"):
+    for path in ("/health", "/stats", "/credentials", "/", "/sockets"):
         attack.seen.append(str(await attack.proxy.control("GET", path)))
+    attack.seen.append(await attack.proxy.figures())
     attack.seen.append(str(await attack.proxy.control("POST", "/reload")))
     assert any("anthropic" in told for told in attack.seen)
     assert attack.has_nothing()

@@ -9,15 +9,19 @@ from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.decision_log import DecisionLog
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
+from hakoiri.credential_proxy.dns_cache import Answer, CheckedResolver, DnsCache, Lookup
 from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 from hakoiri.wire.proxy import Bind
+
+PLANTED = "planted-upstream-key"
 
 
 class Wired:
@@ -26,15 +30,17 @@ class Wired:
     def __init__(self, directory: Path, client: UpstreamClient) -> None:
         self.answers: list[list[str]] = []
         self.asked: list[str] = []
+        self.ask: Lookup = self.lookup
         self.directory = directory
         self.log = StringIO()
+        self.metrics = RequestMetrics()
         self.client = client
         self.authority = CertificateAuthority.load(directory, now=datetime.now(UTC))
         self.registry: SocketRegistry
 
-    async def lookup(self, host: str) -> list[str]:
+    async def lookup(self, host: str) -> Answer:
         self.asked.append(host)
-        return self.answers[min(len(self.asked), len(self.answers)) - 1]
+        return Answer(tuple(self.answers[min(len(self.asked), len(self.answers)) - 1]), 30)
 
     async def open(self, *hosts: str, port: int, **policy: object) -> Path:
         directory = await self.registry.open("c1")
@@ -48,12 +54,12 @@ class Wired:
 def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) -> Wired:
     wired: Wired
 
-    async def lookup(host: str) -> list[str]:
-        return await wired.lookup(host)
+    async def lookup(host: str) -> Answer:
+        return await wired.ask(host)
 
     def load(configuration: Configuration) -> Keyring:
         loader = SourceLoader(
-            environ={"KEY": "planted"},
+            environ={"KEY": PLANTED},
             now=lambda: datetime.now(UTC),
             clock_s=lambda: 0.0,
             tasks=RefreshTasks(),
@@ -65,7 +71,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
     in_force = InForce(
         read=lambda: parse_configuration(text), load=load, configure=wired.client.configure
     )
-    log = DecisionLog(wired.log)
+    records = Records(log=DecisionLog(wired.log), metrics=wired.metrics)
 
     def new_listener(container_socket: ContainerSocket) -> Listener:
         return Listener(
@@ -73,7 +79,7 @@ def wire(stack: AsyncExitStack, directory: Path, text: str, now_s: list[float]) 
             in_force=in_force,
             client=wired.client,
             leaves=LeafCache(authority=wired.authority),
-            log=log,
+            records=records,
         )
 
     wired.registry = SocketRegistry(

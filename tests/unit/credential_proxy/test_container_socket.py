@@ -89,6 +89,8 @@ async def test_places_are_bounded_and_given_back(route: Route, limit: int) -> No
         await asyncio.sleep(0)
         with pytest.raises(TooManyRequestsError), socket.slot(HEAD, route):
             pass
+        standing = (socket.requests_open, socket.tunnels_open)
+        assert standing == ((0, limit) if route == "tunnel" else (limit, 0))
         go.set()
     with socket.slot(HEAD, route):
         assert socket.stats.active == 1

@@ -37,11 +37,13 @@ def test_a_request_that_was_let_through_is_one_line_without_headers_or_query() -
         injection=Injection("a", SigningScope("us-east-1", "bedrock")),
     )
     outcome = Outcome(status=200, bytes_up=1, bytes_down=2, first_byte_ms=1.23456, total_ms=2.0)
+    outcome.secrets = ("b", "c")
     DecisionLog(stream).decided(
         owner=OWNER, head=head("/x?token=planted"), decision=forward, outcome=outcome
     )
     line = written(stream)
     assert line["event"] == "proxy_request_allowed"
+    assert line["secrets"] == ["b", "c"]
     assert (line["credential"], line["rule"], line["path"]) == ("a", "model:a", "/x")
     assert (line["container"], line["workspace"], line["tenant"]) == ("c", "w", "t")
     assert (line["generation"], line["first_byte_ms"]) == (3, 1.235)
@@ -59,6 +61,17 @@ def test_nothing_in_a_path_can_end_or_colour_the_line(text: str) -> None:
     line = written(stream)
     assert line["event"] == "proxy_request_blocked"
     assert (line["host"], line["port"], line["rule"]) == ("a.test", 80, "*.b.test")
+
+
+def test_what_is_logged_is_ascii() -> None:
+    stream = StringIO()
+    refuse = Refuse(403, "host-not-allowed", "why", "egress", None, None)
+    owner = Owner(container="c\u2028\x9b", workspace="\u202e")
+    DecisionLog(stream).decided(
+        owner=owner, head=head("/\x85\u2029"), decision=refuse, outcome=Outcome(status=403)
+    )
+    assert stream.getvalue().isascii()
+    assert len(stream.getvalue().splitlines()) == 1
 
 
 def test_a_request_that_could_not_be_read_is_a_line_too() -> None:

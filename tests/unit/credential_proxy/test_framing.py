@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.framing import (
     HEAD_LIMIT_BYTES,
+    find_answer_fault,
     find_fault,
     head_of,
     is_refused_trailer,
@@ -42,6 +43,11 @@ def test_other_versions_are_faults(version: tuple[int, int]) -> None:
         [(b"Transfer-Encoding", b"xchunked")],
         [(b"Transfer-Encoding", b"chunked"), (b"Transfer-Encoding", b"chunked")],
         [(b"host", b"b.test")],
+        [(b"Content_Length", b"3")],
+        [(b"transfer_encoding", b"chunked")],
+        [(b"Transfer-Encoding\x0b", b"chunked")],
+        [(b"Transfer-Encoding", b"\x0bchunked")],
+        [(b"Transfer-Encoding ", b"chunked")],
         [(b"X", b"a\0b")],
         [(b"X", b"\xc3\xa9")],
         [(b"X Y", b"a")],
@@ -84,3 +90,29 @@ def test_checksums_are_taken_as_trailers_when_they_are_plain() -> None:
     assert not is_refused_trailer(b"X-Amz-Checksum-Sha256", b"abc=")
     assert not is_refused_trailer(b"digest", b"sha-256=abc")
     assert is_refused_trailer(b"digest", b"\xff")
+
+
+def test_an_answer_is_in_http_1_and_chunked_alone_or_a_fault() -> None:
+    assert find_answer_fault(200, "1.1", [("Transfer-Encoding", " Chunked")]) is None
+    assert find_answer_fault(200, "1.0", [("Content-Length", "3")]) is None
+    assert find_answer_fault(999, "1.1", []) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "version", "codings"),
+    [
+        (200, "2.0", []),
+        (200, "0.9", []),
+        (99, "1.1", []),
+        (200, "1.1", ["gzip, chunked"]),
+        (200, "1.1", ["gzip", "chunked"]),
+        (200, "1.1", ["chunked", "chunked"]),
+        (200, "1.1", ["identity"]),
+        (200, "1.0", ["chunked"]),
+    ],
+)
+def test_an_answer_that_could_hide_its_body_is_a_fault(
+    status: int, version: str, codings: list[str]
+) -> None:
+    headers = [("transfer-encoding", coding) for coding in codings]
+    assert find_answer_fault(status, version, headers) is not None

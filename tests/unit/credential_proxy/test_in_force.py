@@ -8,8 +8,12 @@ from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
-from hakoiri.credential_proxy.dns_cache import CheckedResolver, DnsCache
-from hakoiri.credential_proxy.errors import AddressRefusedError, ConfigurationError
+from hakoiri.credential_proxy.dns_cache import Answer, CheckedResolver, DnsCache
+from hakoiri.credential_proxy.errors import (
+    AddressRefusedError,
+    ConfigurationError,
+    ResolutionError,
+)
 from hakoiri.credential_proxy.in_force import InForce
 
 FILE = """
@@ -28,8 +32,8 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def no_lookup(host: str) -> list[str]:
-    raise OSError(host)
+async def no_lookup(host: str) -> Answer:
+    raise ResolutionError(host)
 
 
 @pytest.mark.anyio
@@ -55,13 +59,15 @@ async def test_a_reload_swaps_all_or_nothing() -> None:
     assert await resolver.addresses(loopback) == ("127.0.0.1",)
     before = (in_force.configuration, in_force.keyring)
 
-    environ["KEY"] = "new\n"
+    environ["KEY"], text = "new\n", FILE.replace('"127.0.0.1:9"', "")
     with pytest.raises(ConfigurationError):
         in_force.reload()
     text = "nonsense"
     with pytest.raises(ConfigurationError):
         in_force.reload()
-    assert (in_force.configuration, in_force.keyring) == before
+    assert in_force.configuration is before[0]
+    assert in_force.keyring is before[1]
+    assert await resolver.addresses(loopback) == ("127.0.0.1",)
 
     environ["KEY"], text = "new", FILE.replace('"127.0.0.1:9"', "")
     in_force.reload()

@@ -9,6 +9,7 @@ from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.placeholders import (
     check_placeholders,
     has_placeholder,
+    names_replaced,
     replace_placeholders,
 )
 
@@ -79,6 +80,15 @@ def test_the_secret_takes_its_place_in_headers_basic_and_query() -> None:
         ("x-other", "as it was"),
     )
     assert query == "a=%20&key=x-planted%2Fone%3F&hakoiri-secret-db=k"
+
+
+def test_what_is_replaced_is_named() -> None:
+    headers = (
+        ("authorization", basic("user:hakoiri-secret-api")),
+        ("x-token", "hakoiri-secret-api and hakoiri-secret-db"),
+    )
+    assert names_replaced(headers, "key=hakoiri-secret-other&b=c") == ("api", "db", "other")
+    assert names_replaced((("x-token", "planted"),), "a=b") == ()
 
 
 def test_a_secret_that_looks_like_a_placeholder_is_not_replaced_again() -> None:

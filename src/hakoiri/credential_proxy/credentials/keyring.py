@@ -131,6 +131,11 @@ class Keyring:
                     found |= dict.fromkeys(held.forms)
         return tuple(found)
 
+    def faults(self) -> Mapping[str, str | None]:
+        """Tell what is wrong with each credential's source as far as is known; asks nobody."""
+        secrets = {name: source.fault for name, (_, source) in self._secrets.items()}
+        return {**secrets, **{name: source.fault for name, source in self._keys.items()}}
+
     async def health(self) -> list[CredentialHealth]:
         """Tell of each credential whether it could be used now, and what is wrong with its source.
 

@@ -1,6 +1,7 @@
 """A value that somebody has to be asked for, and asked again before it ends."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,10 +38,14 @@ def lease_for(
 
 
 class RefreshTasks:
-    """Owns the questions that are under way; one of these for a process."""
+    """Owns the questions that are under way; one of these for a process.
+
+    `failures` counts those that failed, by the name of what was asked for.
+    """
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self.failures: Counter[str] = Counter()
 
     def start(self, question: Coroutine[None, None, None], *, name: str) -> asyncio.Task[None]:
         """Start `question`, which must not raise."""
@@ -139,5 +144,6 @@ class RefreshedValue(Generic[Value]):
             self._rotation.replace(lease.value)
 
     def _failed(self, reason: str) -> None:
+        self._tasks.failures[self._name] += 1
         self.fault = f"{self._name}: {reason}"
         self._failed_s = self._clock_s()

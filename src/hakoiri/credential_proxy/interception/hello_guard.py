@@ -16,6 +16,7 @@ from hakoiri.credential_proxy.interception.client_hello import (
 
 HTTPS_PORT: Final = 443
 _HANDSHAKE_BYTE: Final = b"\x16"
+_TLS_RECORD: Final = b"\x16\x03"
 
 
 class TunnelRefusedError(CredentialProxyError):
@@ -50,9 +51,9 @@ class HelloGuard:
         try:
             hello = read_client_hello(self._held)
         except NotTlsError as error:
-            if self._authority.port != HTTPS_PORT:
+            if self._authority.port != HTTPS_PORT and not self._held.startswith(_TLS_RECORD):
                 return self._held
-            reason = f"a tunnel to port {HTTPS_PORT} carries TLS: {error}"
+            reason = f"a tunnel carries TLS that can be read, to port {HTTPS_PORT} alone: {error}"
             raise TunnelRefusedError("tunnel-not-tls", reason) from error
         if hello is None:
             return None

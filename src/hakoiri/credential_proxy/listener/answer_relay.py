@@ -71,6 +71,7 @@ async def _relay_scrubbed(
         request.end_answer()
     finally:
         outcome.scrubbed = plan.found + scrubber.found
+        outcome.scrubbed_headers = plan.found
 
 
 async def _decoded(answering: Answering, coding: str | None) -> AsyncIterator[bytes]:

@@ -24,10 +24,10 @@ from hakoiri.credential_proxy.listener.request import (
     ContainerStalledError,
 )
 from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
-from hakoiri.credential_proxy.placeholders import replace_placeholders
+from hakoiri.credential_proxy.placeholders import names_replaced, replace_placeholders
 from hakoiri.credential_proxy.scrubbing.codings import narrow_accept_encoding
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
-from hakoiri.credential_proxy.scrubbing.scrubber import SecretPatterns
+from hakoiri.credential_proxy.scrubbing.watched_patterns import WatchedPatterns, whose
 from hakoiri.credential_proxy.tunnel import Tunnel
 from hakoiri.credential_proxy.upgrade import is_accepted
 from hakoiri.credential_proxy.upstream.client import Answering, Body, UpstreamClient, has_switched
@@ -176,6 +176,7 @@ class Forwarding:
         query = outgoing.query
         if forward.secrets:
             secrets = await self.keyring.placeholders(forward.secrets)
+            self.outcome.secrets = names_replaced(headers, query)
             revealed = {name: secret.reveal() for name, secret in secrets.items()}
             headers, query = replace_placeholders(headers, query, secrets=revealed)
         outgoing = OutgoingRequest(outgoing.method, outgoing.path, query, headers)
@@ -237,24 +238,35 @@ class Forwarding:
             await self._websocket(answering)
             return
         is_model = self.forward.route == "model"
+        patterns = self._patterns()
         try:
             await relay_answer(
                 answering,
                 request=self.request,
                 headers=answer_headers(answering.headers, is_model=is_model),
-                patterns=self._patterns(),
+                patterns=patterns,
                 outcome=self.outcome,
             )
         except ContainerStalledError as error:
             raise RequestFailedError(408, "client-stalled", str(error)) from error
+        finally:
+            if patterns is not None and patterns.seen:
+                carried = {name: self.keyring.secrets_in_force([name]) for name in self._carried()}
+                self.outcome.scrubbed_of = whose(patterns.seen, carried)
 
-    def _patterns(self) -> SecretPatterns | None:
+    def _carried(self) -> list[str]:
+        """Return the names of the credentials that the upstream was given."""
+        names = [*self.forward.secrets]
+        if self.forward.injection is not None:
+            names.append(self.forward.injection.credential)
+        return names
+
+    def _patterns(self) -> WatchedPatterns | None:
         """Return what the upstream was given and must not send back."""
-        forward = self.forward
-        names = [*forward.secrets]
-        if forward.injection is not None:
-            names.append(forward.injection.credential)
-        return self.patterns.of(self.keyring.secrets_in_force(names)) if names else None
+        names = self._carried()
+        if not names:
+            return None
+        return WatchedPatterns(self.patterns.of(self.keyring.secrets_in_force(names)))
 
     async def _websocket(self, answering: Answering) -> None:
         if not self.forward.is_websocket or not is_accepted(self.head, answering.headers):

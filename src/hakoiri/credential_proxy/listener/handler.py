@@ -6,7 +6,7 @@ from typing import Final
 
 from hakoiri.credential_proxy.container_socket import ContainerSocket, TooManyRequestsError
 from hakoiri.credential_proxy.decision import Decision, Forward, Refuse, Route
-from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome
+from hakoiri.credential_proxy.decision_log import Outcome
 from hakoiri.credential_proxy.errors import UpstreamError
 from hakoiri.credential_proxy.exchange import decide, route_of
 from hakoiri.credential_proxy.framing import RequestHead, find_fault, head_of
@@ -15,6 +15,7 @@ from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.forwarding import Forwarding, RequestFailedError
 from hakoiri.credential_proxy.listener.request import ContainerRequest
 from hakoiri.credential_proxy.listener.server import ContainerServer
+from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.refusals import REASON_HEADER, render_refusal
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
@@ -33,14 +34,14 @@ class Listener:
         in_force: InForce,
         client: UpstreamClient,
         leaves: LeafCache,
-        log: DecisionLog,
+        records: Records,
     ) -> None:
         self._socket = container_socket
         self._in_force = in_force
         self._client = client
         self._leaves = leaves
         self._patterns = PatternCache()
-        self._log = log
+        self._records = records
 
     def server(self) -> ContainerServer:
         """Make the server whose connections come here."""
@@ -89,7 +90,7 @@ class Listener:
         finally:
             outcome.total_ms = (time.perf_counter() - started_s) * 1000
             self._socket.count(is_allowed=isinstance(decision, Forward))
-            self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
+            self._records.decided(owner=owner, head=head, decision=decision, outcome=outcome)
 
     async def _answer(
         self, request: ContainerRequest, head: RequestHead, decision: Decision, outcome: Outcome
@@ -139,7 +140,7 @@ class Listener:
     def _unreadable(self, status: int, reason: str) -> None:
         self._socket.count(is_allowed=False)
         outcome = Outcome(status=status, reason=reason)
-        self._log.unreadable(owner=self._socket.owner, outcome=outcome)
+        self._records.unreadable(owner=self._socket.owner, outcome=outcome)
 
 
 def _failed(forward: Forward, error: RequestFailedError | UpstreamError) -> Refuse:

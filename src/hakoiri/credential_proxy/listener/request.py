@@ -20,6 +20,8 @@ from hakoiri.credential_proxy.http1.rendering import (
 from hakoiri.credential_proxy.tunnel import Tunnel
 
 _BODYLESS: Final = frozenset({204, 205, 304})
+_NO_LENGTH: Final = {204: None, 205: 0}
+"""What the upstream told is not passed on: no body follows (RFC 9110, sections 8.6 and 15.3.6)."""
 
 
 class BodyFaultError(CredentialProxyError):
@@ -153,6 +155,8 @@ class ContainerRequest:
     def _head(self, status: int, headers: list[tuple[str, str]], length_bytes: int | None) -> bytes:
         self.has_answer = True
         self._is_head_only = self.method == "HEAD" or status in _BODYLESS
+        if status in _NO_LENGTH:
+            length_bytes = _NO_LENGTH[status]
         if length_bytes is not None:
             headers.append(("Content-Length", str(length_bytes)))
         elif not self._is_head_only:

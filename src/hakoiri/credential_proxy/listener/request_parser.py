@@ -50,6 +50,8 @@ class RequestParser:
         self._trailers: list[tuple[str, str]] = []
         self._head_bytes: int | None = None  # None between heads
         self._reading: ContainerRequest | None = None  # whose body is being read
+        self._framing_bytes = 0  # read of a body since its last byte
+        self._is_body_fed = False  # by what is being fed
 
     @property
     def is_in_head(self) -> bool:
@@ -79,7 +81,16 @@ class RequestParser:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_LIMIT_BYTES:
                 return self._fault()
-        return Progress.GOING_ON
+        return self._bound_framing(len(data))
+
+    def _bound_framing(self, read_bytes: int) -> Progress:
+        """Count what of a body is none of its bytes: chunk extensions and trailers without end."""
+        if self._reading is None or self._is_body_fed:
+            self._framing_bytes = 0
+        else:
+            self._framing_bytes += read_bytes
+        self._is_body_fed = False
+        return self._fault() if self._framing_bytes > HEAD_LIMIT_BYTES else Progress.GOING_ON
 
     def _fault(self) -> Progress:
         if self._reading is None or self._reading.body.is_done:
@@ -126,6 +137,7 @@ class RequestParser:
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body."""
+        self._is_body_fed = True
         if self._reading is not None:
             self._reading.body.feed(chunk)
 

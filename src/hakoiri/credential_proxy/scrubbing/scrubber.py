@@ -20,14 +20,11 @@ class SecretPatterns:
     stands before and after). Other encodings are not seen.
     """
 
-    __slots__ = ("_first_bytes", "_longest", "_prefixes", "patterns")
+    __slots__ = ("_first_bytes", "_longest", "patterns")
 
     def __init__(self, patterns: Iterable[bytes]) -> None:
         """Take patterns as they are; the longer ones are replaced first."""
         self.patterns = tuple(sorted(set(patterns), key=len, reverse=True))
-        self._prefixes = frozenset(
-            pattern[:length] for pattern in self.patterns for length in range(1, len(pattern))
-        )
         self._first_bytes = tuple({pattern[:1] for pattern in self.patterns})
         self._longest = max((len(pattern) for pattern in self.patterns), default=0)
 
@@ -61,11 +58,16 @@ class SecretPatterns:
         for first in self._first_bytes:
             index = tail.find(first)
             while 0 <= index < at:
-                if tail[index:] in self._prefixes:
+                if self._is_beginning(tail[index:]):
                     at = index
                     break
                 index = tail.find(first, index + 1)
         return start + at
+
+    def _is_beginning(self, piece: bytes) -> bool:
+        """Whether a pattern that is longer begins with `piece`."""
+        length = len(piece)
+        return any(len(p) > length and p.startswith(piece) for p in self.patterns)
 
 
 class StreamScrubber:
@@ -98,13 +100,15 @@ class StreamScrubber:
 def scrub_headers(
     headers: Iterable[tuple[str, str]], patterns: SecretPatterns
 ) -> tuple[tuple[tuple[str, str], ...], int]:
-    """Return headers with stars for secrets in their values, and how many there were."""
+    """Return headers with stars for secrets, in their names too, and how many there were."""
     scrubbed = []
     total = 0
     for name, value in headers:
-        clean, found = patterns.replace(value.encode("latin-1"))
+        # Both at once; no secret holds the NUL between them.
+        both, found = patterns.replace(f"{name}\0{value}".encode("latin-1"))
         total += found
-        scrubbed.append((name, clean.decode("latin-1") if found else value))
+        clean_name, _, clean_value = both.decode("latin-1").partition("\0")
+        scrubbed.append((clean_name, clean_value) if found else (name, value))
     return tuple(scrubbed), total
 
 

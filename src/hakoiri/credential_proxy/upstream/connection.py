@@ -6,7 +6,7 @@ from typing import Final, cast
 import httptools
 
 from hakoiri.credential_proxy.errors import UpstreamError
-from hakoiri.credential_proxy.framing import HEAD_LIMIT_BYTES
+from hakoiri.credential_proxy.framing import HEAD_LIMIT_BYTES, find_answer_fault
 from hakoiri.credential_proxy.http1.body_reader import BodyReader
 from hakoiri.credential_proxy.http1.lazy_timer import LazyTimer
 
@@ -40,7 +40,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._method = ""
         self._headers: list[tuple[str, str]] = []
-        self._head_bytes = 0
+        self._framing_bytes = 0  # read since the last byte of a body
+        self._is_body_fed = False  # by what is being fed
         self._is_head_whole = False
         self._interim_answers = 0
         self._answered: asyncio.Future[None] | None = None
@@ -90,12 +91,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(UpstreamError("upstream-broken", "the upstream's answer is not sound"))
             self.close()
         else:
-            if not self._is_head_whole:
-                self._head_bytes += len(data)
-                if self._head_bytes > HEAD_LIMIT_BYTES:
-                    reason = "the head of the upstream's answer is too long"
-                    self._fail(UpstreamError("upstream-broken", reason))
-                    self.close()
+            self._bound_framing(len(data))
+
+    def _bound_framing(self, read_bytes: int) -> None:
+        """Count what is no body: heads, chunk extensions and trailers, which are all kept."""
+        self._framing_bytes = 0 if self._is_body_fed else self._framing_bytes + read_bytes
+        self._is_body_fed = False
+        if self._framing_bytes > HEAD_LIMIT_BYTES:
+            part = "trailer" if self._is_head_whole else "head"
+            reason = f"the {part} of the upstream's answer is too long"
+            self._fail(UpstreamError("upstream-broken", reason))
+            self.close()
 
     def pause_writing(self) -> None:
         """The upstream takes no more for now."""
@@ -131,6 +137,9 @@ class UpstreamConnection(asyncio.Protocol):
             if self._interim_answers > INTERIM_ANSWERS_LIMIT:
                 raise UpstreamError("upstream-broken", "the upstream only sends interim answers")
             return
+        fault = find_answer_fault(status, self._parser.get_http_version(), self._headers)
+        if fault is not None:
+            raise UpstreamError("upstream-broken", fault)
         self.status = status
         self.headers = tuple(self._headers)
         self._is_head_whole = True
@@ -144,6 +153,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body."""
+        self._is_body_fed = True
         if self.body.is_done:  # of an answer to HEAD, which has none
             self.is_reusable = False
             return
@@ -155,7 +165,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._finish_message(is_reusable=self._parser.should_keep_alive())
 
     def _finish_message(self, *, is_reusable: bool) -> None:
-        self.is_reusable = is_reusable and self._is_request_sent
+        has_switched = self.status == SWITCHING_PROTOCOLS
+        self.is_reusable = is_reusable and self._is_request_sent and not has_switched
         self.body.finish()
 
     # One request
@@ -165,7 +176,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._method == "HEAD":  # llhttp cannot be told that there was no body
             self._parser = httptools.HttpResponseParser(self)
         self._method = method
-        self._head_bytes = 0
+        self._framing_bytes = 0
+        self._is_body_fed = False
         self._is_head_whole = False
         self._interim_answers = 0
         self._error = None

@@ -55,6 +55,7 @@ class PoolFigures:
     idle: int
     created: int
     reused: int
+    evicted: int
 
 
 class UpstreamPool:
@@ -70,6 +71,7 @@ class UpstreamPool:
         self._open = 0
         self._created = 0
         self._reused = 0
+        self._evicted = 0
 
     async def acquire(
         self, key: PoolKey, *, addresses: Sequence[str], timings: Timings
@@ -142,7 +144,13 @@ class UpstreamPool:
     @property
     def figures(self) -> PoolFigures:
         """How full the pool is now."""
-        return PoolFigures(self._open, len(self._idle), self._created, self._reused)
+        return PoolFigures(
+            open=self._open,
+            idle=len(self._idle),
+            created=self._created,
+            reused=self._reused,
+            evicted=self._evicted,
+        )
 
     def _places_of(self, key: PoolKey) -> _Places:
         places = self._places.get(key)
@@ -206,6 +214,7 @@ class UpstreamPool:
         self._close_idle_one(next(iter(self._idle)))
 
     def _close_idle_one(self, connection: UpstreamConnection) -> None:
+        self._evicted += 1
         key, _ = self._idle.pop(connection)
         self._places[key].idle.remove(connection)
         self._discard(key, connection)

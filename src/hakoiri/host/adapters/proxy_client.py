@@ -7,12 +7,22 @@ from typing import Final, Self
 
 import aiohttp
 
-from hakoiri.host.adapters.unix_http import UnixHttpError, call, exchange, unix_session
+from hakoiri.host.adapters.unix_http import (
+    UnixHttpError,
+    call,
+    exchange,
+    read_bounded,
+    unix_session,
+)
 from hakoiri.host.containers.ports import Gone, PolicyRefusedError, ProxyControlError
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened
 
 TIMEOUT_S: Final = 10.0
+FIGURES_TIMEOUT_S: Final = 5.0
+"""Prometheus itself waits for 10 s."""
+
+FIGURES_LIMIT_BYTES: Final = 8 * 1024 * 1024
 HTTP_UNPROCESSABLE: Final = 422
 
 
@@ -114,6 +124,17 @@ class ProxyClient:
                 yield gone
         except UnixHttpError as error:
             raise _ours(error) from error
+
+    async def figures(self) -> str | None:
+        """Return its figures in Prometheus's text format; None if it does not tell them now."""
+        try:
+            async with exchange(
+                self._session, "GET", "/metrics", timeout_s=FIGURES_TIMEOUT_S
+            ) as response:
+                raw = await read_bounded(response, limit_bytes=FIGURES_LIMIT_BYTES)
+                return raw.decode()
+        except (UnixHttpError, UnicodeDecodeError):
+            return None
 
     async def check(self) -> list[str]:
         """Return reasons why a model call cannot work now; empty if it can."""

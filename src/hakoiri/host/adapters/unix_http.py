@@ -62,13 +62,15 @@ async def exchange(
         raise UnixHttpError(str(error) or type(error).__name__) from error
 
 
-async def read_bounded(response: aiohttp.ClientResponse) -> bytes:
-    """Read a whole answer; `UnixHttpError` when it is longer than `ANSWER_LIMIT_BYTES`."""
+async def read_bounded(
+    response: aiohttp.ClientResponse, *, limit_bytes: int = ANSWER_LIMIT_BYTES
+) -> bytes:
+    """Read a whole answer; `UnixHttpError` when it is longer than `limit_bytes`."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > ANSWER_LIMIT_BYTES:
-            raise UnixHttpError(f"the answer is longer than {ANSWER_LIMIT_BYTES} bytes")
+        if len(body) > limit_bytes:
+            raise UnixHttpError(f"the answer is longer than {limit_bytes} bytes")
     return bytes(body)
 
 

@@ -10,11 +10,13 @@ from hakoiri.host.api import events as event_routes
 from hakoiri.host.api import files as file_routes
 from hakoiri.host.api import health as health_routes
 from hakoiri.host.api import keys as key_routes
+from hakoiri.host.api import metrics as metric_routes
 from hakoiri.host.api import policies as policy_routes
 from hakoiri.host.api import problems
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Readiness
+from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -31,6 +33,7 @@ def create_app(
     policies: PolicyService,
     files: StoredFiles,
     readiness: Readiness,
+    figures: Figures,
     require_keys: bool,
 ) -> FastAPI:
     """Build the application. Without `require_keys` it must be served on loopback only."""
@@ -52,6 +55,7 @@ def create_app(
     )
     problems.install(app)
     app.include_router(health_routes.router(readiness=readiness))
+    app.include_router(metric_routes.router(figures=figures))
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))
     app.include_router(file_routes.router(conversations=conversations, files=files))

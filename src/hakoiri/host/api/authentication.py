@@ -1,4 +1,4 @@
-"""Whose request it is: every path under /v1 belongs to a tenant."""
+"""Whose request it is: every path under /v1 belongs to a tenant, and the figures to who runs it."""
 
 from typing import Annotated, Final
 
@@ -11,7 +11,7 @@ from hakoiri.host.conversations.model import DEFAULT_TENANT
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.wire.problems import Problem
 
-PROTECTED_PREFIX: Final = "/v1"
+PROTECTED_PREFIXES: Final = ("/v1", "/metrics")
 UNAUTHORISED: Final = Problem.of(
     "unauthorised",
     title="A valid key is needed",
@@ -30,7 +30,7 @@ class Authentication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse who has no key; pass on the rest with the tenant in the scope's state."""
-        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED_PREFIX):
+        if scope["type"] != "http" or not scope["path"].startswith(PROTECTED_PREFIXES):
             await self._app(scope, receive, send)
             return
         try:

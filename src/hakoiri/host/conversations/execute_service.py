@@ -38,6 +38,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceFiles,
 )
 from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.telemetry.metrics import TurnResult
 from hakoiri.wire.events import ConversationEvent, Error, Result
 
 RECORD_ATTEMPTS: Final = 5
@@ -63,7 +64,9 @@ class ExecuteService:
         limits: TurnLimits,
         clock: Callable[[], datetime],
         default_model: str | None = None,
+        turn_ended: Callable[[TurnResult], None] = lambda _: None,
     ) -> None:
+        """`turn_ended` is told the last event's type of each turn."""
         self._store = store
         self._feed = feed
         self._policies = policies
@@ -73,6 +76,7 @@ class ExecuteService:
         self._limits = limits
         self._clock = clock
         self._default_model = default_model
+        self._turn_ended = turn_ended
         self._group: TaskGroup | None = None
         self._running: dict[str, Turn] = {}
         # One at a time: a turn that is recorded as running but not yet in `_running` would look
@@ -180,6 +184,7 @@ class ExecuteService:
             )
         except (NoTurnRunningError, NoSuchConversationError):
             return  # somebody else was faster
+        self._turn_ended("error")
         self._feed.publish(added)
 
     def _turn(self, conversation: Conversation, text: str, log: TurnLog) -> Turn:
@@ -230,6 +235,7 @@ class ExecuteService:
             except ConversationsError:
                 return  # the log is closed already
             else:
+                self._turn_ended(last.type)
                 return
         await logger.aerror(
             "a turn's end could not be recorded; the next message closes it",

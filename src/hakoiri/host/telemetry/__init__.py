@@ -1,1 +1,4 @@
-"""What operators see of the server: its log. Here does not belong what users are told."""
+"""What operators see of the server: its log and its figures.
+
+Here does not belong what users are told.
+"""

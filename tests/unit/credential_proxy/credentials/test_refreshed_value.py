@@ -114,6 +114,7 @@ async def test_a_failure_keeps_the_old_value_until_it_ends_and_is_told(origin: O
     await origin.settle()
     assert value.current() == "v1"
     assert value.fault == "credentials.a: no answer from planted"
+    assert origin.tasks.failures == {"credentials.a": 1}
     origin.now_s = VALID_S
     assert value.current() is None
     with pytest.raises(CredentialError, match="no answer"):

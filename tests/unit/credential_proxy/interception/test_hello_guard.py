@@ -33,6 +33,8 @@ def test_tls_to_the_tunnels_host_passes_whole_however_it_is_split(cuts: list[int
         (HOST, 443, b"GET / HTTP/1.1\r\n", "tunnel-not-tls"),
         (HOST, 443, b"SSH-2.0-x", "tunnel-not-tls"),
         (HOST, 443, b"\x16\x03\x01\0\0", "tunnel-not-tls"),
+        (HOST, 8443, b"\x16\x03\x01\0\0", "tunnel-not-tls"),
+        (HOST, 8443, b"\x16\x03\x01\x40\0\x01\0\xa0\0", "tunnel-not-tls"),  # 40 KiB
         (HOST, 443, hello_with(server_name(b"a b")), "tunnel-name-mismatch"),
         (
             HOST,

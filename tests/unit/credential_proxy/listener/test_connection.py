@@ -161,3 +161,21 @@ async def test_the_last_answer_has_time_while_it_is_read_and_no_longer(
     connection._time_is_up()
     assert side.is_aborted
     connection.connection_lost(None)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"), [(204, None), (205, b"Content-Length: 0"), (304, b"Content-Length: 5")]
+)
+async def test_an_answer_that_has_no_body_promises_none(status: int, told: bytes | None) -> None:
+    async def answer(request: ContainerRequest) -> None:
+        request.answer_whole(status, [], b"abcde")
+
+    side = Side()
+    connection = ContainerServer(answer, unreadable=lambda *_: None)()
+    connection.connection_made(side)
+    connection.data_received(REQUEST)
+    await asyncio.sleep(0)
+    assert b"abcde" not in side.written
+    assert (told or b"") in side.written
+    assert (b"Content-Length" in side.written) == (told is not None)
+    connection.connection_lost(None)

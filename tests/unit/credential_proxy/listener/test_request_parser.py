@@ -8,7 +8,11 @@ from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.framing import HEAD_LIMIT_BYTES
 from hakoiri.credential_proxy.http1.body_reader import BodyReader
-from hakoiri.credential_proxy.listener.request import ContainerRequest, ParsedHead
+from hakoiri.credential_proxy.listener.request import (
+    BodyFaultError,
+    ContainerRequest,
+    ParsedHead,
+)
 from hakoiri.credential_proxy.listener.request_parser import (
     HEADERS_LIMIT,
     Progress,
@@ -120,3 +124,40 @@ def test_what_follows_a_connect_is_kept_beside_it() -> None:
     assert parsed.parser.feed(raw) is Progress.UPGRADED
     (request,) = parsed.requests
     assert (request.method, request.glued, request.is_kept_alive) == ("CONNECT", b"glued", False)
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begun", "more"),
+    [
+        (b"0\r\nDigest: ", b"y" * 1000),
+        (b"0\r\n", b"y" * 1000),
+        (b"2;a=", b"y" * 1000),
+        (b"2\r\n{}\r\n0\r\n", b"Digest: x\r\n"),
+    ],
+)
+def test_chunk_extensions_and_trailers_that_do_not_end_are_a_fault(
+    begun: bytes, more: bytes
+) -> None:
+    parsed = Parsed()
+    assert parsed.parser.feed(HEAD + begun) is Progress.GOING_ON
+    fed = 0
+    while parsed.parser.feed(more) is Progress.GOING_ON:
+        fed += len(more)
+        assert fed <= HEAD_LIMIT_BYTES
+    body = parsed.requests[0].body
+    if begun.startswith(b"2\r\n"):
+        assert asyncio.run(body.read()) == b"{}"
+    with pytest.raises(BodyFaultError):
+        asyncio.run(body.read())
+
+
+def test_many_small_chunks_are_a_body() -> None:
+    parsed = Parsed()
+    assert parsed.parser.feed(HEAD) is Progress.GOING_ON
+    for _ in range(3 * HEAD_LIMIT_BYTES // 1000):
+        assert parsed.parser.feed(b"1\r\nx\r\n" * 200) is Progress.GOING_ON
+    assert parsed.parser.feed(b"0\r\n\r\n") is Progress.GOING_ON
+    assert len(parsed.requests[0].body.take_all() or b"") == 200 * (3 * HEAD_LIMIT_BYTES // 1000)

@@ -1,5 +1,6 @@
 import gzip
 import zlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,19 @@ def test_an_empty_body_has_no_coding() -> None:
 )
 def test_only_what_can_be_read_is_asked_for(offered: str, narrowed: str) -> None:
     assert narrow_accept_encoding(offered) == narrowed
+
+
+def test_members_are_read_in_pieces_that_do_not_cost_a_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left: list[int] = []
+    rest = Inflater._rest
+
+    def watched(self: Inflater, decoder: Any, *, has_given: bool) -> bytes:
+        left.append(len(decoder.unused_data))
+        return rest(self, decoder, has_given=has_given)
+
+    monkeypatch.setattr(Inflater, "_rest", watched)
+    members = gzip.compress(b"x") * 5000 + gzip.compress(b"end")
+    assert b"".join(Inflater("gzip").feed(members)) == b"x" * 5000 + b"end"
+    assert max(left) <= 4096

@@ -1,5 +1,6 @@
 import base64
 import itertools
+import tracemalloc
 from urllib.parse import quote
 
 import pytest
@@ -95,3 +96,30 @@ def test_headers_are_scrubbed_by_value() -> None:
     scrubbed, found = scrub_headers(headers, PATTERNS)
     assert found == 1
     assert scrubbed == (("X-Echo", "key=" + "*" * len(SECRET)), ("X-Other", "caf\xe9"))
+
+
+def test_a_headers_name_is_scrubbed_too() -> None:
+    patterns = SecretPatterns.of(["planted-api-key"])
+    scrubbed, found = scrub_headers((("X-planted-api-key-Y", "v"),), patterns)
+    assert (scrubbed, found) == ((("X-***************-Y", "v"),), 1)
+
+
+def test_it_is_found_wherever_it_is_cut_in_two_or_three() -> None:
+    text = b"a" + SECRET.encode() + b"b"
+    places = range(len(text) + 1)
+    for first, second in itertools.combinations_with_replacement(places, 2):
+        passed, found = scrub(text[:first], text[first:second], text[second:])
+        assert (passed, found) == (b"a" + b"*" * len(SECRET) + b"b", 1)
+
+
+def test_a_long_secret_takes_little_memory() -> None:
+    long = "".join(chr(33 + at * 7 % 94) for at in range(8000))
+    tracemalloc.start()
+    try:
+        patterns = SecretPatterns.of([long])
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 1_000_000
+    passed, found = scrub(long[:5000].encode(), long[5000:].encode(), patterns=patterns)
+    assert (passed, found) == (b"*" * 8000, 1)

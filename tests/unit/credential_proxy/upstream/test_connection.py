@@ -133,7 +133,20 @@ async def test_an_answer_that_breaks_off_is_not_taken_for_whole(framing: bytes) 
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n{}",
         b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+        b"HTTP/1.1 200 OK\r\nX: a\rb\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: \x1b[31m\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX : a\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: identity\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 000 Nothing\r\nContent-Length: 0\r\n\r\n",
         b"SSH-2.0-OpenSSH\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300 + b"\r\n",
     ],
@@ -191,6 +204,7 @@ async def test_switched_protocols_leave_the_bytes_that_follow() -> None:
     await connection.answer()
     assert (connection.status, connection.glued) == (101, b"\x81\0")
     assert side.is_held
+    assert not connection.is_reusable
 
 
 async def test_an_upstream_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,3 +232,43 @@ async def test_a_sender_waits_while_the_upstream_takes_no_more_but_not_for_a_dea
     await asyncio.gather(connection.drain(), break_off())
     with pytest.raises(UpstreamError):
         await connection.answer()
+
+
+@pytest.mark.parametrize("begun", [b"0\r\nX: ", b"0\r\n", b"2;"])
+async def test_chunk_extensions_and_trailers_without_end_are_cut_off(begun: bytes) -> None:
+    connection, side = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + begun)
+    for _ in range(5):
+        connection.data_received(b"y" * 20_000)
+    assert side.is_aborted
+    with pytest.raises(UpstreamError, match="too long"):
+        await read_all(connection)
+
+
+async def test_a_long_body_in_small_chunks_is_not_cut_off() -> None:
+    connection, side = asked()
+    connection.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    for _ in range(100):
+        connection.data_received(b"1\r\nx\r\n" * 1000)
+    connection.data_received(b"0\r\n\r\n")
+    assert len(await read_all(connection)) == 100_000
+    assert not side.is_aborted
+
+
+async def test_trailers_and_the_phrase_of_an_answer_are_dropped() -> None:
+    connection, _ = asked()
+    connection.data_received(
+        b"HTTP/1.1 200 planted\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n"
+        b"0\r\nX-Trailer: planted\r\nAuthorization: planted\r\n\r\n"
+    )
+    assert await read_all(connection) == b"ok"
+    assert connection.headers == (("Transfer-Encoding", "chunked"),)
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+async def test_bytes_after_an_answer_that_has_no_body_end_the_connection(status: bytes) -> None:
+    connection, side = asked()
+    connection.data_received(b"HTTP/1.1 " + status + b"\r\nContent-Length: 5\r\n\r\nabcde")
+    assert await read_all(connection) == b""
+    assert side.is_aborted
+    assert not connection.is_reusable

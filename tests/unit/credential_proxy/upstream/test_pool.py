@@ -100,7 +100,7 @@ async def test_one_that_was_not_read_to_the_end_is_not_kept(pool: UpstreamPool, 
     connection = await pool.acquire(key(port), addresses=HERE, timings=Phases())
     connection.begin("GET")
     pool.release(key(port), connection)
-    assert pool.figures == module.PoolFigures(open=0, idle=0, created=1, reused=0)
+    assert pool.figures == module.PoolFigures(open=0, idle=0, created=1, reused=0, evicted=0)
 
 
 async def test_more_than_the_limit_wait_for_a_place(pool: UpstreamPool, port: int) -> None:
@@ -147,6 +147,7 @@ async def test_idle_connections_are_bounded_and_closed_after_a_while(
     while pool.figures.idle:  # noqa: ASYNC110 - the sweeper's timer is due at once
         await asyncio.sleep(0)
     assert kept[1].transport.is_closing()
+    assert pool.figures.evicted == 2
 
 
 async def test_a_refused_connection_leaves_no_place_taken(pool: UpstreamPool) -> None:

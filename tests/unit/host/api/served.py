@@ -49,6 +49,7 @@ class Served:
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
         self.reasons: list[str] = []
+        self.figures = "hakoiri_turns_total 1\n"
         self.app: FastAPI = create_app(
             service=self.world.service,
             conversations=self.world.conversations,
@@ -56,11 +57,15 @@ class Served:
             policies=self.world.policies,
             files=self.files,
             readiness=self._readiness,
+            figures=self._figures,
             require_keys=require_keys,
         )
 
     async def _readiness(self) -> list[str]:
         return self.reasons
+
+    async def _figures(self) -> str:
+        return self.figures
 
     @asynccontextmanager
     async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:

@@ -11,6 +11,7 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
     assert set(page["paths"]) == {
         "/health",
         "/ready",
+        "/metrics",
         "/v1/conversations",
         "/v1/conversations/{conversation_id}",
         "/v1/conversations/{conversation_id}/messages",

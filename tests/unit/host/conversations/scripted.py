@@ -244,6 +244,7 @@ class World:
         limits: TurnLimits = LIMITS,
         default_policy: Policy = DENY_ALL,
     ) -> None:
+        self.ended: list[str] = []
         self.store = MemoryConversations()
         self.policy_store = MemoryPolicies(self.store)
         self.feed = EventFeed(store=self.store)
@@ -265,6 +266,7 @@ class World:
             chat_model=self.model,
             limits=limits,
             clock=lambda: NOW,
+            turn_ended=self.ended.append,
         )
 
     async def conversation(

@@ -169,6 +169,7 @@ async def test_turns_of_an_earlier_server_are_closed_at_the_start() -> None:
         assert types(events) == ["user_message", "error"]
         assert events[-1].data["code"] == "server-restarted"
         assert types(await world.turn(conversation)) == GOOD_TURN
+    assert world.ended == ["error", "result"]
 
 
 async def test_a_database_that_comes_back_gets_the_end_of_the_turn() -> None:
@@ -187,6 +188,7 @@ async def test_a_database_that_comes_back_gets_the_end_of_the_turn() -> None:
     assert types(events) == ["user_message", "error"]
     assert events[-1].data["code"] == "record-failed"
     assert world.containers.log == ["claim", "retire record-failed"]
+    assert world.ended == ["error"]
 
 
 async def test_a_turn_whose_end_could_not_be_recorded_is_closed_by_the_next_message() -> None:
@@ -209,6 +211,7 @@ async def test_a_turn_whose_end_could_not_be_recorded_is_closed_by_the_next_mess
     events = await world.store.read(conversation_id=conversation.id, after=0, limit=99)
     assert types(events)[:2] == ["user_message", "error"]
     assert [event.id for event in events] == list(range(1, 8))
+    assert world.ended == ["error", "result"], "counted once, when it is recorded"
 
 
 async def test_deleting_forgets_the_conversation_ends_watching_and_gives_up_the_container() -> None:

@@ -1,0 +1,29 @@
+"""What is kept of each request once it is over: its line, what was taken out of it, its figures."""
+
+from hakoiri.credential_proxy.decision import Decision
+from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner
+from hakoiri.credential_proxy.framing import RequestHead
+from hakoiri.credential_proxy.metrics.observation import observe
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+
+
+class Records:
+    """Writes the log and counts."""
+
+    def __init__(self, *, log: DecisionLog, metrics: RequestMetrics) -> None:
+        self._log = log
+        self._metrics = metrics
+
+    def decided(
+        self, *, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
+    ) -> None:
+        """Record a request that was decided on."""
+        self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
+        if outcome.scrubbed:
+            self._log.secret_scrubbed(owner=owner, decision=decision, outcome=outcome)
+        self._metrics.count(observe(decision, outcome), tenant=owner.tenant)
+
+    def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
+        """Record a request whose head was not sound enough to decide on."""
+        self._log.unreadable(owner=owner, outcome=outcome)
+        self._metrics.count(observe(None, outcome), tenant=owner.tenant)

@@ -1,0 +1,48 @@
+"""The server's own figures for Prometheus; the proxy's are put beside them (see `exposition`)."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
+
+TurnResult = Literal["result", "error"]
+"""With which event a turn ended."""
+
+
+class ServerMetrics:
+    """Counts into a registry of its own."""
+
+    def __init__(self, *, live_containers: Callable[[], int]) -> None:
+        self._registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=self._registry)
+        self._registry.register(_LiveContainers(live_containers))
+        turns = Counter(
+            "hakoiri_turns",
+            "Turns that have ended, by their last event.",
+            ["result"],
+            registry=self._registry,
+        )
+        self._turns = {"result": turns.labels("result"), "error": turns.labels("error")}
+
+    def turn_ended(self, result: TurnResult) -> None:
+        """Count a turn."""
+        self._turns[result].inc()
+
+    def render(self) -> str:
+        """Return the figures as they are now, in Prometheus's text format."""
+        return generate_latest(self._registry).decode()
+
+
+class _LiveContainers(Collector):
+    def __init__(self, live_containers: Callable[[], int]) -> None:
+        self._live_containers = live_containers
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily(
+            "hakoiri_containers_live",
+            "Containers that are live or starting.",
+            value=self._live_containers(),
+        )

@@ -1,0 +1,48 @@
+"""The page that tells which attacks were played, out of the catalogue."""
+
+from pathlib import Path
+from typing import Final
+
+from tests.mutation.catalogue import ROOT, Defence, Layer
+
+DIRECTORY: Final = ROOT / "docs/security"
+_HEAD: Final = """\
+# Attacks on {title}
+
+Each line is an attack, what it meets, the module that sees to that, and a test that plays it. Each
+defence was taken out, and the test seen to fail: `make mutants` does so again. This page is written
+by `python -m tests.mutation --page`.
+"""
+
+
+def path_of(layer: Layer) -> Path:
+    """Say where the page of a layer is."""
+    return DIRECTORY / ("attacks.md" if layer.name == "proxy" else f"attacks-{layer.name}.md")
+
+
+def render(layer: Layer) -> str:
+    """Write the page of a layer, in the order of its attacks."""
+    parts = [_HEAD.format(title=layer.title)]
+    for key, words in layer.attacks.items():
+        lines = [_line(defence) for defence in layer.defences if defence.attacks[0] == key]
+        others = [d.id for d in layer.defences if key in d.attacks[1:]]
+        parts.append(f"## {words}\n")
+        if others:
+            parts.append(f"See also {', '.join(f'`{name}`' for name in others)}.\n")
+        if lines:
+            table = ["| attack | what it meets | defence | test |", "|---|---|---|---|", *lines]
+            parts.append("\n".join(table) + "\n")
+    return "\n".join(parts)
+
+
+def _line(defence: Defence) -> str:
+    module = defence.edits[0].file.removeprefix("credential_proxy/").removesuffix(".py")
+    tests = "<br>".join(_short(node) for node in defence.tests)
+    cells = (defence.attack, defence.answer, f"`{module}`: `{defence.id}`", tests)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _short(node: str) -> str:
+    file, _, function = node.partition("::")
+    kind = "unit" if "/unit/" in file else "integration"
+    return f"{kind} `{Path(file).stem}`: `{function}`"

@@ -1,0 +1,59 @@
+import json
+from io import StringIO
+
+from hakoiri.credential_proxy.authority import Authority
+from hakoiri.credential_proxy.decision import Forward, Injection, Upstream
+from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner
+from hakoiri.credential_proxy.framing import RequestHead
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.credential_proxy.records import Records
+
+OWNER = Owner(container="c", workspace="w", tenant="t", generation=3)
+HEAD = RequestHead(method="GET", target="/x?planted", version=(1, 1), headers=())
+FORWARD = Forward(
+    route="intercepted",
+    method="GET",
+    upstream=Upstream("https", Authority("a.test", 443), "/x"),
+    headers=(),
+    rule="*.test",
+    injection=Injection("key", None),
+)
+
+
+def counted(metrics: RequestMetrics) -> float:
+    [family] = [family for family in metrics.collect() if family.name == "hakoiri_proxy_requests"]
+    return sum(sample.value for sample in family.samples)
+
+
+def test_a_request_is_one_line_and_counted_once() -> None:
+    stream, metrics = StringIO(), RequestMetrics()
+    records = Records(log=DecisionLog(stream), metrics=metrics)
+    records.decided(owner=OWNER, head=HEAD, decision=FORWARD, outcome=Outcome(status=200))
+    records.unreadable(owner=OWNER, outcome=Outcome(status=400, reason="bad-request"))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["proxy_request_allowed", "proxy_request_blocked"]
+    assert counted(metrics) == 2
+
+
+def test_a_secret_that_came_back_is_a_line_of_its_own() -> None:
+    stream = StringIO()
+    records = Records(log=DecisionLog(stream), metrics=RequestMetrics())
+    outcome = Outcome(status=200, scrubbed=3, scrubbed_headers=1, scrubbed_of=("key",))
+    records.decided(owner=OWNER, head=HEAD, decision=FORWARD, outcome=outcome)
+    request, scrubbed = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (request["event"], request["scrubbed"]) == ("proxy_request_allowed", 3)
+    del scrubbed["time"]
+    assert scrubbed == {
+        "event": "secret_scrubbed",
+        "container": "c",
+        "workspace": "w",
+        "tenant": "t",
+        "generation": 3,
+        "host": "a.test",
+        "port": 443,
+        "rule": "*.test",
+        "credentials": ["key"],
+        "in_headers": 1,
+        "in_body": 2,
+    }
+    assert "planted" not in stream.getvalue()

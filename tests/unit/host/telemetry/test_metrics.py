@@ -1,0 +1,30 @@
+from prometheus_client.parser import text_string_to_metric_families
+
+from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.wire.proxy import METRICS_PREFIX
+
+
+def test_turns_and_containers_are_told_with_the_process() -> None:
+    live = [3]
+    metrics = ServerMetrics(live_containers=lambda: live[0])
+    metrics.turn_ended("result")
+    metrics.turn_ended("result")
+    metrics.turn_ended("error")
+    live[0] = 4
+    families = {family.name: family for family in text_string_to_metric_families(metrics.render())}
+    turns = {
+        sample.labels["result"]: sample.value
+        for sample in families["hakoiri_turns"].samples
+        if sample.name.endswith("_total")
+    }
+    assert turns == {"result": 2, "error": 1}
+    assert families["hakoiri_containers_live"].samples[0].value == 4
+    assert "process_open_fds" in families
+    assert not any(name.startswith(METRICS_PREFIX) for name in families)
+
+
+def test_two_servers_in_one_process_count_apart() -> None:
+    one, other = (ServerMetrics(live_containers=lambda: 0) for _ in range(2))
+    one.turn_ended("error")
+    assert 'hakoiri_turns_total{result="error"} 1.0' in one.render()
+    assert 'hakoiri_turns_total{result="error"} 0.0' in other.render()
