@@ -1,8 +1,11 @@
 """What a process sees after `enter`: a whole view, tried by code that may override file modes."""
 
+import dataclasses
 import json
+import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +31,9 @@ def connect(path):
     socket.socket(socket.AF_UNIX).connect(path)
 def write(path):
     open(path, "w").close()
-ways = {"write": write, "connect": connect, "list": os.listdir, "rename": os.rename,
+def read(path):
+    open(path).close()
+ways = {"write": write, "read": read, "connect": connect, "list": os.listdir, "rename": os.rename,
         "link": os.link, "symlink": os.symlink, "mkdir": os.mkdir}
 said = [tried(ways[way], *arguments) for way, *arguments in json.loads(sys.argv[1])]
 print(json.dumps(said))
@@ -57,8 +62,21 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
-    made = Ground(*(tmp_path / name for name in ("data", "tree", "engine/docker.sock", "other")))
+def open_directory() -> Iterator[Path]:
+    """A directory that everybody may pass, as those below pytest's own are not."""
+    made = Path(tempfile.mkdtemp(prefix="hakoiri-view-"))
+    made.chmod(0o755)
+    yield made
+    for mounted in mounts_below(made):
+        subprocess.run(["umount", "--lazy", str(mounted)], check=False)
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def ground(open_directory: Path) -> Iterator[Ground]:
+    made = Ground(
+        *(open_directory / name for name in ("data", "tree", "engine/docker.sock", "other"))
+    )
     for directory in (made.data, made.tree, made.engine.parent, made.other):
         directory.mkdir()
     for shared in (made.tree, made.other):  # as the whole host is under systemd
@@ -72,8 +90,6 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
         listener.bind(str(made.engine))
         listener.listen()
         yield made
-    for mounted in mounts_below(tmp_path):
-        subprocess.run(["umount", "--lazy", str(mounted)], check=False)
 
 
 def run(view: SealedView | None, *ways: tuple[str, ...]) -> list[str]:
@@ -117,6 +133,24 @@ def test_what_is_not_named_is_read_only_or_gone(ground: Ground) -> None:
         ("write", "/dev/null"),
         ("list", "/dev/pts"),
     ) == [READ_ONLY, READ_ONLY, GONE, "done", "done", "done", GONE]
+
+
+def test_data_that_lies_with_code_in_a_closed_directory_is_there_and_its_neighbours_are_not(
+    ground: Ground, open_directory: Path
+) -> None:
+    (open_directory / "code").mkdir()
+    (open_directory / "secret").touch()
+    open_directory.chmod(0o700)
+    view = dataclasses.replace(ground.view(), kept=(open_directory / "code",))
+    assert run(
+        view,
+        ("list", f"{open_directory}/code"),
+        ("write", f"{open_directory}/code/x"),
+        ("write", f"{ground.data}/x"),
+        ("write", f"{ground.tree}/box/workspace/x"),
+        ("read", f"{open_directory}/secret"),
+        ("list", str(ground.other)),
+    ) == ["done", READ_ONLY, "done", "done", GONE, GONE]
 
 
 def test_in_a_box_files_are_written_and_the_box_stays_where_it_is(ground: Ground) -> None:

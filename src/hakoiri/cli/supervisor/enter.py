@@ -108,10 +108,11 @@ def let_go(directories: Iterable[Path], *, kept: list[Path]) -> None:
 def seal(view: dict[str, list[str]]) -> None:
     """Leave nothing writable but what is named, and nothing to be seen of whole directories.
 
-    `covered` and `scratch` directories keep only what is in `kept` or `writable`; a scratch one may
-    be written. Below `received`, which itself is read-only, the mounts that come in stay as they
-    are; no others come in. Devices are gone but the harmless ones. With this, CAP_DAC_OVERRIDE can
-    change no file of the host, and open no socket or disk behind its back.
+    `covered` and `scratch` directories, and those that other users may not pass, keep only what is
+    in `kept`, `writable` or `received`; a scratch one may be written. Below `received`, which
+    itself is read-only, the mounts that come in stay as they are; no others come in. Devices are
+    gone but the harmless ones. With this, CAP_DAC_OVERRIDE can change no file of the host, and open
+    no socket or disk behind its back.
     """
     writable, received, kept, covered, scratch = (
         [real(path) for path in view[name]]
@@ -120,9 +121,11 @@ def seal(view: dict[str, list[str]]) -> None:
     for point in mount_points():
         if not is_within(point.path, received):
             _unless_hidden(point.path, MS_PRIVATE)
-    seen = [*kept, *writable, *received, *DEVICES]
-    let_go({*covered, *scratch}, kept=seen)
-    cover({*covered, *scratch}, kept=seen, scratch=frozenset(scratch))
+    seen = [*kept, *writable, *received]
+    closed = {found[0] for path in seen if (found := closed_ancestors(path))}
+    away = {*covered, *scratch, *closed}
+    let_go(away, kept=[*seen, *DEVICES])
+    cover(away, kept=[*seen, *DEVICES], scratch=frozenset(scratch))
     for path in writable:
         bind(path, path, flags=MS_NOSUID | MS_NODEV | MS_NOEXEC)
     for point in mount_points():
@@ -156,7 +159,8 @@ def main() -> None:
     plan = json.loads(sys.argv[1])
     if plan["shared"]:
         receive_only([real(path) for path in plan["shared"]])
-    show([Path(path) for path in plan["shown"]])
+    if plan["view"] is None:
+        show([Path(path) for path in plan["shown"]])
     hide([Path(path) for path in plan["hidden"]])
     if plan["view"] is not None:
         seal(plan["view"])
