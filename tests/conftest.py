@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from tests.engine import (
     TestEngine,
     default_engine,
@@ -11,6 +12,10 @@ from tests.engine import (
 )
 
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
+
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
+# how long an example takes is the machine's affair; what must be fast is measured by benchmarks
 
 
 @pytest.fixture

@@ -110,11 +110,14 @@ def sealed_body(server: Hakoiri, container_id: str) -> dict[str, Any]:
                     *("Runtime", "NetworkMode", "ReadonlyRootfs", "Privileged", "CapDrop"),
                     *("SecurityOpt", "IpcMode", "PidMode", "UTSMode", "CgroupnsMode"),
                     *("PidsLimit", "Memory", "MemorySwap", "NanoCpus", "OomScoreAdj", "Ulimits"),
-                    *("Tmpfs", "ShmSize", "Init", "AutoRemove", "LogConfig"),
+                    *("Tmpfs", "ShmSize", "Init", "AutoRemove", "LogConfig", "UsernsMode"),
+                    *("MaskedPaths", "ReadonlyPaths"),
                 )
             },
             "CapAdd": [],
             "Devices": [],
+            "DeviceCgroupRules": [],
+            "DeviceRequests": [],
             "RestartPolicy": {"Name": "no"},
             "Mounts": [
                 {**mount, "Source": name, "ReadOnly": name == "proxy"}

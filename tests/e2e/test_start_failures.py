@@ -124,13 +124,23 @@ def test_with_a_key_set_an_image_that_it_did_not_sign_is_refused(
     assert is_all_gone(tmp_path)
 
 
+WITH_MOUNT = json.dumps(
+    {
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "architectures": ["SCMP_ARCH_X86_64"],
+        "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ALLOW"}],
+    }
+)
+
+
 @pytest.mark.parametrize(
     ("profile", "why"),
     [
         (None, "No such file"),
-        (json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}), "allows everything"),
+        (json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}), "defaultAction"),
+        (WITH_MOUNT, "lets through mount"),
     ],
-    ids=["missing", "allows all"],
+    ids=["missing", "allows all", "wider than ours"],
 )
 def test_a_seccomp_profile_that_protects_nothing_is_refused(
     engine: TestEngine, image: str, tmp_path: Path, profile: str | None, why: str

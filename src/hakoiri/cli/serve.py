@@ -13,6 +13,7 @@ from hakoiri.cli.supervisor.preparation import (
     PreparationError,
     clear,
     code_directories,
+    open_kernel_log,
     prepare,
     require_root,
 )
@@ -110,7 +111,7 @@ def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
     control = ground.proxy_dir / CONTROL_SOCKET
     proxy = proxy_process(settings, ground, rehearsal)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
-    server = server_process(settings, ground, image)
+    server = server_process(settings, ground, image, kernel_log=open_kernel_log())
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes
 

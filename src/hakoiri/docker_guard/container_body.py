@@ -19,6 +19,11 @@ from hakoiri.wire.guard import (
     WORKSPACE_TARGET,
 )
 
+TMP_OPTIONS: Final = (
+    r"^rw,exec,nosuid,nodev,mode=1777,size=(?P<size>[1-9][0-9]{0,8})m"
+    r",nr_inodes=(?P<inodes>[1-9][0-9]{0,12})$"
+)
+
 
 def _no_number_for_a_bool(value: object) -> object:
     """Refuse 0 for false and 1 for true, which are equal in Python."""
@@ -109,7 +114,7 @@ class Tmpfs(_Closed):
 
     tmp: Annotated[
         str,
-        StringConstraints(pattern=r"^rw,exec,nosuid,nodev,mode=1777,size=[1-9][0-9]{0,8}m$"),
+        StringConstraints(pattern=TMP_OPTIONS),
     ] = Field(alias="/tmp")  # noqa: S108 - the container's own
 
 
@@ -122,12 +127,17 @@ class HostConfig(_Closed):
     Privileged: _Off
     CapDrop: Annotated[list[Literal["ALL"]], Field(min_length=1, max_length=1)]
     CapAdd: _Nothing
-    SecurityOpt: Annotated[list[str], Field(min_length=1, max_length=3)]
+    SecurityOpt: Annotated[list[str], Field(min_length=2, max_length=3)]
     IpcMode: Literal["private"]
     PidMode: Literal[""]
     UTSMode: Literal[""]
     CgroupnsMode: Literal["private"]
+    UsernsMode: Literal[""]
     Devices: _Nothing
+    DeviceCgroupRules: _Nothing
+    DeviceRequests: _Nothing
+    MaskedPaths: Annotated[list[str], Field(max_length=4096)]
+    ReadonlyPaths: Annotated[list[str], Field(max_length=4096)]
     PidsLimit: _Count
     Memory: _Count
     MemorySwap: _Count

@@ -21,7 +21,7 @@ from hakoiri.docker_guard.service import Answer
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE
 
 BODY_LIMIT_BYTES: Final = 256 * 1024
-"""A container's body is 3 KiB and a system-call filter; authorization that looks at a body must see
+"""A container's body is 5 KiB and a system-call filter; authorization that looks at a body must see
 all of it (CVE-2026-34040)."""
 
 HEAD_LIMIT_BYTES: Final = 8190

@@ -30,8 +30,8 @@ class Rules(Message):
     """References that the engine resolves; only their content ids are started."""
 
     runtimes: tuple[Runtime, ...]
-    seccomp_profiles: dict[Runtime, str] = Field(default_factory=dict)
-    """The filter's JSON for each runtime; absent means the engine's default filter."""
+    seccomp_profiles: dict[Runtime, str]
+    """The filter's JSON for each runtime; a runtime without one starts nothing."""
 
     apparmor_profile: str | None = None
     ceilings: LimitCeilings

@@ -4,18 +4,26 @@ The body that goes to the engine is written from the parsed form: profiles, imag
 guard's own, everything else was one of the values in the closed model.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
-from hakoiri.docker_guard.container_body import TARGETS, ContainerBody, HostConfig
+from hakoiri.docker_guard.container_body import (
+    TARGETS,
+    TMP_OPTIONS,
+    ContainerBody,
+    HostConfig,
+)
+from hakoiri.docker_guard.kernel_paths import MASKED_PATHS, READ_ONLY_PATHS
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules, Runtime
 from hakoiri.wire.guard import RUNSC_FLAGS
 
 MIB: Final = 1024 * 1024
+PAGE_BYTES: Final = 4096
 SHOWN_FAULTS: Final = 3
 NO_NEW_PRIVILEGES: Final = "no-new-privileges:true"
 
@@ -39,7 +47,7 @@ def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
     expected = (container_id, body.Image, host.Runtime)
     if (labels.container, labels.image, labels.runtime) != expected:
         raise _refused("Labels", "they must say the container's name, image and runtime")
-    if host.Runtime not in rules.runtimes:
+    if host.Runtime not in rules.runtimes or host.Runtime not in rules.seccomp_profiles:
         raise _refused("Runtime", f"{host.Runtime} is not a runtime that this guard was told of")
     if host.SecurityOpt != security_options(host.Runtime, rules):
         raise _refused(
@@ -47,6 +55,8 @@ def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
             "it must be no-new-privileges and the profiles that the guard was started with; after "
             "a change of a profile, start `hakoiri serve` anew",
         )
+    if host.MaskedPaths != list(MASKED_PATHS) or host.ReadonlyPaths != list(READ_ONLY_PATHS):
+        raise _refused("MaskedPaths", "they and ReadonlyPaths must be the guard's own, in full")
     if {mount.Source: mount.Target for mount in host.Mounts} != TARGETS:
         raise _refused("Mounts", f"they must be {', '.join(TARGETS)}, each in its own place")
     _check_limits(host, rules)
@@ -74,9 +84,7 @@ def check_runtime(runtime: Runtime, arguments: Collection[str] | None) -> None:
 
 def security_options(runtime: Runtime, rules: Rules) -> list[str]:
     """Return what `SecurityOpt` must be."""
-    options = [NO_NEW_PRIVILEGES]
-    if runtime in rules.seccomp_profiles:
-        options.append(f"seccomp={rules.seccomp_profiles[runtime]}")
+    options = [NO_NEW_PRIVILEGES, f"seccomp={rules.seccomp_profiles[runtime]}"]
     if rules.apparmor_profile is not None:
         options.append(f"apparmor={rules.apparmor_profile}")
     return options
@@ -104,18 +112,27 @@ def _check_limits(host: HostConfig, rules: Rules) -> None:
         raise _refused("Ulimits", "nofile, core and fsize, once each, soft and hard equal")
     if limits["core"].Hard != 0:
         raise _refused("Ulimits", "core must be 0")
-    tmp_mib = int(host.Tmpfs.tmp.rpartition("=")[2].removesuffix("m"))
+    tmp_mib, tmp_inodes = _tmp_sizes(host.Tmpfs.tmp)
     for field, value, ceiling in (
         ("PidsLimit", host.PidsLimit, ceilings.pids),
         ("Memory", host.Memory, ceilings.memory_mib * MIB),
         ("NanoCpus", host.NanoCpus, round(ceilings.cpus * 1_000_000_000)),
         ("ShmSize", host.ShmSize, ceilings.shm_mib * MIB),
         ("Tmpfs", tmp_mib, ceilings.tmp_mib),
+        ("Tmpfs", tmp_inodes, ceilings.tmp_mib * MIB // PAGE_BYTES),
         ("Ulimits.nofile", limits["nofile"].Hard, ceilings.open_files),
         ("Ulimits.fsize", limits["fsize"].Hard, ceilings.file_limit_bytes),
     ):
         if value > ceiling:
             raise _refused(field, f"{value} is over the ceiling of {ceiling}")
+
+
+def _tmp_sizes(options: str) -> tuple[int, int]:
+    """Return size (MiB) and inodes of the memory file system."""
+    found = re.fullmatch(TMP_OPTIONS, options)
+    if found is None:
+        raise _refused("Tmpfs", "its options are not the guard's own")
+    return int(found["size"]), int(found["inodes"])
 
 
 def _faults(error: ValidationError) -> str:

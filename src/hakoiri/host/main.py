@@ -24,6 +24,7 @@ from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
@@ -40,6 +41,12 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
+from hakoiri.host.containers.violation_watch import (
+    ContainerOwners,
+    ViolationCount,
+    ViolationLog,
+    watch_violations,
+)
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -139,7 +146,11 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await services.execute.close_unfinished()
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
-        for name, keeping in (("collector", _collect(orchestrator)), ("proxy watch", watch.run())):
+        for name, keeping in (
+            ("collector", _collect(orchestrator)),
+            ("proxy watch", watch.run()),
+            ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
+        ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
         await stack.enter_async_context(services.execute)
         app = create_app(
@@ -260,6 +271,27 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
         return found
 
     return reasons
+
+
+async def _tell_violations(
+    launch: ServerLaunch, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+) -> None:
+    """Log and count calls for which the filter killed a process, where the kernel's log tells."""
+    if launch.kernel_log is None:
+        log.warning("no_kernel_log", effect="killed system calls are not told")
+        return
+    await watch_violations(
+        KernelLog(launch.kernel_log),
+        owners=ContainerOwners(
+            engine=edges.engine,
+            instance=launch.instance,
+            workspace_in=orchestrator.workspace_in,
+        ),
+        sinks=[
+            ViolationLog(clock=time.monotonic),
+            ViolationCount(metrics.system_call_killed),
+        ],
+    )
 
 
 def _figures(metrics: ServerMetrics, proxy: ProxyClient) -> Figures:

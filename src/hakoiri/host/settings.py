@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -71,9 +71,11 @@ class ContainerSettings(Section):
     """Where `hakoiri image sign` puts an image's signature and bill of materials."""
 
     seccomp_profile: Path | None = None
-    """Absent means the engine's default filter."""
+    """Absent means the profile that ships; another may be narrower, not open what that closes."""
 
     apparmor_profile: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+    """Name of a loaded profile; absent means the engine's own, `unconfined` is refused."""
+
     memory_mib: int = Field(default=2048, ge=256, le=1_048_576)
     cpus: float = Field(default=2.0, gt=0, le=1024)
     pids: int = Field(default=512, ge=32, le=4096)
@@ -87,6 +89,13 @@ class ContainerSettings(Section):
 
     limit: int = Field(default=32, ge=1, le=10_000)
     """Live containers at once; beyond it the longest idle one gives way, if any is idle."""
+
+    @field_validator("apparmor_profile")
+    @classmethod
+    def _is_confined(cls, value: str | None) -> str | None:
+        if value == "unconfined":
+            raise ValueError("unconfined would open the box; name a loaded profile, or none")
+        return value
 
 
 class TurnSettings(Section):
@@ -102,7 +111,7 @@ class FilesSettings(Section):
 
     limit_bytes: int = Field(default=2 * 1024**3, ge=1024)
     limit_entries: int = Field(default=200_000, ge=1)
-    file_limit_bytes: int = Field(default=1024**3, ge=1024)
+    file_limit_bytes: int = Field(default=1024**3, ge=1024, le=1024**4)
     depth_limit: int = Field(default=64, ge=1, le=512)
 
 
@@ -193,6 +202,8 @@ class ServerLaunch(Section):
     image: str
     control_socket: Path
     guard_socket: Path
+    kernel_log: int | None = None
+    """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
 
 
 def load(**flags: object) -> Settings:

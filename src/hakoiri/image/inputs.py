@@ -14,7 +14,14 @@ SUITE: Final = "bookworm"
 AGENT_PACKAGES: Final = ("wire", "workspace_agent")
 """What of `hakoiri` goes into the image, and nothing else."""
 
-PRELOADS: Final = ("fetch-through-proxy.cjs", "tunnel-through-proxy.cjs")
+AGENT_FILES: Final = ("*.py", "*.json")
+"""Its code, and the data that lies beside it."""
+
+PRELOADS: Final = (
+    "fetch-through-proxy.cjs",
+    "tunnel-through-proxy.cjs",
+    "loopback-interfaces.cjs",
+)
 """What Node in the container loads before each program."""
 
 SOURCE_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -98,7 +105,8 @@ def _read_agent(sources: Path) -> dict[str, bytes]:
     contents = {"hakoiri/__init__.py": (sources / "hakoiri" / "__init__.py").read_bytes()}
     total = 0
     for package in AGENT_PACKAGES:
-        for path in sorted((sources / "hakoiri" / package).rglob("*.py")):
+        root = sources / "hakoiri" / package
+        for path in sorted(path for kind in AGENT_FILES for path in root.rglob(kind)):
             content = path.read_bytes()
             total += len(content)
             if total > SOURCE_LIMIT_BYTES:

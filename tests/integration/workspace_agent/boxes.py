@@ -16,6 +16,7 @@ from hakoiri.workspace_agent.__main__ import bind_socket
 
 RELAY_URL = "http://127.0.0.1:3128"
 CHUNK_BYTES = 64 * 1024
+FILTER = Path(__file__).parents[3] / "deployment/seccomp/workspace-seccomp.json"
 
 
 def docker(*arguments: str) -> str:
@@ -80,6 +81,7 @@ def container(image: str, directory: Path, environment: dict[str, str]) -> Itera
         docker(
             *("run", "--detach", f"--name={name}", "--network=none", "--read-only", "--init"),
             *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp:mode=1777"),
+            f"--security-opt=seccomp={FILTER}",
             *(f"--volume={directory / part}:{target}" for part, target in mounts.items()),
             *(f"--env={key}={value}" for key, value in environment.items()),
             image,

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.docker_guard.bodies import ID, IMAGE_ID, LIMITS, RULES, changed, sealed
 
+from hakoiri.docker_guard import kernel_paths
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
@@ -15,6 +16,7 @@ from hakoiri.docker_guard.sealed_container import (
     engine_body,
     read_body,
 )
+from hakoiri.host.containers import hardening
 from hakoiri.host.containers.hardening import ContainerLimits
 
 TMP = "/tmp"  # noqa: S108 - the container's own
@@ -34,10 +36,18 @@ def test_what_the_server_sends_passes_and_only_the_sources_become_paths() -> Non
     assert judged(sealed()) == expected
 
 
-def test_without_profiles_no_new_privileges_stands_alone() -> None:
+def test_a_runtime_without_a_filter_starts_nothing() -> None:
     rules = RULES.model_copy(update={"seccomp_profiles": {}, "apparmor_profile": None})
-    body = judged(sealed(seccomp_profile=None, apparmor_profile=None), rules)
-    assert body["HostConfig"]["SecurityOpt"] == ["no-new-privileges:true"]
+    body = sealed(apparmor_profile=None)
+    body["HostConfig"]["SecurityOpt"] = ["no-new-privileges:true"]
+    for document in (body, sealed(apparmor_profile=None)):
+        with pytest.raises(CallRefusedError):
+            judged(document, rules)
+
+
+def test_the_guard_masks_what_the_server_masks() -> None:
+    assert kernel_paths.MASKED_PATHS == hardening.MASKED_PATHS
+    assert kernel_paths.READ_ONLY_PATHS == hardening.READ_ONLY_PATHS
 
 
 HOSTILE: dict[str, tuple[str, Any]] = {
@@ -85,7 +95,9 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "new privileges": ("HostConfig.SecurityOpt.0", "no-new-privileges:false"),
     "system paths": ("HostConfig.SecurityOpt.0", "systempaths=unconfined"),
     "no masked paths": ("HostConfig.MaskedPaths", []),
+    "a masked path less": ("HostConfig.MaskedPaths", list(hardening.MASKED_PATHS[1:])),
     "no read-only paths": ("HostConfig.ReadonlyPaths", []),
+    "a read-only path less": ("HostConfig.ReadonlyPaths", list(hardening.READ_ONLY_PATHS[1:])),
     "a writable root": ("HostConfig.ReadonlyRootfs", False),
     "kernel settings": ("HostConfig.Sysctls", {"kernel.core_pattern": "|/x"}),
     "groups": ("HostConfig.GroupAdd", ["0"]),
@@ -121,12 +133,20 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "a memory file system without end": ("HostConfig.Tmpfs", {TMP: "rw,exec"}),
     "a larger memory file system": (
         "HostConfig.Tmpfs",
-        {TMP: "rw,exec,nosuid,nodev,mode=1777,size=65m"},
+        {TMP: "rw,exec,nosuid,nodev,mode=1777,size=65m,nr_inodes=16384"},
+    ),
+    "a memory file system with more inodes": (
+        "HostConfig.Tmpfs",
+        {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m,nr_inodes=16385"},
+    ),
+    "a memory file system without a bound of inodes": (
+        "HostConfig.Tmpfs",
+        {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m"},
     ),
     "another memory file system": ("HostConfig.Tmpfs", {"/etc": "rw"}),
     "options after the size": (
         "HostConfig.Tmpfs",
-        {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m\n,suid"},
+        {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m,nr_inodes=16384\n,suid"},
     ),
     "core dumps": ("HostConfig.Ulimits.1", {"Name": "core", "Soft": 1, "Hard": 1}),
     "core dumps on request": ("HostConfig.Ulimits.1", {"Name": "core", "Soft": 0, "Hard": 1}),

@@ -21,12 +21,14 @@ def source_root(tmp_path: Path) -> Path:
         "workspace-base/package.json": "{}",
         "workspace-base/package-lock.json": "{}",
         "workspace-base/fetch-through-proxy.cjs": "1",
+        "workspace-base/loopback-interfaces.cjs": "1",
         "workspace-base/tunnel-through-proxy.cjs": "1",
         "workspace-base/Dockerfile": "FROM x",
         "src/hakoiri/__init__.py": "",
         "src/hakoiri/wire/__init__.py": "",
         "src/hakoiri/workspace_agent/__init__.py": "",
         "src/hakoiri/workspace_agent/app.py": "agent = 1",
+        "src/hakoiri/workspace_agent/data.json": "{}",
         "src/hakoiri/host/secret.py": "never = 1",
     }
     for name, content in files.items():

@@ -27,12 +27,14 @@ def test_the_context_holds_what_the_dockerfile_copies_and_nothing_of_the_host(
         "workspace-requirements.txt",
         "wheels/a-1.whl",
         "fetch-through-proxy.cjs",
+        "loopback-interfaces.cjs",
         "tunnel-through-proxy.cjs",
         "node_modules/global-agent/bootstrap.js",
         "hakoiri/__init__.py",
         "hakoiri/wire/__init__.py",
         "hakoiri/workspace_agent/__init__.py",
         "hakoiri/workspace_agent/app.py",
+        "hakoiri/workspace_agent/data.json",
     }
     for path in files.values():
         assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644)

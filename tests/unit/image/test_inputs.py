@@ -24,6 +24,8 @@ def test_tags_carry_a_content_hash_and_stay_while_nothing_changes(source_root: P
         ("workspace-base/workspace-requirements.txt", False),
         ("workspace-base/package-lock.json", False),
         ("src/hakoiri/workspace_agent/app.py", False),
+        ("src/hakoiri/workspace_agent/data.json", False),
+        ("workspace-base/loopback-interfaces.cjs", False),
         ("src/hakoiri/wire/__init__.py", False),
     ],
 )

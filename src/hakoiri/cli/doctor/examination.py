@@ -9,6 +9,7 @@ from pathlib import Path
 from hakoiri.cli.doctor import engine_checks, host_checks, host_facts
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, has_image, read_engine
 from hakoiri.cli.doctor.finding import Finding
+from hakoiri.host.containers.box import BoxError, read_profile
 from hakoiri.host.settings import Settings
 
 DEFAULT_RUN_DIRECTORY = Path("/run/hakoiri")
@@ -62,7 +63,17 @@ def _examine_ground(settings: Settings) -> list[Finding]:
         ),
         host_checks.check_proxy_file(proxy.file, host_facts.look_at(proxy.file)),
         host_checks.check_proxy_environment(proxy.env_file, host_facts.look_at(proxy.env_file)),
+        _examine_filter(settings),
     ]
+
+
+def _examine_filter(settings: Settings) -> Finding:
+    path = settings.container.seccomp_profile
+    try:
+        allowed = len(read_profile(settings.container).allowed_names())
+    except BoxError as error:
+        return host_checks.check_filter(path, allowed=0, problem=str(error))
+    return host_checks.check_filter(path, allowed=allowed, problem=None)
 
 
 def _examine_engine(settings: Settings, *, image_reference: Callable[[], str]) -> list[Finding]:

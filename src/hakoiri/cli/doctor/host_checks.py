@@ -136,12 +136,12 @@ def check_engine_socket(
 
 
 def check_kernel_log(*, readable: bool) -> Finding:
-    """The kernel's audit records of refused system calls can be read."""
+    """The kernel's audit records of processes that the filter killed can be read."""
     if readable:
         return Finding.ok("kernel log", "/dev/kmsg is readable")
     return Finding.warning(
         "kernel log",
-        "/dev/kmsg cannot be read; refused system calls leave no record",
+        "/dev/kmsg cannot be read; system calls that were killed are not told",
         mend="run as root, outside a container that hides it",
     )
 
@@ -161,4 +161,19 @@ def check_loop_devices(*, present: bool) -> Finding:
         "loop devices",
         "no /dev/loop-control; a hard disk quota for each workspace is not possible",
         mend="`modprobe loop`",
+    )
+
+
+def check_filter(path: Path | None, *, allowed: int, problem: str | None) -> Finding:
+    """Which system calls a container may make; `path` is the operator's own profile."""
+    if problem is not None:
+        return Finding.missing(
+            "system-call filter",
+            problem,
+            mend="unset HAKOIRI_CONTAINER__SECCOMP_PROFILE, or name a narrower copy of "
+            "deployment/seccomp/workspace-seccomp.json",
+        )
+    source = "the profile that ships" if path is None else str(path)
+    return Finding.ok(
+        "system-call filter", f"{source}: {allowed} calls are let through, all others refused"
     )

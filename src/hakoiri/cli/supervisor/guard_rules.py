@@ -24,8 +24,7 @@ def guard_rules(
     for runtime in runtimes:
         container = settings.container.model_copy(update={"runtime": runtime})
         box = read_box(settings.model_copy(update={"container": container}), instance="")
-        if box.seccomp_profile is not None:
-            profiles[runtime] = box.seccomp_profile
+        profiles[runtime] = box.seccomp_profile
     return Rules(
         instances=tuple(instances),
         images=tuple(images),

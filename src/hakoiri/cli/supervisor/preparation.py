@@ -26,6 +26,7 @@ from hakoiri.docker_guard.kernel_mounts import (
 from hakoiri.host.settings import Settings
 
 RUN_ROOT = Path("/run/hakoiri")
+KERNEL_LOG = Path("/dev/kmsg")
 INSTANCE_FILE = "instance"
 INSTANCE = re.compile(r"[0-9a-f]{12}")
 LOCK_FILE = "lock"
@@ -181,6 +182,19 @@ def take_lock(path: Path) -> int:
         raise PreparationError(
             f"another hakoiri serve uses {path.parent}; stop it, or set HAKOIRI_DATA_DIR"
         ) from None
+    return descriptor
+
+
+def open_kernel_log(path: Path = KERNEL_LOG) -> int | None:
+    """Open the kernel's log for what is written from now on; None where that is not allowed.
+
+    Opening needs CAP_SYSLOG, reading nothing: the server inherits the descriptor.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    os.lseek(descriptor, 0, os.SEEK_END)
     return descriptor
 
 

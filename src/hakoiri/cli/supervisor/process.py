@@ -31,9 +31,10 @@ class ProcessSpec:
     `environment` is all it gets; nothing is inherited. `capabilities` are kernel names without
     `CAP_`, lower case. `hidden` directories appear empty to it; `shown` ones it
     can reach although a parent may be closed to it. What it mounts in a `shared` directory, the
-    host sees. `standard_input` is what it can read there. `has_spare`: a second one stands by,
-    loaded, and serves when its standard input ends; it takes the place of one that dies at once,
-    where a start would take as long as the machine is busy.
+    host sees. `standard_input` is what it can read there, and `inherited` are the supervisor's open
+    descriptors that it keeps, under the same numbers. `has_spare`: a second one stands by, loaded,
+    and serves when its standard input ends; it takes the place of one that dies at once, where a
+    start would take as long as the machine is busy.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ProcessSpec:
     shared: tuple[Path, ...] = ()
     view: SealedView | None = None
     standard_input: bytes = b""
+    inherited: tuple[int, ...] = ()
     has_spare: bool = False
 
 

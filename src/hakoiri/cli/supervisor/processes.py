@@ -224,14 +224,20 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
     )
 
 
-def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpec:
-    """Return the control plane: it holds no credential, and cannot see the proxy's files."""
+def server_process(
+    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None = None
+) -> ProcessSpec:
+    """Return the control plane: it holds no credential, and cannot see the proxy's files.
+
+    `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed.
+    """
     launch = ServerLaunch(
         settings=settings,
         instance=ground.instance,
         image=image,
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
         guard_socket=ground.guard_dir / GUARD_SOCKET,
+        kernel_log=kernel_log,
     )
     return ProcessSpec(
         name="server",
@@ -243,6 +249,7 @@ def server_process(settings: Settings, ground: Ground, image: str) -> ProcessSpe
         hidden=_proxy_directories(settings, ground),
         view=server_view(settings, ground),
         standard_input=launch.model_dump_json().encode(),
+        inherited=(kernel_log,) if kernel_log is not None else (),
     )
 
 

@@ -138,6 +138,7 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             env=dict(spec.environment),
             cwd="/",
+            pass_fds=spec.inherited,
             # a Ctrl-C in the terminal is for the supervisor, which ends the others in order
             start_new_session=True,
         )

@@ -1,13 +1,26 @@
 """From the settings to the spec of a container: what every box of this server has in common."""
 
 from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
 
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import MakeSpec
 from hakoiri.host.containers.ports import ContainersError
-from hakoiri.host.containers.seccomp import SeccompProfileError, filter_for
-from hakoiri.host.settings import Settings
+from hakoiri.host.containers.seccomp import (
+    PROFILE_LIMIT_BYTES,
+    Profile,
+    SeccompProfileError,
+    filter_for,
+    parse_profile,
+    require_no_wider,
+)
+from hakoiri.host.settings import ContainerSettings, Settings
+
+SHIPPED_PROFILE: Final = "workspace-seccomp.json"
+"""A file of this package, so that it is wherever the code is; `deployment/seccomp` links to it."""
 
 
 class BoxError(ContainersError):
@@ -20,7 +33,8 @@ class Box:
 
     instance: str
     settings: Settings
-    seccomp_profile: str | None
+    seccomp_profile: str
+    """The filter as the engine gets it."""
 
     def limits(self) -> ContainerLimits:
         """Return how much one container gets."""
@@ -62,11 +76,30 @@ class Box:
 
 def read_box(settings: Settings, *, instance: str) -> Box:
     """Read what the box's settings name; raise `BoxError` if it cannot be used."""
-    given = settings.container
-    path = given.seccomp_profile
+    profile = read_profile(settings.container)
+    return Box(instance, settings, filter_for(settings.container.runtime, profile))
+
+
+def read_profile(settings: ContainerSettings) -> Profile:
+    """Read the seccomp profile that the settings name, or the one that ships.
+
+    Raises `BoxError` if it cannot be read, is no profile, or opens what the shipped one closes.
+    """
+    shipped = parse_profile(files(__package__).joinpath(SHIPPED_PROFILE).read_text("utf-8"))
+    path = settings.seccomp_profile
+    if path is None:
+        return shipped
     try:
-        text = path.read_text(encoding="utf-8") if path is not None else None
-        profile = filter_for(given.runtime, text)
+        given = parse_profile(_read_bounded(path))
+        require_no_wider(given, shipped=shipped)
     except (OSError, UnicodeDecodeError, SeccompProfileError) as error:
         raise BoxError(f"HAKOIRI_CONTAINER__SECCOMP_PROFILE: cannot use {path}: {error}") from error
-    return Box(instance, settings, profile)
+    return given
+
+
+def _read_bounded(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(PROFILE_LIMIT_BYTES + 1)
+    if len(content) > PROFILE_LIMIT_BYTES:
+        raise SeccompProfileError(f"it has more than {PROFILE_LIMIT_BYTES} bytes")
+    return content.decode("utf-8")

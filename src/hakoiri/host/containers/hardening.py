@@ -5,6 +5,7 @@ nothing in a spec can open it. Sources: Docker Engine API v1.41 `ContainerCreate
 Security Cheat Sheet, CIS Docker Benchmark sections 4 and 5.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -27,8 +28,36 @@ from hakoiri.wire.guard import (
 )
 
 MIB: Final = 1024 * 1024
+PAGE_BYTES: Final = 4096
 OOM_SCORE_ADJ: Final = 500
 """Under host pressure the kernel takes a container before any of our processes."""
+
+MASKED_PATHS: Final = (
+    # what engines mask, said here so that no engine's own default can shorten it
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
+    *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
+    *("/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
+    *(
+        f"/sys/devices/system/cpu/cpu{number}/thermal_throttle"
+        for number in range(os.cpu_count() or 1)
+    ),
+    # how the host was booted, what is in its kernel, and the kernel's own debugging
+    *("/proc/cmdline", "/proc/config.gz", "/proc/kallsyms", "/proc/kmsg", "/proc/kpagecount"),
+    *("/proc/kpageflags", "/proc/modules", "/proc/vmallocinfo"),
+    *("/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/tracing", "/sys/module"),
+)
+"""Not to be read in a container: an empty file or directory lies over each that exists.
+
+The first part is what Docker 20.10 masks and what later releases added (moby's default masked paths
+of 2026: interrupt counts and, for each processor, heat and power, which tell what others compute).
+"""
+
+READ_ONLY_PATHS: Final = (
+    *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
+    # under cgroup v1 the engine leaves the directory over the controllers writable
+    "/sys/fs/cgroup",
+)
+"""Not to be written, whatever rights a process has: they set how the whole host works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +82,10 @@ class ContainerSpec:
     image_id: str
     runtime: Literal["runc", "runsc"]
     limits: ContainerLimits
-    environment: Mapping[str, str] = field(default_factory=dict)
-    seccomp_profile: str | None = None
-    """The profile's JSON; absent means the engine's default filter."""
+    seccomp_profile: str
+    """The profile's JSON, fit for the runtime (`seccomp.filter_for`)."""
 
+    environment: Mapping[str, str] = field(default_factory=dict)
     apparmor_profile: str | None = None
 
 
@@ -93,37 +122,56 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         "Runtime": spec.runtime,
         # no interface but `lo`: the sockets below are the only way out
         "NetworkMode": "none",
+        # what is not a mount below cannot be changed
         "ReadonlyRootfs": True,
         "Privileged": False,
+        # no right of root's, even for a process that became root
         "CapDrop": ["ALL"],
         "CapAdd": [],
         "SecurityOpt": _security_options(spec),
-        # namespaces of its own; nothing shared with the host or another container
+        # namespaces of its own; nothing shared with the host or another container: shared memory
+        # and semaphores,
         "IpcMode": "private",
+        # processes (absent means its own; there is no word for it),
         "PidMode": "",
+        # host name (the same),
         "UTSMode": "",
+        # and the view of the control groups
         "CgroupnsMode": "private",
+        # as the engine is set up: with userns-remap, ids in the box are nobody's outside; only
+        # "host" would take that away
+        "UsernsMode": "",
+        # none of the host's devices; /dev holds null, zero, random and the like
         "Devices": [],
+        "DeviceCgroupRules": [],
+        "DeviceRequests": [],
+        "MaskedPaths": list(MASKED_PATHS),
+        "ReadonlyPaths": list(READ_ONLY_PATHS),
+        # a fork bomb ends here
         "PidsLimit": limits.pids,
         "Memory": limits.memory_mib * MIB,
         # equal to Memory: no swap, so that a memory bomb ends at the limit
         "MemorySwap": limits.memory_mib * MIB,
+        # a share of the processors, which a busy loop cannot exceed
         "NanoCpus": round(limits.cpus * 1_000_000_000),
         "OomScoreAdj": OOM_SCORE_ADJ,
         "Ulimits": [
+            # open files of one process: a flood of descriptors ends there
             _ulimit("nofile", limits.open_files),
             # no core dump: it would hold the agent's memory and may reach a helper on the host
             _ulimit("core", 0),
+            # one file's size, so that none is larger than what a recovery point can hold
             _ulimit("fsize", limits.file_limit_bytes),
         ],
-        # `exec`, which the engine would take away by default: builds run their programs there
-        "Tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=1777,size={limits.tmp_mib}m"},  # noqa: S108 - the container's own
+        "Tmpfs": {"/tmp": _tmp_options(limits.tmp_mib)},  # noqa: S108 - the container's own
+        # /dev/shm; the engine mounts it nosuid, nodev, noexec
         "ShmSize": limits.shm_mib * MIB,
         # reaps orphans, so that a flood of zombies cannot use up the pids limit for good
         "Init": True,
-        # a container that ended is replaced by the orchestrator, under a new generation
+        # none: a container that ended is replaced by the orchestrator, under a new generation
         "RestartPolicy": {"Name": "no"},
         "AutoRemove": False,
+        # bounded, or an endless line on standard output would fill the host's disk
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
         "Mounts": [
             # names, not paths: the guard shows what it made for this container
@@ -137,12 +185,21 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
 
 
 def _security_options(spec: ContainerSpec) -> list[str]:
-    options = ["no-new-privileges:true"]
-    if spec.seccomp_profile is not None:
-        options.append(f"seccomp={spec.seccomp_profile}")
+    # a set-id file gives no right, and the filter holds for whatever is executed
+    options = ["no-new-privileges:true", f"seccomp={spec.seccomp_profile}"]
     if spec.apparmor_profile is not None:
         options.append(f"apparmor={spec.apparmor_profile}")
     return options
+
+
+def _tmp_options(size_mib: int) -> str:
+    """Return the mount options of `/tmp`.
+
+    `exec`, which the engine would take away by default: builds run their programs there. One inode
+    for each page of memory: a file that is not empty takes a page, and a flood of empty ones ends.
+    """
+    inodes = size_mib * MIB // PAGE_BYTES
+    return f"rw,exec,nosuid,nodev,mode=1777,size={size_mib}m,nr_inodes={inodes}"
 
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:

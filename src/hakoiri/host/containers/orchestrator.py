@@ -168,6 +168,13 @@ class Orchestrator:
             for workspace_id in list(self._live):
                 group.create_task(one(workspace_id), name=f"retire {workspace_id}")
 
+    def workspace_in(self, container_id: str) -> str | None:
+        """Return the workspace that is live in a container; None if none is."""
+        for live in self._live.values():
+            if live.container.container_id == container_id:
+                return live.workspace_id
+        return None
+
     def live_containers(self) -> int:
         """How many containers are live or starting."""
         return len(self._live) + self._starting

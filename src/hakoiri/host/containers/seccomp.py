@@ -1,104 +1,186 @@
-"""The system-call filter of a container, purely: from the operator's profile and the runtime.
+"""The system-call filter of a container, purely: what a profile may say, and what a runtime gets.
 
-Under `runc` an absent profile means the engine's default one. Under `runsc` the filter sits before
-gVisor's own kernel, and two things differ:
+The profile that ships (`workspace-seccomp.json` beside this file, argued in
+docs/security/seccomp-syscall-analysis.md) is a whitelist. An operator's own may be narrower, or let
+through calls on which ours is silent. It may not let through what ours refuses by name, drop a
+condition that ours puts on arguments, or add a second architecture. What the engine gets is
+rendered from the parsed form, so that it reads what was judged here.
 
-- runsc release 20221219 (Debian 12) does not know `errnoRet`: each refused call gives EPERM. The C
-  library asks for `clone3` first and falls back to `clone` only on ENOSYS, so that under the
-  engine's default profile no thread can start. gVisor's kernel itself answers `clone3` with ENOSYS;
-  the filter therefore lets it through to that answer.
-- An absent profile means `GVISOR_FILTER`: what no agent needs is refused before gVisor sees it.
+Under `runsc` the filter sits before gVisor's own kernel, which differs in three things (seen with
+release 20221219 of Debian 12, and in the sources of 2026, `runsc/specutils/seccomp`):
+
+- It knows of the killing actions only `SCMP_ACT_KILL`, and refuses to start with another.
+- It does not know `errnoRet`: each refused call gives EPERM. The C library asks for `clone3` first
+  and falls back to `clone` only on ENOSYS, so that no thread could start. `clone3` is let through
+  to gVisor's kernel, which answers ENOSYS or, when newer, makes namespaces of its own only.
+- The older calls `pselect6` by the name `pselect`.
 """
 
-import json
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Action = Literal[
+    "SCMP_ACT_ALLOW",
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_LOG",
+    "SCMP_ACT_TRAP",
+]
+Refusal = Literal[
+    "SCMP_ACT_ERRNO",
+    "SCMP_ACT_KILL",
+    "SCMP_ACT_KILL_PROCESS",
+    "SCMP_ACT_KILL_THREAD",
+    "SCMP_ACT_TRAP",
+]
+Architecture = Literal["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"]
+Operator = Literal[
+    "SCMP_CMP_EQ",
+    "SCMP_CMP_GE",
+    "SCMP_CMP_GT",
+    "SCMP_CMP_LE",
+    "SCMP_CMP_LT",
+    "SCMP_CMP_MASKED_EQ",
+    "SCMP_CMP_NE",
+]
+
+LETTING_THROUGH: Final = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
+PROFILE_LIMIT_BYTES: Final = 1024 * 1024
+"""Far above any real profile; ours has 12 KiB."""
+
+GVISOR_KILL: Final = "SCMP_ACT_KILL"
+GVISOR_NAMES: Final = {"pselect6": "pselect"}
 CLONE3: Final = "clone3"
-
-GVISOR_FILTER: Final[dict[str, Any]] = {
-    "defaultAction": "SCMP_ACT_ALLOW",
-    "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64"],
-    "syscalls": [
-        {
-            "action": "SCMP_ACT_ERRNO",
-            "names": [
-                "add_key",
-                "bpf",
-                "delete_module",
-                "finit_module",
-                "fsconfig",
-                "fsmount",
-                "fsopen",
-                "fspick",
-                "init_module",
-                "io_uring_enter",
-                "io_uring_register",
-                "io_uring_setup",
-                "kexec_file_load",
-                "kexec_load",
-                "keyctl",
-                "mount",
-                "mount_setattr",
-                "move_mount",
-                "open_by_handle_at",
-                "open_tree",
-                "perf_event_open",
-                "pivot_root",
-                "process_vm_readv",
-                "process_vm_writev",
-                "ptrace",
-                "reboot",
-                "request_key",
-                "setns",
-                "swapoff",
-                "swapon",
-                "umount2",
-                "unshare",
-                "userfaultfd",
-            ],
-        }
-    ],
-}
 
 
 class SeccompProfileError(Exception):
-    """The profile is not one; the message says where."""
+    """The profile is not one, or opens the box; the message says where."""
 
 
-def filter_for(runtime: Literal["runc", "runsc"], profile: str | None) -> str | None:
-    """Return the JSON to give to the engine; None means the engine's default filter.
+class _Part(BaseModel):
+    """A part of a profile in Docker's format. The engine ignores what it does not know; we do not.
 
-    `profile` is the operator's file as text. Raises `SeccompProfileError` if it cannot be one, or
-    if it lets everything through.
+    `extra="forbid"` also refuses other spellings of a key, which the engine would take for it.
     """
-    given = _parse(profile) if profile is not None else None
-    if runtime == "runsc":
-        return json.dumps(_with_clone3(given) if given is not None else GVISOR_FILTER)
-    return json.dumps(given) if given is not None else None
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _parse(profile: str) -> dict[str, Any]:
+class Condition(_Part):
+    """What one argument of the call must be; those of one rule must all hold."""
+
+    index: int = Field(ge=0, le=5)
+    value: int = Field(ge=0, lt=2**64)
+    valueTwo: int = Field(default=0, ge=0, lt=2**64)  # noqa: N815 - Docker's name
+    op: Operator
+
+
+class Circumstances(_Part):
+    """When the engine heeds a rule: by the container's capabilities, architecture, kernel."""
+
+    caps: tuple[str, ...] = ()
+    arches: tuple[str, ...] = ()
+    minKernel: str | None = None  # noqa: N815 - Docker's name
+
+
+class Rule(_Part):
+    """What happens to calls of these names whose arguments meet all conditions."""
+
+    names: tuple[str, ...] = Field(min_length=1)
+    action: Action
+    comment: str | None = Field(default=None, exclude=True)
+    errnoRet: int | None = Field(default=None, ge=1, le=4095)  # noqa: N815 - Docker's name
+    args: tuple[Condition, ...] = ()
+    includes: Circumstances = Circumstances()
+    excludes: Circumstances = Circumstances()
+
+    @property
+    def lets_through(self) -> bool:
+        """Whether it applies to a container without capabilities, and lets calls through."""
+        return self.action in LETTING_THROUGH and not self.includes.caps
+
+
+class Profile(_Part):
+    """A whole profile: what is in no rule gets the default action, which refuses."""
+
+    defaultAction: Refusal  # noqa: N815 - Docker's name
+    defaultErrnoRet: int | None = Field(default=None, ge=1, le=4095)  # noqa: N815 - Docker's name
+    architectures: tuple[Architecture, ...] = Field(min_length=1)
+    syscalls: tuple[Rule, ...]
+
+    def allowed_names(self) -> frozenset[str]:
+        """Return the calls that are let through, whatever the condition."""
+        return frozenset(name for rule in self.syscalls if rule.lets_through for name in rule.names)
+
+    def refused_names(self) -> frozenset[str]:
+        """Return the calls that are refused by name, and under no condition let through."""
+        named = {name for rule in self.syscalls if not rule.lets_through for name in rule.names}
+        return frozenset(named) - self.allowed_names()
+
+    def conditions(self) -> dict[str, frozenset[tuple[Condition, ...]]]:
+        """Return what is let through under conditions only, each with its alternatives."""
+        found: dict[str, set[tuple[Condition, ...]]] = {}
+        for rule in self.syscalls:
+            for name in rule.names if rule.lets_through else ():
+                found.setdefault(name, set()).add(rule.args)
+        return {name: frozenset(rules) for name, rules in found.items() if () not in rules}
+
+
+def parse_profile(text: str) -> Profile:
+    """Parse a profile in Docker's format; raise `SeccompProfileError` with what is wrong first."""
     try:
-        parsed = json.loads(profile)
-    except (ValueError, RecursionError) as error:
-        raise SeccompProfileError(f"it is not JSON: {error}") from error
-    if not isinstance(parsed, dict) or not isinstance(parsed.get("syscalls"), list):
-        raise SeccompProfileError('it has no list "syscalls"; give a profile in Docker\'s format')
-    if parsed.get("defaultAction") == "SCMP_ACT_ALLOW":
-        raise SeccompProfileError('its "defaultAction" allows everything; give a whitelist')
-    return parsed
+        return Profile.model_validate_json(text)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in problem["loc"]) or "the file"
+        raise SeccompProfileError(f"{where}: {problem['msg']}") from error
 
 
-def _with_clone3(profile: dict[str, Any]) -> dict[str, Any]:
-    """Let `clone3` through to gVisor's kernel, which does not implement it."""
-    others = [
-        {**entry, "names": [name for name in entry.get("names", []) if name != CLONE3]}
-        for entry in profile["syscalls"]
-    ]
-    return {
-        **profile,
-        "syscalls": [
-            *(entry for entry in others if entry["names"]),
-            {"names": [CLONE3], "action": "SCMP_ACT_ALLOW"},
-        ],
-    }
+def require_no_wider(given: Profile, *, shipped: Profile) -> None:
+    """Raise `SeccompProfileError` if `given` opens what `shipped` closes by name or condition."""
+    opened = sorted(given.allowed_names() & shipped.refused_names())
+    if opened:
+        raise SeccompProfileError(
+            f"it lets through {', '.join(opened)}, which no workspace may call; take that out"
+        )
+    conditions = shipped.conditions()
+    for rule in given.syscalls:
+        for name in rule.names if rule.lets_through else ():
+            if name in conditions and rule.args not in conditions[name]:
+                raise SeccompProfileError(
+                    f"it lets {name} through with other arguments than the profile that ships; "
+                    "use that one's rules for it, or fewer"
+                )
+
+
+def filter_for(runtime: Literal["runc", "runsc"], profile: Profile) -> str:
+    """Return the JSON to give to the engine, for a runtime."""
+    fitting = _for_gvisor(profile) if runtime == "runsc" else profile
+    return fitting.model_dump_json(exclude_defaults=True)
+
+
+def _for_gvisor(profile: Profile) -> Profile:
+    rules = [_rule_for_gvisor(rule) for rule in profile.syscalls]
+    through = Rule(names=(CLONE3,), action="SCMP_ACT_ALLOW")
+    return Profile(
+        defaultAction=GVISOR_KILL if "KILL" in profile.defaultAction else profile.defaultAction,
+        defaultErrnoRet=profile.defaultErrnoRet,
+        architectures=profile.architectures,
+        syscalls=(*(rule for rule in rules if rule is not None), through),
+    )
+
+
+def _rule_for_gvisor(rule: Rule) -> Rule | None:
+    others = [name for name in rule.names if name != CLONE3]
+    if not others:
+        return None
+    aliases = [GVISOR_NAMES[name] for name in others if name in GVISOR_NAMES]
+    action: Action = rule.action
+    if "KILL" in action:
+        action = GVISOR_KILL
+    elif action == "SCMP_ACT_LOG":
+        action = "SCMP_ACT_ALLOW"
+    return rule.model_copy(update={"names": (*others, *aliases), "action": action})

@@ -1,7 +1,7 @@
 """The server's own figures for Prometheus; the proxy's are put beside them (see `exposition`)."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -10,6 +10,11 @@ from prometheus_client.registry import Collector
 
 TurnResult = Literal["result", "error"]
 """With which event a turn ended."""
+
+WORKSPACE_LABELS: Final = 200
+"""So many workspaces have a label of their own: containers must not make the page grow."""
+
+OTHER_WORKSPACES: Final = "others"
 
 
 class ServerMetrics:
@@ -25,11 +30,25 @@ class ServerMetrics:
             ["result"],
             registry=self._registry,
         )
+        self._killed_calls = Counter(
+            "hakoiri_seccomp_violations",
+            "Processes that the system-call filter killed, by workspace, as far as it is known.",
+            ["workspace"],
+            registry=self._registry,
+        )
+        self._told_workspaces: set[str] = set()
         self._turns = {"result": turns.labels("result"), "error": turns.labels("error")}
 
     def turn_ended(self, result: TurnResult) -> None:
         """Count a turn."""
         self._turns[result].inc()
+
+    def system_call_killed(self, workspace_id: str) -> None:
+        """Count a process that the filter killed; beyond a bound, new workspaces share a label."""
+        if len(self._told_workspaces) < WORKSPACE_LABELS:
+            self._told_workspaces.add(workspace_id)
+        label = workspace_id if workspace_id in self._told_workspaces else OTHER_WORKSPACES
+        self._killed_calls.labels(label).inc()
 
     def render(self) -> str:
         """Return the figures as they are now, in Prometheus's text format."""

@@ -50,7 +50,14 @@ def test_storage_that_copies_whole_images_is_a_warning() -> None:
     assert finding.state is State.WARNING
 
 
-@pytest.mark.parametrize("options", [(), ("name=seccomp,profile=unconfined",), ("name=userns",)])
+def test_an_engine_that_filters_nothing_by_default_filters_ours_all_the_same() -> None:
+    options = ("name=seccomp,profile=unconfined",)
+    finding = engine_checks.check_seccomp(replace(ENGINE, security_options=options))
+    assert finding.state is State.WARNING
+    assert "not ours" in finding.text
+
+
+@pytest.mark.parametrize("options", [(), ("name=userns",)])
 def test_an_engine_that_filters_no_system_calls_is_missing_a_layer(
     options: tuple[str, ...],
 ) -> None:

@@ -6,8 +6,8 @@ from tests.unit.cli.doctor.test_engine_checks import ENGINE
 from hakoiri.cli.doctor import examination
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError
 from hakoiri.cli.doctor.examination import examine
-from hakoiri.cli.doctor.finding import State
-from hakoiri.host.settings import Settings
+from hakoiri.cli.doctor.finding import Finding, State
+from hakoiri.host.settings import ContainerSettings, Settings
 
 
 @pytest.fixture
@@ -58,3 +58,21 @@ def test_an_engine_that_dies_between_two_questions_is_away(
     findings = examine(settings, image_reference=lambda: "hakoiri/workspace")
     assert findings[-1].name == "engine"
     assert findings[-1].state is State.MISSING
+
+
+def test_the_filter_in_use_is_told_and_one_that_cannot_be_used_is_missing(tmp_path: Path) -> None:
+    def told(path: Path | None) -> Finding:
+        container = ContainerSettings(seccomp_profile=path)
+        found = examine(
+            Settings(data_dir=tmp_path, docker_host="tcp://127.0.0.1:1", container=container),
+            image_reference=lambda: "hakoiri/workspace",
+        )
+        (finding,) = (one for one in found if one.name == "system-call filter")
+        return finding
+
+    assert told(None).state is State.OK
+    assert "the profile that ships" in told(None).text
+    wide = tmp_path / "wide.json"
+    wide.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    assert told(wide).state is State.MISSING
+    assert str(wide) in told(wide).text

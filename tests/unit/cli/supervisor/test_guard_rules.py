@@ -1,11 +1,12 @@
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.docker_guard.sealed_container import check_body, read_body
-from hakoiri.host.containers.box import BoxError, read_box
+from hakoiri.host.containers.box import SHIPPED_PROFILE, BoxError, read_box
 from hakoiri.host.containers.hardening import engine_configuration
 from hakoiri.host.settings import Settings
 
@@ -19,9 +20,8 @@ def test_what_the_server_makes_by_the_same_settings_passes(
     tmp_path: Path, runtime: str, *, has_profile: bool
 ) -> None:
     profile = tmp_path / "profile.json"
-    profile.write_text(
-        json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"]}]})
-    )
+    shipped = files("hakoiri.host.containers").joinpath(SHIPPED_PROFILE)
+    profile.write_text(shipped.read_text("utf-8"))
     container = {"runtime": runtime, "cpus": 0.3, "apparmor_profile": "workspace-container"}
     if has_profile:
         container["seccomp_profile"] = str(profile)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
     instance_id,
+    open_kernel_log,
     parse_assignments,
     read_proxy_environment,
     require_free_port,
@@ -54,6 +55,17 @@ def test_no_link_of_the_server_is_written_or_read_through(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="symbolic links"):
         instance_id(tmp_path / "instance")
     assert (tmp_path / "other").read_text().strip() == made
+
+
+def test_the_kernels_log_is_read_from_its_end_and_is_no_must(tmp_path: Path) -> None:
+    written = tmp_path / "kmsg"
+    written.write_text("from before\n")
+    descriptor = open_kernel_log(written)
+    assert descriptor is not None
+    with os.fdopen(descriptor) as file:
+        assert file.read() == ""
+        assert not os.get_inheritable(file.fileno())
+    assert open_kernel_log(tmp_path / "none") is None
 
 
 def secrets_file(directory: Path, *, mode: int = 0o600) -> Path:

@@ -186,3 +186,16 @@ def test_an_engine_in_the_servers_own_directory_is_refused(tmp_path: Path) -> No
     assert engine_directory(
         settings.model_copy(update={"docker_host": "unix:///run/user/1000/docker.sock"})
     ) == Path("/run/user/1000")
+
+
+def test_the_server_alone_gets_the_kernels_log_and_is_told_under_which_number(
+    tmp_path: Path,
+) -> None:
+    settings = load(tmp_path)
+    server = server_process(settings, ground(tmp_path), "image", kernel_log=9)
+    assert server.inherited == (9,)
+    assert ServerLaunch.model_validate_json(server.standard_input).kernel_log == 9
+    without = server_process(settings, ground(tmp_path), "image")
+    assert without.inherited == ()
+    assert ServerLaunch.model_validate_json(without.standard_input).kernel_log is None
+    assert proxy_process(settings, ground(tmp_path), None).inherited == ()

@@ -27,6 +27,7 @@ def make_spec(container_id: str) -> ContainerSpec:
         image_id="sha256:abc",
         runtime="runc",
         limits=LIMITS,
+        seccomp_profile="{}",
     )
 
 

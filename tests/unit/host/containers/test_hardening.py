@@ -1,3 +1,4 @@
+import os
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ def spec(**changes: Any) -> ContainerSpec:
         "image_id": "sha256:abc",
         "runtime": "runc",
         "limits": LIMITS,
+        "seccomp_profile": "{}",
     }
     return ContainerSpec(**(parts | changes))
 
@@ -47,7 +49,10 @@ HOST = engine_configuration(spec())["HostConfig"]
         ("PidMode", ""),
         ("UTSMode", ""),
         ("CgroupnsMode", "private"),
+        ("UsernsMode", ""),
         ("Devices", []),
+        ("DeviceCgroupRules", []),
+        ("DeviceRequests", []),
         ("Init", True),
         ("RestartPolicy", {"Name": "no"}),
         ("PidsLimit", 128),
@@ -56,7 +61,7 @@ HOST = engine_configuration(spec())["HostConfig"]
         ("NanoCpus", 1_500_000_000),
         ("OomScoreAdj", 500),
         ("ShmSize", 8 * 2**20),
-        ("Tmpfs", {"/tmp": "rw,exec,nosuid,nodev,mode=1777,size=64m"}),  # noqa: S108 - inside the box
+        ("AutoRemove", False),
     ],
 )
 def test_the_invariants_of_the_box(field: str, value: object) -> None:
@@ -73,6 +78,36 @@ def test_it_is_never_root_and_has_no_network_even_by_the_other_switch() -> None:
 def test_no_core_dumps_and_bounded_files() -> None:
     ulimits = {entry["Name"]: (entry["Soft"], entry["Hard"]) for entry in HOST["Ulimits"]}
     assert ulimits == {"core": (0, 0), "nofile": (1024, 1024), "fsize": (2**30, 2**30)}
+
+
+def test_tmp_is_bounded_in_bytes_and_inodes_and_makes_no_devices_or_set_id_files() -> None:
+    ((target, options),) = HOST["Tmpfs"].items()
+    assert target == "/tmp"  # noqa: S108 - inside the box
+    assert set(options.split(",")) == {
+        *("rw", "exec", "nosuid", "nodev", "mode=1777", "size=64m", "nr_inodes=16384")
+    }
+
+
+DOCKERS_MASKED = {
+    *("/proc/asound", "/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats"),
+    *("/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware"),
+}
+NEWER_MASKED = {
+    *("/proc/interrupts", "/sys/devices/virtual/powercap"),
+    *("/sys/devices/system/cpu/cpu0/thermal_throttle",),
+}
+
+
+def test_at_least_what_engines_mask_is_masked_and_kept_from_writing() -> None:
+    assert set(HOST["MaskedPaths"]) >= DOCKERS_MASKED | NEWER_MASKED
+    assert len(set(HOST["MaskedPaths"])) == len(HOST["MaskedPaths"])
+    read_only = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
+    assert set(HOST["ReadonlyPaths"]) == read_only | {"/sys/fs/cgroup"}
+
+
+def test_each_processor_of_the_host_keeps_its_heat_to_itself() -> None:
+    heat = [path for path in HOST["MaskedPaths"] if path.endswith("/thermal_throttle")]
+    assert len(heat) == os.cpu_count()
 
 
 def test_the_log_of_a_container_cannot_fill_the_disk() -> None:
@@ -97,10 +132,10 @@ def test_mounts_name_what_they_show_and_hold_no_path() -> None:
     assert [mount["Source"] for mount in HOST["Mounts"]] == ["workspace", "home", "proxy", "agent"]
 
 
-def test_no_new_privileges_stands_with_and_without_profiles() -> None:
-    assert HOST["SecurityOpt"] == ["no-new-privileges:true"]
-    both = engine_configuration(spec(seccomp_profile="{}", apparmor_profile="workspace-container"))
-    assert both["HostConfig"]["SecurityOpt"] == [
+def test_no_box_is_without_a_filter_and_the_bar_to_new_privileges() -> None:
+    assert HOST["SecurityOpt"] == ["no-new-privileges:true", "seccomp={}"]
+    confined = engine_configuration(spec(apparmor_profile="workspace-container"))
+    assert confined["HostConfig"]["SecurityOpt"] == [
         "no-new-privileges:true",
         "seccomp={}",
         "apparmor=workspace-container",
@@ -136,7 +171,12 @@ def test_no_spec_opens_the_box(
     host = engine_configuration(spec(limits=limits, runtime=runtime, environment=environment))[
         "HostConfig"
     ]
-    for field in ("NetworkMode", "ReadonlyRootfs", "Privileged", "CapDrop", "CapAdd", "IpcMode"):
+    dependent = {"Runtime", "PidsLimit", "Memory", "MemorySwap", "NanoCpus", "ShmSize"}
+    assert host.keys() == HOST.keys()
+    for field in HOST.keys() - dependent - {"Ulimits", "Tmpfs"}:
         assert host[field] == HOST[field]
+    assert {entry["Name"]: entry["Hard"] for entry in host["Ulimits"]}["core"] == 0
+    (options,) = host["Tmpfs"].values()
+    assert {"nosuid", "nodev", f"size={limits.tmp_mib}m"} <= set(options.split(","))
     assert host["MemorySwap"] == host["Memory"]
     assert "no-new-privileges:true" in host["SecurityOpt"]

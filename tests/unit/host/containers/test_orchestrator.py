@@ -34,6 +34,16 @@ async def test_the_first_claim_starts_cold_and_the_second_finds_it_live(tmp_path
     assert fleet.proxy.sockets[first.container_id] == ("w1", "default", 1, WIDER)
 
 
+async def test_whose_a_container_is_is_known_while_it_lives(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    made = await claim(orchestrator, "w1")
+    assert orchestrator.workspace_in(made.container_id) == "w1"
+    assert orchestrator.workspace_in("another") is None
+    await orchestrator.retire("w1", reason="test")
+    assert orchestrator.workspace_in(made.container_id) is None
+
+
 async def test_claims_of_one_workspace_at_once_give_one_container(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     orchestrator = fleet.orchestrator()

@@ -1,6 +1,6 @@
 from prometheus_client.parser import text_string_to_metric_families
 
-from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.telemetry.metrics import WORKSPACE_LABELS, ServerMetrics
 from hakoiri.wire.proxy import METRICS_PREFIX
 
 
@@ -28,3 +28,28 @@ def test_two_servers_in_one_process_count_apart() -> None:
     one.turn_ended("error")
     assert 'hakoiri_turns_total{result="error"} 1.0' in one.render()
     assert 'hakoiri_turns_total{result="error"} 0.0' in other.render()
+
+
+def killed(metrics: ServerMetrics) -> dict[str, float]:
+    families = text_string_to_metric_families(metrics.render())
+    return {
+        sample.labels["workspace"]: sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == "hakoiri_seccomp_violations_total"
+    }
+
+
+def test_killed_calls_are_counted_by_workspace_and_the_labels_end_somewhere() -> None:
+    metrics = ServerMetrics(live_containers=lambda: 0)
+    metrics.system_call_killed("w1")
+    metrics.system_call_killed("w1")
+    assert killed(metrics) == {"w1": 2}
+    for number in range(WORKSPACE_LABELS + 50):
+        metrics.system_call_killed(f"new-{number}")
+    metrics.system_call_killed("w1")
+    found = killed(metrics)
+    assert len(found) == WORKSPACE_LABELS + 1
+    assert found["w1"] == 3
+    assert found["others"] == 51
+    assert sum(found.values()) == WORKSPACE_LABELS + 53

@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from hakoiri.host.containers.box import BoxError, read_box, read_profile
+from hakoiri.host.settings import ContainerSettings, Settings
+
+NARROW = {
+    "defaultAction": "SCMP_ACT_ERRNO",
+    "architectures": ["SCMP_ARCH_X86_64"],
+    "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}],
+}
+
+
+def settings(path: Path | None = None, *, runtime: Literal["runc", "runsc"] = "runc") -> Settings:
+    return Settings(container=ContainerSettings(seccomp_profile=path, runtime=runtime))
+
+
+def test_with_nothing_set_every_box_has_the_profile_that_ships() -> None:
+    box = read_box(settings(), instance="i1")
+    sent = json.loads(box.seccomp_profile)
+    assert sent["defaultAction"] == "SCMP_ACT_ERRNO"
+    assert {"names": ["getrandom"], "action": "SCMP_ACT_ALLOW"} in sent["syscalls"]
+
+
+def test_the_filter_fits_the_runtime() -> None:
+    assert "SCMP_ACT_KILL_PROCESS" in read_box(settings(), instance="i1").seccomp_profile
+    under_gvisor = read_box(settings(runtime="runsc"), instance="i1").seccomp_profile
+    assert "SCMP_ACT_KILL_PROCESS" not in under_gvisor
+
+
+def test_a_profile_of_the_operators_own_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "narrow.json"
+    path.write_text(json.dumps(NARROW))
+    assert json.loads(read_box(settings(path), instance="i1").seccomp_profile) == NARROW
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "No such file"),
+        (b"\xff", "utf-8"),
+        (b"{}", "defaultAction"),
+        (b" " * (1024 * 1024 + 1), "1048576 bytes"),
+        (json.dumps(NARROW).replace("read", "mount").encode(), "lets through mount"),
+    ],
+)
+def test_what_cannot_be_used_is_named_with_the_setting(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "profile.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(BoxError, match="HAKOIRI_CONTAINER__SECCOMP_PROFILE") as told:
+        read_profile(settings(path).container)
+    assert str(path) in str(told.value)
+    assert why in str(told.value)
+
+
+def test_a_profile_without_end_is_not_read_to_its_end() -> None:
+    with pytest.raises(BoxError, match="1048576 bytes"):
+        read_profile(settings(Path("/dev/zero")).container)
