@@ -34,7 +34,7 @@ mutants: ## Take each defence out and see its tests fail; pass ids with ARGS="â€
 	$(VENV)/bin/python -m tests.mutation $(ARGS)
 
 .PHONY: bench
-bench: ## Measure cold start and turns, beside a plain container
+bench: ## Measure starts, turns, the proxy and file sync beside their peers
 	@deployment/setup/host.sh --for demo
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build

@@ -1,122 +1,79 @@
-"""The credential proxy beside its peers: nginx, and a bare proxy on aiohttp.
+"""The credential proxy beside its peers: nginx, a bare proxy on aiohttp, mitmdump, a bare relay.
 
-Policy, record and scrubbing are on. Rounds are interleaved, so that what else the machine does hits
-all alike; ratios count, not absolute numbers.
+Rounds are interleaved, in an order that rotates, so that what else the machine does hits all alike;
+ratios count, not absolute numbers. What runs is in `proxy_site`.
 """
 
-import asyncio
+import hashlib
 import json
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import timeit
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import aiohttp
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
-from benchmarks.proxy_bars import Line, latency_line, limit_line, rate_line
-from hakoiri.wire.proxy import Bind
+from benchmarks.proxy_bars import (
+    Line,
+    Numbers,
+    latency_line,
+    limit_line,
+    rate_line,
+)
+from benchmarks.proxy_site import (
+    HOST,
+    IDLE_SOCKETS,
+    KEYED_HOST,
+    MITM_CONNECT,
+    MODELS,
+    NEW_HOST,
+    SMALL,
+    TLS,
+    TUNNEL_BYTES,
+    Site,
+    forget_peak,
+    memory_mb,
+    running_site,
+)
+from hakoiri.credential_proxy.credentials.secret import Secret
+from hakoiri.credential_proxy.credentials.sigv4 import AwsKeys, SignableRequest, Signer
+from hakoiri.credential_proxy.signing_scope import SigningScope
 
-HOST: Final = "files.example.test"
-SOCKETS: Final = 4
-IDLE_SOCKETS: Final = 200
-START_TIMEOUT_S: Final = 20
-Numbers = dict[str, float]
+MODEL: Final = "/v1/models"
+INVOKE: Final = "/model/bench/invoke"
+NEW_HOSTS_A_ROUND: Final = 20
+MITMDUMP_SHARE: Final = 8
+"""Slow as it is, mitmdump is asked this many times less often."""
 
+FLAT_MB: Final = 4
+SIGNED_BYTES: Final = 50 * 1024
+HELD_BYTES: Final = 20 * 1024 * 1024
+HELD_CLIENTS: Final = 4
 
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Everything that runs."""
-
-    directory: Path
-    port: int
-    sse_port: int
-    proxy_pid: int
-    sockets: tuple[str, ...]
-
-    def peers(self) -> dict[str, list[str]]:
-        """Who is measured, and where they listen."""
-        return {
-            "direct": [str(self.port)],
-            "ours": [self.sockets[0]],
-            "aiohttp": [str(self.directory / "aiohttp.sock")],
-            "nginx": [str(self.directory / "nginx.sock")],
-        }
+Measured = dict[str, list[Numbers]]
+To = TypeVar("To")
 
 
 def measure(rounds: int, *, say: Callable[[str], None]) -> list[Line]:
     """Measure every row; raises RuntimeError when a process does not start."""
-    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name, ExitStack() as stack:
-        site = stack.enter_context(_site(Path(name)))
+    rows = (_idle, _held, _small_alone, _small_many, _big_alone, _big_many, _signing, _signed,
+            _sse, _intercepted, _new_host, _tunnel)  # fmt: skip
+    with (
+        tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name,
+        running_site(Path(name)) as site,
+    ):
         lines = []
-        for row in (_idle, _small_alone, _small_many, _big_alone, _big_many, _signed, _held, _sse):
+        for row in rows:
             say(row.__name__.strip("_").replace("_", " "))
             lines += row(site, rounds)
         return lines
-
-
-def _small_alone(site: Site, rounds: int) -> list[Line]:
-    found = _interleaved(site, rounds, "1k", clients=1, requests=1500)
-    return [latency_line("1 KiB, c=1, added", found, p50_ms=0.6, p99_ms=2)]
-
-
-def _small_many(site: Site, rounds: int) -> list[Line]:
-    found = _interleaved(site, rounds, "1k", clients=32, requests=6400)
-    return [
-        rate_line("1 KiB, c=32", found, peer="aiohttp", least=1.0),
-        rate_line("1 KiB, c=32 (aim)", found, peer="nginx", least=0.5),
-    ]
-
-
-def _big_alone(site: Site, rounds: int) -> list[Line]:
-    found = _interleaved(site, rounds, "1m", clients=1, requests=200)
-    return [rate_line("1 MiB, c=1", found, peer="aiohttp", least=0.9)]
-
-
-def _big_many(site: Site, rounds: int) -> list[Line]:
-    before = memory_mb(site.proxy_pid)
-    found = _interleaved(site, rounds, "1m", clients=32, requests=640)
-    grown = limit_line(
-        "1 MiB, c=32, memory grown", memory_mb(site.proxy_pid) - before, limit=32, unit="MB"
-    )
-    return [rate_line("1 MiB, c=32", found, peer="aiohttp", least=0.9), grown]
-
-
-def _signed(site: Site, rounds: int) -> list[Line]:
-    asked = {"method": "POST", "target": "/model/bench/invoke", "body": 50 * 1024}
-    found = _interleaved(site, rounds, "", only=("direct", "ours"), requests=500, **asked)
-    return [latency_line("SigV4, 50 KiB body, added", found, p50_ms=1, p99_ms=None)]
-
-
-def _held(site: Site, rounds: int) -> list[Line]:
-    del rounds
-    before = memory_mb(site.proxy_pid)
-    asked = {"method": "POST", "target": "/model/bench/invoke", "body": 20 * 1024 * 1024}
-    _load(site, [site.sockets[0]], "", clients=4, requests=8, **asked)
-    grown = (memory_mb(site.proxy_pid) - before) / 4
-    return [limit_line("SigV4, 20 MiB body, memory a request", grown, limit=4, unit="MB")]
-
-
-def _sse(site: Site, rounds: int) -> list[Line]:
-    lines = []
-    for clients, every_ms, limit_ms in ((8, 20, 3.0), (200, 50, 20.0)):
-        late = []
-        for _ in range(rounds):
-            target = f"http://{HOST}:{site.sse_port}/sse/{every_ms}"
-            asked = {"clients": clients, "target": target, "events": True}
-            ours = _load(site, list(site.sockets), "", **asked)
-            direct = _load(site, [str(site.sse_port)], "", **asked)
-            late.append(ours["p99_ms"] - direct["p99_ms"])
-        work = f"SSE, {clients} at {every_ms} ms, added p99"
-        lines.append(limit_line(work, sorted(late)[len(late) // 2], limit=limit_ms, unit="ms"))
-    return lines
 
 
 def _idle(site: Site, rounds: int) -> list[Line]:
@@ -125,148 +82,205 @@ def _idle(site: Site, rounds: int) -> list[Line]:
     return [limit_line(f"{IDLE_SOCKETS} bound sockets, idle", used, limit=120, unit="MB")]
 
 
-def _interleaved(
-    site: Site, rounds: int, file: str, *, only: tuple[str, ...] | None = None, **asked: Any
-) -> dict[str, list[Numbers]]:
-    found: dict[str, list[Numbers]] = {}
+def _small_alone(site: Site, rounds: int) -> list[Line]:
+    found = _requests(site, rounds, "small", clients=1, requests=1600)
+    return [latency_line("1 KiB, c=1, added", found, p50_ms=0.6, p99_ms=2)]
+
+
+def _small_many(site: Site, rounds: int) -> list[Line]:
+    found = _requests(site, rounds, "small", clients=32, requests=6400)
+    bars = (("aiohttp", 1.0, ""), ("mitmdump", 6.0, site.mitmdump), ("nginx", 0.5, ""))
+    return [
+        rate_line(f"1 KiB, c=32{', aim' if peer == 'nginx' else ''}", found, peer=peer,
+                  least=least, missing=missing)
+        for peer, least, missing in bars
+    ]  # fmt: skip
+
+
+def _big_alone(site: Site, rounds: int) -> list[Line]:
+    found = _requests(site, rounds, "big", clients=1, requests=240)
+    return [rate_line("1 MiB, c=1", found, peer="aiohttp", least=0.9)]
+
+
+def _big_many(site: Site, rounds: int) -> list[Line]:
+    """Flat: what the first round needed is enough for all that follow."""
+    idle_mb = memory_mb(site.proxy_pid)
+    peaks_mb: list[float] = []
+
+    def look(who: str) -> None:
+        if who == "ours":
+            peaks_mb.append(memory_mb(site.proxy_pid, peak=True))
+            forget_peak(site.proxy_pid)
+
+    forget_peak(site.proxy_pid)
+    found = _requests(site, rounds, "big", clients=32, requests=640, after=look)
+    grown_mb = max(peaks_mb) - peaks_mb[0]
+    note = f"peak {max(peaks_mb) - idle_mb:+.1f} MB over idle, for 32 at once"
+    flat = limit_line(
+        "1 MiB, c=32, peak grown after round 1", grown_mb, limit=FLAT_MB, unit="MB", note=note
+    )
+    return [rate_line("1 MiB, c=32", found, peer="aiohttp", least=0.9), flat]
+
+
+def _signing(site: Site, rounds: int) -> list[Line]:
+    """Time the signing alone, body's hash and all, in this process; the key is cached."""
+    del site
+    body = b"x" * SIGNED_BYTES
+    signer, scope = Signer(), SigningScope("us-east-1", "bedrock")
+    keys = AwsKeys("AKIDEXAMPLE", Secret("not-a-secret-but-as-long-as-one-would-be", name="bench"))
+    url = f"https://bedrock.example.test{INVOKE}"
+    host = ("host", "bedrock.example.test")
+
+    def ours() -> None:
+        digest = hashlib.sha256(body).hexdigest()
+        request = SignableRequest("POST", INVOKE, "", (host, ("content-type", "a/b")), digest)
+        signer.sign(request, keys=keys, scope=scope, now=datetime.now(UTC))
+
+    credentials = Credentials(keys.access_key_id, keys.secret_access_key.reveal())
+    theirs = SigV4Auth(credentials, scope.service, scope.region)
+
+    def botocore() -> None:
+        headers = {"content-type": "a/b"}
+        theirs.add_auth(AWSRequest("POST", url, headers=headers, data=body))
+
+    repeats = max(rounds, 5) * 4
+    best = {
+        name: min(timeit.repeat(work, number=50, repeat=repeats)) / 50 * 1e6
+        for name, work in (("ours", ours), ("botocore", botocore),
+                           ("hash", lambda: hashlib.sha256(body).hexdigest()))
+    }  # fmt: skip
+    note = f"botocore {best['botocore']:.0f} us; SHA-256 alone {best['hash']:.0f} us"
+    return [limit_line("SigV4, 50 KiB, signing", best["ours"], limit=50, unit="us", note=note)]
+
+
+def _signed(site: Site, rounds: int) -> list[Line]:
+    who = {"direct": [str(SMALL)], "ours": site.sockets["signed"][:1]}
+    asked = {"method": "POST", "target": INVOKE, "body": SIGNED_BYTES, "requests": 500}
+    found = _interleaved(rounds, who, lambda _, to: _load(to, **asked))
+    return [latency_line("SigV4, 50 KiB, added", found, p50_ms=1)]
+
+
+def _held(site: Site, rounds: int) -> list[Line]:
+    asked = {"method": "POST", "target": INVOKE, "body": HELD_BYTES, "clients": HELD_CLIENTS}
+    idle_mb = memory_mb(site.proxy_pid)
+    forget_peak(site.proxy_pid)
     for _ in range(rounds):
-        for who, to in site.peers().items():
-            if only is None or who in only:
-                found.setdefault(who, []).append(_load(site, to, file, **asked))
+        _load(site.sockets["signed"][:1], requests=HELD_CLIENTS * 2, **asked)
+    grown_mb = (memory_mb(site.proxy_pid, peak=True) - idle_mb) / HELD_CLIENTS
+    work = f"SigV4, 20 MiB, peak memory a request, {HELD_CLIENTS} at once"
+    return [limit_line(work, grown_mb, limit=4, unit="MB")]
+
+
+def _sse(site: Site, rounds: int) -> list[Line]:
+    lines = []
+    for clients, every_ms, limit_ms in ((8, 20, 3.0), (200, 50, 20.0)):
+        kind = f"events{every_ms}"
+        who = {"direct": [str(MODELS[kind])], "ours": site.sockets[kind]}
+        found = _interleaved(rounds, who, partial(_streams, clients=clients))
+        work = f"SSE, {clients} at {every_ms} ms, added"
+        lines.append(latency_line(work, found, p99_ms=limit_ms))
+    return lines
+
+
+def _streams(_: str, to: list[str], *, clients: int) -> Numbers:
+    return _load(to, clients=clients, target=MODEL, events=True)
+
+
+def _intercepted(site: Site, rounds: int) -> list[Line]:
+    asked: dict[str, Any] = {
+        "mode": "warm",
+        "host": KEYED_HOST,
+        "path": "/small",
+        "requests": 400,
+        "port": TLS,
+    }
+    found = _interleaved(rounds, _connectors(site), lambda who, to: _connect(who, to, **asked))
+    return [latency_line("intercepted HTTPS, warm, added", found, p50_ms=3)]
+
+
+def _new_host(site: Site, rounds: int) -> list[Line]:
+    first = iter(range(0, NEW_HOSTS_A_ROUND * rounds * 2, NEW_HOSTS_A_ROUND))
+    starts: dict[str, Any] = {}
+
+    def ask(who: str, to: str) -> Numbers:
+        starts[who] = next(first) if who == "ours" else starts.get(who, 0)
+        return _connect(who, to, mode="new", host=NEW_HOST, path="/small", port=TLS,
+                        requests=NEW_HOSTS_A_ROUND, first=starts[who])  # fmt: skip
+
+    found = _interleaved(rounds, _connectors(site), ask)
+    return [latency_line("intercepted HTTPS, new host, added", found, p50_ms=15)]
+
+
+def _tunnel(site: Site, rounds: int) -> list[Line]:
+    who = {
+        "direct": str(SMALL),
+        "ours": site.sockets["small"][0],
+        "bare relay": str(site.directory / "relay.sock"),
+    }
+    asked: dict[str, Any] = {"mode": "tunnel", "host": HOST, "path": "/tunnel", "port": SMALL,
+             "bytes": TUNNEL_BYTES}  # fmt: skip
+    found = _interleaved(rounds, who, lambda who, to: _connect(who, to, **asked))
+    line = rate_line("CONNECT tunnel, 1 GiB", found, peer="bare relay", least=0.8, shape=_mb_per_s)
+    return [line]
+
+
+def _mb_per_s(bytes_per_s: float) -> str:
+    return f"{bytes_per_s / 1e6:,.0f} MB/s"
+
+
+def _connectors(site: Site) -> dict[str, str]:
+    found = {"direct": str(TLS), "ours": site.sockets["small"][0]}
+    return found if site.mitmdump else {**found, "mitmdump": str(MITM_CONNECT)}
+
+
+def _requests(
+    site: Site,
+    rounds: int,
+    kind: str,
+    *,
+    requests: int,
+    clients: int,
+    after: Callable[[str], None] = lambda _: None,
+) -> Measured:
+    def ask(who: str, to: list[str]) -> Numbers:
+        share = MITMDUMP_SHARE if who == "mitmdump" else 1
+        numbers = _load(to, target=MODEL, clients=clients, requests=requests // share)
+        after(who)
+        return numbers
+
+    return _interleaved(rounds, site.peers(kind), ask)
+
+
+def _interleaved(rounds: int, who: Mapping[str, To], ask: Callable[[str, To], Numbers]) -> Measured:
+    found: Measured = {name: [] for name in who}
+    names = list(who)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            found[name].append(ask(name, who[name]))
     return found
 
 
-def _load(site: Site, to: list[str], file: str, **asked: Any) -> Numbers:
-    asked.setdefault("target", f"http://{HOST}:{site.port}/{file}")
-    asked["host"] = asked["target"].split("/")[2] if "://" in asked["target"] else "model"
-    arguments = ["--to", *to]
+def _load(to: list[str], **asked: Any) -> Numbers:
+    return _run("benchmarks.proxy_loader", ["--host", "model.example.test", "--to", *to], asked)
+
+
+def _connect(who: str, to: str, *, mode: str, **asked: Any) -> Numbers:
+    """Ask through CONNECT; a peer that resolves names gets the address in it."""
+    arguments = [mode, "--to", to]
+    if who != "direct":
+        arguments.append("--through")
+    if who not in ("direct", "ours"):
+        arguments += ["--address", "127.0.0.1"]
+    return _run("benchmarks.connect_loader", arguments, asked)
+
+
+def _run(module: str, arguments: list[str], asked: Mapping[str, Any]) -> Numbers:
     for name, value in asked.items():
         arguments += [f"--{name}"] if value is True else [f"--{name}", str(value)]
-    command = [sys.executable, "-m", "benchmarks.proxy_loader", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
-        raise RuntimeError(done.stderr[-2000:])
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
     numbers: Numbers = json.loads(done.stdout)
     return numbers
-
-
-def memory_mb(pid: int) -> float:
-    """Return the resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} is gone")
-
-
-@contextmanager
-def _site(directory: Path) -> Iterator[Site]:
-    if shutil.which("nginx") is None:
-        raise RuntimeError("nginx is missing; install it (Debian: apt-get install nginx-light)")
-    directory.chmod(0o755)
-    port, sse_port = 18931, 18932
-    with ExitStack() as stack:
-        stack.enter_context(_nginx(directory, port))
-        python = [sys.executable]
-        for command in (
-            [*python, "-m", "benchmarks.peers.sse_upstream", str(sse_port)],
-            [*python, "-m", "benchmarks.peers.bare_aiohttp", f"{directory}/aiohttp.sock",
-             f"http://127.0.0.1:{port}"],
-        ):  # fmt: skip
-            stack.enter_context(_running(command))
-        pid = stack.enter_context(_proxy(directory, port, sse_port))
-        sockets = asyncio.run(_bind(directory, port, sse_port))
-        _wait_for(directory / "aiohttp.sock")
-        yield Site(directory, port, sse_port, pid, sockets)
-
-
-@contextmanager
-def _running(command: list[str], **more: Any) -> Iterator[int]:
-    process = subprocess.Popen(command, **more)
-    try:
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
-
-
-@contextmanager
-def _nginx(directory: Path, port: int) -> Iterator[None]:
-    content = directory / "content"
-    content.mkdir()
-    (content / "1k").write_bytes(b"x" * 1024)
-    (content / "1m").write_bytes(b"x" * 1024 * 1024)
-    server = "access_log off; keepalive_requests 1000000; client_max_body_size 64m;"
-    (directory / "nginx.conf").write_text(f"""
-daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr crit;
-events {{ worker_connections 2048; }}
-http {{
-  upstream files {{ server 127.0.0.1:{port}; keepalive 64; }}
-  server {{ listen 127.0.0.1:{port}; {server} root {content};
-    location /model/ {{ client_body_buffer_size 64m; proxy_pass http://127.0.0.1:{port}/1k-ok; }}
-    location /1k-ok {{ return 200 "ok"; }} }}
-  server {{ listen unix:{directory}/nginx.sock; {server}
-    location / {{ proxy_pass http://files; proxy_http_version 1.1;
-      proxy_set_header Connection ""; }} }}
-}}
-""")
-    with _running(["nginx", "-c", f"{directory}/nginx.conf", "-p", str(directory)]):
-        _wait_for(directory / "nginx.sock")
-        yield
-
-
-@contextmanager
-def _proxy(directory: Path, port: int, sse_port: int) -> Iterator[int]:
-    (directory / "sockets").mkdir()
-    (directory / "state").mkdir(mode=0o700)
-    file = directory / "proxy.toml"
-    file.write_text(f"""
-[credentials.bench]
-kind = "aws"
-source = "static"
-access_key_id_env = "BENCH_ID"
-secret_access_key_env = "BENCH_SECRET"
-services = ["bedrock"]
-regions = ["us-east-1"]
-endpoint = "http://127.0.0.1:{port}"
-[network]
-allow_addresses = ["127.0.0.1:{port}", "127.0.0.1:{sse_port}"]
-[network.hosts]
-"{HOST}" = "127.0.0.1"
-""")
-    file.chmod(0o600)
-    command = [sys.executable, "-m", "hakoiri.credential_proxy"]
-    for option in ("sockets-dir=sockets", "control=control.sock", "file=proxy.toml",
-                   "state-dir=state"):  # fmt: skip
-        name, _, path = option.partition("=")
-        command += [f"--{name}", f"{directory}/{path}"]
-    secrets = {"BENCH_ID": "AKIDEXAMPLE", "BENCH_SECRET": "not-a-secret"}
-    with (
-        (directory / "decisions.log").open("wb") as log,
-        _running(command, stdout=log, env={**os.environ, **secrets}) as pid,
-    ):
-        _wait_for(directory / "control.sock")
-        yield pid
-
-
-async def _bind(directory: Path, port: int, sse_port: int) -> tuple[str, ...]:
-    rules = [{"host": HOST, "ports": [port, sse_port]}]
-    policy = {"rules": rules, "model": {"provider": "bedrock", "credential": "bench"}}
-    connector = aiohttp.UnixConnector(str(directory / "control.sock"))
-    async with aiohttp.ClientSession("http://control", connector=connector) as session:
-        for index in range(IDLE_SOCKETS):
-            path = f"/sockets/c{index}"
-            bind = {"workspace": f"w{index}", "tenant": "t", "generation": 1, "policy": policy}
-            body = Bind.model_validate(bind).model_dump_json()
-            for method, at, data in (("PUT", path, None), ("PUT", f"{path}/binding", body)):
-                async with session.request(method, at, data=data) as answer:
-                    answer.raise_for_status()
-    return tuple(f"{directory}/sockets/c{index}/proxy.sock" for index in range(SOCKETS))
-
-
-def _wait_for(path: Path) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
-    while not path.exists():
-        if time.monotonic() > deadline_s:
-            raise RuntimeError(f"{path.name} did not come up")
-        time.sleep(0.05)
-    time.sleep(0.2)

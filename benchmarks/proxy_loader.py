@@ -1,7 +1,7 @@
 """The one loader for all: its own process, raw protocols, answers of known length.
 
-Prints one JSON object: requests a second, and p50 and p99 in milliseconds of a request, or of the
-delay of an event.
+Prints one JSON object: requests a second, and p50, p95 and p99 in milliseconds of a request, or of
+the delay of an event.
 """
 
 import argparse
@@ -109,6 +109,7 @@ async def load(arguments: argparse.Namespace) -> dict[str, float]:
     return {
         "per_s": len(taken) / took_s,
         "p50_ms": taken[len(taken) // 2] * 1000,
+        "p95_ms": taken[int(len(taken) * 0.95)] * 1000,
         "p99_ms": taken[int(len(taken) * 0.99)] * 1000,
     }
 

@@ -1,7 +1,6 @@
-"""An upstream that sends events with the time at which it sent them."""
+"""An upstream that sends events with the time at which it sent them: PORT=MILLISECONDS each."""
 
 import asyncio
-import re
 import sys
 import time
 from typing import cast
@@ -9,23 +8,22 @@ from typing import cast
 import uvloop
 
 EVENTS = 60
-_PATH = re.compile(rb"/sse/([0-9]+)")
 
 
 class Connection(asyncio.Protocol):
     """Answers a request with a stream, an event each so many milliseconds."""
 
+    def __init__(self, every_s: float) -> None:
+        self.every_s = every_s
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        found = _PATH.search(data)
-        if found is None:
-            self.transport.close()
-            return
+        del data
         head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
         self.transport.write(head + b"Transfer-Encoding: chunked\r\n\r\n")
-        self.left, self.every_s = EVENTS, int(found[1]) / 1000
+        self.left = EVENTS
         self.send()
 
     def send(self) -> None:
@@ -40,9 +38,12 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(self.every_s, self.send)
 
 
-async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", port)
-    await server.serve_forever()
+async def main(streams: list[str]) -> None:
+    loop = asyncio.get_running_loop()
+    for stream in streams:
+        port, every_ms = map(int, stream.split("="))
+        await loop.create_server(lambda e=every_ms: Connection(e / 1000), "127.0.0.1", port)  # type: ignore[misc]
+    await asyncio.Event().wait()
 
 
-uvloop.run(main(int(sys.argv[1])))
+uvloop.run(main(sys.argv[1:]))

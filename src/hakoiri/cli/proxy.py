@@ -12,6 +12,7 @@ from hakoiri.credential_proxy.binding import check_policy
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.freed_memory import keep_freed_memory
 from hakoiri.credential_proxy.policy_file import read_policy
 from hakoiri.credential_proxy.standalone import StandaloneSettings, serve_alone
 
@@ -69,6 +70,7 @@ def proxy(
             metrics=metrics.absolute() if metrics is not None else None,
             mode=int(mode, 8),
         )
+        keep_freed_memory()
         uvloop.run(serve_alone(settings, environ=os.environ, log=DecisionLog()))
     except (CredentialProxyError, OSError) as error:
         typer.echo(f"hakoiri proxy: {error}", err=True)

@@ -8,7 +8,7 @@ dialling another.)
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from hakoiri.credential_proxy.errors import CredentialProxyError
 
@@ -33,8 +33,7 @@ class AuthorityError(CredentialProxyError):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(NamedTuple):
     """A host in lower case without trailing dot, and a port."""
 
     host: str

@@ -21,6 +21,8 @@ ALLOWED: Final = "proxy_request_allowed"
 BLOCKED: Final = "proxy_request_blocked"
 SCRUBBED: Final = "secret_scrubbed"
 
+Soon = Callable[[Callable[[], None]], object]
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -61,7 +63,10 @@ class Owner:
 
 
 class DecisionLog:
-    """Writes the lines, one write each, in pure ASCII: a line stays a line.
+    """Writes the lines in pure ASCII: a line stays a line.
+
+    Each is written at once, or, after `write_soon`, with the others of the same turn of the loop:
+    of a busy proxy's three writes for a request that saves one.
 
     Straight to JSON: through a logging library a line took longer than the decision that it tells
     of (24 against 9 microseconds).
@@ -76,6 +81,20 @@ class DecisionLog:
         self._stream = stream or sys.stdout
         self._encode = json.JSONEncoder(ensure_ascii=True, check_circular=False).encode
         self._now = now
+        self._soon: Soon | None = None
+        self._lines: list[str] = []
+
+    def write_soon(self, soon: Soon) -> None:
+        """Leave the writing to `soon`, which calls back once what runs now has ended."""
+        self._soon = soon
+
+    def flush(self) -> None:
+        """Write what is left."""
+        if self._lines:
+            text = "".join(self._lines)
+            self._lines.clear()
+            self._stream.write(text)
+            self._stream.flush()
 
     def decided(
         self, *, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
@@ -151,8 +170,11 @@ class DecisionLog:
             "generation": owner.generation,
             **fields,
         }
-        self._stream.write(self._encode(line) + "\n")
-        self._stream.flush()
+        self._lines.append(self._encode(line) + "\n")
+        if self._soon is None:
+            self.flush()
+        elif len(self._lines) == 1:
+            self._soon(self.flush)
 
 
 def _authority_of(decision: Decision) -> Authority | None:

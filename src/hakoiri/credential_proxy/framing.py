@@ -6,14 +6,15 @@ tell the length, heads that are too long, and characters that some hop would rea
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from hakoiri.credential_proxy.authority import Authority
 
 HEAD_LIMIT_BYTES: Final = 64 * 1024
 _VISIBLE_ASCII: Final = re.compile(rb"[\t\x20-\x7e]*")
+_VISIBLE_BYTES: Final = bytes([0x09, *range(0x20, 0x7F)])
 _TARGET: Final = re.compile(r"[\x21-\x7e]+")
 _TOKEN: Final = re.compile(rb"[0-9A-Za-z!#$%&'*+.^_`|~-]+")
 _TRAILERS: Final = frozenset(
@@ -42,10 +43,17 @@ class RequestHead:
     version: tuple[int, int]
     headers: Headers
     intercepted: Authority | None = None
+    _by_name: Mapping[str, list[str]] = field(init=False, repr=False, compare=False)
 
-    def values(self, name: str) -> list[str]:
+    def __post_init__(self) -> None:
+        by_name: dict[str, list[str]] = {}
+        for name, value in self.headers:
+            by_name.setdefault(name, []).append(value)
+        object.__setattr__(self, "_by_name", by_name)
+
+    def values(self, name: str) -> Sequence[str]:
         """Return the values of the header `name` (lower case), in order."""
-        return [value for key, value in self.headers if key == name]
+        return self._by_name.get(name, ())
 
     @property
     def is_chunked(self) -> bool:
@@ -72,12 +80,15 @@ def find_fault(
         return "only HTTP/1.1 and HTTP/1.0 are spoken here"
     if _TARGET.fullmatch(target) is None:
         return "the request target holds a character outside visible ASCII"
-    size = len(target) + sum(len(name) + len(value) + 4 for name, value in raw_headers)
+    names = [name for name, _ in raw_headers]
+    all_names, all_values = b"".join(names), b"".join([value for _, value in raw_headers])
+    size = len(target) + len(all_names) + len(all_values) + 4 * len(names)
     if size > HEAD_LIMIT_BYTES:
         return f"the head is longer than {HEAD_LIMIT_BYTES} bytes"
-    for name, value in raw_headers:
-        if _TOKEN.fullmatch(name) is None or _VISIBLE_ASCII.fullmatch(value) is None:
-            return "a header holds a character outside visible ASCII"
+    is_named = all(names) and (not names or _TOKEN.fullmatch(all_names) is not None)
+    if not is_named or all_values.translate(None, _VISIBLE_BYTES):
+        return "a header holds a character outside visible ASCII"
+    for name in names:
         if b"_" in name and name.replace(b"_", b"-").lower() in _FRAMING_NAMES:
             return "the length of the body is told in a name that some servers read as another"
     return _find_length_fault(method, version, raw_headers)
@@ -141,6 +152,6 @@ def head_of(
 ) -> RequestHead:
     """Build the head of a request in which `find_fault` found none."""
     headers = tuple(
-        (name.decode("ascii").lower(), value.decode("ascii")) for name, value in raw_headers
+        [(name.decode("ascii").lower(), value.decode("ascii")) for name, value in raw_headers]
     )
     return RequestHead(method, target, version, headers, intercepted)

@@ -28,6 +28,7 @@ HOP_BY_HOP: Final = frozenset(
 """RFC 9110, section 7.6.1, and what older clients send."""
 
 _SET_BY_US: Final = frozenset({"host", "content-length", "expect"})
+_NOT_PASSED_ON: Final = HOP_BY_HOP | _SET_BY_US
 _MODEL_PATH: Final = {
     "anthropic": frozenset(
         {"accept", "anthropic-beta", "anthropic-version", "content-type", "user-agent"}
@@ -87,7 +88,8 @@ _NOT_FROM_UPSTREAM: Final = HOP_BY_HOP | {"alt-svc", REASON_HEADER}
 """`Alt-Svc` invites to a connection that the proxy would not see (RFC 7838); a reason would pass an
 answer off as a refusal of ours."""
 
-_NOT_FROM_A_MODEL: Final = frozenset({"set-cookie"})
+_NOT_FROM_A_MODEL_EITHER: Final = _NOT_FROM_UPSTREAM | {"set-cookie"}
+_KEEP_ALIVE: Final = ["keep-alive"]  # names no header that would not fall anyway
 
 
 def model_request_headers(headers: Headers, *, provider: str) -> Headers:
@@ -101,8 +103,9 @@ def model_request_headers(headers: Headers, *, provider: str) -> Headers:
 
 def egress_request_headers(headers: Headers) -> Headers:
     """Drop what is meant for this hop, by name and by `Connection`, and what we set anew."""
-    dropped = HOP_BY_HOP | _SET_BY_US | _named_by_connection(headers)
-    return tuple((name, value) for name, value in headers if name not in dropped)
+    named = [value for name, value in headers if name == "connection"]
+    dropped = _NOT_PASSED_ON | _tokens_of(named) if named else _NOT_PASSED_ON
+    return tuple([header for header in headers if header[0] not in dropped])
 
 
 def without_overrides(headers: Headers) -> Headers:
@@ -144,16 +147,11 @@ def _is_of_signature(pair: str) -> bool:
 
 def answer_headers(headers: Headers, *, is_model: bool) -> Headers:
     """Keep what an answer may carry back; `headers` have names in any case."""
-    lowered = [(name.lower(), name, value) for name, value in headers]
-    dropped = _NOT_FROM_UPSTREAM | _NOT_FROM_A_MODEL if is_model else _NOT_FROM_UPSTREAM
-    named = [value for lower, _, value in lowered if lower == "connection"]
-    if named:
+    dropped = _NOT_FROM_A_MODEL_EITHER if is_model else _NOT_FROM_UPSTREAM
+    named = [value for name, value in headers if name.lower() == "connection"]
+    if named and named != _KEEP_ALIVE:
         dropped |= _tokens_of(named)
-    return tuple([(name, value) for lower, name, value in lowered if lower not in dropped])
-
-
-def _named_by_connection(headers: Headers) -> frozenset[str]:
-    return _tokens_of([value for name, value in headers if name == "connection"])
+    return tuple([header for header in headers if header[0].lower() not in dropped])
 
 
 def _tokens_of(values: Iterable[str]) -> frozenset[str]:

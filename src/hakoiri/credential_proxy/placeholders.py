@@ -28,14 +28,18 @@ def check_placeholders(head: RequestHead, *, allowed: Collection[str]) -> None:
     Raises:
         RefusedError: one is not; the reason names it.
     """
-    path, _, query = head.target.partition("?")
-    if PREFIX in unquote(path):
-        raise _refused("in a path", list(_names_in(unquote(path))))
-    found = set(_names_of_query(query)) if PREFIX in unquote(query) else set()
+    found: set[str] = set()
+    target = unquote(head.target)
+    if PREFIX in target:
+        path, _, query = head.target.partition("?")
+        if PREFIX in unquote(path):
+            raise _refused("in a path", list(_names_in(unquote(path))))
+        found.update(_names_of_query(query))
     for name, value in head.headers:
         if PREFIX in name:
             raise _refused("as a header's name", [])
-        found.update(_names_of(name, value))
+        if PREFIX in value or name in _BASIC_HEADERS:
+            found.update(_names_of(name, value))
     strays = found.difference(allowed)
     if strays:
         raise _refused("towards this host", sorted(strays))

@@ -19,6 +19,7 @@ from hakoiri.credential_proxy.configuration import read_configuration
 from hakoiri.credential_proxy.control import Control
 from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialProxyError
+from hakoiri.credential_proxy.freed_memory import keep_freed_memory
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.metrics_endpoint import add_metrics
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
@@ -51,6 +52,7 @@ def run(*, sockets_dir: Path, control: Path, file: Path, state_dir: Path) -> int
     settings = ProxySettings(
         sockets_dir=sockets_dir, control=control, file=file, state_dir=state_dir
     )
+    keep_freed_memory()
     try:
         uvloop.run(serve(settings, environ=os.environ, log=DecisionLog()))
     except CredentialProxyError as error:

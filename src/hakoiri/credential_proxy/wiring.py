@@ -56,7 +56,8 @@ class Wiring:
         Raises:
             ConfigurationError: the file, a secret it names, or the authority cannot be used.
         """
-        clock_s = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
+        clock_s = loop.time
         dns_client = DnsClient(hosts=HostsFile())
         dns_cache = DnsCache(lookup=dns_client.look_up, clock_s=clock_s)
         client = UpstreamClient(resolver=CheckedResolver(cache=dns_cache))
@@ -76,6 +77,7 @@ class Wiring:
         )
         authority = CertificateAuthority.load(state_dir, now=datetime.now(UTC))
         leaves = LeafCache(authority=authority)
+        log.write_soon(loop.call_soon)
         return cls(
             in_force=in_force,
             client=client,
@@ -110,6 +112,7 @@ class Wiring:
         return registry_of([self.request_metrics, state])
 
     async def close(self) -> None:
-        """Close kept connections, and end what refreshes credentials."""
+        """Close kept connections, end what refreshes credentials, and write what is left."""
         self.client.close()
         await self.tasks.close()
+        self.log.flush()

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from io import BytesIO
 
 import pytest
 
@@ -68,6 +69,21 @@ async def test_a_narrowed_policy_reads_the_model_out_of_the_body(
     async with proxy.client(socket) as session, session.post("/v1/messages", data=body) as answer:
         assert answer.status == status
     assert len(upstream.requests) == (status == 200)
+
+
+@pytest.mark.parametrize(("model", "status"), [("allowed", 200), ("other", 403)])
+async def test_a_model_named_after_megabytes_is_found(
+    proxy: Proxy, upstream: Upstream, model: str, status: int
+) -> None:
+    texts = [{"type": "text", "text": "\u00e9\n" * 200_000} for _ in range(5)]
+    content = [{"role": "user", "content": texts}]
+    body = json.dumps({"messages": content, "model": model}, ensure_ascii=False).encode()
+    assert len(body) > 3 * 1024 * 1024
+    socket = await proxy.open("c1", anthropic_policy(models=("allowed",)))
+    data = BytesIO(body)
+    async with proxy.client(socket) as session, session.post("/v1/messages", data=data) as answer:
+        assert answer.status == status
+    assert [sent for *_, sent in upstream.requests] == [body] * (status == 200)
 
 
 async def test_a_refusal_has_the_shape_that_the_cli_shows(proxy: Proxy) -> None:

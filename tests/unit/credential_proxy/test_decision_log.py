@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from io import StringIO
 
 from hypothesis import given
@@ -86,3 +87,20 @@ def test_the_path_is_cut_and_stands_without_authority() -> None:
     assert path_of(head("http://user:planted@a.test/x/y?z#f")) == "/x/y"
     assert path_of(head("a.test:443", method="CONNECT")) == ""
     assert len(path_of(head("/" + "a" * 10_000))) == 256
+
+
+def test_lines_of_one_turn_are_written_together_and_each_turn_asks_once() -> None:
+    stream, asked = StringIO(), list[Callable[[], None]]()
+    log = DecisionLog(stream)
+    log.write_soon(asked.append)
+    outcome = Outcome(status=400, reason="bad-request")
+    for container in ("a", "b"):
+        log.unreadable(owner=Owner(container=container), outcome=outcome)
+    assert (stream.getvalue(), len(asked)) == ("", 1)
+    asked.pop()()
+    assert [json.loads(line)["container"] for line in stream.getvalue().splitlines()] == ["a", "b"]
+    log.unreadable(owner=Owner(container="c"), outcome=outcome)
+    assert len(asked) == 1
+    log.flush()
+    asked.pop()()
+    assert len(stream.getvalue().splitlines()) == 3

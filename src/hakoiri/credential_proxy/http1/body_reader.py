@@ -8,6 +8,13 @@ from typing import Final
 HIGH_WATER_BYTES: Final = 512 * 1024
 """More unread bytes than these, and the sender is asked to wait."""
 
+LOW_WATER_BYTES: Final = 256 * 1024
+"""No more unread bytes than these, and a sender that waits is asked to go on."""
+
+JOINED_BYTES: Final = 64 * 1024
+"""Pieces are joined up to this size; a larger one is given as it came, since copying it costs more
+than another write."""
+
 _EMPTY: Final[tuple[tuple[str, str], ...]] = ()
 
 
@@ -55,6 +62,11 @@ class BodyReader:
         return self._is_done
 
     @property
+    def is_held(self) -> bool:
+        """Whether the sender waits until more was read."""
+        return self._is_held
+
+    @property
     def is_waiting(self) -> bool:
         """Whether the reader waits for bytes."""
         return self._waiter is not None
@@ -84,11 +96,12 @@ class BodyReader:
             self._wake()
 
     def take_all(self) -> bytes | None:
-        """Return the whole body when all of it has arrived, else None."""
-        return self._take() if self._is_done else None
+        """Return the whole body when all of it has arrived and is not worth reading in pieces."""
+        is_small = self._size_bytes <= JOINED_BYTES
+        return self._take() if self._is_done and is_small else None
 
     async def read(self) -> bytes:
-        """Return what has arrived since, waiting for at least a byte; empty at the end.
+        """Return the next piece, waiting for at least a byte; empty at the end.
 
         Raises:
             Exception: what `fail` was called with.
@@ -108,13 +121,27 @@ class BodyReader:
 
     def _take(self) -> bytes:
         chunks = self._chunks
-        taken = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._size_bytes = 0
-        if self._is_held:
+        if len(chunks) == 1:
+            taken = chunks.popleft()
+        elif self._size_bytes <= JOINED_BYTES:
+            taken = b"".join(chunks)
+            chunks.clear()
+        else:
+            taken = self._take_some()
+        self._size_bytes -= len(taken)
+        if self._is_held and self._size_bytes <= LOW_WATER_BYTES:
             self._is_held = False
             self._release()
         return taken
+
+    def _take_some(self) -> bytes:
+        chunks = self._chunks
+        taken = [chunks.popleft()]
+        size_bytes = len(taken[0])
+        while chunks and size_bytes + len(chunks[0]) <= JOINED_BYTES:
+            size_bytes += len(chunks[0])
+            taken.append(chunks.popleft())
+        return b"".join(taken) if len(taken) > 1 else taken[0]
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

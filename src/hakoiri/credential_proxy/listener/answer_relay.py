@@ -58,7 +58,13 @@ async def _relay_scrubbed(
     given, length_bytes = _without_length(plan.headers)
     scrubber = StreamScrubber(patterns)
     outcome.status = answering.status
+    whole = answering.take_all() if plan.coding is None else None
     try:
+        if whole is not None:
+            clean = scrubber.feed(whole) + scrubber.finish()
+            outcome.bytes_down = len(clean)
+            request.answer_whole(answering.status, given, clean, length_bytes=length_bytes)
+            return
         request.begin_answer(answering.status, given, length_bytes=length_bytes)
         async for piece in _decoded(answering, plan.coding if has_body else None):
             passed = scrubber.feed(piece)

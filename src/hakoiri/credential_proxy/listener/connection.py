@@ -40,7 +40,9 @@ _LINGERING_S: Final = 2.0
 """How long what follows a refusal is read and dropped, so that the refusal is not lost in a
 reset."""
 
-_WRITE_BUFFER_BYTES: Final = 512 * 1024
+_WRITE_BUFFER_BYTES: Final = 128 * 1024
+"""More unsent bytes than these are sent at once, and not when the loop has time."""
+
 
 Handler = Callable[[ContainerRequest], Awaitable[None]]
 Unreadable = Callable[[int, str], None]

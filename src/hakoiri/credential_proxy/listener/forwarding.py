@@ -1,7 +1,8 @@
 """Carrying out one request that may go out: tunnel, injected, or as it is."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +24,13 @@ from hakoiri.credential_proxy.listener.request import (
     ContainerRequest,
     ContainerStalledError,
 )
-from hakoiri.credential_proxy.message_body import MessageBodyError, read_model
+from hakoiri.credential_proxy.message_body import (
+    MODEL,
+    MemberScanner,
+    MessageBodyError,
+    Scalar,
+    model_of,
+)
 from hakoiri.credential_proxy.placeholders import names_replaced, replace_placeholders
 from hakoiri.credential_proxy.scrubbing.codings import narrow_accept_encoding
 from hakoiri.credential_proxy.scrubbing.pattern_cache import PatternCache
@@ -138,7 +145,7 @@ class Forwarding:
         try:
             async for chunk in self._streamed_body():
                 held.write(chunk)
-            _check_model(self.forward, held)
+            await _check_model(self.forward, held)
             outgoing = await self._outgoing(held.sha256)
             body = held.read() if held.is_in_memory else held.chunks()
             await self._send(outgoing, body, length_bytes=held.size_bytes)
@@ -198,9 +205,12 @@ class Forwarding:
         headers = outgoing.headers
         if length_bytes is not None:
             headers = (*headers, ("content-length", str(length_bytes)))
+        upstream = self.forward.upstream
+        if (outgoing.path, outgoing.query) != (upstream.path, upstream.query):
+            upstream = replace(upstream, path=outgoing.path, query=outgoing.query)
         started_s = time.perf_counter()
         answering = await self.client.send(
-            replace(self.forward.upstream, path=outgoing.path, query=outgoing.query),
+            upstream,
             method=self.forward.method,
             headers=headers,
             body=body,
@@ -278,12 +288,21 @@ class Forwarding:
         await self._until_finished(tunnel, render_answer_head(answering.status, headers))
 
 
-def _check_model(forward: Forward, held: HeldBody) -> None:
+async def _check_model(forward: Forward, held: HeldBody) -> None:
     if not forward.models:
         return
     try:
-        model = read_model(held.read())
+        model = model_of(await _members_of(held, (MODEL,)))
     except MessageBodyError as error:
         raise RequestFailedError(400, "bad-body", str(error)) from error
     if model not in forward.models:
         raise RequestFailedError(403, "model-not-allowed", f"{model[:256]!r} is not allowed")
+
+
+async def _members_of(held: HeldBody, names: Collection[str]) -> dict[str, Scalar]:
+    """Look through a body a piece at a time, so that others are served in between."""
+    scanner = MemberScanner(names)
+    async for piece in held.chunks():
+        scanner.feed(piece)
+        await asyncio.sleep(0)
+    return scanner.finish()

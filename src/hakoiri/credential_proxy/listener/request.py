@@ -2,8 +2,7 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.errors import CredentialProxyError
@@ -32,8 +31,7 @@ class ContainerStalledError(CredentialProxyError):
     """The container sends no more of its body, or reads no more of its answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedHead:
+class ParsedHead(NamedTuple):
     """A request's head as it came."""
 
     method: str

@@ -134,7 +134,7 @@ class UpstreamClient:
             CredentialProxyError: what `body` raised while it was sent.
         """
         key = PoolKey(scope, upstream.scheme, upstream.authority)
-        is_streamed = isinstance(body, AsyncIterator)
+        is_streamed = body is not None and not isinstance(body, bytes)
         is_chunked = is_streamed and all(name != "content-length" for name, _ in headers)
         if is_chunked:
             headers = (*headers, ("transfer-encoding", "chunked"))
@@ -200,7 +200,7 @@ async def _send(
     connection: UpstreamConnection, head: bytes, body: Body, *, trailers: Trailers | None
 ) -> None:
     """Send a request; its body in chunks when there are `trailers` to follow."""
-    if not isinstance(body, AsyncIterator):
+    if body is None or isinstance(body, bytes):
         connection.write(head if body is None else head + body)
     else:
         is_chunked = trailers is not None

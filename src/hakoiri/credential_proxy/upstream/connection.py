@@ -20,6 +20,8 @@ INTERIM_ANSWERS_LIMIT: Final = 16
 SWITCHING_PROTOCOLS: Final = 101
 _WRITE_BUFFER_BYTES: Final = 256 * 1024
 _INTERIM: Final = range(100, 200)
+_LENGTHS: Final = frozenset({"content-length", "transfer-encoding"})
+"""What tells an answer's length (RFC 9112, section 6.3)."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -143,8 +145,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.status = status
         self.headers = tuple(self._headers)
         self._is_head_whole = True
-        names = {name.lower() for name, _ in self._headers}
-        self._is_until_end = not names & {"content-length", "transfer-encoding"}
+        self._is_until_end = all(name.lower() not in _LENGTHS for name, _ in self._headers)
         if self._method == "HEAD":
             self._finish_message(is_reusable=self._parser.should_keep_alive())
         if self._answered is not None and not self._answered.done():
@@ -231,6 +232,8 @@ class UpstreamConnection(asyncio.Protocol):
     def rest(self) -> None:
         """Nothing is under way; what comes now ends the connection."""
         self._is_busy = False
+        if self.body.is_held:  # left unread, so that nothing more would be heard
+            self.is_reusable = False
         self._timer.clear()
 
     def close(self) -> None:

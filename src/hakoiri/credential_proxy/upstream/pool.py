@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.errors import UpstreamError
@@ -31,8 +31,7 @@ class Timings(Protocol):
     reused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PoolKey:
+class PoolKey(NamedTuple):
     """Who may share a connection. `scope` is the policy and credential, or the container."""
 
     scope: str

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hakoiri.credential_proxy.http1.body_reader import HIGH_WATER_BYTES, BodyReader
+from hakoiri.credential_proxy.http1.body_reader import (
+    HIGH_WATER_BYTES,
+    JOINED_BYTES,
+    LOW_WATER_BYTES,
+    BodyReader,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -56,15 +61,42 @@ async def test_a_reader_waits_for_bytes_and_is_told_of_the_end() -> None:
     assert await body.read() == b""
 
 
-async def test_a_sender_that_is_too_fast_is_held_until_the_bytes_are_read() -> None:
+async def test_a_sender_that_is_too_fast_is_held_until_most_of_the_bytes_are_read() -> None:
     body, calls = reader()
-    body.feed(b"x" * HIGH_WATER_BYTES)
+    half = HIGH_WATER_BYTES // 2
+    for _ in range(2):
+        body.feed(b"x" * half)
     assert calls == []
     body.feed(b"x")
-    body.feed(b"x")
+    body.feed(b"x" * half)
     assert calls == ["hold"]
-    assert len(await body.read()) == HIGH_WATER_BYTES + 2
+    assert len(await body.read()) == half
+    assert calls == ["hold"]
+    assert len(await body.read()) == half
+    assert calls == ["hold"]
+    assert len(await body.read()) == 1
+    assert HIGH_WATER_BYTES - half == LOW_WATER_BYTES
     assert calls == ["hold", "release"]
+
+
+async def test_large_pieces_are_given_as_they_came_and_small_ones_together() -> None:
+    body, _ = reader()
+    large = b"l" * (JOINED_BYTES + 1)
+    for piece in (b"a", b"b", large, b"c", b"d", large):
+        body.feed(piece)
+    assert await body.read() == b"ab"
+    assert await body.read() is large
+    assert await body.read() == b"cd"
+    assert await body.read() is large
+
+
+async def test_a_body_worth_reading_in_pieces_is_not_taken_at_once() -> None:
+    body, _ = reader()
+    for piece in (b"x" * JOINED_BYTES, b"y"):
+        body.feed(piece)
+    body.finish()
+    assert body.take_all() is None
+    assert [len(await body.read()) for _ in range(3)] == [JOINED_BYTES, 1, 0]
 
 
 async def test_a_failure_comes_after_what_was_there_before_it() -> None:

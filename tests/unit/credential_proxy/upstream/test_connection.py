@@ -234,6 +234,21 @@ async def test_a_sender_waits_while_the_upstream_takes_no_more_but_not_for_a_dea
         await connection.answer()
 
 
+@pytest.mark.parametrize("is_read", [True, False])
+async def test_a_connection_whose_answer_was_left_unread_while_held_serves_no_other(
+    *, is_read: bool
+) -> None:
+    connection, side = asked()
+    size_bytes = HIGH_WATER_BYTES + 1
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size_bytes
+    connection.data_received(head + b"x" * size_bytes)
+    assert side.is_held
+    if is_read:
+        await read_all(connection)
+    connection.rest()
+    assert (connection.is_reusable, side.is_held) == (is_read, not is_read)
+
+
 @pytest.mark.parametrize("begun", [b"0\r\nX: ", b"0\r\n", b"2;"])
 async def test_chunk_extensions_and_trailers_without_end_are_cut_off(begun: bytes) -> None:
     connection, side = asked()
