@@ -79,12 +79,14 @@ class Site:
         label = f"label=hakoiri.instance={instance}"
         docker = ("docker", "--host", self.engine_host)
         deadline_s = time.monotonic() + GONE_TIMEOUT_S
-        for listing in (("ps", "--all"), ("volume", "ls")):
-            command = [*docker, *listing, "--quiet", "--filter", label]
-            while subprocess.run(command, check=True, capture_output=True).stdout:
-                if time.monotonic() > deadline_s:
-                    raise RuntimeError("the conversation's container was not removed")
-                time.sleep(0.05)
+        command = [*docker, "ps", "--all", "--quiet", "--filter", label]
+        boxes = self.root / "live" / instance
+        while subprocess.run(command, check=True, capture_output=True).stdout or any(
+            boxes.iterdir()
+        ):
+            if time.monotonic() > deadline_s:
+                raise RuntimeError("the conversation's container was not removed")
+            time.sleep(0.05)
 
 
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
@@ -125,6 +127,7 @@ def _environment(root: Path, rehearsal_port: int) -> dict[str, str]:
     own.mkdir()
     return {
         "HAKOIRI_DATA_DIR": str(root / "data"),
+        "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),

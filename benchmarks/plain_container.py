@@ -1,6 +1,7 @@
 """A container without Hakoiri around it: `docker run` with our hardening, and our steps alone."""
 
 import asyncio
+import os
 import secrets
 import subprocess
 import tempfile
@@ -11,15 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmarks.guarded_engine import guarded_engine
 from benchmarks.report import Report
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.containers.box import Box
-from hakoiri.host.containers.hardening import LABEL_INSTANCE, MIB, engine_configuration
+from hakoiri.host.containers.hardening import MIB, engine_configuration
 from hakoiri.host.containers.lifecycle import HEALTH_POLL_S
-from hakoiri.host.containers.live_directories import LiveDirectories
-from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.ports import AgentUnreachableError
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, engine_name
 
 Value = TypeVar("Value")
 HEALTH_TIMEOUT_S = 60
@@ -31,29 +32,23 @@ class PlainContainer:
 
     engine_host: str
     box: Box
-    image_id: str
+    image: str
     root: Path
-    directories: ContainerDirectories
-    volume: str
 
-    def configuration(self, volume: str) -> dict[str, Any]:
-        """Return what the engine is asked for."""
-        spec = self.box.maker(self.image_id)(
-            container_id=volume,
-            directories=self.directories,
-            proxy_directory=self.root / "proxy",
-            agent_volume=volume,
-        )
-        return engine_configuration(spec)
+    def configuration(self, image: str, container_id: str = "plain") -> dict[str, Any]:
+        """Return what the guard is asked for; its mounts are named."""
+        return engine_configuration(self.box.maker(image)(container_id))
 
     def docker_run(self, report: Report) -> None:
         """Add one `docker run --rm … echo`: to its first output, and to its end."""
-        configuration = self.configuration(self.volume)
+        configuration = self.configuration(self.image)
+        for mount in configuration["HostConfig"]["Mounts"]:
+            mount["Source"] = str(self.root / mount["Source"])
         profile = self.root / "seccomp.json"
         command = [
             *("docker", "--host", self.engine_host, "run", "--rm", "--entrypoint", "echo"),
             *run_flags(configuration, seccomp_file=profile),
-            *(self.image_id, "out"),
+            *(self.image, "out"),
         ]
         started_s = time.perf_counter()
         with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
@@ -76,24 +71,29 @@ class PlainContainer:
             report.add(f"step: {name}", (time.perf_counter() - started_s) * 1000)
             return value
 
-        name = f"hakoiri-bench-{secrets.token_hex(6)}"
-        labels = {LABEL_INSTANCE: self.box.instance}
-        async with DockerEngine(self.engine_host) as engine:
+        container_id = f"c{secrets.token_hex(8)}"
+        name = engine_name(container_id)
+        async with (
+            guarded_engine(
+                self.engine_host, settings=self.box.settings, image=self.image, root=self.root
+            ) as guarded,
+            DockerEngine(guarded.address) as engine,
+        ):
+            (guarded.proxy_sockets / container_id).mkdir()
             try:
-                volume = await timed(
-                    "volume", lambda: engine.create_socket_volume(name, labels=labels)
-                )
-                configuration = self.configuration(name)
+                made = await timed("directories", lambda: engine.make_box(container_id))
+                image_id = await engine.image_id(self.image)
+                configuration = self.configuration(image_id, container_id)
                 await timed("create", lambda: engine.create(name=name, config=configuration))
                 await timed("start", lambda: engine.start(name))
-                await timed("healthy", lambda: _until_healthy(volume))
+                await timed("healthy", lambda: _until_healthy(Path(made.agent)))
             finally:
                 await engine.remove(name)
-                await engine.remove_volume(name)
+                await engine.remove_box(container_id)
 
 
-async def _until_healthy(volume: Path) -> None:
-    agent = AgentConnectorOverSockets().connect(volume)
+async def _until_healthy(socket_directory: Path) -> None:
+    agent = AgentConnectorOverSockets().connect(socket_directory)
     try:
         async with asyncio.timeout(HEALTH_TIMEOUT_S):
             while True:
@@ -110,19 +110,12 @@ async def _until_healthy(volume: Path) -> None:
 @contextmanager
 def plain_container(*, engine_host: str, box: Box, image_id: str) -> Iterator[PlainContainer]:
     """Make what a sealed container mounts; remove it in the end."""
-    docker = ("docker", "--host", engine_host, "volume")
-    volume = f"hakoiri-bench-{secrets.token_hex(6)}"
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         root = Path(name)
-        (root / "proxy").mkdir()
-        directories = LiveDirectories(root=root / "live", owner_uid=1000, owner_gid=1000)
-        subprocess.run([*docker, "create", volume], check=True, stdout=subprocess.DEVNULL)
-        try:
-            yield PlainContainer(
-                engine_host, box, image_id, root, directories.make("plain"), volume
-            )
-        finally:
-            subprocess.run([*docker, "rm", volume], check=True, stdout=subprocess.DEVNULL)
+        for source in ("workspace", "home", "agent", "proxy"):
+            (root / source).mkdir()
+            os.chown(root / source, CONTAINER_UID, CONTAINER_GID)
+        yield PlainContainer(engine_host, box, image_id, root)
 
 
 def run_flags(configuration: Mapping[str, Any], *, seccomp_file: Path) -> list[str]:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hakoiri.cli.doctor.engine_checks import RUNSC_FLAGS
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, read_engine
+from hakoiri.wire.guard import RUNSC_FLAGS
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 START_TIMEOUT_S = 60.0
@@ -71,7 +71,6 @@ class PrivateEngine:
         # sockets: a short path
         self.run_directory = Path(tempfile.mkdtemp(prefix="hakoiri-engine-", dir="/run"))
         self.docker_host = f"unix://{self.run_directory}/docker.sock"
-        share(self.data_directory / "data")
         self._log = self.data_directory / "dockerd.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._configuration_file = self.data_directory / "daemon.json"
@@ -139,16 +138,6 @@ class PrivateEngine:
         except EngineUnknownError:
             return False
         return True
-
-
-def share(directory: Path) -> None:
-    """Make the directory a shared mount, as a systemd host's root file system is.
-
-    A running server then sees the volumes that a restarted engine mounts below it.
-    """
-    directory.mkdir()
-    subprocess.run(["mount", "--bind", str(directory), str(directory)], check=True)
-    subprocess.run(["mount", "--make-shared", str(directory)], check=True)
 
 
 def remove_directory(directory: Path) -> None:

@@ -2,7 +2,6 @@
 # The container engine: whichever answers is used as it is; only where none does, one is started.
 
 readonly DEFAULT_SOCKET=unix:///var/run/docker.sock
-readonly ENGINE_DATA=/var/lib/docker
 readonly ENGINE_DIR=/var/lib/hakoiri-engine
 readonly ENGINE_LOG=$ENGINE_DIR/dockerd.log
 readonly ENGINE_PIDFILE=/var/run/docker.pid
@@ -49,7 +48,6 @@ start_engine() {
     return
   fi
   write_engine_config
-  share_engine_data
   launch_engine
   run_step "starting a Docker engine (log: $ENGINE_LOG)" \
     "read $ENGINE_LOG; in a container, the container must be privileged." await_engine "$!"
@@ -76,15 +74,6 @@ write_engine_config() {
 {"bridge": "none", "iptables": false, "ip6tables": false, "ip-forward": false, "ip-masq": false,
  "runtimes": $runtimes}
 JSON
-}
-
-# On a host without systemd the root mount is private, and the engine shares its own data only as long
-# as it runs: a server that outlives it would not see the volumes of the next one.
-share_engine_data() {
-  install -d -m 0710 "$ENGINE_DATA"
-  [[ $(findmnt --noheadings --output PROPAGATION --target "$ENGINE_DATA") != *shared* ]] || return 0
-  mount --bind "$ENGINE_DATA" "$ENGINE_DATA"
-  mount --make-shared "$ENGINE_DATA"
 }
 
 # A session of its own and no open file of ours: it outlives `make` and holds none of its pipes.

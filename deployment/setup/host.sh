@@ -55,6 +55,7 @@ main() {
   install_missing "$purpose"
   ensure_user hakoiri
   ensure_user hakoiri-proxy
+  ensure_user hakoiri-guard
   ensure_engine
   say "the host is ready: Docker $(engine_version) answers on $(engine_host)"
 }

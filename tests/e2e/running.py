@@ -39,6 +39,11 @@ class Hakoiri:
         return self.root / "proxy-state" / self.instance
 
     @property
+    def tree(self) -> Path:
+        """Where the guard makes the directories of containers."""
+        return self.root / "live" / self.instance
+
+    @property
     def run_dir(self) -> Path:
         return Path("/run/hakoiri") / self.instance
 
@@ -84,9 +89,9 @@ class Hakoiri:
         label = f"label=hakoiri.instance={self.instance}"
         return self.docker("ps", "--all", "--quiet", "--filter", label).split()
 
-    def volumes(self) -> list[str]:
-        label = f"label=hakoiri.instance={self.instance}"
-        return self.docker("volume", "ls", "--quiet", "--filter", label).split()
+    def boxes(self) -> list[str]:
+        """Ids of the containers that have directories on this host."""
+        return sorted(path.name for path in self.tree.iterdir()) if self.tree.exists() else []
 
     def inspect(self, container: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
@@ -162,6 +167,7 @@ def prepare(
     variables = {
         "HAKOIRI_DATA_DIR": str(root / "data"),
         "HAKOIRI_DOCKER_HOST": docker_host,
+        "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),

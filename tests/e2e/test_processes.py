@@ -17,9 +17,10 @@ pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 SERVER = "hakoiri.host.main"
 PROXY = "hakoiri.credential_proxy"
+GUARD = "hakoiri.docker_guard"
 REHEARSAL = "hakoiri.rehearsal"
 
-CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER = 0, 1, 3
+CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SYS_ADMIN = 0, 1, 3, 21
 """Bits, from linux/capability.h."""
 
 FILE_CAPABILITIES = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER
@@ -58,32 +59,38 @@ def status(pid: int) -> dict[str, list[str]]:
 
 
 def seen_by(pid: int, path: Path) -> list[str]:
-    """What lies in the directory as the process's mount namespace has it."""
-    return sorted(entry.name for entry in Path(f"/proc/{pid}/root{path}").iterdir())
+    """What lies in the directory as the process's mount namespace has it; nothing if it is gone."""
+    with suppress(FileNotFoundError):
+        return sorted(entry.name for entry in Path(f"/proc/{pid}/root{path}").iterdir())
+    return []
 
 
-def as_taken_over(pid: int, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command where the process is and with no more than its rights."""
+def taken_over(pid: int, *command: str) -> list[str]:
+    """The command that runs another where the process is and with no more than its rights."""
     own = status(pid)
     held = int(own["CapEff"][0], 16)
     kept = "".join(f",+cap_{bit}" for bit in range(held.bit_length()) if held >> bit & 1)
     groups = ["--groups", ",".join(own["Groups"])] if own["Groups"] else ["--clear-groups"]
-    return subprocess.run(
-        [
-            *("nsenter", f"--target={pid}", "--mount", "setpriv"),
-            *(f"--reuid={own['Uid'][0]}", f"--regid={own['Gid'][0]}", *groups),
-            *(f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}"),
-            *(f"--bounding-set=-all{kept}", "--no-new-privs", "--", *command),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return [
+        *("nsenter", f"--target={pid}", "--mount", "setpriv"),
+        *(f"--reuid={own['Uid'][0]}", f"--regid={own['Gid'][0]}", *groups),
+        *(f"--inh-caps=-all{kept}", f"--ambient-caps=-all{kept}"),
+        *(f"--bounding-set=-all{kept}", "--no-new-privs", "--", *command),
+    ]
+
+
+def as_taken_over(pid: int, *command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(taken_over(pid, *command), capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize(
     ("module", "user", "capabilities"),
-    [(SERVER, "hakoiri", FILE_CAPABILITIES), (PROXY, "hakoiri-proxy", 0), (REHEARSAL, "nobody", 0)],
+    [
+        (SERVER, "hakoiri", FILE_CAPABILITIES),
+        (PROXY, "hakoiri-proxy", 0),
+        (GUARD, "hakoiri-guard", FILE_CAPABILITIES | 1 << CAP_SYS_ADMIN),
+        (REHEARSAL, "nobody", 0),
+    ],
 )
 def test_each_process_is_a_user_of_its_own_with_the_fewest_rights(
     server: Hakoiri, module: str, user: str, capabilities: int
@@ -112,8 +119,7 @@ def test_the_server_sees_nothing_where_the_proxys_files_are(server: Hakoiri) -> 
     for directory in (server.root / "proxy", server.run_dir / "own"):
         assert list(directory.iterdir()), "there is something to hide"
         assert seen_by(pid, directory) == []
-        listed = as_taken_over(pid, "ls", "--almost-all", str(directory))
-        assert (listed.returncode, listed.stdout) == (0, "")
+        assert as_taken_over(pid, "ls", "--almost-all", str(directory)).stdout == ""
         assert as_taken_over(pid, "umount", str(directory)).returncode != 0
         assert as_taken_over(pid, "touch", str(directory / "x")).returncode != 0
 
@@ -131,8 +137,7 @@ def test_the_server_cannot_look_into_the_proxy(server: Hakoiri, what: str) -> No
 def test_the_proxy_sees_no_data_and_no_engine(server: Hakoiri) -> None:
     pid = process(server, PROXY)
     assert (server.data_dir / "hakoiri.sqlite").exists()
-    with suppress(FileNotFoundError):
-        assert seen_by(pid, server.data_dir) == []
+    assert seen_by(pid, server.data_dir) == []
     assert as_taken_over(pid, "ls", str(server.data_dir)).returncode != 0
     engine = server.docker_host.removeprefix("unix://")
     assert as_taken_over(pid, "test", "-w", engine).returncode != 0
@@ -140,6 +145,7 @@ def test_the_proxy_sees_no_data_and_no_engine(server: Hakoiri) -> None:
 
 def test_sockets_and_data_are_open_to_our_users_alone(server: Hakoiri) -> None:
     server_user, proxy_user = pwd.getpwnam("hakoiri"), pwd.getpwnam("hakoiri-proxy")
+    guard_user = pwd.getpwnam("hakoiri-guard")
     (socket_directory,) = (path for path in (server.run_dir / "proxy").iterdir() if path.is_dir())
     expected = {
         server.run_dir: (0, server_user.pw_gid, 0o750),
@@ -148,7 +154,8 @@ def test_sockets_and_data_are_open_to_our_users_alone(server: Hakoiri) -> None:
         server.run_dir / "proxy": (proxy_user.pw_uid, server_user.pw_gid, 0o2750),
         server.proxy_state_dir: (proxy_user.pw_uid, proxy_user.pw_gid, 0o700),
         server.data_dir: (server_user.pw_uid, server_user.pw_gid, 0o750),
-        server.data_dir / "live": (server_user.pw_uid, server_user.pw_gid, 0o700),
+        server.tree: (0, 0, 0o700),
+        server.run_dir / "guard": (guard_user.pw_uid, server_user.pw_gid, 0o2750),
     }
     found = {path: path.stat() for path in expected}
     assert {
@@ -196,10 +203,9 @@ def test_sigterm_ends_all_in_time_and_leaves_nothing(
         assert time.monotonic() - asked_at_s < STOP_LIMIT_S
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert running.containers() == []
-    assert running.volumes() == []
+    assert running.boxes() == []
     assert mounted_names(names) == set()
     assert not running.run_dir.exists()
-    assert list((running.data_dir / "live").iterdir()) == []
 
 
 def mounted_names(names: set[str]) -> set[str]:

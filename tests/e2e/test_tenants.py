@@ -265,7 +265,7 @@ def test_a_chat_is_answered_through_the_proxy_and_has_no_container(open_server: 
         assert request["model"] == MODEL
         assert request["user_text"] == f"hello for the {turn}. time"
     assert open_server.containers() == []
-    assert open_server.volumes() == []
+    assert open_server.boxes() == []
     left = [path.name for path in (open_server.run_dir / "proxy").iterdir()]
     assert sorted(left) == ["ca.pem", "control.sock"]
     decisions = [

@@ -7,6 +7,7 @@ import typer
 
 from hakoiri.cli import conversation, image, key, policy
 from hakoiri.cli.demo.command import demo
+from hakoiri.cli.docker_guard import docker_guard
 from hakoiri.cli.doctor.command import doctor
 from hakoiri.cli.proxy import proxy
 from hakoiri.cli.serve import serve
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(serve)
 app.command()(proxy)
+app.command(name="docker-guard")(docker_guard)
 app.command()(demo)
 app.command()(doctor)
 app.add_typer(conversation.app, name="conversation")

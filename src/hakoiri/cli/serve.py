@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
+    clear,
     code_directories,
     open_kernel_log,
     prepare,
@@ -17,7 +19,9 @@ from hakoiri.cli.supervisor.preparation import (
 )
 from hakoiri.cli.supervisor.processes import (
     CONTROL_SOCKET,
+    GUARD_SOCKET,
     Rehearsal,
+    guard_process,
     new_rehearsal,
     proxy_file,
     proxy_process,
@@ -33,6 +37,7 @@ from hakoiri.cli.supervisor.supervisor import (
 )
 from hakoiri.cli.workspace_image import trusted_image
 from hakoiri.host import settings as host_settings
+from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.image.errors import ImageBuildError
 
@@ -43,7 +48,7 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
-    """Run the server: API, orchestrator and credential proxy.
+    """Run the server: API, orchestrator, credential proxy and docker guard.
 
     Needs root, a container engine and the workspace image. Settings come from hakoiri.toml and
     HAKOIRI_* variables.
@@ -59,7 +64,7 @@ def serve(
         require_root()
         settings = host_settings.load(host=host, port=port)
         exit_code = _serve(settings)
-    except (SettingsError, PreparationError, ImageBuildError) as error:
+    except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         typer.echo(f"hakoiri serve: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
@@ -80,6 +85,7 @@ def _serve(settings: Settings) -> int:
         supervisor = Supervisor(shown=shown, on_ready=lambda: _announce(settings))
         return asyncio.run(supervisor.run(supervised))
     finally:
+        clear(ground)
         if settings.run_dir is None:
             shutil.rmtree(ground.run_dir, ignore_errors=True)
 
@@ -92,11 +98,19 @@ def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
         rehearsal = new_rehearsal(settings.model.rehearsal_port)
         spec = rehearsal_process(settings, rehearsal)
         processes.append(Supervised(spec, tcp_port_answers("127.0.0.1", rehearsal.port)))
+    image = trusted_image(settings)
+    rules = guard_rules(
+        settings,
+        instances=[ground.instance],
+        images=[image],
+        runtimes=[settings.container.runtime],
+    )
+    guard = guard_process(settings, ground, rules)
+    processes.append(Supervised(guard, unix_socket_answers(ground.guard_dir / GUARD_SOCKET)))
     write_proxy_file(proxy_file(settings, rehearsal), ground=ground)
     control = ground.proxy_dir / CONTROL_SOCKET
     proxy = proxy_process(settings, ground, rehearsal)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
-    image = trusted_image(settings)
     server = server_process(settings, ground, image, kernel_log=open_kernel_log())
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes

@@ -37,9 +37,7 @@ from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.box import Box, BoxError, read_box
-from hakoiri.host.containers.hardening import CONTAINER_GID, CONTAINER_UID
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.live_directories import LiveDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
@@ -132,7 +130,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
     settings = launch.settings
     async with AsyncExitStack() as stack:
         edges = Edges(
-            engine=await stack.enter_async_context(DockerEngine(settings.docker_host)),
+            engine=await stack.enter_async_context(DockerEngine(f"unix://{launch.guard_socket}")),
             proxy=await stack.enter_async_context(ProxyClient(launch.control_socket)),
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(_object_store_url(settings)),
@@ -174,9 +172,6 @@ def _orchestrator(edges: Edges, box: Box, *, image_id: str) -> Orchestrator:
         engine=edges.engine,
         proxy=edges.proxy,
         agents=AgentConnectorOverSockets(),
-        directories=LiveDirectories(
-            root=settings.data_dir / "live", owner_uid=CONTAINER_UID, owner_gid=CONTAINER_GID
-        ),
         make_spec=box.maker(image_id),
         instance=box.instance,
         start_timeout_s=settings.container.start_timeout_s,

@@ -126,11 +126,19 @@ class ProxySettings(Section):
     state_dir: Path = Path("/var/lib/hakoiri-proxy")
 
 
+class GuardSettings(Section):
+    """The docker guard, which alone may open the engine's socket."""
+
+    live_dir: Path = Path("/var/lib/hakoiri-live")
+    """Below it lie the files of live containers; root's and the guard's to write."""
+
+
 class UserSettings(Section):
     """The system users that the processes run as; `make` creates them."""
 
     server: str = "hakoiri"
     proxy: str = "hakoiri-proxy"
+    guard: str = "hakoiri-guard"
 
 
 class Settings(BaseSettings):
@@ -160,6 +168,7 @@ class Settings(BaseSettings):
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     proxy: ProxySettings = ProxySettings()
+    guard: GuardSettings = GuardSettings()
     users: UserSettings = UserSettings()
 
     @model_validator(mode="after")
@@ -192,6 +201,7 @@ class ServerLaunch(Section):
     instance: str
     image: str
     control_socket: Path
+    guard_socket: Path
     kernel_log: int | None = None
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from tests.conftest import give_up
 
-from hakoiri.cli.doctor.engine_checks import RUNSC_FLAGS
 from hakoiri.cli.doctor.engine_facts import parse_info
+from hakoiri.wire.guard import RUNSC_FLAGS
 
 SETUP = Path(__file__).parents[3] / "deployment" / "setup"
 
@@ -164,7 +164,9 @@ def test_a_second_run_changes_nothing_and_needs_no_packages(root: None, tmp_path
     assert not (tmp_path / "called").exists()
     assert Path("/etc/passwd").read_bytes() == users
     assert len(second.stdout.splitlines()) == 1
-    assert {"hakoiri", "hakoiri-proxy"} <= {entry.pw_name for entry in pwd.getpwall()}
+    assert {"hakoiri", "hakoiri-proxy", "hakoiri-guard"} <= {
+        entry.pw_name for entry in pwd.getpwall()
+    }
     assert pwd.getpwnam("hakoiri-proxy").pw_shell.endswith("nologin")
 
 

@@ -16,7 +16,7 @@ from hakoiri.cli.demo.stage import SITE_HOST, Stage, stage
 from hakoiri.cli.event_printer import EventPrinter
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.supervisor.preparation import PreparationError, require_root
-from hakoiri.host.containers.lifecycle import engine_name
+from hakoiri.wire.guard import engine_name
 
 USAGE_EXIT_CODE: Final = 2
 DEMO_ERRORS: Final = (

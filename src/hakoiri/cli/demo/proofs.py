@@ -111,7 +111,7 @@ def no_secret(stage: Stage, container: str, inspected: dict[str, Any]) -> Proof:
         "configuration": [json.dumps(inspected).encode()],
         "processes": processes,
         "root file system": _exported(stage, container),
-        "workspace and home": _files_below(stage.data_dir / "live"),
+        "workspace and home": _files_below(stage.live_dir),
     }
     found = [place for place, chunks in places.items() if _contains(chunks, needle)]
     return Proof(

@@ -31,6 +31,7 @@ class Stage:
     """
 
     data_dir: Path
+    live_dir: Path
     server: ServerProcess
     rehearsal_port: int
     site_port: int
@@ -94,12 +95,14 @@ def _lay_out(root: Path, site_port: int) -> Stage:
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_MODEL__REHEARSAL_SCRIPT": str(script),
+        "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
         "HAKOIRI_PROXY__STATE_DIR": str(root / "proxy-state"),
         "HAKOIRI_PROXY__ENV_FILE": str(environment),
     }
     return Stage(
         data_dir=root / "data",
+        live_dir=root / "live",
         server=ServerProcess(environment=settings, log=root / "server.log"),
         rehearsal_port=rehearsal_port,
         site_port=site_port,

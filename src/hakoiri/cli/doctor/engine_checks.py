@@ -2,10 +2,7 @@
 
 from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import Finding
-
-RUNSC_FLAGS = ("--network=none", "--host-uds=all", "--oci-seccomp")
-"""gVisor's runsc: no network stack of its own, Unix sockets across bind mounts (the only way out
-of our containers), and the container's own filter on top. Source: `runsc flags`."""
+from hakoiri.wire.guard import RUNSC_FLAGS
 
 RUNSC_MEND = (
     'register it in the engine\'s daemon.json: "runtimes": {"runsc": {"path": "/usr/bin/runsc", '

@@ -4,19 +4,31 @@ import errno
 import fcntl
 import os
 import pwd
+import re
 import secrets
 import socket
 import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import hakoiri
+from hakoiri.docker_guard.kernel_mounts import (
+    MS_NODEV,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_SHARED,
+    bind,
+    detach_below,
+    mount,
+)
 from hakoiri.host.settings import Settings
 
 RUN_ROOT = Path("/run/hakoiri")
 KERNEL_LOG = Path("/dev/kmsg")
 INSTANCE_FILE = "instance"
+INSTANCE = re.compile(r"[0-9a-f]{12}")
 LOCK_FILE = "lock"
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel allows 107 in `sun_path`."""
@@ -43,8 +55,11 @@ class Ground:
     run_dir: Path
     proxy_dir: Path
     proxy_state_dir: Path
+    guard_dir: Path
+    tree: Path
     server: Account
     proxy: Account
+    guard: Account
     lock: int
 
 
@@ -73,7 +88,8 @@ def require_root() -> None:
 
 def prepare(settings: Settings) -> Ground:
     """Make directories and the instance's id, take the lock; raise `PreparationError`."""
-    server, proxy = account(settings.users.server), account(settings.users.proxy)
+    users = settings.users
+    server, proxy, guard = account(users.server), account(users.proxy), account(users.guard)
     try:
         data_dir = _data_directory(settings.data_dir, server)
         instance = instance_id(data_dir / INSTANCE_FILE)
@@ -84,11 +100,53 @@ def prepare(settings: Settings) -> Ground:
         _directory(run_dir, 0, server.gid, 0o750)
         # set-group-id: the control socket made in it belongs to the server's group
         proxy_dir = _directory(run_dir / "proxy", proxy.uid, server.gid, 0o2750)
+        guard_dir = _directory(run_dir / "guard", guard.uid, server.gid, 0o2750)
         settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         state_dir = _directory(settings.proxy.state_dir / instance, proxy.uid, proxy.gid, 0o700)
+        tree = _tree(settings, instance)
     except OSError as error:
         raise PreparationError(f"cannot prepare the directories: {error}") from error
-    return Ground(instance, run_dir, proxy_dir, state_dir, server, proxy, lock)
+    return Ground(
+        instance=instance,
+        run_dir=run_dir,
+        proxy_dir=proxy_dir,
+        proxy_state_dir=state_dir,
+        guard_dir=guard_dir,
+        tree=tree,
+        server=server,
+        proxy=proxy,
+        guard=guard,
+        lock=lock,
+    )
+
+
+def clear(ground: Ground) -> None:
+    """Take away the tree of live containers, once no process of ours is left."""
+    detach_below(ground.tree)
+    with suppress(OSError):  # what could not be removed is left for the next start to sweep
+        ground.tree.rmdir()
+
+
+def _tree(settings: Settings, instance: str) -> Path:
+    """Make where the guard mounts boxes: root's, a mount of its own, and seen by the engine.
+
+    What an earlier run left mounted there is taken away first.
+    """
+    live_dir = Path(os.path.realpath(settings.guard.live_dir))
+    if live_dir.is_relative_to(os.path.realpath(settings.data_dir)):
+        raise PreparationError(
+            f"HAKOIRI_GUARD__LIVE_DIR: {live_dir} is in the data directory, which is the server's; "
+            "name a directory that is root's"
+        )
+    live_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    tree = live_dir / instance
+    detach_below(tree)
+    _directory(tree, 0, 0, 0o700)
+    bind(tree, tree, flags=MS_NOSUID | MS_NODEV)
+    # out of the peer group of what it was bound from, into one of its own
+    mount(None, tree, flags=MS_PRIVATE)
+    mount(None, tree, flags=MS_SHARED)
+    return tree
 
 
 def prepare_data_directory(settings: Settings) -> None:
@@ -160,15 +218,27 @@ def require_free_port(host: str, port: int) -> None:
 
 
 def instance_id(path: Path) -> str:
-    """Return the id of this data directory's instance, made at its first use."""
+    """Return the id of this data directory's instance, made at its first use.
+
+    The server can write there and root makes paths of what is read, so no link is followed and
+    nothing but an id is taken. Raises `PreparationError`.
+    """
     try:
-        return path.read_text(encoding="ascii").strip()
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         made = secrets.token_hex(6)
         partial = path.with_suffix(".partial")
-        partial.write_text(made + "\n", encoding="ascii")
+        partial.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(partial, flags, 0o644), "w", encoding="ascii") as file:
+            file.write(made + "\n")
         partial.rename(path)
         return made
+    with os.fdopen(descriptor, "rb") as file:
+        found = file.read(64).decode("ascii", errors="replace").strip()
+    if INSTANCE.fullmatch(found) is None:
+        raise PreparationError(f"{path} holds no instance id (12 hex digits); restore or remove it")
+    return found
 
 
 def docker_socket_group(docker_host: str) -> tuple[int, ...]:

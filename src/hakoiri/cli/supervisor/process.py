@@ -10,15 +10,31 @@ ENTER_MODULE = "hakoiri.cli.supervisor.enter"
 
 
 @dataclass(frozen=True, slots=True)
+class SealedView:
+    """What a process sees of the host that may override file modes: all else is read-only or gone.
+
+    Only `writable` can be written, and `scratch`, which is its own. Of the `covered` directories
+    it sees what is `kept`. In `received` it sees, and may write, what is mounted there.
+    """
+
+    writable: tuple[Path, ...]
+    received: tuple[Path, ...]
+    covered: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    scratch: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """One process: what runs, as whom, with which rights, seeing what.
 
     `environment` is all it gets; nothing is inherited. `capabilities` are kernel names without
     `CAP_`, lower case. `hidden` directories appear empty to it; `shown` ones it
-    can reach although a parent may be closed to it. `standard_input` is what it can read there, and
-    `inherited` are the supervisor's open descriptors that it keeps, under the same numbers.
-    `has_spare`: a second one stands by, loaded, and serves when its standard input ends; it takes
-    the place of one that dies at once, where a start would take as long as the machine is busy.
+    can reach although a parent may be closed to it. What it mounts in a `shared` directory, the
+    host sees. `standard_input` is what it can read there, and `inherited` are the supervisor's open
+    descriptors that it keeps, under the same numbers. `has_spare`: a second one stands by, loaded,
+    and serves when its standard input ends; it takes the place of one that dies at once, where a
+    start would take as long as the machine is busy.
     """
 
     name: str
@@ -30,6 +46,8 @@ class ProcessSpec:
     capabilities: tuple[str, ...] = ()
     hidden: tuple[Path, ...] = ()
     shown: tuple[Path, ...] = ()
+    shared: tuple[Path, ...] = ()
+    view: SealedView | None = None
     standard_input: bytes = b""
     inherited: tuple[int, ...] = ()
     has_spare: bool = False
@@ -43,13 +61,16 @@ def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
     plan = {
         "hidden": [str(path) for path in spec.hidden],
         "shown": [str(path) for path in (*shown, *spec.shown)],
+        "shared": [str(path) for path in spec.shared],
+        "view": _view(spec.view, shown) if spec.view is not None else None,
         "command": [*_fewer_rights(spec), sys.executable, *spec.arguments],
     }
     return [
         "unshare",
         "--mount",
         "--propagation",
-        "slave",
+        # `enter` closes the way out for all but the shared directories, before it mounts anything
+        "unchanged" if spec.shared else "slave",
         "--",
         sys.executable,
         "-P",
@@ -57,6 +78,16 @@ def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
         ENTER_MODULE,
         json.dumps(plan),
     ]
+
+
+def _view(view: SealedView, shown: tuple[Path, ...]) -> dict[str, list[str]]:
+    return {
+        "writable": [str(path) for path in view.writable],
+        "received": [str(path) for path in view.received],
+        "covered": [str(path) for path in view.covered],
+        "kept": [str(path) for path in (*shown, *view.kept)],
+        "scratch": [str(path) for path in view.scratch],
+    }
 
 
 def _fewer_rights(spec: ProcessSpec) -> list[str]:

@@ -1,6 +1,7 @@
 """Which processes there are, as whom each runs, and what each may see."""
 
 import os
+import re
 import secrets
 import socket
 import tomllib
@@ -18,13 +19,15 @@ from hakoiri.cli.supervisor.preparation import (
     docker_socket_group,
     read_proxy_environment,
 )
-from hakoiri.cli.supervisor.process import ProcessSpec
+from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
+from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host.settings import ServerLaunch, Settings
 
 NOBODY: Final = 65534
 """The rehearsal model holds nothing and needs nothing."""
 
 CONTROL_SOCKET: Final = "control.sock"
+GUARD_SOCKET: Final = "docker.sock"
 PROXY_FILE: Final = "own/proxy.toml"
 """Below the run directory, in a directory that the control plane sees empty."""
 
@@ -33,6 +36,20 @@ PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_D
 
 SERVER_CAPABILITIES: Final = ("chown", "fowner", "dac_override")
 """The control plane saves and restores files that belong to the containers' user."""
+
+GUARD_CAPABILITIES: Final = (*SERVER_CAPABILITIES, "sys_admin")
+"""The guard makes, mounts and removes the directories of containers."""
+
+COVERED: Final = tuple(
+    Path(path)
+    for path in ("/run", "/dev", "/root", "/home", "/var/lib/docker", "/var/lib/containerd")
+)
+"""Where sockets, disks, keys and other containers' files are: the control plane needs none."""
+
+FILE_STORE: Final = re.compile(r"file://(?P<path>/[^?]*).*")
+SQLITE: Final = re.compile(r"sqlite(\+\w+)?:///(?P<path>/[^?]*).*")
+
+SCRATCH: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - covered by one of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +191,36 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
         environment=passed_on()
         | read_proxy_environment(settings.proxy.env_file)
         | (rehearsal.environment if rehearsal is not None else {}),
-        hidden=(settings.data_dir,),
+        hidden=(settings.data_dir, ground.guard_dir),
         shown=(ground.proxy_state_dir,),
         has_spare=True,
+    )
+
+
+def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSpec:
+    """Return the docker guard: the one process that can open the engine's socket."""
+    launch = GuardLaunch(
+        socket=ground.guard_dir / GUARD_SOCKET,
+        client_uids=(ground.server.uid,),
+        engine=settings.docker_host,
+        tree=ground.tree,
+        proxy_sockets=ground.proxy_dir,
+        proxy_uid=ground.proxy.uid,
+        rules=rules,
+    )
+    return ProcessSpec(
+        name="docker_guard",
+        arguments=("-m", "hakoiri.docker_guard"),
+        uid=ground.guard.uid,
+        gid=ground.guard.gid,
+        # the server's group, to pass through the run directory
+        groups=(ground.server.gid, *docker_socket_group(settings.docker_host)),
+        environment=passed_on(),
+        capabilities=GUARD_CAPABILITIES,
+        hidden=(settings.data_dir, *_proxy_directories(settings, ground)),
+        shown=(ground.tree, ground.run_dir, engine_directory(settings)),
+        shared=(ground.tree,),
+        standard_input=launch.model_dump_json().encode(),
     )
 
 
@@ -192,6 +236,7 @@ def server_process(
         instance=ground.instance,
         image=image,
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
+        guard_socket=ground.guard_dir / GUARD_SOCKET,
         kernel_log=kernel_log,
     )
     return ProcessSpec(
@@ -199,13 +244,52 @@ def server_process(
         arguments=("-m", "hakoiri.host.main"),
         uid=ground.server.uid,
         gid=ground.server.gid,
-        groups=docker_socket_group(settings.docker_host),
         environment=passed_on(),
         capabilities=SERVER_CAPABILITIES,
         hidden=_proxy_directories(settings, ground),
+        view=server_view(settings, ground),
         standard_input=launch.model_dump_json().encode(),
         inherited=(kernel_log,) if kernel_log is not None else (),
     )
+
+
+def server_view(settings: Settings, ground: Ground) -> SealedView:
+    """Return what the control plane sees, which may override file modes: its data, little else."""
+    stores = [settings.data_dir]
+    if found := FILE_STORE.fullmatch(settings.object_store_url or ""):
+        stores.append(Path(found["path"]))
+    if found := SQLITE.fullmatch(settings.database_url or ""):
+        stores.append(Path(found["path"]).parent)
+    kept = [ground.run_dir, Path("/etc/resolv.conf")]
+    if settings.container.seccomp_profile is not None:
+        kept.append(settings.container.seccomp_profile)
+    return SealedView(
+        writable=tuple(stores),
+        received=(ground.tree,),
+        covered=(*COVERED, engine_directory(settings)),
+        kept=tuple(kept),
+        scratch=SCRATCH,
+    )
+
+
+def engine_directory(settings: Settings) -> Path:
+    """Return where the engine's socket is, which the control plane is not to see.
+
+    An engine that is started anew makes its socket anew, so the directory must be hidden; raises
+    `PreparationError` where that would hide too much or too little.
+    """
+    path = Path(os.path.realpath(settings.docker_host.removeprefix("unix://")))
+    if not settings.docker_host.startswith("unix:///"):
+        raise PreparationError(
+            f"HAKOIRI_DOCKER_HOST: {settings.docker_host} is no Unix socket; name unix://PATH"
+        )
+    top = len(path.parts) <= 3 and path.parent not in {*COVERED, *SCRATCH}  # noqa: PLR2004 - /DIR/SOCKET
+    if top or path.is_relative_to(os.path.realpath(settings.data_dir)):
+        raise PreparationError(
+            f"HAKOIRI_DOCKER_HOST: {path} needs a directory that can be hidden from the server; "
+            "let the engine listen below /run"
+        )
+    return path.parent
 
 
 def _proxy_directories(settings: Settings, ground: Ground) -> tuple[Path, ...]:
@@ -213,7 +297,7 @@ def _proxy_directories(settings: Settings, ground: Ground) -> tuple[Path, ...]:
     proxy = settings.proxy
     directories = {proxy.file.parent, proxy.env_file.parent, proxy.state_dir}
     for directory in directories:
-        for needed in (settings.data_dir, ground.run_dir, *code_directories()):
+        for needed in (settings.data_dir, ground.run_dir, ground.tree, *code_directories()):
             if needed.is_relative_to(directory):
                 raise PreparationError(
                     f"HAKOIRI_PROXY__FILE, __ENV_FILE and __STATE_DIR need a directory of their "

@@ -1,46 +1,49 @@
-"""Docker Engine behind the `ContainerEngine` port, through aiodocker."""
+"""Docker Engine behind the `ContainerEngine` port, through aiodocker and the docker guard."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Final, Self
 
 import aiodocker
 import aiohttp
 from aiodocker.exceptions import DockerError
+from pydantic import ValidationError
 
-from hakoiri.host.containers.hardening import (
-    CONTAINER_GID,
-    CONTAINER_UID,
+from hakoiri.host.containers.ports import EngineContainer, EngineError, ImageMissingError
+from hakoiri.wire.guard import (
+    API_VERSION,
     LABEL_CONTAINER,
     LABEL_INSTANCE,
+    BoxDirectories,
+    BoxList,
 )
-from hakoiri.host.containers.ports import EngineContainer, EngineError, ImageMissingError
+from hakoiri.wire.problems import Problem
 
 REQUEST_TIMEOUT_S: Final = 60.0
+BOX_REMOVAL_TIMEOUT_S: Final = 130.0
+"""Longer than the guard itself gives a removal: a workspace may hold a million files."""
+
 HTTP_NOT_MODIFIED: Final = 304
 HTTP_NOT_FOUND: Final = 404
 HTTP_CONFLICT: Final = 409
-
-SOCKET_VOLUME_OPTIONS: Final = (
-    f"size=64k,nr_inodes=16,mode=0700,uid={CONTAINER_UID},gid={CONTAINER_GID},nosuid,nodev,noexec"
-)
-"""A container can put a socket there, and no more: it can fill neither the host's memory nor its
-table of inodes."""
+CLIENT_NO_CONNECTION: Final = 900
+"""What aiodocker says instead of a status."""
 
 
 class DockerEngine:
-    """The engine at `docker_host` (`unix:///…`). Use as an async context manager."""
+    """The engine behind the guard at `guard` (`unix:///…`). Use as an async context manager."""
 
-    def __init__(self, docker_host: str) -> None:
-        """Name the engine; nothing is opened yet."""
-        self._docker_host = docker_host
+    def __init__(self, guard: str) -> None:
+        """Name the guard's socket; nothing is opened yet."""
+        self._guard = guard
         self._client: aiodocker.Docker | None = None
 
     async def __aenter__(self) -> Self:
         """Open the client; the engine is asked only when a call is made."""
         self._client = aiodocker.Docker(
-            url=self._docker_host, timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+            url=self._guard,
+            api_version=API_VERSION,
+            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S),
         )
         return self
 
@@ -122,32 +125,40 @@ class DockerEngine:
             for entry in listed
         ]
 
-    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
-        """Make the small tmpfs volume for `agent.sock`; return where the host sees it."""
-        async with _our_errors(f"create the volume {name}"):
-            volume = await self._docker.volumes.create(
-                {
-                    "Name": name,
-                    "Driver": "local",
-                    "DriverOpts": {"type": "tmpfs", "device": "tmpfs", "o": SOCKET_VOLUME_OPTIONS},
-                    "Labels": dict(labels),
-                }
+    async def make_box(self, container_id: str) -> BoxDirectories:
+        """Have the guard make the directories of a container that is to be created."""
+        async with _our_errors(f"make the directories of {container_id}"):
+            made = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
+                f"boxes/{container_id}", method="PUT", versioned_api=False
             )
-            shown = await volume.show()
-            return Path(shown["Mountpoint"])
+        try:
+            return BoxDirectories.model_validate(made)
+        except ValidationError as error:
+            raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
 
-    async def remove_volume(self, name: str) -> None:
-        """Remove a volume; nothing happens if it is gone."""
-        async with _our_errors(f"remove the volume {name}", HTTP_NOT_FOUND):
-            await (await self._docker.volumes.get(name)).delete(force=True)
+    async def remove_box(self, container_id: str) -> None:
+        """Have the guard remove its directories; nothing happens if they are gone."""
+        async with (
+            _our_errors(f"remove the directories of {container_id}"),
+            self._docker._query(  # noqa: SLF001 - a call of the guard's own
+                f"boxes/{container_id}",
+                method="DELETE",
+                versioned_api=False,
+                timeout=aiohttp.ClientTimeout(total=BOX_REMOVAL_TIMEOUT_S),
+            ),
+        ):
+            pass
 
-    async def list_volumes(self, instance: str) -> list[str]:
-        """Names of all volumes with our instance's label."""
-        async with _our_errors("list volumes"):
-            listed = await self._docker._query_json(  # noqa: SLF001 - its list() cannot filter by label value
-                "volumes", method="GET", params={"filters": _ours(instance)}
+    async def list_boxes(self) -> list[str]:
+        """Ids of the containers that have directories."""
+        async with _our_errors("list the containers' directories"):
+            listed = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
+                "boxes", method="GET", versioned_api=False
             )
-        return [entry["Name"] for entry in listed["Volumes"] or []]
+        try:
+            return BoxList.model_validate(listed).containers
+        except ValidationError as error:
+            raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
 
     async def image_id(self, reference: str) -> str:
         """Return the content id of an image; `ImageMissingError` if there is none."""
@@ -178,13 +189,21 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
     try:
         yield
     except DockerError as error:
+        if error.status == CLIENT_NO_CONNECTION:
+            raise EngineError(f"cannot {what}: the docker guard does not answer") from error
         if error.status not in fine:
-            raise EngineError(f"cannot {what}: {error.message}") from error
+            raise EngineError(f"cannot {what}: {_said(error.message)}") from error
     except (aiohttp.ClientError, OSError) as error:
         said = str(error) or type(error).__name__
-        raise EngineError(f"cannot {what}: the container engine does not answer ({said})") from (
-            error
-        )
+        raise EngineError(f"cannot {what}: the docker guard does not answer ({said})") from error
+
+
+def _said(message: str) -> str:
+    """Return a problem's own words; the client gives its whole document."""
+    try:
+        return Problem.model_validate_json(message).detail or message
+    except ValidationError:
+        return message
 
 
 def _status(error: EngineError) -> int | None:

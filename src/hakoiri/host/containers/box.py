@@ -8,7 +8,6 @@ from typing import Final
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import MakeSpec
-from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.seccomp import (
     PROFILE_LIMIT_BYTES,
@@ -60,22 +59,12 @@ class Box:
             retries=model.retries,
         )
 
-        def make_spec(
-            *,
-            container_id: str,
-            directories: ContainerDirectories,
-            proxy_directory: Path,
-            agent_volume: str,
-        ) -> ContainerSpec:
+        def make_spec(container_id: str) -> ContainerSpec:
             return ContainerSpec(
                 instance=self.instance,
                 container_id=container_id,
                 image_id=image_id,
                 runtime=self.settings.container.runtime,
-                workspace=directories.workspace,
-                home=directories.home,
-                proxy_directory=proxy_directory,
-                agent_volume=agent_volume,
                 limits=self.limits(),
                 environment=environment,
                 seccomp_profile=self.seccomp_profile,

@@ -8,21 +8,24 @@ Security Cheat Sheet, CIS Docker Benchmark sections 4 and 5.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
 from hakoiri.wire.agent import PROXY_MOUNT
-
-CONTAINER_UID: Final = 1000
-CONTAINER_GID: Final = 1000
-WORKSPACE_TARGET: Final = "/workspace"
-HOME_TARGET: Final = "/home/agent"
-AGENT_TARGET: Final = "/run/hakoiri/agent"
-
-LABEL_INSTANCE: Final = "hakoiri.instance"
-LABEL_CONTAINER: Final = "hakoiri.container"
-LABEL_IMAGE: Final = "hakoiri.image"
-LABEL_RUNTIME: Final = "hakoiri.runtime"
+from hakoiri.wire.guard import (
+    AGENT_TARGET,
+    CONTAINER_GID,
+    CONTAINER_UID,
+    HOME_TARGET,
+    LABEL_CONTAINER,
+    LABEL_IMAGE,
+    LABEL_INSTANCE,
+    LABEL_RUNTIME,
+    SOURCE_AGENT,
+    SOURCE_HOME,
+    SOURCE_PROXY,
+    SOURCE_WORKSPACE,
+    WORKSPACE_TARGET,
+)
 
 MIB: Final = 1024 * 1024
 PAGE_BYTES: Final = 4096
@@ -72,16 +75,12 @@ class ContainerLimits:
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """One container to be made. Paths are on the host; `environment` must hold no secret."""
+    """One container to be made; `environment` must hold no secret."""
 
     instance: str
     container_id: str
     image_id: str
     runtime: Literal["runc", "runsc"]
-    workspace: Path
-    home: Path
-    proxy_directory: Path
-    agent_volume: str
     limits: ContainerLimits
     seccomp_profile: str
     """The profile's JSON, fit for the runtime (`seccomp.filter_for`)."""
@@ -175,16 +174,12 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         # bounded, or an endless line on standard output would fill the host's disk
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},
         "Mounts": [
-            _bind(spec.workspace, WORKSPACE_TARGET),
-            _bind(spec.home, HOME_TARGET),
+            # names, not paths: the guard shows what it made for this container
+            _bind(SOURCE_WORKSPACE, WORKSPACE_TARGET),
+            _bind(SOURCE_HOME, HOME_TARGET),
             # read-only: the container can speak to the socket, not replace it
-            _bind(spec.proxy_directory, PROXY_MOUNT, read_only=True),
-            {
-                "Type": "volume",
-                "Source": spec.agent_volume,
-                "Target": AGENT_TARGET,
-                "VolumeOptions": {"NoCopy": True},
-            },
+            _bind(SOURCE_PROXY, PROXY_MOUNT, read_only=True),
+            _bind(SOURCE_AGENT, AGENT_TARGET),
         ],
     }
 
@@ -211,10 +206,10 @@ def _ulimit(name: str, value: int) -> dict[str, Any]:
     return {"Name": name, "Soft": value, "Hard": value}
 
 
-def _bind(source: Path, target: str, *, read_only: bool = False) -> dict[str, Any]:
+def _bind(source: str, target: str, *, read_only: bool = False) -> dict[str, Any]:
     return {
         "Type": "bind",
-        "Source": str(source),
+        "Source": source,
         "Target": target,
         "ReadOnly": read_only,
         "BindOptions": {"Propagation": "rprivate"},

@@ -6,19 +6,12 @@ Each step is bounded in time. A start that fails anywhere leaves nothing behind.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from hakoiri.host.begun_work import wait_for_end
-from hakoiri.host.containers.hardening import (
-    LABEL_CONTAINER,
-    LABEL_INSTANCE,
-    ContainerSpec,
-    engine_configuration,
-)
-from hakoiri.host.containers.live_directories import LiveDirectories
+from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
 from hakoiri.host.containers.model import ContainerDirectories, ContainerState, advance
 from hakoiri.host.containers.ports import (
     AgentConnection,
@@ -28,6 +21,7 @@ from hakoiri.host.containers.ports import (
     ContainersError,
     ProxyControl,
 )
+from hakoiri.wire.guard import engine_name
 
 HEALTH_POLL_S = 0.02
 ALIVE_CHECK_EVERY = 25
@@ -48,16 +42,9 @@ class ContainerStartError(ContainersError):
 
 
 class MakeSpec(Protocol):
-    """Completes a container's spec from the parts that were made for it."""
+    """Completes a container's spec."""
 
-    def __call__(
-        self,
-        *,
-        container_id: str,
-        directories: ContainerDirectories,
-        proxy_directory: Path,
-        agent_volume: str,
-    ) -> ContainerSpec:
+    def __call__(self, container_id: str) -> ContainerSpec:
         """Return the whole spec."""
 
 
@@ -75,11 +62,6 @@ class StartedContainer:
         self.state = advance(self.state, to)
 
 
-def engine_name(container_id: str) -> str:
-    """Return the name under which the engine knows the container, and its agent's volume."""
-    return f"hakoiri-{container_id}"
-
-
 class Lifecycle:
     """Starts and removes containers through the engine and the proxy."""
 
@@ -89,7 +71,6 @@ class Lifecycle:
         engine: ContainerEngine,
         proxy: ProxyControl,
         agents: AgentConnector,
-        directories: LiveDirectories,
         make_spec: MakeSpec,
         instance: str,
         start_timeout_s: float,
@@ -100,7 +81,6 @@ class Lifecycle:
         self._engine = engine
         self._proxy = proxy
         self._agents = agents
-        self._directories = directories
         self._make_spec = make_spec
         self._instance = instance
         self._start_timeout_s = start_timeout_s
@@ -126,8 +106,9 @@ class Lifecycle:
             raise
 
     async def _start(self, container_id: str, prepare: Prepare) -> StartedContainer:
+        box = await _begun(self._engine.make_box(container_id))
         container = StartedContainer(
-            container_id, ContainerState.CREATING, self._directories.make(container_id)
+            container_id, ContainerState.CREATING, ContainerDirectories.of(box)
         )
 
         async def prepared() -> None:
@@ -143,18 +124,12 @@ class Lifecycle:
 
     async def _bring_up(self, container: StartedContainer) -> None:
         name = engine_name(container.container_id)
-        labels = {LABEL_INSTANCE: self._instance, LABEL_CONTAINER: container.container_id}
-        volume = await _begun(self._engine.create_socket_volume(name, labels=labels))
-        spec = self._make_spec(
-            container_id=container.container_id,
-            directories=container.directories,
-            proxy_directory=await _begun(self._proxy.open_socket(container.container_id)),
-            agent_volume=name,
-        )
+        await _begun(self._proxy.open_socket(container.container_id))
+        spec = self._make_spec(container.container_id)
         await _begun(self._engine.create(name=name, config=engine_configuration(spec)))
         container.advance(ContainerState.STARTING)
         await _begun(self._engine.start(name))
-        container.agent = self._agents.connect(volume)
+        container.agent = self._agents.connect(container.directories.agent)
         await self._until_healthy(name, container.agent)
         container.advance(ContainerState.HEALTHY)
 
@@ -186,15 +161,14 @@ class Lifecycle:
         container.advance(ContainerState.GONE)
 
     async def discard(self, container_id: str) -> None:
-        """Remove container, volume, proxy socket and directories, whichever there are.
+        """Remove container, proxy socket and directories, whichever there are.
 
         Goes on after a failed step and logs it; the next sweep tries again.
         """
         name = engine_name(container_id)
         await self._step("close its proxy socket", self._proxy.close_socket(container_id))
         await self._step("remove it", self._engine.remove(name))
-        await self._step("remove its volume", self._engine.remove_volume(name))
-        await self._step("remove its directories", self._directories.remove(container_id))
+        await self._step("remove its directories", self._engine.remove_box(container_id))
 
     async def _step(self, what: str, step: Awaitable[None]) -> None:
         try:
@@ -214,14 +188,12 @@ class Lifecycle:
             return str(error)
 
     async def sweep(self, *, keep: frozenset[str]) -> list[str]:
-        """Remove all of our instance (by label, or in its directory) but what is to be kept.
+        """Remove all of our instance (by label, or by directory) but what is to be kept.
 
         Returns the ids of the containers removed.
         """
         found = {member.container_id for member in await self._engine.list_ours(self._instance)}
-        volumes = await self._engine.list_volumes(self._instance)
-        found |= {volume.removeprefix(engine_name("")) for volume in volumes}
-        found |= set(self._directories.present())
+        found |= set(await self._engine.list_boxes())
         gone = sorted(found - keep)
         for container_id in gone:
             await self.discard(container_id)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from hakoiri.host.containers.ports import AgentConnection, ContainersError
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories
 
 
 class ContainerState(StrEnum):
@@ -27,7 +28,7 @@ class ContainerState(StrEnum):
     """Its socket is unbound and it is being stopped."""
 
     GONE = "gone"
-    """Container, volume, sockets and directories are removed."""
+    """Container, sockets and directories are removed."""
 
 
 TRANSITIONS: Final[dict[ContainerState, frozenset[ContainerState]]] = {
@@ -53,12 +54,18 @@ def advance(state: ContainerState, to: ContainerState) -> ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class ContainerDirectories:
-    """Where the container's writable directories lie on this host, and who owns what is in them."""
+    """Where the container's directories lie on this host, and who owns what is in them."""
 
     workspace: Path
     home: Path
-    owner_uid: int
-    owner_gid: int
+    agent: Path
+    owner_uid: int = CONTAINER_UID
+    owner_gid: int = CONTAINER_GID
+
+    @classmethod
+    def of(cls, box: BoxDirectories) -> Self:
+        """Return what the guard made."""
+        return cls(Path(box.workspace), Path(box.home), Path(box.agent))
 
 
 @dataclass(frozen=True, slots=True)

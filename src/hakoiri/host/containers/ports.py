@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from hakoiri.wire.agent import AgentHealth, RunTurn
 from hakoiri.wire.events import AgentEvent
+from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
 
 
@@ -57,7 +58,7 @@ class EngineContainer:
 
 
 class ContainerEngine(Protocol):
-    """The engine, behind whichever process may open its socket. Errors are `EngineError`."""
+    """The engine, behind the guard that may open its socket. Errors are `EngineError`."""
 
     async def create(self, *, name: str, config: Mapping[str, Any]) -> str:
         """Create a container from an engine configuration; return the engine's id."""
@@ -80,14 +81,14 @@ class ContainerEngine(Protocol):
     async def list_ours(self, instance: str) -> list[EngineContainer]:
         """All containers with our instance's label, running or not."""
 
-    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
-        """Make the small tmpfs volume for `agent.sock`; return where the host sees it."""
+    async def make_box(self, container_id: str) -> BoxDirectories:
+        """Make the directories of a container that is to be created."""
 
-    async def remove_volume(self, name: str) -> None:
-        """Remove a volume; nothing happens if it is gone."""
+    async def remove_box(self, container_id: str) -> None:
+        """Remove its directories with all that is in them; nothing happens if they are gone."""
 
-    async def list_volumes(self, instance: str) -> list[str]:
-        """Names of all volumes with our instance's label."""
+    async def list_boxes(self) -> list[str]:
+        """Ids of the containers that have directories."""
 
     async def image_id(self, reference: str) -> str:
         """Return the content id of an image; `ImageMissingError` if there is none."""

@@ -1,5 +1,6 @@
 """In-memory stand-ins for the containers room's ports, for tests and for trying things out."""
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,16 +21,20 @@ from hakoiri.host.containers.ports import (
 )
 from hakoiri.wire.agent import AgentHealth, RunTurn
 from hakoiri.wire.events import AgentEvent
+from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
 
 
 @dataclass
 class MemoryEngine:
-    """An engine whose containers only exist by name. `fail` names methods that raise."""
+    """An engine whose containers only exist by name; their directories are real, below `root`.
 
+    `fail` names methods that raise.
+    """
+
+    root: Path = Path("/nonexistent")
     containers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
-    volumes: dict[str, Mapping[str, str]] = field(default_factory=dict)
     fail: set[str] = field(default_factory=set)
     dies_at_start: bool = False
 
@@ -78,22 +83,24 @@ class MemoryEngine:
             if config["Labels"]["hakoiri.instance"] == instance
         ]
 
-    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
-        """Remember the volume."""
-        self._may("create_socket_volume")
-        self.volumes[name] = labels
-        return Path("/volumes") / name
+    async def make_box(self, container_id: str) -> BoxDirectories:
+        """Make the directories, without mounts."""
+        self._may("make_box")
+        base = self.root / container_id
+        for name in ("workspace", "home", "agent"):
+            (base / name).mkdir(parents=True)
+        return BoxDirectories(
+            workspace=f"{base}/workspace", home=f"{base}/home", agent=f"{base}/agent"
+        )
 
-    async def remove_volume(self, name: str) -> None:
-        """Forget the volume."""
-        self._may("remove_volume")
-        self.volumes.pop(name, None)
+    async def remove_box(self, container_id: str) -> None:
+        """Remove the directories."""
+        self._may("remove_box")
+        shutil.rmtree(self.root / container_id, ignore_errors=True)
 
-    async def list_volumes(self, instance: str) -> list[str]:
-        """All volumes whose labels name the instance."""
-        return [
-            name for name, labels in self.volumes.items() if labels["hakoiri.instance"] == instance
-        ]
+    async def list_boxes(self) -> list[str]:
+        """All that have directories."""
+        return sorted(path.name for path in self.root.iterdir()) if self.root.exists() else []
 
     async def image_id(self, reference: str) -> str:
         """Give a content id made from the reference."""

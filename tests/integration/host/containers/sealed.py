@@ -1,5 +1,6 @@
 """Containers made from our own configuration, as the server makes them, for a look from inside."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -12,15 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hakoiri.host.adapters.docker import SOCKET_VOLUME_OPTIONS
+from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.host.containers.box import read_box
-from hakoiri.host.containers.hardening import (
-    CONTAINER_GID,
-    CONTAINER_UID,
-    ContainerSpec,
-    engine_configuration,
-)
+from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
 from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
 
 Runtime = Literal["runc", "runsc"]
 Change = Callable[[dict[str, Any]], None]
@@ -81,25 +78,23 @@ class Sealed:
         return json.loads(content) if content else None
 
 
-def configuration(image: str, name: str, root: Path, *, runtime: Runtime) -> dict[str, Any]:
+def configuration(
+    image: str, name: str, sources: Mapping[str, Path], *, runtime: Runtime
+) -> dict[str, Any]:
     """The configuration of a container with nothing set but the runtime."""
     box = read_box(Settings(container=ContainerSettings(runtime=runtime)), instance="test")
-    for part in ("workspace", "home", "proxy"):
-        (root / part).mkdir()
-        os.chown(root / part, CONTAINER_UID, CONTAINER_GID)
     spec = ContainerSpec(
         instance="test",
         container_id=name,
         image_id=image,
         runtime=runtime,
-        workspace=root / "workspace",
-        home=root / "home",
-        proxy_directory=root / "proxy",
-        agent_volume=name,
         limits=box.limits(),
         seccomp_profile=box.seccomp_profile,
     )
-    return engine_configuration(spec)
+    body = engine_configuration(spec)
+    for mount in body["HostConfig"]["Mounts"]:
+        mount["Source"] = str(sources[mount["Source"]])
+    return body
 
 
 @contextmanager
@@ -114,26 +109,24 @@ def sealed(
 ) -> Iterator[Sealed]:
     """Start a command in a container of our making; `change` takes parts of the sealing off."""
     name = f"hakoiri-test-{uuid.uuid4().hex[:12]}"
-    directory = root / name
-    directory.mkdir()
-    body = configuration(image, name, directory, runtime=runtime)
+    stage = root / f"{name}-stage"
+    stage.mkdir()
+    boxes = Boxes(tree=root, stage=stage, proxy_sockets=None, proxy_uid=0)
+    sources = boxes.make(name)
+    os.chown(sources["proxy"], CONTAINER_UID, CONTAINER_GID)
+    body = configuration(image, name, sources, runtime=runtime)
     body |= {"Entrypoint": command[:1], "Cmd": command[1:]}
     if change is not None:
         change(body)
-    made = Sealed(docker_host, name, directory)
+    made = Sealed(docker_host, name, root / name)
     docker = ["docker", "--host", docker_host]
-    options = ("type=tmpfs", "device=tmpfs", f"o={SOCKET_VOLUME_OPTIONS}")
-    flags = [part for option in options for part in ("--opt", option)]
-    subprocess.run(
-        [*docker, "volume", "create", *flags, name], check=True, stdout=subprocess.DEVNULL
-    )
     try:
         made._ask("POST", f"/containers/create?name={name}", body)
         made._ask("POST", f"/containers/{name}/start")
         yield made
     finally:
         subprocess.run([*docker, "rm", "--force", name], capture_output=True, check=False)
-        subprocess.run([*docker, "volume", "rm", "--force", name], capture_output=True, check=False)
+        asyncio.run(boxes.remove(name))
 
 
 def without_filter(body: dict[str, Any]) -> None:

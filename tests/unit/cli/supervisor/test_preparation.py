@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
+    instance_id,
     open_kernel_log,
     parse_assignments,
     read_proxy_environment,
@@ -26,6 +27,34 @@ def test_a_port_that_somebody_listens_on_is_refused_by_name() -> None:
 def test_an_address_that_is_not_of_this_machine_is_refused() -> None:
     with pytest.raises(PreparationError, match=r"192\.0\.2\.1.*HAKOIRI_HOST"):
         require_free_port("192.0.2.1", 8420)
+
+
+def test_an_instance_has_its_id_from_its_first_use_on(tmp_path: Path) -> None:
+    made = instance_id(tmp_path / "instance")
+    assert len(made) == 12
+    assert instance_id(tmp_path / "instance") == made
+
+
+@pytest.mark.parametrize(
+    "said", ["../../../../etc", "", "0123456789abc", "0123456789a\n/", "A" * 12]
+)
+def test_what_the_server_may_have_written_is_no_path_for_root(tmp_path: Path, said: str) -> None:
+    (tmp_path / "instance").write_text(said)
+    with pytest.raises(PreparationError, match="instance id"):
+        instance_id(tmp_path / "instance")
+
+
+def test_no_link_of_the_server_is_written_or_read_through(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    (tmp_path / "instance.partial").symlink_to(precious)
+    made = instance_id(tmp_path / "instance")
+    assert precious.read_text() == "kept"
+    (tmp_path / "instance").rename(tmp_path / "other")
+    (tmp_path / "instance").symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic links"):
+        instance_id(tmp_path / "instance")
+    assert (tmp_path / "other").read_text().strip() == made
 
 
 def test_the_kernels_log_is_read_from_its_end_and_is_no_must(tmp_path: Path) -> None:

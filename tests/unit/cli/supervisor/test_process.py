@@ -1,7 +1,8 @@
 import json
 from pathlib import Path
+from typing import Any
 
-from hakoiri.cli.supervisor.process import ProcessSpec, launch_command
+from hakoiri.cli.supervisor.process import ProcessSpec, SealedView, launch_command
 
 SPEC = ProcessSpec(
     name="server",
@@ -14,8 +15,8 @@ SPEC = ProcessSpec(
 )
 
 
-def plan_of(spec: ProcessSpec) -> dict[str, list[str]]:
-    plan: dict[str, list[str]] = json.loads(launch_command(spec, shown=(Path("/code"),))[-1])
+def plan_of(spec: ProcessSpec) -> dict[str, Any]:
+    plan: dict[str, Any] = json.loads(launch_command(spec, shown=(Path("/code"),))[-1])
     return plan
 
 
@@ -49,3 +50,29 @@ def test_what_is_hidden_is_hidden_in_a_mount_namespace_of_its_own() -> None:
 def test_what_a_process_keeps_is_shown_to_it_beside_the_code() -> None:
     spec = ProcessSpec(name="p", arguments=(), uid=1, gid=1, shown=(Path("/kept"),))
     assert plan_of(spec)["shown"] == ["/code", "/kept"]
+
+
+def test_mounts_go_out_from_a_shared_directory_alone() -> None:
+    spec = ProcessSpec(name="p", arguments=(), uid=1, gid=1, shared=(Path("/tree"),))
+    command = launch_command(spec, shown=())
+    assert command[:4] == ["unshare", "--mount", "--propagation", "unchanged"]
+    assert plan_of(spec)["shared"] == ["/tree"]
+    assert plan_of(SPEC)["shared"] == []
+
+
+def test_a_sealed_view_keeps_the_code() -> None:
+    view = SealedView(
+        writable=(Path("/data"),),
+        received=(Path("/tree"),),
+        covered=(Path("/run"),),
+        kept=(Path("/run/x"),),
+        scratch=(Path("/scratch"),),
+    )
+    assert plan_of(ProcessSpec(name="p", arguments=(), uid=1, gid=1, view=view))["view"] == {
+        "writable": ["/data"],
+        "received": ["/tree"],
+        "covered": ["/run"],
+        "kept": ["/code", "/run/x"],
+        "scratch": ["/scratch"],
+    }
+    assert plan_of(SPEC)["view"] is None

@@ -3,15 +3,20 @@ from typing import Any
 
 import pytest
 
+from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import Account, Ground, PreparationError
 from hakoiri.cli.supervisor.processes import (
     NOBODY,
     Rehearsal,
+    engine_directory,
+    guard_process,
     proxy_file,
     proxy_process,
     rehearsal_process,
     server_process,
+    server_view,
 )
+from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import ServerLaunch, Settings
 
@@ -38,8 +43,11 @@ def ground(tmp_path: Path) -> Ground:
         run_dir=tmp_path / "run",
         proxy_dir=tmp_path / "run" / "proxy",
         proxy_state_dir=tmp_path / "state" / "i1",
+        guard_dir=tmp_path / "run" / "guard",
+        tree=tmp_path / "live" / "i1",
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
+        guard=Account("guard", 905, 906),
         lock=-1,
     )
 
@@ -87,7 +95,7 @@ def test_no_process_inherits_a_credential(tmp_path: Path, monkeypatch: pytest.Mo
     assert [spec.uid for spec in made] == [NOBODY, 903, 901]
 
 
-def test_only_the_server_has_capabilities_and_it_cannot_see_the_proxys_files(
+def test_only_server_and_guard_have_capabilities_and_the_server_cannot_see_the_proxys_files(
     tmp_path: Path,
 ) -> None:
     settings = load(tmp_path)
@@ -95,11 +103,13 @@ def test_only_the_server_has_capabilities_and_it_cannot_see_the_proxys_files(
     proxy = proxy_process(settings, ground(tmp_path), None)
     assert server.capabilities == ("chown", "fowner", "dac_override")
     assert proxy.capabilities == ()
+    assert "sys_admin" not in server.capabilities
+    assert server.groups == ()
     assert settings.proxy.file.parent in server.hidden
     assert settings.proxy.state_dir in server.hidden
     assert str(tmp_path / "state" / "i1") in proxy.arguments
     assert tmp_path / "run" / "own" in server.hidden
-    assert proxy.hidden == (settings.data_dir,)
+    assert proxy.hidden == (settings.data_dir, tmp_path / "run" / "guard")
     assert proxy.shown == (tmp_path / "state" / "i1",)
 
 
@@ -110,6 +120,72 @@ def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Pat
     )
     with pytest.raises(PreparationError, match="directory of their own"):
         server_process(settings, ground(tmp_path), "image")
+
+
+def test_the_guard_alone_gets_the_engine_and_neither_data_nor_secrets(tmp_path: Path) -> None:
+    settings, where = load(tmp_path), ground(tmp_path)
+    rules = guard_rules(settings, instances=["i1"], images=["image"], runtimes=["runc"])
+    guard = guard_process(settings, where, rules)
+    assert guard.uid == 905
+    assert "sys_admin" in guard.capabilities
+    assert {settings.data_dir, settings.proxy.file.parent, where.run_dir / "own"} <= set(
+        guard.hidden
+    )
+    assert guard.shared == (where.tree,)
+    launch = GuardLaunch.model_validate_json(guard.standard_input)
+    assert launch.client_uids == (901,)
+    assert launch.proxy_uid == 903
+    assert launch.engine == settings.docker_host
+    assert launch.rules.instances == ("i1",)
+    assert launch.socket.parent in proxy_process(settings, where, None).hidden
+    server = ServerLaunch.model_validate_json(
+        server_process(settings, where, "image").standard_input
+    )
+    assert server.guard_socket == launch.socket
+
+
+def test_the_server_can_write_its_stores_and_sees_no_engine(tmp_path: Path) -> None:
+    settings = load(tmp_path).model_copy(
+        update={
+            "object_store_url": "file:///srv/objects",
+            "database_url": "sqlite+aiosqlite:////srv/database/hakoiri.sqlite?mode=rw",
+            "docker_host": "unix:///srv/engine/docker.sock",
+        }
+    )
+    view = server_view(settings, ground(tmp_path))
+    assert view.writable == (settings.data_dir, Path("/srv/objects"), Path("/srv/database"))
+    assert view.received == (tmp_path / "live" / "i1",)
+    assert {Path("/srv/engine"), Path("/run"), Path("/dev")} <= set(view.covered)
+    assert Path("/dev") not in view.kept
+
+
+@pytest.mark.parametrize(
+    "docker_host",
+    [
+        "tcp://127.0.0.1:2375",
+        "unix:///docker.sock",
+        "unix:///etc/docker.sock",
+        "unix://docker.sock",
+    ],
+)
+def test_an_engine_whose_socket_cannot_be_hidden_is_refused(
+    tmp_path: Path, docker_host: str
+) -> None:
+    settings = load(tmp_path).model_copy(update={"docker_host": docker_host})
+    with pytest.raises(PreparationError, match="HAKOIRI_DOCKER_HOST"):
+        engine_directory(settings)
+
+
+def test_an_engine_in_the_servers_own_directory_is_refused(tmp_path: Path) -> None:
+    settings = load(tmp_path)
+    inside = settings.model_copy(
+        update={"docker_host": f"unix://{settings.data_dir}/e/docker.sock"}
+    )
+    with pytest.raises(PreparationError, match="HAKOIRI_DOCKER_HOST"):
+        engine_directory(inside)
+    assert engine_directory(
+        settings.model_copy(update={"docker_host": "unix:///run/user/1000/docker.sock"})
+    ) == Path("/run/user/1000")
 
 
 def test_the_server_alone_gets_the_kernels_log_and_is_told_under_which_number(

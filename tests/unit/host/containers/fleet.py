@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anyio.lowlevel import checkpoint
 
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.live_directories import LiveDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.testing import (
     MemoryClaims,
@@ -22,17 +20,14 @@ LIMITS = ContainerLimits(
 )
 
 
-def make_spec(**parts: Any) -> ContainerSpec:
-    directories = parts.pop("directories")
+def make_spec(container_id: str) -> ContainerSpec:
     return ContainerSpec(
         instance="i1",
+        container_id=container_id,
         image_id="sha256:abc",
         runtime="runc",
-        workspace=directories.workspace,
-        home=directories.home,
         limits=LIMITS,
         seccomp_profile="{}",
-        **parts,
     )
 
 
@@ -51,12 +46,14 @@ class Fleet:
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     agents: ScriptedAgents = field(default_factory=ScriptedAgents)
 
+    def __post_init__(self) -> None:
+        self.engine.root = self.root
+
     def lifecycle(self) -> Lifecycle:
         return Lifecycle(
             engine=self.engine,
             proxy=self.proxy,
             agents=self.agents,
-            directories=LiveDirectories(root=self.root, owner_uid=-1, owner_gid=-1),
             make_spec=make_spec,
             instance="i1",
             start_timeout_s=self.start_timeout_s,
@@ -77,7 +74,6 @@ class Fleet:
     def is_empty(self) -> bool:
         return not (
             self.engine.containers
-            or self.engine.volumes
             or self.proxy.sockets
             or self.claims.by_container
             or (self.root.exists() and any(self.root.iterdir()))

@@ -11,6 +11,7 @@ from hakoiri.host.containers.lifecycle import ContainerStartError
 from hakoiri.host.containers.model import ContainerDirectories, ContainerState
 from hakoiri.host.containers.ports import EngineError, ProxyControlError
 from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent, ScriptedAgents
+from hakoiri.wire.guard import BoxDirectories
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +34,7 @@ async def test_a_started_container_is_healthy_sealed_and_prepared(tmp_path: Path
     assert fleet.proxy.sockets == {"c1": None}, "healthy, but bound to nothing"
 
 
-@pytest.mark.parametrize("method", ["create_socket_volume", "create", "start"])
+@pytest.mark.parametrize("method", ["make_box", "create", "start"])
 async def test_a_start_that_fails_anywhere_leaves_nothing(tmp_path: Path, method: str) -> None:
     fleet = Fleet(tmp_path / "live")
     fleet.engine.fail = {method}
@@ -108,17 +109,17 @@ class UnhurriedEngine(MemoryEngine):
         await asyncio.shield(self.making)
         return name
 
-    async def create_socket_volume(self, name: str, *, labels: Mapping[str, str]) -> Path:
+    async def make_box(self, container_id: str) -> BoxDirectories:
         async def make() -> None:
-            await self._make("create_socket_volume")
-            await MemoryEngine.create_socket_volume(self, name, labels=labels)
+            await self._make("make_box")
+            await MemoryEngine.make_box(self, container_id)
 
         self.making = asyncio.get_running_loop().create_task(make())
         await asyncio.shield(self.making)
-        return Path("/volumes") / name
+        return BoxDirectories(workspace="/w", home="/h", agent="/a")
 
 
-@pytest.mark.parametrize("slow", ["create_socket_volume", "create"])
+@pytest.mark.parametrize("slow", ["make_box", "create"])
 async def test_what_the_engine_makes_after_the_start_was_given_up_does_not_stay(
     tmp_path: Path, slow: str
 ) -> None:
@@ -152,7 +153,7 @@ async def test_a_removal_step_that_fails_does_not_keep_the_others_from_being_don
     fleet = Fleet(tmp_path / "live")
     lifecycle = fleet.lifecycle()
     container = await lifecycle.start("c1", prepare=nothing)
-    fleet.engine.fail = {"stop", "remove_volume"}
+    fleet.engine.fail = {"stop"}
     await lifecycle.stop(container)
     assert not fleet.engine.containers
     assert not fleet.proxy.sockets
@@ -166,7 +167,7 @@ async def test_a_sweep_finds_leftovers_of_every_kind_and_keeps_what_is_live(
     lifecycle = fleet.lifecycle()
     await lifecycle.start("c1", prepare=nothing)
     await lifecycle.start("c2", prepare=nothing)
-    fleet.engine.volumes["hakoiri-c3"] = {"hakoiri.instance": "i1"}
+    fleet.engine.containers["hakoiri-c3"] = {"Labels": {"hakoiri.instance": "i1"}}
     (fleet.root / "c4").mkdir()
     fleet.engine.containers["other"] = {"Labels": {"hakoiri.instance": "i2"}}
 

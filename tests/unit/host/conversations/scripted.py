@@ -30,7 +30,7 @@ LIMITS = TurnLimits(
     retry_pause_s=0,
 )
 DIRECTORIES = ContainerDirectories(
-    workspace=Path("/w"), home=Path("/h"), owner_uid=1000, owner_gid=1000
+    workspace=Path("/w"), home=Path("/h"), agent=Path("/a"), owner_uid=1000, owner_gid=1000
 )
 
 Step = tuple[int, AgentEvent] | Exception | anyio.Event | Callable[[], None]

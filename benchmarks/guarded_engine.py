@@ -1,0 +1,64 @@
+"""The engine behind a guard of our own, in a process of its own as in a running server."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hakoiri.cli.supervisor.guard_rules import guard_rules
+from hakoiri.docker_guard.rules import GuardLaunch
+from hakoiri.host.settings import Settings
+
+START_TIMEOUT_S = 30
+INSTANCE = "bench"
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedEngine:
+    """Where the guard listens, and where it looks for proxies' directories."""
+
+    address: str
+    proxy_sockets: Path
+
+
+@asynccontextmanager
+async def guarded_engine(
+    engine_host: str, *, settings: Settings, image: str, root: Path
+) -> AsyncIterator[GuardedEngine]:
+    """Run a guard before the engine, with its tree below `root`."""
+    socket, sockets, tree = root / "guard.sock", root / "proxy-sockets", root / "tree"
+    for directory in (sockets, tree):
+        directory.mkdir(exist_ok=True)
+    launch = GuardLaunch(
+        socket=socket,
+        client_uids=(),
+        engine=engine_host,
+        tree=tree,
+        proxy_sockets=sockets,
+        proxy_uid=os.geteuid(),
+        rules=guard_rules(
+            settings,
+            instances=[INSTANCE],
+            images=[image],
+            runtimes=[settings.container.runtime],
+        ),
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "hakoiri.docker_guard"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        if process.stdin is not None:
+            process.stdin.write(launch.model_dump_json().encode())
+            process.stdin.close()
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while not socket.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.02)
+        yield GuardedEngine(f"unix://{socket}", sockets)
+    finally:
+        process.terminate()
+        await process.wait()

@@ -1,0 +1,95 @@
+"""`hakoiri docker-guard`: the guard before the engine's socket, alone."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from hakoiri.cli.supervisor.guard_rules import guard_rules
+from hakoiri.docker_guard.call_log import CallLog
+from hakoiri.docker_guard.process import serve
+from hakoiri.docker_guard.rules import GuardLaunch, Runtime
+from hakoiri.host import settings as host_settings
+from hakoiri.host.containers.box import BoxError
+from hakoiri.host.settings import DEFAULT_DOCKER_HOST, SettingsError
+
+_EXIT_USAGE = 2
+_UNIX = "unix://"
+
+
+def docker_guard(
+    *,
+    listen: Annotated[Path, typer.Option(help="The Unix socket to listen on.")],
+    engine: Annotated[
+        str, typer.Option(help="The engine, as unix://PATH.", envvar="HAKOIRI_DOCKER_HOST")
+    ] = DEFAULT_DOCKER_HOST,
+    instance: Annotated[
+        list[str] | None,
+        typer.Option(help="Whose containers: the label hakoiri.instance. May be given again."),
+    ] = None,
+    image: Annotated[
+        list[str] | None, typer.Option(help="An image that may be started. May be given again.")
+    ] = None,
+    runtime: Annotated[
+        list[str] | None, typer.Option(help="runc or runsc; absent means the setting's.")
+    ] = None,
+    live_dir: Annotated[
+        Path | None, typer.Option(help="Where containers' directories are made; root's alone.")
+    ] = None,
+    proxy_sockets: Annotated[
+        Path | None, typer.Option(help="Where the proxy makes a directory for each container.")
+    ] = None,
+    client_uid: Annotated[
+        list[int] | None, typer.Option(help="A user who may call, beside root.")
+    ] = None,
+) -> None:
+    """Serve a narrow, checked part of the engine's API on a socket. Calls are told on stdout.
+
+    Without --instance every call about a container is refused, without --image every start. Limits
+    and profiles that a container may not exceed are the settings of `hakoiri serve`
+    (HAKOIRI_CONTAINER__*). Needs root, to make and mount containers' directories.
+
+    Examples:
+      hakoiri docker-guard --listen /run/box/docker.sock
+
+      hakoiri docker-guard --listen guard.sock --engine unix:///var/run/docker.sock
+        --instance a1b2c3d4e5f6 --image hakoiri/workspace:TAG --proxy-sockets /run/box/proxy
+    """
+    try:
+        settings = host_settings.load()
+        if not engine.startswith(f"{_UNIX}/"):
+            raise typer.BadParameter(f"{engine!r} is not like unix:///PATH", param_hint="--engine")
+        tree = (live_dir or settings.guard.live_dir / "alone").absolute()
+        tree.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sockets = proxy_sockets.absolute() if proxy_sockets is not None else None
+        launch = GuardLaunch(
+            socket=listen.absolute(),
+            client_uids=tuple(client_uid or (os.geteuid(),)),
+            engine=engine,
+            tree=tree,
+            proxy_sockets=sockets,
+            proxy_uid=sockets.stat().st_uid if sockets is not None else -1,
+            rules=guard_rules(
+                settings,
+                instances=instance or (),
+                images=image or (),
+                runtimes=[_runtime(name) for name in runtime or (settings.container.runtime,)],
+            ),
+        )
+        if not instance:
+            sys.stderr.write("hakoiri docker-guard: no --instance, so no container is ours\n")
+        uvloop.run(serve(launch, log=CallLog()))
+    except (SettingsError, BoxError, ValueError, OSError) as error:
+        typer.echo(f"hakoiri docker-guard: {error}", err=True)
+        raise typer.Exit(_EXIT_USAGE) from None
+
+
+def _runtime(name: str) -> Runtime:
+    if name == "runc":
+        return "runc"
+    if name == "runsc":
+        return "runsc"
+    raise typer.BadParameter(f"{name!r} is neither runc nor runsc", param_hint="--runtime")

@@ -1,0 +1,35 @@
+"""What the docker guard lets through: containers like those that the server is set to make."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from hakoiri.docker_guard.rules import LimitCeilings, Rules, Runtime
+from hakoiri.host.containers.box import read_box
+from hakoiri.host.settings import Settings
+
+
+def guard_rules(
+    settings: Settings,
+    *,
+    instances: Sequence[str],
+    images: Sequence[str],
+    runtimes: Sequence[Runtime],
+) -> Rules:
+    """Return the rules; profiles and ceilings are the settings'.
+
+    Raises `BoxError` if a profile cannot be used.
+    """
+    profiles: dict[Runtime, str] = {}
+    limits = read_box(settings, instance="").limits()
+    for runtime in runtimes:
+        container = settings.container.model_copy(update={"runtime": runtime})
+        box = read_box(settings.model_copy(update={"container": container}), instance="")
+        profiles[runtime] = box.seccomp_profile
+    return Rules(
+        instances=tuple(instances),
+        images=tuple(images),
+        runtimes=tuple(runtimes),
+        seccomp_profiles=profiles,
+        apparmor_profile=settings.container.apparmor_profile,
+        ceilings=LimitCeilings.model_validate(dataclasses.asdict(limits)),
+    )

@@ -1,0 +1,173 @@
+"""The directories of boxes on this host: made, mounted, removed, by the guard alone.
+
+Below the tree, where only root and the guard may write, each container has four directories. The
+two that hold files and the one for the agent's socket are mounts: whoever is given the tree to see
+read-only still writes inside them, and can replace none of them. The fourth shows the proxy's
+directory, taken hold of by descriptor and without following a link. A container owns what is in its
+directories, so removal takes nothing about them for granted: names, depth, modes and links are
+hostile.
+"""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Final
+
+from hakoiri.docker_guard.kernel_mounts import (
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    bind,
+    detach,
+    detach_below,
+    mount,
+    mount_points,
+)
+from hakoiri.docker_guard.refusal import CallRefusedError
+from hakoiri.wire.guard import (
+    CONTAINER_GID,
+    CONTAINER_UID,
+    SOURCE_AGENT,
+    SOURCE_HOME,
+    SOURCE_PROXY,
+    SOURCE_WORKSPACE,
+)
+
+REMOVAL_TIMEOUT_S: Final = 120.0
+SAFE: Final = MS_NOSUID | MS_NODEV
+AGENT_OPTIONS: Final = f"size=64k,nr_inodes=16,mode=0700,uid={CONTAINER_UID},gid={CONTAINER_GID}"
+"""A container can put a socket there, and no more: it can fill neither the host's memory nor its
+table of inodes."""
+
+
+class Boxes:
+    """`tree/<container>/{workspace,home,agent,proxy}`."""
+
+    def __init__(
+        self, *, tree: Path, stage: Path, proxy_sockets: Path | None, proxy_uid: int
+    ) -> None:
+        """Keep boxes under `tree`; `proxy_sockets` holds each container's socket directory.
+
+        `stage` is a directory of the guard's own, outside of the tree.
+        """
+        self._tree = tree
+        self._stage = stage
+        self._proxy_sockets = proxy_sockets
+        self._proxy_uid = proxy_uid
+
+    def paths(self, container_id: str) -> dict[str, Path]:
+        """Return the paths of a container's directories, by the names that mounts may have."""
+        base = self._tree / container_id
+        names = (SOURCE_WORKSPACE, SOURCE_HOME, SOURCE_AGENT, SOURCE_PROXY)
+        return {name: base / name for name in names}
+
+    def make(self, container_id: str) -> dict[str, Path]:
+        """Make a container's directories; raise `CallRefusedError` if that cannot be done."""
+        paths = self.paths(container_id)
+        try:
+            (self._tree / container_id).mkdir(mode=0o700)
+        except FileExistsError:
+            raise CallRefusedError(
+                "box-exists", f"{container_id} has its directories", status=409
+            ) from None
+        except OSError as error:
+            raise _failed(f"make the directories of {container_id}", error) from error
+        try:
+            for path in paths.values():
+                path.mkdir(mode=0o700)
+            for name in (SOURCE_WORKSPACE, SOURCE_HOME):
+                os.chown(paths[name], CONTAINER_UID, CONTAINER_GID)
+                self._bind(paths[name], paths[name], flags=SAFE)
+            mount(
+                "tmpfs",
+                paths[SOURCE_AGENT],
+                kind="tmpfs",
+                flags=SAFE | MS_NOEXEC,
+                options=AGENT_OPTIONS,
+            )
+        except OSError as error:
+            detach_below(self._tree / container_id)
+            raise _failed(f"make the directories of {container_id}", error) from error
+        return paths
+
+    def show_proxy(self, container_id: str) -> None:
+        """Mount the proxy's directory for the container; raise `CallRefusedError` if it is none."""
+        target = self.paths(container_id)[SOURCE_PROXY]
+        if self._proxy_sockets is None:
+            raise CallRefusedError("no-proxy", "this guard was not told where proxy sockets are")
+        if not target.is_dir():
+            raise CallRefusedError("no-box", f"first PUT /boxes/{container_id}", status=409)
+        if any(point.path == target for point in mount_points()):
+            return
+        try:
+            source = os.open(
+                self._proxy_sockets / container_id, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW
+            )
+        except OSError as error:
+            raise _failed(f"find the proxy's directory for {container_id}", error) from error
+        try:
+            if os.fstat(source).st_uid != self._proxy_uid:
+                raise CallRefusedError(
+                    "proxy-directory-foreign", f"{container_id}: not the proxy's directory"
+                )
+            self._bind(f"/proc/self/fd/{source}", target, flags=SAFE | MS_NOEXEC | MS_RDONLY)
+        except OSError as error:
+            raise _failed(f"show the proxy's directory to {container_id}", error) from error
+        finally:
+            os.close(source)
+
+    def _bind(self, source: str | Path, target: Path, *, flags: int) -> None:
+        """Bind with flags that also those have who receive the mount.
+
+        Flags that are put on a mount in its place stay with us alone; a copy takes them along. So
+        they are put on at a place that nobody sees, and the copy is what is mounted in the tree.
+        """
+        bind(source, self._stage, flags=flags)
+        try:
+            # no peer of the tree, or what is mounted there would come here, and go with it again
+            mount(None, self._stage, flags=MS_PRIVATE)
+            bind(self._stage, target)
+        finally:
+            detach(self._stage)
+
+    async def remove(self, container_id: str) -> None:
+        """Remove a container's directories with all that is in them; nothing if they are gone.
+
+        `rm` removes trees of any depth without following links and without crossing into another
+        file system, which `shutil.rmtree` (recursive) does not.
+        """
+        base = self._tree / container_id
+        try:
+            detach_below(base)
+        except OSError as error:
+            raise _failed(f"unmount the directories of {container_id}", error) from error
+        process = await asyncio.create_subprocess_exec(
+            *("rm", "-rf", "--one-file-system", "--", str(base)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(REMOVAL_TIMEOUT_S):
+                _, said = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            raise CallRefusedError(
+                "box-failed", f"removing {base} took over {REMOVAL_TIMEOUT_S:.0f} s", status=500
+            ) from None
+        if process.returncode:
+            why = said.decode(errors="replace")[:500]
+            raise CallRefusedError("box-failed", f"cannot remove {base}: {why}", status=500)
+
+    def present(self) -> list[str]:
+        """Ids of the containers that have directories."""
+        try:
+            return sorted(entry.name for entry in self._tree.iterdir())
+        except OSError as error:
+            raise _failed("list the boxes", error) from error
+
+
+def _failed(what: str, error: OSError) -> CallRefusedError:
+    return CallRefusedError("box-failed", f"cannot {what}: {error.strerror or error}", status=500)

@@ -1,0 +1,98 @@
+"""Mounting by the kernel's own calls, as mount(2) and umount2(2) describe them.
+
+The standard library only. The `mount` command looks paths up again and takes a process for each.
+"""
+
+import ctypes
+import errno
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+MS_RDONLY: Final = 1
+MS_NOSUID: Final = 2
+MS_NODEV: Final = 4
+MS_NOEXEC: Final = 8
+MS_REMOUNT: Final = 32
+MS_BIND: Final = 4096
+MS_REC: Final = 16384
+MS_PRIVATE: Final = 1 << 18
+MS_SLAVE: Final = 1 << 19
+MS_SHARED: Final = 1 << 20
+MNT_DETACH: Final = 2
+UMOUNT_NOFOLLOW: Final = 8
+
+_FLAG_OF: Final = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
+_OCTAL: Final = re.compile(rb"\\([0-7]{3})")
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MountPoint:
+    """One line of mountinfo: where, and with which flags of its own."""
+
+    path: Path
+    flags: int
+
+
+def mount(
+    source: str | Path | None,
+    target: str | Path,
+    *,
+    flags: int,
+    kind: str | None = None,
+    options: str | None = None,
+) -> None:
+    """Make or change a mount, as the manual says. Raises `OSError` that names the target."""
+    done = _libc.mount(
+        os.fsencode(source) if source is not None else None,
+        os.fsencode(target),
+        kind.encode() if kind is not None else None,
+        ctypes.c_ulong(flags),
+        options.encode() if options is not None else None,
+    )
+    if done != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fspath(target))
+
+
+def bind(source: str | Path, target: str | Path, *, flags: int = 0) -> None:
+    """Show `source`, with what is mounted below it, at `target`; `flags` are put on it."""
+    mount(source, target, flags=MS_BIND | MS_REC)
+    if flags:
+        mount(None, target, flags=MS_BIND | MS_REMOUNT | flags)
+
+
+def detach(target: Path) -> None:
+    """Take away the topmost mount at `target`, now, whoever still uses it."""
+    if _libc.umount2(os.fsencode(target), MNT_DETACH | UMOUNT_NOFOLLOW) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), os.fspath(target))
+
+
+def detach_below(directory: Path) -> None:
+    """Take away every mount at or below `directory`, innermost first.
+
+    One that lies hidden under a cover is listed too, and goes with its peer.
+    """
+    inside = [point.path for point in mount_points() if point.path.is_relative_to(directory)]
+    for path in reversed(inside):
+        try:
+            detach(path)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # no mount any more
+                raise
+
+
+def mount_points() -> list[MountPoint]:
+    """Return all mounts that this process sees, in the order in which they were made (proc(5))."""
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    return [_parse(line.split(b" ")) for line in lines]
+
+
+def _parse(fields: list[bytes]) -> MountPoint:
+    path = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), fields[4])
+    flags = sum(_FLAG_OF.get(word, 0) for word in fields[5].decode("ascii").split(","))
+    return MountPoint(Path(os.fsdecode(path)), flags)

@@ -1,0 +1,43 @@
+"""The guard as a process: wired in one place, up until it is told to stop."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from typing import Final
+
+from hakoiri.docker_guard.boxes import Boxes
+from hakoiri.docker_guard.call_log import CallLog
+from hakoiri.docker_guard.engine_client import EngineClient
+from hakoiri.docker_guard.listener import Listener, listen_at, start
+from hakoiri.docker_guard.rules import GuardLaunch
+from hakoiri.docker_guard.service import Guard
+
+SOCKET_MODE: Final = 0o660
+"""The directory's group is the caller's; the caller's user is checked as well."""
+
+STAGE: Final = "stage"
+"""Beside the socket: where a mount gets its flags before it is shown."""
+
+
+async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
+    """Listen until SIGTERM or SIGINT. Raises `OSError` if the socket cannot be made."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(EngineClient(launch.engine))
+        stage = launch.socket.with_name(STAGE)
+        stage.mkdir(mode=0o700, exist_ok=True)
+        boxes = Boxes(
+            tree=launch.tree,
+            stage=stage,
+            proxy_sockets=launch.proxy_sockets,
+            proxy_uid=launch.proxy_uid,
+        )
+        guard = Guard(engine=engine, boxes=boxes, rules=launch.rules)
+        listener = Listener(carry_out=guard.carry_out, client_uids=launch.client_uids, log=log)
+        sock = listen_at(launch.socket, mode=SOCKET_MODE)
+        stack.callback(launch.socket.unlink, missing_ok=True)
+        runner = await start(listener, sock)
+        stack.push_async_callback(runner.cleanup)
+        await stopping.wait()

@@ -1,0 +1,246 @@
+"""Carries out calls: checks whose container it is, asks the engine, answers what is needed."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from hakoiri.docker_guard import strict_json
+from hakoiri.docker_guard.boxes import Boxes
+from hakoiri.docker_guard.calls import (
+    ActOnContainer,
+    AskRuntimes,
+    Call,
+    CreateContainer,
+    InspectImage,
+    ListBoxes,
+    ListContainers,
+    MakeBox,
+    RemoveBox,
+)
+from hakoiri.docker_guard.engine_client import EngineAnswer
+from hakoiri.docker_guard.refusal import CallRefusedError
+from hakoiri.docker_guard.rules import Rules
+from hakoiri.docker_guard.sealed_container import (
+    check_body,
+    check_image,
+    check_runtime,
+    engine_body,
+    read_body,
+)
+from hakoiri.wire.guard import LABEL_INSTANCE, engine_name
+
+KNOWN_LIMIT: Final = 20_000
+"""Containers whose labels are remembered; labels never change (Engine API, `ContainerCreate`)."""
+
+NOT_FOUND: Final = 404
+_ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}")
+STATE_FIELDS: Final = ("Status", "Running", "Paused", "OOMKilled", "ExitCode", "Error")
+
+
+class Engine(Protocol):
+    """The engine's calls; errors are `CallRefusedError`."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> EngineAnswer:
+        """Make one call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a status, and a document unless there is none."""
+
+    status: int
+    document: Mapping[str, Any] | list[Any] | None = None
+
+
+@dataclass(slots=True)
+class _Place:
+    """One container's place: its lock orders what is done to its directories."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    users: int = 0
+
+
+class Guard:
+    """Between callers and the engine. `rules` say whose containers and how sealed."""
+
+    def __init__(self, *, engine: Engine, boxes: Boxes, rules: Rules) -> None:
+        """Collaborators; nothing is asked yet."""
+        self._engine = engine
+        self._boxes = boxes
+        self._rules = rules
+        self._known: dict[str, str] = {}
+        self._image_ids: set[str] = set()
+        self._places: dict[str, _Place] = {}
+
+    async def carry_out(self, call: Call, body: bytes) -> Answer:
+        """Do what is asked; raise `CallRefusedError` with the reason why not."""
+        match call:
+            case CreateContainer(container_id):
+                answer = await self._create(container_id, body)
+            case ActOnContainer():
+                answer = await self._act(call)
+            case ListContainers(instance):
+                answer = await self._list(instance)
+            case InspectImage(reference):
+                answer = Answer(200, {"Id": await self._resolve(reference)})
+            case AskRuntimes():
+                answer = Answer(200, {"Runtimes": {name: {} for name in await self._runtimes()}})
+            case MakeBox(container_id):
+                answer = await self._make_box(container_id)
+            case RemoveBox(container_id):
+                answer = await self._remove_box(container_id)
+            case ListBoxes():
+                answer = Answer(200, {"containers": self._boxes.present()})
+        return answer
+
+    async def _make_box(self, container_id: str) -> Answer:
+        self._require_instance()
+        async with self._place(container_id):
+            paths = self._boxes.make(container_id)
+        shown = ("workspace", "home", "agent")
+        return Answer(201, {name: str(paths[name]) for name in shown})
+
+    async def _remove_box(self, container_id: str) -> Answer:
+        async with self._place(container_id):
+            await self._boxes.remove(container_id)
+        return Answer(204)
+
+    async def _create(self, container_id: str, content: bytes) -> Answer:
+        body = read_body(strict_json.parse(content))
+        check_body(body, container_id=container_id, rules=self._rules)
+        if body.Image not in self._image_ids:
+            for reference in self._rules.images:
+                await self._resolve(reference)
+        check_image(body.Image, ours=self._image_ids)
+        if body.HostConfig.Runtime == "runsc":
+            check_runtime("runsc", (await self._runtimes()).get("runsc"))
+        async with self._place(container_id):
+            self._boxes.show_proxy(container_id)
+            made = await self._engine.call(
+                "POST",
+                "/containers/create",
+                query={"name": engine_name(container_id)},
+                body=engine_body(body, sources=self._boxes.paths(container_id), rules=self._rules),
+            )
+        engine_id = _id_of(_object(made.document))
+        self._remember(engine_name(container_id), engine_id)
+        return Answer(201, {"Id": engine_id, "Warnings": []})
+
+    async def _act(self, call: ActOnContainer) -> Answer:
+        """Act on the container by its id: between check and act, a name could change hands."""
+        if call.action == "inspect":
+            return Answer(200, await self._inspect(call.reference))
+        engine_id = self._known.get(call.reference)
+        if engine_id is None:
+            engine_id = _id_of(await self._inspect(call.reference))
+        try:
+            done = await self._on_engine(call, engine_id)
+        except CallRefusedError as error:
+            if error.status != NOT_FOUND or self._known.pop(call.reference, None) is None:
+                raise
+            # the one we knew is gone; the name may be another's by now
+            return await self._act(call)
+        if call.action == "remove":
+            self._known.pop(call.reference, None)
+        return Answer(done.status)
+
+    async def _on_engine(self, call: ActOnContainer, engine_id: str) -> EngineAnswer:
+        path = f"/containers/{engine_id}"
+        if call.action == "remove":
+            return await self._engine.call("DELETE", path, query={"force": "1", "v": "1"})
+        query = {"t": str(call.grace_s)} if call.grace_s is not None else None
+        return await self._engine.call("POST", f"{path}/{call.action}", query=query)
+
+    async def _inspect(self, reference: str) -> dict[str, Any]:
+        """Return id and state of a container of ours; raise `CallRefusedError` if it is not."""
+        shown = _object((await self._engine.call("GET", f"/containers/{reference}/json")).document)
+        labels = _object(_object(shown.get("Config")).get("Labels") or {})
+        if labels.get(LABEL_INSTANCE) not in self._rules.instances:
+            raise CallRefusedError("container-not-ours", f"{reference} is not a container of ours")
+        engine_id = _id_of(shown)
+        self._remember(reference, engine_id)
+        state = _object(shown.get("State"))
+        return {"Id": engine_id, "State": {name: state.get(name) for name in STATE_FIELDS}}
+
+    async def _list(self, instance: str) -> Answer:
+        if instance not in self._rules.instances:
+            raise CallRefusedError("list-not-ours", f"{instance[:64]} is not an instance of ours")
+        filters = f'{{"label":["{LABEL_INSTANCE}={instance}"]}}'
+        listed = await self._engine.call(
+            "GET", "/containers/json", query={"all": "1", "filters": filters}
+        )
+        if not isinstance(listed.document, list):
+            raise _unusable()
+        return Answer(200, [_listed(_object(entry)) for entry in listed.document])
+
+    async def _runtimes(self) -> dict[str, list[str]]:
+        info = _object((await self._engine.call("GET", "/info")).document)
+        runtimes = _object(info.get("Runtimes") or {})
+        return {
+            name: [str(word) for word in _object(one or {}).get("runtimeArgs") or []]
+            for name, one in runtimes.items()
+        }
+
+    async def _resolve(self, reference: str) -> str:
+        """Return the content id of one of our images, and take containers of it from now on."""
+        if reference not in self._rules.images:
+            raise CallRefusedError("image-not-ours", f"{reference[:128]} is not an image of ours")
+        shown = _object((await self._engine.call("GET", f"/images/{reference}/json")).document)
+        image_id = _id_of(shown)
+        self._image_ids.add(image_id)
+        return image_id
+
+    def _require_instance(self) -> None:
+        if not self._rules.instances:
+            raise CallRefusedError("no-instance", "this guard was told of no instance to serve")
+
+    def _remember(self, reference: str, engine_id: str) -> None:
+        while len(self._known) >= KNOWN_LIMIT:
+            self._known.pop(next(iter(self._known)))
+        self._known[reference] = engine_id
+
+    @asynccontextmanager
+    async def _place(self, container_id: str) -> AsyncIterator[None]:
+        """Let one call at a time make, use or remove a container's directories."""
+        place = self._places.setdefault(container_id, _Place())
+        place.users += 1
+        try:
+            async with place.lock:
+                yield
+        finally:
+            place.users -= 1
+            if place.users == 0:
+                self._places.pop(container_id, None)
+
+
+def _listed(entry: dict[str, Any]) -> dict[str, Any]:
+    labels = _object(entry.get("Labels") or {})
+    ours = {name: value for name, value in labels.items() if name.startswith("hakoiri.")}
+    return {"Id": entry.get("Id"), "State": entry.get("State"), "Labels": ours}
+
+
+def _object(document: object) -> dict[str, Any]:
+    if not isinstance(document, dict):
+        raise _unusable()
+    return document
+
+
+def _id_of(document: Mapping[str, Any]) -> str:
+    found = document.get("Id")
+    if not isinstance(found, str) or not _ID.fullmatch(found):
+        raise _unusable()
+    return found
+
+
+def _unusable() -> CallRefusedError:
+    return CallRefusedError("engine-answer", "the engine's answer has another form", status=502)

@@ -1,0 +1,219 @@
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.docker_guard.bodies import ID, IMAGE_ID, INSTANCE, RULES, sealed
+
+from hakoiri.docker_guard.boxes import Boxes
+from hakoiri.docker_guard.calls import (
+    ActOnContainer,
+    AskRuntimes,
+    Call,
+    CreateContainer,
+    InspectImage,
+    ListContainers,
+    MakeBox,
+)
+from hakoiri.docker_guard.engine_client import EngineAnswer
+from hakoiri.docker_guard.refusal import CallRefusedError
+from hakoiri.docker_guard.service import Answer, Guard
+
+pytestmark = pytest.mark.anyio
+
+NAME = f"hakoiri-{ID}"
+OURS, NEWER, FOREIGN = "1" * 64, "2" * 64, "f" * 64
+
+
+class ShownBoxes(Boxes):
+    """Directories that need no mounts."""
+
+    def show_proxy(self, container_id: str) -> None:
+        del container_id
+
+
+@dataclass
+class MemoryEngine:
+    """An engine that remembers what was asked of it."""
+
+    containers: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The engine's id and the instance's label, by name."""
+
+    image_id: str = IMAGE_ID
+    runsc: tuple[str, ...] = ("--network=none", "--host-uds=all", "--oci-seccomp")
+    asked: list[tuple[str, str, Any]] = field(default_factory=list)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> EngineAnswer:
+        self.asked.append((method, path, body if body is not None else query))
+        parts = path.strip("/").split("/")
+        if parts[0] == "images":
+            return EngineAnswer(200, {"Id": self.image_id, "Config": {"Env": ["planted"]}})
+        if parts == ["info"]:
+            runtimes = {"runc": {"path": "runc"}, "runsc": {"runtimeArgs": list(self.runsc)}}
+            return EngineAnswer(200, {"Runtimes": runtimes, "Name": "planted"})
+        if parts == ["containers", "json"]:
+            return EngineAnswer(200, [self._listed(*one) for one in self.containers.values()])
+        if parts == ["containers", "create"]:
+            self.containers[(query or {})["name"]] = (OURS, INSTANCE)
+            return EngineAnswer(201, {"Id": OURS, "Warnings": ["planted"]})
+        return self._act(method, parts)
+
+    def _act(self, method: str, parts: list[str]) -> EngineAnswer:
+        for name, (engine_id, instance) in list(self.containers.items()):
+            if parts[1] in {name, engine_id}:
+                if parts[-1] == "json":
+                    return EngineAnswer(200, self._shown(engine_id, instance))
+                if method == "DELETE":
+                    del self.containers[name]
+                return EngineAnswer(204, None)
+        raise CallRefusedError("engine-refused", f"No such container: {parts[1]}", status=404)
+
+    def _shown(self, engine_id: str, instance: str) -> dict[str, Any]:
+        return {
+            "Id": engine_id,
+            "Config": {"Labels": {"hakoiri.instance": instance}, "Env": ["planted"]},
+            "State": {"Running": True, "ExitCode": 0, "Pid": 4711},
+        }
+
+    def _listed(self, engine_id: str, instance: str) -> dict[str, Any]:
+        return {
+            "Id": engine_id,
+            "State": "running",
+            "Labels": {"hakoiri.instance": instance, "planted": "x"},
+            "Command": "planted",
+        }
+
+
+def guard(engine: MemoryEngine, tree: Path = Path("/nonexistent")) -> Guard:
+    boxes = ShownBoxes(tree=tree, stage=tree, proxy_sockets=None, proxy_uid=0)
+    return Guard(engine=engine, boxes=boxes, rules=RULES)
+
+
+async def carried_out(engine: MemoryEngine, call: Call, document: object = None) -> Answer:
+    body = b"" if document is None else json.dumps(document).encode()
+    return await guard(engine).carry_out(call, body)
+
+
+async def test_a_sealed_container_is_created_from_the_guards_own_body() -> None:
+    engine = MemoryEngine()
+    answer = await carried_out(engine, CreateContainer(ID), sealed())
+    assert answer == Answer(201, {"Id": OURS, "Warnings": []})
+    method, path, body = engine.asked[-1]
+    assert (method, path) == ("POST", "/containers/create")
+    sources = [mount["Source"] for mount in body["HostConfig"]["Mounts"]]
+    assert sources == [
+        f"/nonexistent/{ID}/{name}" for name in ("workspace", "home", "proxy", "agent")
+    ]
+
+
+async def test_an_image_is_checked_by_what_its_reference_is_now() -> None:
+    engine = MemoryEngine(image_id="sha256:" + "cd" * 32)
+    with pytest.raises(CallRefusedError, match="not the image"):
+        await carried_out(engine, CreateContainer(ID), sealed())
+    assert not engine.containers
+
+
+async def test_runsc_is_refused_where_the_engine_runs_it_open() -> None:
+    engine = MemoryEngine(runsc=("--network=host",))
+    with pytest.raises(CallRefusedError, match="runsc"):
+        await carried_out(engine, CreateContainer(ID), sealed(runtime="runsc"))
+    assert not engine.containers
+    await carried_out(MemoryEngine(), CreateContainer(ID), sealed(runtime="runsc"))
+
+
+@pytest.mark.parametrize("reference", [NAME, FOREIGN])
+@pytest.mark.parametrize("action", ["start", "stop", "pause", "unpause", "inspect", "remove"])
+async def test_a_foreign_container_is_left_alone_even_under_a_name_like_ours(
+    reference: str, action: Any
+) -> None:
+    engine = MemoryEngine({NAME: (FOREIGN, "another-instance")})
+    with pytest.raises(CallRefusedError) as refused:
+        await carried_out(engine, ActOnContainer(reference, action))
+    assert refused.value.code == "container-not-ours"
+    assert [path for _, path, _ in engine.asked] == [f"/containers/{reference}/json"]
+
+
+async def test_a_container_of_ours_is_acted_on_by_its_id_and_asked_about_once() -> None:
+    engine = MemoryEngine({NAME: (OURS, INSTANCE)})
+    under_test = guard(engine)
+    for action in ("start", "pause", "unpause"):
+        assert (await under_test.carry_out(ActOnContainer(NAME, action), b"")).status == 204
+    await under_test.carry_out(ActOnContainer(NAME, "stop", grace_s=3), b"")
+    assert [(path, query) for _, path, query in engine.asked] == [
+        (f"/containers/{NAME}/json", None),
+        (f"/containers/{OURS}/start", None),
+        (f"/containers/{OURS}/pause", None),
+        (f"/containers/{OURS}/unpause", None),
+        (f"/containers/{OURS}/stop", {"t": "3"}),
+    ]
+
+
+async def test_a_name_that_went_to_another_is_not_trusted_any_more() -> None:
+    engine = MemoryEngine({NAME: (OURS, INSTANCE)})
+    under_test = guard(engine)
+    await under_test.carry_out(ActOnContainer(NAME, "start"), b"")
+    engine.containers[NAME] = (FOREIGN, "another-instance")
+    with pytest.raises(CallRefusedError) as refused:
+        await under_test.carry_out(ActOnContainer(NAME, "remove"), b"")
+    assert refused.value.code == "container-not-ours"
+    assert NAME in engine.containers
+    engine.containers[NAME] = (NEWER, INSTANCE)
+    assert (await under_test.carry_out(ActOnContainer(NAME, "remove"), b"")).status == 204
+
+
+async def test_a_container_that_is_gone_is_said_with_the_engines_status() -> None:
+    with pytest.raises(CallRefusedError) as refused:
+        await carried_out(MemoryEngine(), ActOnContainer(NAME, "stop", grace_s=0))
+    assert refused.value.status == 404
+
+
+async def test_answers_hold_what_is_needed_and_nothing_else() -> None:
+    engine = MemoryEngine({NAME: (OURS, INSTANCE)})
+    answers = [
+        await carried_out(engine, ActOnContainer(NAME, "inspect")),
+        await carried_out(engine, ListContainers(INSTANCE)),
+        await carried_out(engine, InspectImage("hakoiri/workspace:test")),
+        await carried_out(engine, AskRuntimes()),
+    ]
+    said = json.dumps([answer.document for answer in answers])
+    assert "planted" not in said
+    assert "4711" not in said
+    assert answers[2].document == {"Id": IMAGE_ID}
+    assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}}
+
+
+async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> None:
+    engine = MemoryEngine()
+    for call in (ListContainers("another-instance"), InspectImage("alpine:latest")):
+        with pytest.raises(CallRefusedError) as refused:
+            await carried_out(engine, call)
+        assert refused.value.status == 403
+    assert engine.asked == []
+
+
+async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) -> None:
+    boxes = ShownBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)
+    rules = RULES.model_copy(update={"instances": ()})
+    with pytest.raises(CallRefusedError, match="no instance"):
+        await Guard(engine=MemoryEngine(), boxes=boxes, rules=rules).carry_out(MakeBox(ID), b"")
+    assert boxes.present() == []
+
+
+async def test_an_answer_of_another_form_is_not_passed_on() -> None:
+    class Broken(MemoryEngine):
+        async def call(self, *_: Any, **__: Any) -> EngineAnswer:
+            return EngineAnswer(200, ["planted"])
+
+    for call in (ActOnContainer(NAME, "inspect"), AskRuntimes()):
+        with pytest.raises(CallRefusedError) as refused:
+            await carried_out(Broken(), call)
+        assert refused.value.status == 502
