@@ -9,6 +9,7 @@ from hakoiri.cli import conversation, image, key, policy
 from hakoiri.cli.demo.command import demo
 from hakoiri.cli.docker_guard import docker_guard
 from hakoiri.cli.doctor.command import doctor
+from hakoiri.cli.probe import probe
 from hakoiri.cli.proxy import proxy
 from hakoiri.cli.serve import serve
 
@@ -24,6 +25,7 @@ app.command()(proxy)
 app.command(name="docker-guard")(docker_guard)
 app.command()(demo)
 app.command()(doctor)
+app.command()(probe)
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(policy.app, name="policy")
 app.add_typer(key.app, name="key")

@@ -166,19 +166,25 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await _serve_http(app, settings)
 
 
-def _orchestrator(edges: Edges, box: Box, *, image_id: str) -> Orchestrator:
-    settings = box.settings
-    lifecycle = Lifecycle(
-        engine=edges.engine,
-        proxy=edges.proxy,
+def make_lifecycle(
+    box: Box, *, engine: DockerEngine, proxy: ProxyClient, image_id: str
+) -> Lifecycle:
+    """Put together what starts and removes containers of the box."""
+    return Lifecycle(
+        engine=engine,
+        proxy=proxy,
         agents=AgentConnectorOverSockets(),
         make_spec=box.maker(image_id),
         instance=box.instance,
-        start_timeout_s=settings.container.start_timeout_s,
-        stop_grace_s=settings.container.stop_grace_s,
+        start_timeout_s=box.settings.container.start_timeout_s,
+        stop_grace_s=box.settings.container.stop_grace_s,
     )
+
+
+def _orchestrator(edges: Edges, box: Box, *, image_id: str) -> Orchestrator:
+    settings = box.settings
     return Orchestrator(
-        lifecycle=lifecycle,
+        lifecycle=make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id),
         proxy=edges.proxy,
         claims=SqlClaimStore(edges.database, clock=_now),
         limit=settings.container.limit,

@@ -206,6 +206,17 @@ class ServerLaunch(Section):
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
 
 
+class ProbeLaunch(Section):
+    """What is handed to the probe: a launch of its own, and where its report goes.
+
+    `report` is an open descriptor; what is written there is a `ProbeReport`.
+    """
+
+    server: ServerLaunch
+    thorough: bool
+    report: int
+
+
 def load(**flags: object) -> Settings:
     """Read the settings; flags that are None count as not given.
 

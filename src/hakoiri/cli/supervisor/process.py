@@ -34,7 +34,8 @@ class ProcessSpec:
     host sees. `standard_input` is what it can read there, and `inherited` are the supervisor's open
     descriptors that it keeps, under the same numbers. `has_spare`: a second one stands by, loaded,
     and serves when its standard input ends; it takes the place of one that dies at once, where a
-    start would take as long as the machine is busy.
+    start would take as long as the machine is busy. `is_errand`: it is to end by itself, and all
+    others with it.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ProcessSpec:
     standard_input: bytes = b""
     inherited: tuple[int, ...] = ()
     has_spare: bool = False
+    is_errand: bool = False
 
 
 def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:

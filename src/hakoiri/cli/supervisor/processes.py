@@ -6,7 +6,7 @@ import secrets
 import socket
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from hakoiri.cli.supervisor.preparation import (
 )
 from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
-from hakoiri.host.settings import ServerLaunch, Settings
+from hakoiri.host.settings import ProbeLaunch, ServerLaunch, Settings
 
 NOBODY: Final = 65534
 """The rehearsal model holds nothing and needs nothing."""
@@ -224,6 +224,22 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
     )
 
 
+def probe_process(
+    settings: Settings, ground: Ground, image: str, *, thorough: bool, report: int
+) -> ProcessSpec:
+    """Return the probe, in the control plane's place; `report` is the descriptor it writes to."""
+    server = _server_launch(settings, ground, image, kernel_log=None)
+    launch = ProbeLaunch(server=server, thorough=thorough, report=report)
+    return replace(
+        server_process(settings, ground, image),
+        name="probe",
+        arguments=("-m", "hakoiri.host.probe"),
+        standard_input=launch.model_dump_json().encode(),
+        inherited=(report,),
+        is_errand=True,
+    )
+
+
 def server_process(
     settings: Settings, ground: Ground, image: str, *, kernel_log: int | None = None
 ) -> ProcessSpec:
@@ -231,14 +247,7 @@ def server_process(
 
     `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed.
     """
-    launch = ServerLaunch(
-        settings=settings,
-        instance=ground.instance,
-        image=image,
-        control_socket=ground.proxy_dir / CONTROL_SOCKET,
-        guard_socket=ground.guard_dir / GUARD_SOCKET,
-        kernel_log=kernel_log,
-    )
+    launch = _server_launch(settings, ground, image, kernel_log=kernel_log)
     return ProcessSpec(
         name="server",
         arguments=("-m", "hakoiri.host.main"),
@@ -250,6 +259,19 @@ def server_process(
         view=server_view(settings, ground),
         standard_input=launch.model_dump_json().encode(),
         inherited=(kernel_log,) if kernel_log is not None else (),
+    )
+
+
+def _server_launch(
+    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None
+) -> ServerLaunch:
+    return ServerLaunch(
+        settings=settings,
+        instance=ground.instance,
+        image=image,
+        control_socket=ground.proxy_dir / CONTROL_SOCKET,
+        guard_socket=ground.guard_dir / GUARD_SOCKET,
+        kernel_log=kernel_log,
     )
 
 

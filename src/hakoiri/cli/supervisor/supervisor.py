@@ -48,9 +48,15 @@ class Supervised:
 class Supervisor:
     """Keeps processes up until it is told to stop."""
 
-    def __init__(self, *, shown: tuple[Path, ...], on_ready: Callable[[], None]) -> None:
-        """`shown` as in `launch_command`; `on_ready` is called once, when all serve."""
+    def __init__(
+        self, *, shown: tuple[Path, ...], on_ready: Callable[[], None], stdout: int | None = None
+    ) -> None:
+        """`shown` as in `launch_command`; `on_ready` is called once, when all serve.
+
+        `stdout` is where the processes' logs go; absent means our own standard output.
+        """
         self._shown = shown
+        self._stdout = stdout
         self._on_ready = on_ready
         self._stopping = asyncio.Event()
 
@@ -92,6 +98,8 @@ class Supervisor:
         while True:
             await self._make_spare(one)
             exit_code = await _exit_code(one.process)
+            if one.spec.is_errand:
+                return exit_code
             decision = after_exit(
                 one.restarts, exit_code=exit_code, ran_s=time.monotonic() - one.started_at_s
             )
@@ -136,6 +144,7 @@ class Supervisor:
         return await asyncio.create_subprocess_exec(
             *launch_command(spec, shown=self._shown),
             stdin=asyncio.subprocess.PIPE,
+            stdout=self._stdout,
             env=dict(spec.environment),
             cwd="/",
             pass_fds=spec.inherited,
@@ -176,6 +185,11 @@ async def _end(process: asyncio.subprocess.Process | None, name: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+async def is_ready_at_once() -> bool:
+    """Say of an errand that nobody waits for it to serve."""
+    return True
 
 
 def unix_socket_answers(path: Path) -> IsReady:

@@ -29,10 +29,13 @@ from hakoiri.wire.agent import (
     RunTurn,
 )
 from hakoiri.wire.events import AgentEvent, agent_event_adapter
+from hakoiri.wire.probe import ProbeReport, ProbeRequest
 from hakoiri.wire.sse import SseBlock, SseDecoder, SseError
 
 CONNECT_TIMEOUT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 5.0
+PROBE_TIMEOUT_S: Final = 330.0
+"""Longer than the agent gives the probe."""
 
 
 class AgentClient:
@@ -72,6 +75,20 @@ class AgentClient:
     async def interrupt(self, turn_id: str) -> None:
         """Ask the turn to end early."""
         await self._command(f"/turns/{turn_id}/interrupt", None)
+
+    async def probe(self, request: ProbeRequest) -> ProbeReport:
+        """Have the box looked at from inside; it must have served nobody. Takes a while."""
+        try:
+            return await call(
+                await self._session(),
+                "POST",
+                "/probe",
+                body=request,
+                answer=ProbeReport,
+                timeout_s=PROBE_TIMEOUT_S,
+            )
+        except UnixHttpError as error:
+            raise AgentUnreachableError(f"the agent did not look at its box: {error}") from error
 
     async def close(self) -> None:
         """Let go of the socket."""

@@ -10,6 +10,7 @@ from hakoiri.wire.agent import AgentHealth, RunTurn
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
+from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
 
 class ContainersError(Exception):
@@ -147,6 +148,9 @@ class AgentConnection(Protocol):
 
     async def interrupt(self, turn_id: str) -> None:
         """Ask the turn to end early."""
+
+    async def probe(self, request: ProbeRequest) -> ProbeReport:
+        """Have the box looked at from inside; it must have served nobody. Takes a while."""
 
     async def close(self) -> None:
         """Let go of the socket."""

@@ -23,6 +23,7 @@ from hakoiri.wire.agent import AgentHealth, RunTurn
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
+from hakoiri.wire.probe import ProbeFinding, ProbeReport, ProbeRequest
 
 
 @dataclass
@@ -245,6 +246,11 @@ class ScriptedAgent:
     async def interrupt(self, turn_id: str) -> None:
         """Remember it."""
         self.interrupted.append(turn_id)
+
+    async def probe(self, request: ProbeRequest) -> ProbeReport:
+        """Find everything refused."""
+        found = ProbeFinding(name="everything", result="refused", how=request.runtime)
+        return ProbeReport(findings=[found])
 
     async def close(self) -> None:
         """Remember it."""

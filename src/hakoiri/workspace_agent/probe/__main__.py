@@ -22,7 +22,7 @@ def look(*, runtime: str, is_thorough: bool) -> list[Finding]:
         *socket_attempts(),
         *file_attempts(),
         *secret_attempts(),
-        *(resource_attempts() if is_thorough else []),
+        *(resource_attempts(runtime) if is_thorough else []),
     ]
     return [*findings, *(make(attempt) for attempt in attempts)]
 

@@ -1,9 +1,11 @@
 """Files of the box, the kernel and the host that must not be written, read, or even be there."""
 
 import errno
+import fcntl
 import os
 import socket
 import stat
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,9 @@ from hakoiri.workspace_agent.probe.attempt import Attempt, RefusedError
 RUN_DIRECTORY: Final = Path(PROXY_MOUNT).parent
 PROXY: Final = Path(PROXY_MOUNT)
 _NEW_NAME: Final = ".hakoiri-probe"
+_TUNSETIFF: Final = 0x400454CA
+_IFF_TUN: Final = 0x0001
+"""Of Linux's `if_tun.h`."""
 
 _DIRECTORIES: Final = (
     "/", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/media", "/mnt", "/opt",
@@ -33,7 +38,7 @@ _WRITTEN: Final = (
 )  # fmt: skip
 _READ: Final = (
     "/dev/mem", "/dev/kmem", "/dev/kmsg", "/dev/port", "/dev/sda", "/dev/vda", "/dev/nvme0n1",
-    "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/dev/loop-control", "/dev/mapper/control",
+    "/dev/kvm", "/dev/fuse", "/dev/loop-control", "/dev/mapper/control",
     "/etc/shadow", "/proc/kcore", "/proc/kmsg", "/proc/keys", "/proc/timer_list",
     "/proc/sched_debug", "/proc/latency_stats", "/proc/acpi/alarm", "/proc/scsi/scsi",
     "/root/.bashrc", "/sys/firmware/acpi/tables/DSDT", "/sys/kernel/debug/gpio",
@@ -53,6 +58,7 @@ def file_attempts() -> list[Attempt]:
         *(Attempt(f"write {path}", _writer(path)) for path in _WRITTEN),
         *(Attempt(f"read {path}", _reader(path)) for path in _READ),
         *(Attempt(f"socket {path}", _seeker(path)) for path in _ENGINES),
+        Attempt("tunnel device", _tunnel_device),
         Attempt("device node: block", _node_maker(stat.S_IFBLK)),
         Attempt("device node: character", _node_maker(stat.S_IFCHR)),
         Attempt("program that gains rights", _privileged_programs),
@@ -105,6 +111,16 @@ def _seeker(path: str) -> Callable[[], str]:
             return "connected"
 
     return act
+
+
+def _tunnel_device() -> str:
+    """Ask for a network interface: gVisor has the device, and nobody there may use it."""
+    descriptor = os.open("/dev/net/tun", os.O_RDWR)
+    try:
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", b"probe0", _IFF_TUN))
+    finally:
+        os.close(descriptor)
+    return "made a network interface"
 
 
 def _node_maker(kind: int) -> Callable[[], str]:

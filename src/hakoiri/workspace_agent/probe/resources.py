@@ -1,6 +1,8 @@
 """Using up what the box shares with others: each must end at a limit of the box's own.
 
-These take seconds and hurt whatever else runs in the box, so they are for a box of the probe alone.
+These take seconds and hurt whatever else runs in the box, so they are for a box of the probe
+alone. Under gVisor a box that is out of memory ends as a whole, and with it the probe: what uses up
+memory, processes included, is not tried there from inside.
 """
 
 import contextlib
@@ -27,21 +29,29 @@ _OOM_SCORE: Final = Path("/proc/self/oom_score_adj")
 _NAME: Final = ".hakoiri-probe"
 
 
-def resource_attempts() -> list[Attempt]:
-    """Return an attempt for each resource."""
-    filled = ("/tmp", "/dev/shm", "/run/hakoiri/agent")  # noqa: S108 - the box's own
+def resource_attempts(runtime: str) -> list[Attempt]:
+    """Return an attempt for each resource that can be used up from inside under `runtime`."""
     return [
-        Attempt("fork bomb", _fork_bomb, timeout_s=60),
-        Attempt("memory bomb", _memory_bomb, timeout_s=60, is_ended_by_kill=True),
+        *(_memory_attempts() if runtime == "runc" else []),
         Attempt("file descriptors without end", _file_descriptors, timeout_s=20),
-        *(
-            Attempt(f"fill {path}", _filler(Path(path)), timeout_s=60, is_ended_by_kill=True)
-            for path in filled
-        ),
+        _filling("/run/hakoiri/agent"),
         Attempt("inodes of /run/hakoiri/agent", _inodes, timeout_s=20),
         Attempt("disk of the host by /workspace", _quota(Path("/workspace"))),
         Attempt("disk of the host by the home", _quota(Path.home())),
     ]
+
+
+def _memory_attempts() -> list[Attempt]:
+    in_memory = ("/tmp", "/dev/shm")  # noqa: S108 - the box's own
+    return [
+        Attempt("fork bomb", _fork_bomb, timeout_s=60),
+        Attempt("memory bomb", _memory_bomb, timeout_s=60, is_ended_by_kill=True),
+        *(_filling(path) for path in in_memory),
+    ]
+
+
+def _filling(path: str) -> Attempt:
+    return Attempt(f"fill {path}", _filler(Path(path)), timeout_s=60, is_ended_by_kill=True)
 
 
 def _go_first() -> None:

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from hakoiri.cli.supervisor.process import ProcessSpec
-from hakoiri.cli.supervisor.supervisor import Supervised, Supervisor
+from hakoiri.cli.supervisor.supervisor import Supervised, Supervisor, is_ready_at_once
 
 pytestmark = [pytest.mark.anyio, pytest.mark.root]
 
@@ -125,4 +125,18 @@ async def test_without_a_spare_a_new_one_is_started(directory: Path) -> None:
         assert len(running.pids("loaded")) == 1
         os.kill(first, signal.SIGKILL)
         assert await running.serving(after=first) != first
+    assert running.alive() == set()
+
+
+@pytest.mark.parametrize("exit_code", [0, 3])
+async def test_an_errand_ends_all_with_its_own_exit_code(directory: Path, exit_code: int) -> None:
+    other = ProcessSpec("other", ("-c", PROGRAM, str(directory)), 65534, 65534)
+    errand = ProcessSpec(
+        "errand", ("-c", f"raise SystemExit({exit_code})"), 65534, 65534, is_errand=True
+    )
+    running = Running(directory, Supervised(other, is_ready_at_once))
+    supervisor = Supervisor(shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=lambda: None)
+    with anyio.fail_after(30):
+        supervised = [running.one, Supervised(errand, is_ready_at_once)]
+        assert await supervisor.run(supervised) == exit_code
     assert running.alive() == set()

@@ -20,6 +20,7 @@ from hakoiri.host.files.ports import LiveTree
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
 from hakoiri.wire.policy import DENY_ALL, Policy
+from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LIMITS = TurnLimits(
@@ -79,6 +80,9 @@ class ScriptedAgent:
         if self.acknowledge_failure is not None:
             raise self.acknowledge_failure
         self.acknowledged.append(seq)
+
+    async def probe(self, request: ProbeRequest) -> ProbeReport:
+        raise NotImplementedError
 
     async def interrupt(self, turn_id: str) -> None:
         self.interrupts.append(turn_id)

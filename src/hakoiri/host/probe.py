@@ -1,0 +1,66 @@
+"""The probe's composition root: one container like all others, looked at from inside, and removed.
+
+Started by `hakoiri probe` with a `ProbeLaunch` as JSON on standard input, in the place of the
+control plane and with its rights. The report goes to a descriptor that was handed over.
+"""
+
+import os
+import sys
+from contextlib import AsyncExitStack
+
+import uvloop
+from pydantic import ValidationError
+
+from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.containers.box import Box, BoxError, read_box
+from hakoiri.host.containers.model import ContainerDirectories
+from hakoiri.host.containers.orchestrator import new_container_id
+from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.main import USAGE_EXIT_CODE, LaunchError, make_lifecycle, refuse_credentials
+from hakoiri.host.settings import ProbeLaunch
+from hakoiri.host.telemetry.logging import configure_logging
+from hakoiri.wire.probe import ProbeReport, ProbeRequest
+
+
+def main() -> None:
+    """Read the launch from standard input, look once, and write the report."""
+    try:
+        refuse_credentials(os.environ)
+        launch = ProbeLaunch.model_validate_json(sys.stdin.buffer.read())
+        server = launch.server
+        configure_logging(server.settings.log_level)
+        box = read_box(server.settings, instance=server.instance)
+        report = uvloop.run(look(launch, box))
+        with os.fdopen(launch.report, "w", encoding="utf-8") as file:
+            file.write(report.model_dump_json())
+    except (LaunchError, BoxError, ValidationError) as error:
+        sys.stderr.write(f"hakoiri probe: {error}\n")
+        sys.exit(USAGE_EXIT_CODE)
+    except ContainersError as error:
+        sys.stderr.write(f"hakoiri probe: {error}\n")
+        sys.exit(1)
+
+
+async def look(launch: ProbeLaunch, box: Box) -> ProbeReport:
+    """Start a container, have it looked at, and remove it, whatever comes of it."""
+    server = launch.server
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(DockerEngine(f"unix://{server.guard_socket}"))
+        proxy = await stack.enter_async_context(ProxyClient(server.control_socket))
+        image_id = await engine.image_id(server.image)
+        lifecycle = make_lifecycle(box, engine=engine, proxy=proxy, image_id=image_id)
+        container = await lifecycle.start(new_container_id(), prepare=_nothing)
+        stack.push_async_callback(lifecycle.stop, container)
+        if container.agent is None:
+            raise ContainersError("the container has no agent to ask")
+        runtime = server.settings.container.runtime
+        return await container.agent.probe(ProbeRequest(runtime=runtime, thorough=launch.thorough))
+
+
+async def _nothing(_: ContainerDirectories) -> None:
+    """Leave the directories as they were made."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`hakoiri probe`: a box made like every other is tried from inside, without a server."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine import TestEngine
+
+pytestmark = [pytest.mark.engine, pytest.mark.root]
+
+TIMEOUT_S = 180
+
+
+def probe(engine: TestEngine, image: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "hakoiri.cli", "probe", *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "HAKOIRI_DOCKER_HOST": engine.docker_host,
+            "HAKOIRI_CONTAINER__IMAGE": image,
+        },
+        cwd="/",
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def traces() -> set[Path]:
+    """What a run could leave behind."""
+    directories = (Path("/run/hakoiri"), Path("/var/lib/hakoiri-live"), Path("/", "var", "tmp"))
+    return {path for directory in directories for path in directory.glob("*")}
+
+
+@pytest.mark.parametrize("runtime", ["runc", "runsc"])
+def test_nothing_in_a_box_is_open_and_the_probe_leaves_nothing(
+    engine: TestEngine, image: str, runtime: str
+) -> None:
+    before = traces()
+    ended = probe(engine, image, "--runtime", runtime, "--json")
+    told: dict[str, Any] = json.loads(ended.stdout)
+    assert [found for found in told["findings"] if found["result"] != "refused"] == []
+    assert ended.returncode == 0
+    assert told["runtime"] == runtime
+    names = {found["name"] for found in told["findings"]}
+    assert len(names) == len(told["findings"]) > 200
+    assert {
+        "system call bpf",
+        "namespace by clone: user",
+        "socket packet",
+        "connect: metadata service",
+        "new file in /etc",
+        "socket /var/run/docker.sock",
+        "secret in the environment",
+        "proxy socket: speak without a policy",
+        "posture: system-call filter",
+    } <= names
+    assert traces() <= before
+
+
+def test_what_uses_up_the_box_ends_at_its_limits_and_what_has_none_is_told(
+    engine: TestEngine, image: str
+) -> None:
+    ended = probe(engine, image, "--thorough", "--json")
+    found = {one["name"]: one for one in json.loads(ended.stdout)["findings"]}
+    for name in ("fork bomb", "memory bomb", "fill /tmp", "fill /run/hakoiri/agent"):
+        assert found[name]["result"] == "refused", found[name]
+    # the workspace's disk has no quota yet, and the probe says so
+    still_open = {name for name, one in found.items() if one["result"] == "open"}
+    assert still_open == {"disk of the host by /workspace", "disk of the host by the home"}
+    assert ended.returncode == 1
+
+
+def test_a_box_that_is_not_sealed_is_found_out(engine: TestEngine, image: str) -> None:
+    """The control: the same program, where the doors are open."""
+    ended = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--network=bridge", "--security-opt=seccomp=unconfined"),
+            *("--env=DB_PASSWORD=planted", "--entrypoint=/opt/hakoiri/bin/python", image),
+            *("-I", "-m", "hakoiri.workspace_agent.probe", "--runtime=runc"),
+        ],
+        env={"PATH": os.environ["PATH"], "DOCKER_HOST": engine.docker_host},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert ended.returncode == 1
+    findings = json.loads(ended.stdout)["findings"]
+    found = {one["name"] for one in findings if one["result"] == "open"}
+    assert {
+        "posture: system-call filter",
+        "posture: capabilities capbnd",
+        "posture: mount /",
+        "posture: host name",
+        "secret in the environment",
+        "socket netlink route",
+    } <= found
+
+
+def test_a_runtime_that_is_none_is_refused_with_the_two_there_are(
+    engine: TestEngine, image: str
+) -> None:
+    ended = probe(engine, image, "--runtime", "crun")
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "it is runc or runsc" in ended.stderr
