@@ -102,15 +102,23 @@ class Hakoiri:
         return [
             pid
             for pid in descendants(self.server.pid)
-            if module in (arguments := Path(f"/proc/{pid}/cmdline").read_text().split("\0"))
+            if module in (arguments := of_process(pid, "cmdline").split("\0"))
             and (with_spares or "--stand-by" not in arguments or not stands_by(pid))
         ]
+
+
+def of_process(pid: int, name: str) -> str:
+    """What the kernel tells of a process; nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def descendants(pid: int) -> list[int]:
     """All children of a process, and theirs."""
     found: list[int] = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+    for child in of_process(pid, f"task/{pid}/children").split():
         found += [int(child), *descendants(int(child))]
     return found
 

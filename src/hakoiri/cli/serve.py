@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 from typing import Annotated
 
@@ -20,6 +21,7 @@ from hakoiri.cli.supervisor.preparation import (
 from hakoiri.cli.supervisor.processes import (
     CONTROL_SOCKET,
     GUARD_SOCKET,
+    PROXY_NAME,
     Rehearsal,
     guard_process,
     new_rehearsal,
@@ -51,7 +53,7 @@ def serve(
     """Run the server: API, orchestrator, credential proxy and docker guard.
 
     Needs root, a container engine and the workspace image. Settings come from hakoiri.toml and
-    HAKOIRI_* variables.
+    HAKOIRI_* variables. SIGHUP puts a changed file of the proxy (HAKOIRI_PROXY__FILE) in force.
 
     Examples:
       HAKOIRI_MODEL__PROVIDER=rehearsal hakoiri serve      # no model, no credentials needed
@@ -75,14 +77,19 @@ def _serve(settings: Settings) -> int:
     shown = code_directories()
     ground = prepare(settings)
     try:
-        supervised = _processes(settings, ground)
+        rehearsal = _rehearsal(settings)
+        supervised = _processes(settings, ground, rehearsal)
         if settings.model.provider == "rehearsal":
             typer.echo(
                 "REHEARSAL: no model is called; answers come from a script. "
                 "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one.",
                 err=True,
             )
-        supervisor = Supervisor(shown=shown, on_ready=lambda: _announce(settings))
+        supervisor = Supervisor(
+            shown=shown,
+            on_ready=lambda: _announce(settings),
+            on_hang_up=lambda: _reload_proxy(settings, ground, rehearsal, supervised),
+        )
         return asyncio.run(supervisor.run(supervised))
     finally:
         clear(ground)
@@ -90,12 +97,34 @@ def _serve(settings: Settings) -> int:
             shutil.rmtree(ground.run_dir, ignore_errors=True)
 
 
-def _processes(settings: Settings, ground: Ground) -> list[Supervised]:
+def _rehearsal(settings: Settings) -> Rehearsal | None:
+    if settings.model.provider != "rehearsal":
+        return None
+    return new_rehearsal(settings.model.rehearsal_port)
+
+
+def _reload_proxy(
+    settings: Settings,
+    ground: Ground,
+    rehearsal: Rehearsal | None,
+    supervised: list[Supervised],
+) -> None:
+    """Give the proxy its file as it is now; one that it would refuse changes nothing."""
+    try:
+        write_proxy_file(proxy_file(settings, rehearsal), ground=ground)
+    except PreparationError as error:
+        typer.echo(f"hakoiri serve: the old proxy file stays: {error}", err=True)
+        return
+    for one in supervised:
+        is_proxy = one.spec.name == PROXY_NAME
+        if is_proxy and one.process is not None and one.process.returncode is None:
+            one.process.send_signal(signal.SIGHUP)
+
+
+def _processes(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> list[Supervised]:
     """Return the processes in the order in which they start."""
-    rehearsal: Rehearsal | None = None
     processes: list[Supervised] = []
-    if settings.model.provider == "rehearsal":
-        rehearsal = new_rehearsal(settings.model.rehearsal_port)
+    if rehearsal is not None:
         spec = rehearsal_process(settings, rehearsal)
         processes.append(Supervised(spec, tcp_port_answers("127.0.0.1", rehearsal.port)))
     image = trusted_image(settings)

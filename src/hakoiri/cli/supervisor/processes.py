@@ -20,6 +20,8 @@ from hakoiri.cli.supervisor.preparation import (
     read_proxy_environment,
 )
 from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
+from hakoiri.credential_proxy.configuration import parse_configuration
+from hakoiri.credential_proxy.errors import ConfigurationError
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host.settings import ProbeLaunch, ServerLaunch, Settings
 
@@ -29,6 +31,7 @@ NOBODY: Final = 65534
 CONTROL_SOCKET: Final = "control.sock"
 GUARD_SOCKET: Final = "docker.sock"
 PROXY_FILE: Final = "own/proxy.toml"
+PROXY_NAME: Final = "credential_proxy"
 """Below the run directory, in a directory that the control plane sees empty."""
 
 PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -127,16 +130,27 @@ def _default_credentials(settings: Settings) -> dict[str, Any]:
 
 
 def write_proxy_file(content: Mapping[str, Any], *, ground: Ground) -> Path:
-    """Write the proxy's file where only root can write and only the proxy can read."""
+    """Write the proxy's file where only root can write and only the proxy can read.
+
+    It is there whole or not at all: a proxy may start at any time. Raises `PreparationError` for a
+    file that the proxy would refuse; what is there stays.
+    """
+    text = tomli_w.dumps(content)
+    try:
+        parse_configuration(text)
+    except ConfigurationError as error:
+        raise PreparationError(str(error)) from error
     path = ground.run_dir / PROXY_FILE
     path.parent.mkdir(mode=0o750, exist_ok=True)
     os.chown(path.parent, 0, ground.proxy.gid)
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(tomli_w.dumps(content).encode())
+        file.write(text.encode())
         os.fchown(file.fileno(), 0, ground.proxy.gid)
         os.fchmod(file.fileno(), 0o640)
+    new.rename(path)
     return path
 
 
@@ -170,7 +184,7 @@ def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
 def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> ProcessSpec:
     """Return the credential proxy: the one process that holds secrets."""
     return ProcessSpec(
-        name="credential_proxy",
+        name=PROXY_NAME,
         arguments=(
             "-m",
             "hakoiri.credential_proxy",

@@ -49,15 +49,22 @@ class Supervisor:
     """Keeps processes up until it is told to stop."""
 
     def __init__(
-        self, *, shown: tuple[Path, ...], on_ready: Callable[[], None], stdout: int | None = None
+        self,
+        *,
+        shown: tuple[Path, ...],
+        on_ready: Callable[[], None],
+        on_hang_up: Callable[[], None] = lambda: None,
+        stdout: int | None = None,
     ) -> None:
         """`shown` as in `launch_command`; `on_ready` is called once, when all serve.
 
+        `on_hang_up` is called at each SIGHUP from then on; before, there is nothing to reload.
         `stdout` is where the processes' logs go; absent means our own standard output.
         """
         self._shown = shown
         self._stdout = stdout
         self._on_ready = on_ready
+        self._on_hang_up = on_hang_up
         self._stopping = asyncio.Event()
 
     async def run(self, supervised: list[Supervised]) -> int:
@@ -65,12 +72,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
         try:
             for one in supervised:
                 await self._start(one)
                 await self._until_ready(one)
             if not self._stopping.is_set():
                 self._on_ready()
+            loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
             return await self._keep_up(supervised)
         except StartError as error:
             log.error("start_failed", reason=str(error))  # noqa: TRY400 - the reason is the message
