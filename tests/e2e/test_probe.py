@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.running import hakoiri
 from tests.engine import TestEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
@@ -110,3 +112,25 @@ def test_a_runtime_that_is_none_is_refused_with_the_two_there_are(
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert "it is runc or runsc" in ended.stderr
+
+
+def test_a_server_looks_at_a_box_when_it_starts_and_tells_what_it_found(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    with hakoiri(
+        tmp_path,
+        docker_host=engine.docker_host,
+        settings={
+            "HAKOIRI_CONTAINER__IMAGE": image,
+            "HAKOIRI_CONTAINER__PROBE_AT_START": "true",
+        },
+    ) as running:
+        deadline_s = time.monotonic() + 60
+        while (told := running.api.call("GET", "/ready")["probe"])["state"] == "running":
+            assert time.monotonic() < deadline_s, "it never ended"
+            time.sleep(0.1)
+        assert (told["state"], told["open"]) == ("done", [])
+        assert told["refused"] > 200
+        assert running.containers() == []
+        turn = running.turn(running.conversation(), "hello")
+        assert turn[-1]["type"] == "result"

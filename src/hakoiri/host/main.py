@@ -37,6 +37,7 @@ from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.box import Box, BoxError, read_box
+from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
@@ -136,7 +137,9 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             objects=open_object_store(_object_store_url(settings)),
         )
         image_id = await edges.engine.image_id(launch.image)
-        orchestrator = _orchestrator(edges, box, image_id=image_id)
+        lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
+        orchestrator = _orchestrator(edges, settings, lifecycle)
+        box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
         metrics = ServerMetrics(live_containers=orchestrator.live_containers)
         services = _services(settings, edges, orchestrator, metrics)
         # All that may refuse the start comes before the task group, which would wrap the error.
@@ -150,6 +153,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             ("collector", _collect(orchestrator)),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
+            *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
         await stack.enter_async_context(services.execute)
@@ -160,6 +164,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges),
+            box_probe=lambda: box_probe.told,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
@@ -181,10 +186,9 @@ def make_lifecycle(
     )
 
 
-def _orchestrator(edges: Edges, box: Box, *, image_id: str) -> Orchestrator:
-    settings = box.settings
+def _orchestrator(edges: Edges, settings: Settings, lifecycle: Lifecycle) -> Orchestrator:
     return Orchestrator(
-        lifecycle=make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id),
+        lifecycle=lifecycle,
         proxy=edges.proxy,
         claims=SqlClaimStore(edges.database, clock=_now),
         limit=settings.container.limit,

@@ -14,8 +14,7 @@ from pydantic import ValidationError
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.containers.box import Box, BoxError, read_box
-from hakoiri.host.containers.model import ContainerDirectories
-from hakoiri.host.containers.orchestrator import new_container_id
+from hakoiri.host.containers.box_probe import look_at_a_box
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.main import USAGE_EXIT_CODE, LaunchError, make_lifecycle, refuse_credentials
 from hakoiri.host.settings import ProbeLaunch
@@ -43,23 +42,16 @@ def main() -> None:
 
 
 async def look(launch: ProbeLaunch, box: Box) -> ProbeReport:
-    """Start a container, have it looked at, and remove it, whatever comes of it."""
+    """Open the ways to engine and proxy, and look once."""
     server = launch.server
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(DockerEngine(f"unix://{server.guard_socket}"))
         proxy = await stack.enter_async_context(ProxyClient(server.control_socket))
         image_id = await engine.image_id(server.image)
         lifecycle = make_lifecycle(box, engine=engine, proxy=proxy, image_id=image_id)
-        container = await lifecycle.start(new_container_id(), prepare=_nothing)
-        stack.push_async_callback(lifecycle.stop, container)
-        if container.agent is None:
-            raise ContainersError("the container has no agent to ask")
         runtime = server.settings.container.runtime
-        return await container.agent.probe(ProbeRequest(runtime=runtime, thorough=launch.thorough))
-
-
-async def _nothing(_: ContainerDirectories) -> None:
-    """Leave the directories as they were made."""
+        request = ProbeRequest(runtime=runtime, thorough=launch.thorough)
+        return await look_at_a_box(lifecycle, request)
 
 
 if __name__ == "__main__":

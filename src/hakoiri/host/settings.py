@@ -87,6 +87,9 @@ class ContainerSettings(Section):
     idle_timeout_s: float = Field(default=1800, ge=1, le=86_400)
     """A container whose conversation is silent this long is removed; its workspace stays."""
 
+    probe_at_start: bool = True
+    """Whether a box is tried from inside when the server starts; `/ready` tells what was found."""
+
     limit: int = Field(default=32, ge=1, le=10_000)
     """Live containers at once; beyond it the longest idle one gives way, if any is idle."""
 

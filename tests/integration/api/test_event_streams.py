@@ -25,6 +25,7 @@ from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.api.application import create_app
+from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -77,6 +78,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         policies=policies,
         files=MemoryFiles(),
         readiness=no_reasons,
+        box_probe=lambda: ProbeTold("off"),
         figures=no_figures,
         require_keys=False,
     )

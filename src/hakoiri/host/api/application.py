@@ -1,5 +1,6 @@
 """The HTTP application: its routes and the layers around them, in one visible place."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI
@@ -18,6 +19,7 @@ from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
+from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
@@ -33,6 +35,7 @@ def create_app(
     policies: PolicyService,
     files: StoredFiles,
     readiness: Readiness,
+    box_probe: Callable[[], ProbeTold],
     figures: Figures,
     require_keys: bool,
 ) -> FastAPI:
@@ -54,7 +57,7 @@ def create_app(
         ],
     )
     problems.install(app)
-    app.include_router(health_routes.router(readiness=readiness))
+    app.include_router(health_routes.router(readiness=readiness, box_probe=box_probe))
     app.include_router(metric_routes.router(figures=figures))
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))

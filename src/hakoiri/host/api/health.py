@@ -6,6 +6,8 @@ from typing import Final, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from hakoiri.host.containers.box_probe import ProbeTold
+
 Readiness = Callable[[], Awaitable[list[str]]]
 """Gives the reasons why no turn can start now; empty if one can."""
 
@@ -18,14 +20,27 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
+class Probe(BaseModel):
+    """What a look at a box from inside found at the server's start; `open` should be empty.
+
+    It does not decide on `ready`: a turn can start, and an operator decides whether it may.
+    """
+
+    state: Literal["off", "running", "done", "failed"]
+    refused: int
+    open: list[str]
+    reason: str
+
+
 class Ready(BaseModel):
     """Whether a turn can start, and what is in its way."""
 
     ready: bool
     reasons: list[str]
+    probe: Probe
 
 
-def router(*, readiness: Readiness) -> APIRouter:
+def router(*, readiness: Readiness, box_probe: Callable[[], ProbeTold]) -> APIRouter:
     """`/health` and `/ready`."""
     routes = APIRouter()
 
@@ -41,6 +56,9 @@ def router(*, readiness: Readiness) -> APIRouter:
         if reasons:
             response.status_code = 503
         response.headers["Cache-Control"] = "no-store"
-        return Ready(ready=not reasons, reasons=reasons)
+        told = box_probe()
+        found = [name[:REASON_LIMIT_CHARS] for name in told.open]
+        probe = Probe(state=told.state, refused=told.refused, open=found, reason=told.reason)
+        return Ready(ready=not reasons, reasons=reasons, probe=probe)
 
     return routes

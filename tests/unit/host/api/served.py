@@ -11,6 +11,7 @@ from tests.unit.host.conversations.scripted import NOW, World
 
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
@@ -49,6 +50,7 @@ class Served:
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
         self.reasons: list[str] = []
+        self.probe_told = ProbeTold("off")
         self.figures = "hakoiri_turns_total 1\n"
         self.app: FastAPI = create_app(
             service=self.world.service,
@@ -57,6 +59,7 @@ class Served:
             policies=self.world.policies,
             files=self.files,
             readiness=self._readiness,
+            box_probe=lambda: self.probe_told,
             figures=self._figures,
             require_keys=require_keys,
         )

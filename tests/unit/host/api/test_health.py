@@ -1,15 +1,33 @@
 import pytest
 from tests.unit.host.api.served import Served
 
+from hakoiri.host.containers.box_probe import ProbeTold
+
 pytestmark = pytest.mark.anyio
 
 
 async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
     served = Served()
     async with served.client() as client:
-        assert (await client.get("/ready")).json() == {"ready": True, "reasons": []}
+        off = {"state": "off", "refused": 0, "open": [], "reason": ""}
+        ready = {"ready": True, "reasons": [], "probe": off}
+        assert (await client.get("/ready")).json() == ready
         served.reasons = ["the engine is away", "x" * 5000]
         not_ready = await client.get("/ready")
         assert not_ready.status_code == 503
         assert not_ready.json()["reasons"] == ["the engine is away", "x" * 500]
         assert (await client.get("/health")).json() == {"status": "ok"}
+
+
+async def test_what_the_probe_found_is_told_and_decides_nothing() -> None:
+    served = Served()
+    served.probe_told = ProbeTold("done", refused=230, open=("system call bpf: EINVAL",))
+    async with served.client() as client:
+        ready = await client.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["probe"] == {
+        "state": "done",
+        "refused": 230,
+        "open": ["system call bpf: EINVAL"],
+        "reason": "",
+    }
