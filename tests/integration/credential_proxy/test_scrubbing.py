@@ -75,6 +75,9 @@ def compressed(coding: bytes, body: bytes) -> list[bytes]:
 
 TEXT = b'{"you sent": "' + PLANTED + b'"}'
 HEADER = b"HTTP/1.1 200 OK\r\nX-Echo: " + PLANTED + b"\r\nContent-Length: 2\r\n\r\nok"
+LONG = b"." * 100_000
+"""So long that no answer with it is given as a whole."""
+
 ECHOES = {
     "header": [HEADER],
     "body": [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(TEXT) + TEXT],
@@ -82,6 +85,8 @@ ECHOES = {
     "split over chunks": chunked(TEXT[:20], TEXT[20:23], TEXT[23:]),
     "byte by byte": chunked(*(TEXT[at : at + 1] for at in range(len(TEXT)))),
     "event stream": chunked(b"data: " + PLANTED[:9], PLANTED[9:] + b"\n\n"),
+    "long body": chunked(LONG + TEXT + LONG),
+    "long event stream": chunked(LONG + b"\n\ndata: " + PLANTED[:9], PLANTED[9:] + b"\n\n" + LONG),
     "base64": chunked(base64.b64encode(b"key=" + PLANTED + b";")),
     "gzip": compressed(b"gzip", gzip.compress(TEXT)),
     "redirect": [
