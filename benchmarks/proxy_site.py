@@ -9,6 +9,7 @@ import base64
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -123,6 +124,20 @@ def wait_for(path: Path) -> None:
     time.sleep(0.2)
 
 
+def _wait_for_port(port: int) -> None:
+    """Wait until somebody listens on a port of loopback."""
+    deadline_s = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"port {port} did not come up") from None
+            time.sleep(0.05)
+        else:
+            return
+
+
 @contextmanager
 def _running(command: list[str], **more: Any) -> Iterator[int]:
     process = subprocess.Popen(command, **more)
@@ -146,7 +161,8 @@ def _start_mitmdump(stack: ExitStack, program: Path, directory: Path) -> None:
         confdir = directory / f"mitm-{port}"
         command = command_of(program, mode=mode, port=port, confdir=confdir)
         stack.enter_context(_running(command, stdout=subprocess.DEVNULL))
-    time.sleep(4)
+    for port in modes:
+        _wait_for_port(port)
 
 
 @contextmanager

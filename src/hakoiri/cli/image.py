@@ -10,6 +10,7 @@ import typer
 
 from hakoiri.cli.image_scan import read_scan, show_scan
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
+from hakoiri.host.settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image, image_tag
 from hakoiri.image.engine import Engine
@@ -24,7 +25,7 @@ from hakoiri.image.signature import (
 
 app = typer.Typer(no_args_is_help=True, help="Build, look through and sign the agents' image.")
 
-DEFAULT_SIGNATURES = Path("/etc/hakoiri/images")
+DEFAULT_SIGNATURES = ContainerSettings().image_signatures
 
 Cache = Annotated[Path, typer.Option(help="Where downloads and bills of materials are kept.")]
 DockerHost = Annotated[

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -38,6 +38,7 @@ from hakoiri.cli.supervisor.supervisor import (
     unix_socket_answers,
 )
 from hakoiri.cli.workspace_image import trusted_image
+from hakoiri.docker_guard.rules import Runtime
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import Settings, SettingsError
@@ -46,8 +47,6 @@ from hakoiri.wire.probe import ProbeReport
 
 USAGE_EXIT_CODE = 2
 REPORT_LIMIT_BYTES = 1024 * 1024
-
-Runtime = Literal["runc", "runsc"]
 
 
 def probe(
