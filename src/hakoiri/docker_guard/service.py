@@ -21,6 +21,7 @@ from hakoiri.docker_guard.calls import (
     RemoveBox,
 )
 from hakoiri.docker_guard.engine_client import EngineAnswer
+from hakoiri.docker_guard.ownership import PLAIN
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
@@ -30,7 +31,7 @@ from hakoiri.docker_guard.sealed_container import (
     engine_body,
     read_body,
 )
-from hakoiri.wire.guard import LABEL_INSTANCE, engine_name
+from hakoiri.wire.guard import LABEL_INSTANCE, BoxDirectories, engine_name
 
 KNOWN_LIMIT: Final = 20_000
 """Containers whose labels are remembered; labels never change (Engine API, `ContainerCreate`)."""
@@ -106,9 +107,11 @@ class Guard:
     async def _make_box(self, container_id: str) -> Answer:
         self._require_instance()
         async with self._place(container_id):
-            paths = self._boxes.make(container_id)
-        shown = ("workspace", "home", "agent")
-        return Answer(201, {name: str(paths[name]) for name in shown})
+            owner = PLAIN
+            paths = self._boxes.make(container_id, owner=owner)
+        shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
+        made = BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid)
+        return Answer(201, made.model_dump())
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):

@@ -40,7 +40,7 @@ LABEL_RUNTIME: Final = "hakoiri.runtime"
 
 CONTAINER_UID: Final = 1000
 CONTAINER_GID: Final = 1000
-"""The user in the box, who owns its directories."""
+"""The user in the box, by the box's own numbers."""
 
 CONTAINER_ID_PATTERN: Final = r"c[0-9a-f]{16}"
 
@@ -59,6 +59,7 @@ RUNSC_FLAGS: Final = ("--network=none", "--host-uds=all", "--oci-seccomp")
 of our containers), and the container's own filter on top. Source: `runsc flags`."""
 
 ContainerId = Annotated[str, StringConstraints(pattern=f"^{CONTAINER_ID_PATTERN}$")]
+_HostId = Annotated[int, Field(ge=1, le=2**32 - 2)]
 _Path = Annotated[str, StringConstraints(pattern=r"^/", max_length=4096)]
 
 
@@ -68,11 +69,16 @@ def engine_name(container_id: str) -> str:
 
 
 class BoxDirectories(Message):
-    """Where a box's writable directories, and that of its agent's socket, lie on this host."""
+    """Where a box's writable directories, and that of its agent's socket, lie on this host.
+
+    `owner_uid` and `owner_gid` are the host's numbers for the user in the box.
+    """
 
     workspace: _Path
     home: _Path
     agent: _Path
+    owner_uid: _HostId
+    owner_gid: _HostId
 
 
 class BoxList(Message):
