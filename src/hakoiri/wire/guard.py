@@ -59,7 +59,10 @@ RUNSC_FLAGS: Final = ("--network=none", "--host-uds=all", "--oci-seccomp")
 of our containers), and the container's own filter on top. Source: `runsc flags`."""
 
 ContainerId = Annotated[str, StringConstraints(pattern=f"^{CONTAINER_ID_PATTERN}$")]
-_HostId = Annotated[int, Field(ge=1, le=2**32 - 2)]
+HOST_ID_LIMIT: Final = 2**32 - 2
+"""The highest id that a user can have (credentials(7))."""
+
+_HostId = Annotated[int, Field(ge=1, le=HOST_ID_LIMIT)]
 _Path = Annotated[str, StringConstraints(pattern=r"^/", max_length=4096)]
 
 
