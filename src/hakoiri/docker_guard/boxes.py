@@ -40,6 +40,10 @@ AGENT_OPTIONS: Final = "size=64k,nr_inodes=16,mode=0700"
 """A container can put a socket there, and no more: it can fill neither the host's memory nor its
 table of inodes."""
 
+PASSABLE: Final = 0o710
+"""Of the way to a box: for root, and for the group of a container's root to pass through. To all
+others it is closed, for whoever reaches the proxy's socket may speak for the container."""
+
 
 class Boxes:
     """`tree/<container>/{workspace,home,agent,proxy}`."""
@@ -74,6 +78,9 @@ class Boxes:
         except OSError as error:
             raise _failed(f"make the directories of {container_id}", error) from error
         try:
+            for passed in (self._tree, self._tree / container_id):
+                os.chown(passed, -1, owner.root_gid)
+                passed.chmod(PASSABLE)
             for path in paths.values():
                 path.mkdir(mode=0o700)
             for name in (SOURCE_WORKSPACE, SOURCE_HOME):

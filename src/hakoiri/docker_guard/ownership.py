@@ -26,6 +26,8 @@ class Owner:
 
     uid: int
     gid: int
+    root_gid: int
+    """The group of a container's root: gVisor's gofer, being that, looks up what is mounted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class IdMaps:
         return (user, group) == (owner.uid, owner.gid)
 
 
-PLAIN: Final = Owner(CONTAINER_UID, CONTAINER_GID)
+PLAIN: Final = Owner(CONTAINER_UID, CONTAINER_GID, 0)
 """Where ids in a container are the host's own."""
 
 
@@ -65,7 +67,7 @@ def owner_told_by(info: Mapping[str, Any]) -> Owner:
             "UID.GID, so that nobody can tell who a container's user is"
         )
     root_uid, root_gid = int(found[1]), int(found[2])
-    owner = Owner(root_uid + CONTAINER_UID, root_gid + CONTAINER_GID)
+    owner = Owner(root_uid + CONTAINER_UID, root_gid + CONTAINER_GID, root_gid)
     if not (root_uid and root_gid) or max(owner.uid, owner.gid) > HOST_ID_LIMIT:
         raise _unknown(
             f"the engine's root directory says that {directory} is a container's root, which "

@@ -21,6 +21,7 @@ from hakoiri.docker_guard.calls import (
     RemoveBox,
 )
 from hakoiri.docker_guard.engine_client import Engine, EngineAnswer, unusable_answer
+from hakoiri.docker_guard.ownership import PLAIN
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
@@ -116,13 +117,15 @@ class Guard:
         check_image(body.Image, ours=self._image_ids)
         if body.HostConfig.Runtime == "runsc":
             check_runtime("runsc", (await self._runtimes()).get("runsc"))
+        is_remapped = await self._users.owner() != PLAIN
         async with self._place(container_id):
             self._boxes.show_proxy(container_id)
+            sources = self._boxes.paths(container_id)
             made = await self._engine.call(
                 "POST",
                 "/containers/create",
                 query={"name": engine_name(container_id)},
-                body=engine_body(body, sources=self._boxes.paths(container_id), rules=self._rules),
+                body=engine_body(body, sources=sources, rules=self._rules, is_remapped=is_remapped),
             )
         engine_id = _id_of(_object(made.document))
         self._remember(engine_name(container_id), engine_id)

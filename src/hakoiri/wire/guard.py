@@ -62,7 +62,7 @@ ContainerId = Annotated[str, StringConstraints(pattern=f"^{CONTAINER_ID_PATTERN}
 HOST_ID_LIMIT: Final = 2**32 - 2
 """The highest id that a user can have (credentials(7))."""
 
-_HostId = Annotated[int, Field(ge=1, le=HOST_ID_LIMIT)]
+HostId = Annotated[int, Field(ge=1, le=HOST_ID_LIMIT)]
 _Path = Annotated[str, StringConstraints(pattern=r"^/", max_length=4096)]
 
 
@@ -80,8 +80,8 @@ class BoxDirectories(Message):
     workspace: _Path
     home: _Path
     agent: _Path
-    owner_uid: _HostId
-    owner_gid: _HostId
+    owner_uid: HostId
+    owner_gid: HostId
 
 
 class BoxList(Message):

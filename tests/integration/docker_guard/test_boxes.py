@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.root]
 RECEIVE = "echo ready; read go; cat /proc/self/mountinfo"
 ID = "c" + "0" * 16
 OTHER = "c" + "1" * 16
-OWNER = Owner(101_000, 102_000)
+OWNER = Owner(101_000, 102_000, 101_000)
 
 
 @pytest.fixture

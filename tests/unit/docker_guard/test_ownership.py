@@ -26,11 +26,11 @@ REMAPPED = {
     ],
 )
 def test_without_userns_remap_ids_are_the_hosts(info: dict[str, Any]) -> None:
-    assert owner_told_by(info) == PLAIN == Owner(1000, 1000)
+    assert owner_told_by(info) == PLAIN == Owner(1000, 1000, 0)
 
 
 def test_with_it_they_are_counted_from_the_roots_ids_users_and_groups_apart() -> None:
-    assert owner_told_by(REMAPPED) == Owner(166_536, 266_536)
+    assert owner_told_by(REMAPPED) == Owner(166_536, 266_536, 265_536)
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_whatever_is_told_can_go_over_the_wire(uid: int, gid: int) -> None:
 def test_a_process_is_the_owners_by_user_and_by_group(
     uid: IdRange, gid: IdRange, *, holds: bool
 ) -> None:
-    assert IdMaps((uid,), (gid,)).owns(Owner(166_536, 266_536)) is holds
+    assert IdMaps((uid,), (gid,)).owns(Owner(166_536, 266_536, 265_536)) is holds
 
 
 def test_a_contradiction_tells_both_sides_and_the_mend() -> None:
-    said = str(contradiction(Owner(166_536, 266_536), IdMaps(WHOLE, WHOLE)))
+    said = str(contradiction(Owner(166_536, 266_536, 265_536), IdMaps(WHOLE, WHOLE)))
     assert "166536:266536" in said
     assert "uid_map 0 0 4294967295" in said
     assert "/etc/subuid" in said

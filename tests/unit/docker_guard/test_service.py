@@ -261,7 +261,7 @@ async def test_directories_belong_to_whom_the_engine_makes_of_the_user_in_the_bo
 ) -> None:
     class OwnedBoxes(ShownBoxes):
         def make(self, container_id: str, *, owner: Owner) -> dict[str, Path]:
-            assert owner == Owner(101_000, 201_000)
+            assert owner == Owner(101_000, 201_000, 200_000)
             return self.paths(container_id)
 
     boxes = OwnedBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)

@@ -58,7 +58,7 @@ class Shown:
 async def test_the_engine_is_asked_once_who_owns_boxes() -> None:
     shown = Shown(REMAPPED)
     users = UserNamespace(engine=shown, processes=shown)
-    assert await users.owner() == await users.owner() == Owner(101_000, 201_000)
+    assert await users.owner() == await users.owner() == Owner(101_000, 201_000, 200_000)
     assert shown.asked == [("GET", "/info")]
     assert await UserNamespace(engine=Shown(), processes=shown).owner() == PLAIN
 
