@@ -51,8 +51,8 @@ class InspectImage:
 
 
 @dataclass(frozen=True, slots=True)
-class AskRuntimes:
-    """Which runtimes the engine has."""
+class AskEngine:
+    """Which runtimes the engine has, and whether it maps users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ Call: TypeAlias = (
     | ActOnContainer
     | ListContainers
     | InspectImage
-    | AskRuntimes
+    | AskEngine
     | MakeBox
     | RemoveBox
     | ListBoxes
@@ -154,7 +154,7 @@ def _engine_call(method: str, path: str, query: dict[str, str]) -> Call:
         return _list(query)
     if (method, path) == ("GET", "info"):
         _no_query(query)
-        return AskRuntimes()
+        return AskEngine()
     if method == "GET" and (image := _IMAGE.fullmatch(path)):
         _no_query(query)
         return InspectImage(image[1])

@@ -11,7 +11,7 @@ from hakoiri.docker_guard import strict_json
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.calls import (
     ActOnContainer,
-    AskRuntimes,
+    AskEngine,
     Call,
     CreateContainer,
     InspectImage,
@@ -84,8 +84,8 @@ class Guard:
                 answer = await self._list(instance)
             case InspectImage(reference):
                 answer = Answer(200, {"Id": await self._resolve(reference)})
-            case AskRuntimes():
-                answer = Answer(200, {"Runtimes": {name: {} for name in await self._runtimes()}})
+            case AskEngine():
+                answer = await self._engine_told()
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
             case RemoveBox(container_id):
@@ -179,6 +179,12 @@ class Guard:
         if not isinstance(listed.document, list):
             raise unusable_answer()
         return Answer(200, [_listed(_object(entry)) for entry in listed.document])
+
+    async def _engine_told(self) -> Answer:
+        names = await self._runtimes()
+        options = ["name=userns"] if await self._users.owner() != PLAIN else []
+        runtimes: dict[str, Any] = {name: {} for name in names}
+        return Answer(200, {"Runtimes": runtimes, "SecurityOptions": options})
 
     async def _runtimes(self) -> dict[str, list[str]]:
         info = _object((await self._engine.call("GET", "/info")).document)
