@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.engine import TestEngine, mounts_below
-from tests.integration.engine.test_private_engine import docker, image_with_echo
+from tests.integration.engine.test_private_engine import docker, image_with
 from tests.remapped_engine import DEPLOYED, REMAP_USER, deployed_configuration, remapped_engine
 
 from hakoiri.cli.doctor import engine_checks
@@ -42,7 +42,7 @@ def test_the_doctor_finds_nothing_to_mend_in_it(remapped: TestEngine) -> None:
 
 def test_a_container_of_anybodys_has_the_shipped_ids_and_limits(remapped: TestEngine) -> None:
     host = remapped.docker_host
-    docker(host, "import", "-", "echo:remapped", stdin=image_with_echo())
+    docker(host, "import", "-", "echo:remapped", stdin=image_with(Path("/usr/bin/echo")))
     container = docker(host, "create", "--network=none", "echo:remapped", "/usr/bin/echo", "x")
     try:
         (shown,) = json.loads(docker(host, "inspect", container))
