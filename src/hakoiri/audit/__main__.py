@@ -9,10 +9,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from hakoiri.audit.chain import ChainError
+from hakoiri.audit.chain import AuditError
 from hakoiri.audit.keeper import Keeper, keep, load_or_make_key
 from hakoiri.audit.launch import KeeperLaunch
-from hakoiri.audit.segments import AuditFilesError
 
 USAGE_EXIT_CODE: Final = 2
 
@@ -34,7 +33,7 @@ def main() -> None:
     except ValidationError as error:
         sys.stderr.write(f"hakoiri audit keeper: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (ChainError, AuditFilesError, OSError) as error:
+    except (AuditError, OSError) as error:
         sys.stderr.write(f"hakoiri audit keeper: {error}\n")
         sys.exit(1)
 

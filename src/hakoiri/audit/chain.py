@@ -30,7 +30,11 @@ _encode: Final = json.JSONEncoder(
 ).encode
 
 
-class ChainError(Exception):
+class AuditError(Exception):
+    """The audit log cannot be used; the message says why."""
+
+
+class ChainError(AuditError):
     """The lines are not those that were written; the message says where and what is wrong."""
 
 
@@ -76,16 +80,24 @@ def previous_of(line: bytes) -> str:
 def follow(position: Position, line: bytes) -> Position:
     """Return the position after `line`, which must be the next one; else raise `ChainError`."""
     expected = position.sequence + 1
+    begins = b"%b%d," % (_SEQUENCE, expected)
+    ends = b"%b%b%b" % (_HASH_NAME, position.hash.encode("ascii"), _END)
+    if line.startswith(begins) and line.endswith(ends):
+        return Position(expected, hash_of(line))
+    raise _what_is_wrong(position, line)
+
+
+def _what_is_wrong(position: Position, line: bytes) -> ChainError:
+    expected = position.sequence + 1
     try:
-        number, previous = sequence_of(line), previous_of(line)
+        number = sequence_of(line)
+        previous_of(line)
     except ChainError as error:
-        raise ChainError(f"line {expected}: {error}") from None
+        return ChainError(f"line {expected}: {error}")
     if number > expected:
         missing = f"{expected} is" if number == expected + 1 else f"{expected} to {number - 1} are"
-        raise ChainError(f"line {missing} missing before line {number}")
+        return ChainError(f"line {missing} missing before line {number}")
     if number < expected:
-        raise ChainError(f"line {number} comes where line {expected} belongs")
-    if previous != position.hash:
-        changed = f"line {position.sequence} was changed" if position.sequence else "it begins anew"
-        raise ChainError(f"line {number} does not follow the line before: {changed}")
-    return Position(number, hash_of(line))
+        return ChainError(f"line {number} comes where line {expected} belongs")
+    changed = f"line {position.sequence} was changed" if position.sequence else "it begins anew"
+    return ChainError(f"line {number} does not follow the line before: {changed}")

@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 from hakoiri.audit.chain import (
     LINE_LIMIT_BYTES,
+    AuditError,
     ChainError,
     Position,
     follow,
@@ -24,7 +25,7 @@ _NAME: Final = re.compile(r"(\d{15})\.jsonl")
 _TAIL_BYTES: Final = 2 * LINE_LIMIT_BYTES
 
 
-class AuditFilesError(Exception):
+class AuditFilesError(AuditError):
     """The log's files cannot be read or written; the message says which and why."""
 
 
@@ -148,18 +149,23 @@ class ChainReader:
 
         Raises `ChainError`, `AuditFilesError`.
         """
-        before = self.position.sequence
+        return sum(1 for _ in self.new_lines())
+
+    def new_lines(self) -> Iterator[bytes]:
+        """Yield what is new, line by line, each checked. Raises `ChainError`, `AuditFilesError`."""
         for segment in self._unread():
             if self.file is None or segment.path != self.file.path:
                 self.file, self.offset, self.last_bytes = segment, 0, 0
             with open_segment(segment) as file:
                 self._require_last_line(file, segment.path.name)
                 for line in lines_of(file):
-                    self.take(line)
-        return self.position.sequence - before
+                    self._take(line)
+                    yield line
 
-    def take(self, line: bytes) -> None:
-        """Go on by one line, which must be the next; else raise `ChainError`."""
+    def _take(self, line: bytes) -> None:
+        if self.position.sequence == 0 and self.file is not None and self.file.first > 1:
+            # older files were taken away: whether they may be is for `verification` to say
+            self.position = Position(self.file.first - 1, previous_of(line))
         self.position = follow(self.position, line)
         self.offset += len(line)
         self.last_bytes = len(line)

@@ -31,6 +31,7 @@ def writer(
         segment_bytes=segment_bytes,
         waiting_limit=waiting_limit,
         sync=sync,
+        lock_timeout_s=0.0,
     )
 
 
@@ -147,7 +148,6 @@ def test_a_disk_that_refuses_loses_nothing_within_the_bound(tmp_path: Path) -> N
     with writer(tmp_path, sync=disk) as log:
         log.tell(an_event(1))
         assert disk.refused.wait(WAIT_S)
-        assert list(read_chain(tmp_path)) == []
         disk.is_well = True
         assert log.wait_written(WAIT_S)
         assert log.failure is None
