@@ -87,6 +87,11 @@ def follow(position: Position, line: bytes) -> Position:
     raise _what_is_wrong(position, line)
 
 
+def missing_lines(first: int, last: int) -> str:
+    """Say that lines are missing."""
+    return f"line {first} is missing" if first == last else f"lines {first} to {last} are missing"
+
+
 def _what_is_wrong(position: Position, line: bytes) -> ChainError:
     expected = position.sequence + 1
     try:
@@ -95,8 +100,7 @@ def _what_is_wrong(position: Position, line: bytes) -> ChainError:
     except ChainError as error:
         return ChainError(f"line {expected}: {error}")
     if number > expected:
-        missing = f"{expected} is" if number == expected + 1 else f"{expected} to {number - 1} are"
-        return ChainError(f"line {missing} missing before line {number}")
+        return ChainError(f"{missing_lines(expected, number - 1)} before line {number}")
     if number < expected:
         return ChainError(f"line {number} comes where line {expected} belongs")
     changed = f"line {position.sequence} was changed" if position.sequence else "it begins anew"

@@ -9,7 +9,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from hakoiri.audit.chain import ChainError, Position, follow, previous_of, sequence_of
+from hakoiri.audit.chain import (
+    ChainError,
+    Position,
+    follow,
+    missing_lines,
+    previous_of,
+    sequence_of,
+)
 from hakoiri.audit.heads import read_heads
 from hakoiri.audit.segments import AuditFilesError, read_chain, segments
 
@@ -105,7 +112,7 @@ class _Check:
         newest = max(self._heads, default=0)
         if newest > self.position.sequence:
             raise ChainError(
-                f"line {self.position.sequence + 1} to {newest} are missing at the end: "
+                f"{missing_lines(self.position.sequence + 1, newest)} at the end: "
                 "a head of them was signed"
             )
 

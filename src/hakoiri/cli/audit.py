@@ -4,14 +4,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from hakoiri.audit.chain import AuditError
+from hakoiri.audit.chain import AuditError, missing_lines
 from hakoiri.audit.search import BadTimeError, Wanted, one_line, parse_line, parse_time
 from hakoiri.audit.segments import ChainReader, read_chain
 from hakoiri.audit.verification import (
@@ -132,6 +132,9 @@ def verify(
     pruned: Annotated[
         bool, typer.Option("--pruned", help="Older files were taken away on purpose.")
     ] = False,
+    unsigned: Annotated[
+        bool, typer.Option("--unsigned", help="Without a keeper: of a proxy that runs alone.")
+    ] = False,
     key: Annotated[
         Path | None, typer.Option(help="The public key, kept elsewhere; absent means the keeper's.")
     ] = None,
@@ -152,7 +155,10 @@ def verify(
     with _ToldErrors():
         root = _root(directory)
         keeper = AuditGround(root).keeper
-        heads = read_signed_heads(keeper, public=load_public_key(key or keeper / PUBLIC_KEY_NAME))
+        heads: dict[str, dict[int, str]] = {}
+        if not unsigned:
+            public = load_public_key(key or keeper / PUBLIC_KEY_NAME)
+            heads = read_signed_heads(keeper, public=public)
         reports = [
             _with_pruning(verify_chain(path, chain=name, heads=heads.get(name, {})), pruned=pruned)
             for name, path in _chains(directory, chain).items()
@@ -236,8 +242,8 @@ def _chains(directory: Path | None, chain: str | None) -> dict[str, Path]:
 def _with_pruning(report: ChainReport, *, pruned: bool) -> ChainReport:
     if report.begins == 1 or pruned or report.broken:
         return report
-    missing = f"line 1 to {report.begins - 1} are missing; with --pruned that is taken as meant"
-    return ChainReport(**{**asdict(report), "broken": missing})
+    missing = missing_lines(1, report.begins - 1)
+    return replace(report, broken=f"{missing}; with --pruned that is taken as meant")
 
 
 def _said(report: ChainReport) -> str:

@@ -9,6 +9,7 @@ import typer
 import uvloop
 
 from hakoiri.audit.chain import AuditError
+from hakoiri.cli.supervisor.audit_ground import PROXY_CHAIN
 from hakoiri.credential_proxy.binding import check_policy
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.decision_log import DecisionLog
@@ -42,7 +43,7 @@ def proxy(
     ] = None,
     audit_dir: Annotated[
         Path | None,
-        typer.Option(help="A directory for an audit log; `hakoiri audit verify --dir` checks it."),
+        typer.Option(help="Where to keep an audit log; see `hakoiri audit --dir`."),
     ] = None,
     mode: Annotated[
         str, typer.Option(help="The socket's mode; 666 for a container with users of its own.")
@@ -73,7 +74,7 @@ def proxy(
             state_dir=_state_directory(state_dir),
             bundle=(ca_bundle or socket_path.with_name(socket_path.name + ".ca.pem")).absolute(),
             metrics=metrics.absolute() if metrics is not None else None,
-            audit_dir=_own_directory(audit_dir) if audit_dir is not None else None,
+            audit_dir=_own_directory(audit_dir / PROXY_CHAIN) if audit_dir is not None else None,
             mode=int(mode, 8),
         )
         keep_freed_memory()

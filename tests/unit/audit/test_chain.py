@@ -77,7 +77,7 @@ def test_lines_dropped_repeated_or_moved_are_found(data: st.DataObject) -> None:
 
 def test_the_error_names_the_lines() -> None:
     made = lines(6)
-    with pytest.raises(ChainError, match="line 3 to 4 are missing before line 5"):
+    with pytest.raises(ChainError, match="lines 3 to 4 are missing before line 5"):
         reduce(follow, [*made[:2], made[4]], Position())
     with pytest.raises(ChainError, match="line 3 is missing before line 4"):
         reduce(follow, [*made[:2], made[3]], Position())

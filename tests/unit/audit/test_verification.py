@@ -49,7 +49,7 @@ def test_a_log_cut_before_its_newest_head_is_found(tmp_path: Path) -> None:
     write(tmp_path, made[:6])
     broken = verify(tmp_path, {8: hash_of(made[7])}).broken
     assert broken is not None
-    assert "line 7 to 8 are missing at the end" in broken
+    assert "lines 7 to 8 are missing at the end" in broken
 
 
 def test_a_log_without_its_older_files_tells_where_it_begins(tmp_path: Path) -> None:
