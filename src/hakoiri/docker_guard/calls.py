@@ -51,7 +51,7 @@ class InspectImage:
 
 
 @dataclass(frozen=True, slots=True)
-class AskEngine:
+class AskRuntimes:
     """Which runtimes the engine has, and whether it maps users."""
 
 
@@ -79,7 +79,7 @@ Call: TypeAlias = (
     | ActOnContainer
     | ListContainers
     | InspectImage
-    | AskEngine
+    | AskRuntimes
     | MakeBox
     | RemoveBox
     | ListBoxes
@@ -154,7 +154,7 @@ def _engine_call(method: str, path: str, query: dict[str, str]) -> Call:
         return _list(query)
     if (method, path) == ("GET", "info"):
         _no_query(query)
-        return AskEngine()
+        return AskRuntimes()
     if method == "GET" and (image := _IMAGE.fullmatch(path)):
         _no_query(query)
         return InspectImage(image[1])

@@ -11,7 +11,7 @@ from hakoiri.docker_guard import strict_json
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.calls import (
     ActOnContainer,
-    AskEngine,
+    AskRuntimes,
     Call,
     CreateContainer,
     InspectImage,
@@ -84,7 +84,7 @@ class Guard:
                 answer = await self._list(instance)
             case InspectImage(reference):
                 answer = Answer(200, {"Id": await self._resolve(reference)})
-            case AskEngine():
+            case AskRuntimes():
                 answer = await self._engine_told()
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)

@@ -7,7 +7,7 @@ from tests.unit.docker_guard.bodies import ID, INSTANCE
 
 from hakoiri.docker_guard.calls import (
     ActOnContainer,
-    AskEngine,
+    AskRuntimes,
     Call,
     CreateContainer,
     InspectImage,
@@ -42,7 +42,7 @@ FILTERS = quote(f'{{"label":["hakoiri.instance={INSTANCE}"]}}')
             "/v1.41/images/hakoiri/workspace:ab12/json",
             InspectImage("hakoiri/workspace:ab12"),
         ),
-        ("GET", "/v1.41/info", AskEngine()),
+        ("GET", "/v1.41/info", AskRuntimes()),
         ("PUT", f"/boxes/{ID}", MakeBox(ID)),
         ("DELETE", f"/boxes/{ID}", RemoveBox(ID)),
         ("GET", "/boxes", ListBoxes()),

@@ -10,7 +10,7 @@ from tests.unit.docker_guard.bodies import ID, IMAGE_ID, INSTANCE, RULES, sealed
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.calls import (
     ActOnContainer,
-    AskEngine,
+    AskRuntimes,
     Call,
     CreateContainer,
     InspectImage,
@@ -212,14 +212,14 @@ async def test_answers_hold_what_is_needed_and_nothing_else() -> None:
         await carried_out(engine, ActOnContainer(NAME, "inspect")),
         await carried_out(engine, ListContainers(INSTANCE)),
         await carried_out(engine, InspectImage("hakoiri/workspace:test")),
-        await carried_out(engine, AskEngine()),
+        await carried_out(engine, AskRuntimes()),
     ]
     said = json.dumps([answer.document for answer in answers])
     assert "planted" not in said
     assert "4711" not in said
     assert answers[2].document == {"Id": IMAGE_ID}
     assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}, "SecurityOptions": []}
-    remapped = await carried_out(MemoryEngine(info=REMAPPED), AskEngine())
+    remapped = await carried_out(MemoryEngine(info=REMAPPED), AskRuntimes())
     assert remapped.document is not None
     assert dict(remapped.document)["SecurityOptions"] == ["name=userns"]
 
@@ -285,7 +285,7 @@ async def test_an_answer_of_another_form_is_not_passed_on() -> None:
         async def call(self, *_: Any, **__: Any) -> EngineAnswer:
             return EngineAnswer(200, ["planted"])
 
-    for call in (ActOnContainer(NAME, "inspect"), AskEngine()):
+    for call in (ActOnContainer(NAME, "inspect"), AskRuntimes()):
         with pytest.raises(CallRefusedError) as refused:
             await carried_out(Broken(), call)
         assert refused.value.status == 502
