@@ -100,15 +100,19 @@ class Guard:
             case RemoveBox(container_id):
                 answer = await self._remove_box(container_id)
             case ListBoxes():
-                answer = Answer(200, {"containers": self._boxes.present()})
+                answer = await self._list_boxes()
         return answer
 
     async def _make_box(self, container_id: str) -> Answer:
         self._require_instance()
         async with self._place(container_id):
-            paths = self._boxes.make(container_id)
+            paths = await asyncio.to_thread(self._boxes.make, container_id)
         shown = ("workspace", "home", "agent")
         return Answer(201, {name: str(paths[name]) for name in shown})
+
+    async def _list_boxes(self) -> Answer:
+        trouble = await asyncio.to_thread(self._boxes.trouble)
+        return Answer(200, {"containers": self._boxes.present(), "trouble": trouble})
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):
@@ -130,7 +134,9 @@ class Guard:
                 "POST",
                 "/containers/create",
                 query={"name": engine_name(container_id)},
-                body=engine_body(body, sources=self._boxes.paths(container_id), rules=self._rules),
+                body=engine_body(
+                    body, sources=self._boxes.sources(container_id), rules=self._rules
+                ),
             )
         engine_id = _id_of(_object(made.document))
         self._remember(engine_name(container_id), engine_id)

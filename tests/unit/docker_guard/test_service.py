@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.disks import disk_rules, small_disks
 from tests.unit.docker_guard.bodies import ID, IMAGE_ID, INSTANCE, RULES, sealed
 
 from hakoiri.docker_guard.boxes import Boxes
@@ -17,6 +18,7 @@ from hakoiri.docker_guard.calls import (
     ListContainers,
     MakeBox,
 )
+from hakoiri.docker_guard.disks import Disks
 from hakoiri.docker_guard.engine_client import EngineAnswer
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.service import Answer, Guard
@@ -93,8 +95,11 @@ class MemoryEngine:
         }
 
 
+NO_DISKS = Disks(directory=Path("/nonexistent"), rules=disk_rules())
+
+
 def guard(engine: MemoryEngine, tree: Path = Path("/nonexistent")) -> Guard:
-    boxes = ShownBoxes(tree=tree, stage=tree, proxy_sockets=None, proxy_uid=0)
+    boxes = ShownBoxes(tree=tree, disks=NO_DISKS, stage=tree, proxy_sockets=None, proxy_uid=0)
     return Guard(engine=engine, boxes=boxes, rules=RULES)
 
 
@@ -201,7 +206,15 @@ async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> 
 
 
 async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) -> None:
-    boxes = ShownBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    boxes = ShownBoxes(
+        tree=tree,
+        disks=small_disks(tmp_path / "disks"),
+        stage=tmp_path,
+        proxy_sockets=None,
+        proxy_uid=0,
+    )
     rules = RULES.model_copy(update={"instances": ()})
     with pytest.raises(CallRefusedError, match="no instance"):
         await Guard(engine=MemoryEngine(), boxes=boxes, rules=rules).carry_out(MakeBox(ID), b"")

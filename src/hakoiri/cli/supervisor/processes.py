@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import tomli_w
 
+from hakoiri.cli.supervisor.guard_rules import disk_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
@@ -218,6 +219,8 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         client_uids=(ground.server.uid,),
         engine=settings.docker_host,
         tree=ground.tree,
+        disks=ground.disks,
+        disk_rules=disk_rules(settings),
         proxy_sockets=ground.proxy_dir,
         proxy_uid=ground.proxy.uid,
         rules=rules,
@@ -232,8 +235,8 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         environment=passed_on(),
         capabilities=GUARD_CAPABILITIES,
         hidden=(settings.data_dir, *_proxy_directories(settings, ground)),
-        shown=(ground.tree, ground.run_dir, engine_directory(settings)),
-        shared=(ground.tree,),
+        shown=(ground.tree, ground.disks, ground.run_dir, engine_directory(settings)),
+        shared=(ground.tree, ground.disks),
         standard_input=launch.model_dump_json().encode(),
     )
 
@@ -302,7 +305,8 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
     return SealedView(
         writable=tuple(stores),
         received=(ground.tree,),
-        covered=(*COVERED, engine_directory(settings)),
+        # what is mounted in sight, also another instance's, would stay as long as the server runs
+        covered=(*COVERED, engine_directory(settings), ground.disks.parent),
         kept=tuple(kept),
         scratch=SCRATCH,
     )

@@ -45,6 +45,7 @@ def ground(tmp_path: Path) -> Ground:
         proxy_state_dir=tmp_path / "state" / "i1",
         guard_dir=tmp_path / "run" / "guard",
         tree=tmp_path / "live" / "i1",
+        disks=tmp_path / "live" / "i1.disks",
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
         guard=Account("guard", 905, 906),
@@ -131,8 +132,10 @@ def test_the_guard_alone_gets_the_engine_and_neither_data_nor_secrets(tmp_path: 
     assert {settings.data_dir, settings.proxy.file.parent, where.run_dir / "own"} <= set(
         guard.hidden
     )
-    assert guard.shared == (where.tree,)
+    assert guard.shared == (where.tree, where.disks)
     launch = GuardLaunch.model_validate_json(guard.standard_input)
+    assert launch.disks == where.disks
+    assert launch.disk_rules.workspace.bytes == settings.container.workspace_mib * 1024**2
     assert launch.client_uids == (901,)
     assert launch.proxy_uid == 903
     assert launch.engine == settings.docker_host
