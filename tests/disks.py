@@ -1,5 +1,6 @@
 """Small disks for boxes of tests, and what the kernel tells of loop devices."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,7 @@ from hakoiri.docker_guard.disks import Disks
 from hakoiri.docker_guard.rules import DiskRules, DiskSize
 
 MIB = 1024 * 1024
+LET_GO_S = 60.0
 
 
 def disk_rules(
@@ -31,6 +33,19 @@ def small_disks(directory: Path, *, rules: DiskRules | None = None) -> Disks:
 def loop_devices_of(directory: Path) -> list[Path]:
     """Return the files below `directory` that a loop device still shows, removed ones as well."""
     return [path for path in _shown() if path.is_relative_to(directory)]
+
+
+def devices_are_let_go(directory: Path) -> bool:
+    """Whether no device shows a file below `directory`, within the time that a busy kernel takes.
+
+    The last one to let go of a mount does not wait for the device.
+    """
+    deadline_s = time.monotonic() + LET_GO_S
+    while loop_devices_of(directory):
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def boxes_with_devices(container_ids: Iterable[str]) -> set[str]:

@@ -78,41 +78,46 @@ def inodes_at_most(size_bytes: int, inodes: int) -> int:
     return max(1, inodes // groups // INODES_A_BLOCK) * INODES_A_BLOCK * groups
 
 
-def find_program() -> str | None:
-    """Return where `mke2fs` is, the system's own directories included."""
-    return shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:{SYSTEM_DIRECTORIES}")
+def find_program(name: str) -> str | None:
+    """Return where a program of e2fsprogs is, the system's own directories included."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{SYSTEM_DIRECTORIES}")
 
 
 def _format(size_bytes: int, inodes: int) -> Blank:
-    program = find_program()
-    if program is None:
-        raise FormatError("there is no mke2fs; install the Debian package e2fsprogs")
     file = os.memfd_create("blank-disk")
     try:
         os.ftruncate(file, size_bytes)
-        done = subprocess.run(  # noqa: S603 - a fixed program, no word of anybody else's
-            [
-                *(program, "-q", "-F", "-b", str(BLOCK_BYTES), "-I", str(INODE_BYTES)),
-                *("-m", "0", "-N", str(inodes), "-O", FEATURES),
-                # the zeros of the file are the tables; the kernel must not write them again
-                *("-E", "lazy_itable_init=1,nodiscard"),
-                f"/proc/self/fd/{file}",
-            ],
-            env={"MKE2FS_CONFIG": os.devnull, "PATH": SYSTEM_DIRECTORIES, "LC_ALL": "C"},
-            pass_fds=(file,),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()[:500]
-            raise FormatError(f"mke2fs cannot make a disk of {size_bytes} bytes: {said}")
+        options = ["-q", "-F", "-b", str(BLOCK_BYTES), "-I", str(INODE_BYTES), "-m", "0"]
+        options += ["-N", str(inodes), "-O", FEATURES]
+        # the zeros of the file are the tables; the kernel must not write them again
+        options += ["-E", "lazy_itable_init=1,nodiscard"]
+        _run("mke2fs", options, file)
+        # what a workspace holds is the user's alone
+        _run("debugfs", ["-w", "-R", "rmdir lost+found"], file)
         return Blank(size_bytes, tuple(_written(file)))
     except (OSError, subprocess.SubprocessError) as error:
-        raise FormatError(f"cannot run {program}: {error}") from error
+        raise FormatError(f"cannot make a disk of {size_bytes} bytes: {error}") from error
     finally:
         os.close(file)
+
+
+def _run(name: str, options: list[str], file: int) -> None:
+    """Run one of the programs on the open file; raise `FormatError` with what it says."""
+    program = find_program(name)
+    if program is None:
+        raise FormatError(f"there is no {name}; install the Debian package e2fsprogs")
+    done = subprocess.run(  # noqa: S603 - a fixed program, no word of anybody else's
+        [program, *options, f"/proc/self/fd/{file}"],
+        env={"MKE2FS_CONFIG": os.devnull, "PATH": SYSTEM_DIRECTORIES, "LC_ALL": "C"},
+        pass_fds=(file,),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()[:500]
+        raise FormatError(f"{name} cannot make a disk: {said}")
 
 
 def _written(file: int) -> list[tuple[int, bytes]]:

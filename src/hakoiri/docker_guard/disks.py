@@ -76,7 +76,6 @@ class Disks:
             for name, inside in self.paths(container_id).items():
                 inside.mkdir(mode=0o700)
                 self._mount(blanks[name], inside, shown[name])
-                (inside / "lost+found").rmdir()  # what a workspace holds is the user's alone
                 inside.chmod(0o700)
                 os.chown(inside, owner_uid, owner_gid)
         except loop_devices.NoLoopDeviceError as error:

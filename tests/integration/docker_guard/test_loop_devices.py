@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.disks import loop_devices_of
+from tests.disks import devices_are_let_go, loop_devices_of
 
 from hakoiri.docker_guard import loop_devices
 from hakoiri.docker_guard.loop_devices import NoLoopDeviceError, attached
@@ -22,7 +22,7 @@ def test_a_device_shows_the_file_and_lets_go_of_it_by_itself(tmp_path: Path) -> 
             assert stat.S_ISBLK(device.stat().st_mode)
             assert device.read_bytes()[:5] == b"xxxxx"
             assert loop_devices_of(tmp_path) == [path]
-    assert loop_devices_of(tmp_path) == []
+    assert devices_are_let_go(tmp_path)
 
 
 def test_an_error_in_between_leaves_no_device(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_an_error_in_between_leaves_no_device(tmp_path: Path) -> None:
         file.truncate(65_536)
         with pytest.raises(RuntimeError), attached(file.fileno()):
             raise RuntimeError
-    assert loop_devices_of(tmp_path) == []
+    assert devices_are_let_go(tmp_path)
 
 
 def test_a_device_that_another_took_is_passed_over(

@@ -162,6 +162,15 @@ def test_the_server_can_write_its_stores_and_sees_no_engine(tmp_path: Path) -> N
     assert Path("/dev") not in view.kept
 
 
+def test_the_server_sees_no_image_of_a_disk_and_nothing_of_other_instances(tmp_path: Path) -> None:
+    """Whose mounts it would hold on to, and their disks' space."""
+    where = ground(tmp_path)
+    view = server_view(Settings.model_validate({"data_dir": tmp_path / "data"}), where)
+    assert where.disks.parent in view.covered
+    seen = (*view.kept, *view.writable, *view.received)
+    assert not any(where.disks.is_relative_to(path) or path == where.disks for path in seen)
+
+
 @pytest.mark.parametrize(
     "docker_host",
     [
