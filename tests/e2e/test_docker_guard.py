@@ -153,7 +153,10 @@ def test_what_the_server_itself_asks_for_passes_and_is_sealed(server: Hakoiri) -
         assert status == 201, answer
         assert server.inspect(answer["Id"])["HostConfig"]["Privileged"] is False
         sources = {one["Source"] for one in server.inspect(answer["Id"])["HostConfig"]["Mounts"]}
-        assert {Path(source).parent for source in sources} == {server.tree / NEW}
+        assert {Path(source).parent for source in sources} == {
+            server.tree / NEW,
+            server.disks / NEW,
+        }
         assert call(server, "POST", f"/v1.41/containers/{name}/start")[0] == 204
         assert call(server, "POST", f"/v1.41/containers/{name}/pause")[0] == 204
         assert call(server, "POST", f"/v1.41/containers/{name}/unpause")[0] == 204
