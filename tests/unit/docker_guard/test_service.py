@@ -59,7 +59,10 @@ class MemoryEngine:
             return EngineAnswer(200, {"Id": self.image_id, "Config": {"Env": ["planted"]}})
         if parts == ["info"]:
             runtimes = {"runc": {"path": "runc"}, "runsc": {"runtimeArgs": list(self.runsc)}}
-            return EngineAnswer(200, {"Runtimes": runtimes, "Name": "planted"})
+            options = ["name=planted", "name=seccomp,profile=planted", "name=apparmor"]
+            return EngineAnswer(
+                200, {"Runtimes": runtimes, "Name": "planted", "SecurityOptions": options}
+            )
         if parts == ["containers", "json"]:
             return EngineAnswer(200, [self._listed(*one) for one in self.containers.values()])
         if parts == ["containers", "create"]:
@@ -188,7 +191,10 @@ async def test_answers_hold_what_is_needed_and_nothing_else() -> None:
     assert "planted" not in said
     assert "4711" not in said
     assert answers[2].document == {"Id": IMAGE_ID}
-    assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}}
+    assert answers[3].document == {
+        "Runtimes": {"runc": {}, "runsc": {}},
+        "SecurityOptions": ["name=apparmor", "name=seccomp"],
+    }
 
 
 async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> None:

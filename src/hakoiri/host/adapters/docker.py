@@ -182,6 +182,14 @@ class DockerEngine:
                 f"the engine has no runtime {runtime}; it has {', '.join(sorted(info['Runtimes']))}"
             )
 
+    async def security_options(self) -> tuple[str, ...]:
+        """Return the layers that the engine says it has: apparmor, seccomp, userns, cgroupns."""
+        async with _our_errors("ask the engine how it is"):
+            info = await self._docker.system.info()
+        return tuple(
+            str(option).removeprefix("name=") for option in info.get("SecurityOptions") or ()
+        )
+
 
 @asynccontextmanager
 async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
