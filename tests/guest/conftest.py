@@ -10,6 +10,7 @@ from tests.guest.machine import reason_against_guest, run_guest
 from tests.guest.mutants import COMPLAIN, MUTANTS, WITH_CAPABILITIES, changes_of
 from tests.guest.trials import (
     BOUNDED,
+    PROBE,
     PROFILE,
     TURN_ENVIRONMENT,
     open_body,
@@ -63,7 +64,7 @@ def records(engine: TestEngine, image: str) -> Sequence[Record]:
             "body": sealed_body("sealed", image_id, environment=TURN_ENVIRONMENT),
             "agent": True,
             "acts": "rules",
-            "programs": programs(),
+            "programs": programs() | {"probe": PROBE},
         },
     ]
     return run_guest(

@@ -22,6 +22,7 @@ LOADER = PAYLOAD / "apparmor/load.sh"
 ENGINE = "/var/run/docker.sock"
 ENGINE_LIMIT_S = 120
 STEP_LIMIT_S = 420
+OUTPUT_LIMIT_CHARS = 200_000
 CONTAINER_UID = 1000
 DOCKERD = (
     *("dockerd", "--bridge=none", "--iptables=false", "--ip6tables=false"),
@@ -171,7 +172,7 @@ def programs(trial: dict[str, Any], name: str) -> None:
         except subprocess.TimeoutExpired:
             done = {"code": -1, "out": "", "err": f"not done in {STEP_LIMIT_S} s"}
         lines = [line for line in kernel_log()[before:] if "apparmor=" in line]
-        done["out"] = done["out"][-6000:]
+        done["out"] = done["out"][-OUTPUT_LIMIT_CHARS:]
         took_s = time.monotonic() - began_s
         tell("program", name=program, trial=trial["name"], log=lines, took_s=took_s, **done)
 

@@ -67,11 +67,13 @@ def run_guest(
         # to be looked at; no test reads them
         for file in ("console", "records"):
             shutil.copy(work / file, CACHE / f"last-{file}")
-        return _records((work / "records").read_text(errors="replace"), nonce, console)
+        return records_of((work / "records").read_text(errors="replace"), nonce, console)
 
 
 def reason_against_guest() -> str | None:
     """Return why this machine cannot make and run the guest; None if it can."""
+    if os.uname().machine != "x86_64":
+        return "the guest has the processor of this machine, and is made for x86_64 alone"
     if os.geteuid() != 0:
         return "the guest is made by root; run `make test-apparmor` as root"
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
@@ -88,6 +90,8 @@ def _drive(file: Path, how: str) -> tuple[str, str]:
 def _boot(what: list[str], work: Path) -> None:
     # `max`, because programs of today's need more than the oldest processor of 64 bits
     command = [
+        # it must not outlive us, even if we are killed
+        *("setpriv", "--pdeathsig", "KILL"),
         *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-machine", "q35", "-cpu", "max"),
         *("-smp", "2", "-m", str(MEMORY_MIB), "-nodefaults", "-no-user-config"),
         *("-display", "none", "-no-reboot", "-nic", "none", "-monitor", "none"),
@@ -116,7 +120,7 @@ def _tail(file: Path) -> str:
     return file.read_text(errors="replace")[-4000:] if file.exists() else ""
 
 
-def _records(text: str, nonce: str, console: str) -> list[Record]:
+def records_of(text: str, nonce: str, console: str) -> list[Record]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     try:
         records: list[Record] = [json.loads(line) for line in lines]

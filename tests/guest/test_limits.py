@@ -30,7 +30,7 @@ def test_the_kernel_has_the_limits_that_were_asked_for(records: Sequence[Record]
     assert int(limits["memory.max"]) == BOUNDED.memory_mib * 1024 * 1024
     assert int(limits["memory.swap.max"]) == 0
     assert int(limits["pids.max"]) == BOUNDED.pids
-    assert limits["cpu.max"].split() == ["50000", "100000"]
+    assert limits["cpu.max"].split() == ["100000", "100000"]
 
 
 def test_a_program_that_takes_more_memory_is_killed_and_the_container_lives(

@@ -7,6 +7,8 @@ from tests.guest.judgement import Record, confined, not_refused, of_kind, refuse
 from tests.guest.mutants import MUTANTS, opened_by
 from tests.guest.trials import PROFILE, programs
 
+from hakoiri.wire.probe import ProbeReport
+
 pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(2400)]
 
 ENFORCED = f"{PROFILE} (enforce)"
@@ -113,3 +115,9 @@ def test_honest_programs_work_and_nothing_of_theirs_is_refused(
     assert (done["code"], done["trial"]) == (0, "sealed"), (done["out"], done["err"])
     assert f"{program}: all done" in done["out"]
     assert done["log"] == []
+
+
+def test_the_probe_finds_nothing_open_under_the_profile(records: Sequence[Record]) -> None:
+    report = ProbeReport.model_validate_json(of_kind(records, "program", "probe")["out"])
+    assert report.open == []
+    assert len(report.findings) > 200

@@ -31,7 +31,7 @@ LIMITS: Final = ContainerLimits(
     open_files=4096,
     file_limit_bytes=1024**3,
 )
-BOUNDED: Final = dataclasses.replace(LIMITS, memory_mib=256, cpus=0.5, pids=100)
+BOUNDED: Final = dataclasses.replace(LIMITS, memory_mib=256, cpus=1.0, pids=100)
 
 TURN_ENVIRONMENT: Final = agent_environment(
     provider="anthropic", region="eu-west-1", model=None, retries=2
@@ -118,6 +118,9 @@ def programs() -> dict[str, str]:
         file.stem: file.read_text() for file in WORKLOADS.glob("*.sh") if file.stem != "agent"
     }
     return {"turn": (Path(__file__).parent / "turn.sh").read_text()} | measured
+
+
+PROBE: Final = "exec /opt/hakoiri/bin/python -I -m hakoiri.workspace_agent.probe --runtime runc"
 
 
 def profile_text(name: str = PROFILE, changes: Mapping[str, str] | None = None) -> str:
