@@ -21,7 +21,7 @@ from tests.guest.model_files import add_model
 from tests.guest.trials import PROFILE_FILE
 
 HERE: Final = Path(__file__).parent
-RUN_LIMIT_S: Final = 1500
+RUN_LIMIT_S: Final = 2400
 MEMORY_MIB: Final = 2048
 GRAPH_SPARE_MIB: Final = 1024
 PAYLOAD: Final = ("in_guest.py", "acts.py")

@@ -6,7 +6,7 @@ import pytest
 from tests.guest.judgement import Record, numbers_of, of_kind
 from tests.guest.trials import BOUNDED
 
-pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(3600)]
 
 KILLED = 137
 

@@ -9,7 +9,7 @@ from tests.guest.trials import PROFILE, programs
 
 from hakoiri.wire.probe import ProbeReport
 
-pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(3600)]
 
 ENFORCED = f"{PROFILE} (enforce)"
 

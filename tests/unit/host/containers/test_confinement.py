@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hakoiri.host.containers.confinement import (
     OWN_PROFILE,
@@ -59,28 +57,25 @@ def test_runsc_ignores_profiles_and_that_is_told() -> None:
     assert "runsc ignores" in found.reason
 
 
-@given(
-    profile=st.sampled_from([OWN_PROFILE, "other", None]),
-    kernel=st.builds(
-        AppArmorKnown,
-        enabled=st.booleans(),
-        profiles=st.none()
-        | st.dictionaries(
-            st.sampled_from([OWN_PROFILE, "other"]),
-            st.sampled_from(["enforce", "complain", "kill"]),
-        ),
-    ),
-    options=st.none() | st.lists(st.sampled_from(["apparmor", "seccomp"])).map(tuple),
-)
-def test_confined_means_that_kernel_engine_and_profile_are_all_known_to_be_there(
-    profile: str | None, kernel: AppArmorKnown, options: tuple[str, ...] | None
-) -> None:
-    found = judged(kernel, options, profile)
-    is_so = (
-        kernel.enabled
-        and "apparmor" in (options or ())
-        and profile is not None
-        and (kernel.profiles or {}).get(profile) == "enforce"
-    )
-    assert (found.state is ConfinementState.CONFINED) == is_so
-    assert bool(found.mend) != is_so
+def test_confined_means_that_kernel_engine_and_profile_are_all_known_to_be_there() -> None:
+    lists: list[dict[str, str] | None] = [
+        None,
+        {},
+        {OWN_PROFILE: "enforce"},
+        {OWN_PROFILE: "complain"},
+        {"other": "enforce"},
+    ]
+    confined = [
+        (enabled, listed, options, profile)
+        for enabled in (True, False)
+        for listed in lists
+        for options in (None, (), ("apparmor",), ("seccomp",), ALL)
+        for profile in (OWN_PROFILE, "other", None)
+        if judged(AppArmorKnown(enabled=enabled, profiles=listed), options, profile).state
+        is ConfinementState.CONFINED
+    ]
+    assert confined == [
+        (True, {name: "enforce"}, options, name)
+        for name in (OWN_PROFILE, "other")
+        for options in (("apparmor",), ALL)
+    ]
