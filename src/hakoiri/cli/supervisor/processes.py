@@ -272,7 +272,7 @@ def server_process(
     )
     return ProcessSpec(
         name="server",
-        arguments=("-m", "hakoiri.host.main"),
+        arguments=("-m", "hakoiri.host"),
         uid=ground.server.uid,
         gid=ground.server.gid,
         environment=passed_on(),
