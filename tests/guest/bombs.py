@@ -5,7 +5,7 @@ from typing import Final
 MEMORY: Final = """\
 exec python3 -I - <<'PY'
 # more than the container's memory, each page of it touched
-held = bytearray(320 * 1024 * 1024)
+held = bytearray(288 * 1024 * 1024)
 for place in range(0, len(held), 4096):
     held[place] = 1
 print("held it all")

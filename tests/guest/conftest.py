@@ -37,6 +37,13 @@ def records(engine: TestEngine, image: str) -> Sequence[Record]:
     ruled = {"acts": "rules", "prepared": True}
     needing = {"acts": "capabilities", "prepared": True}
     trials: list[Mapping[str, Any]] = [
+        {
+            "name": "sealed",
+            "body": sealed_body("sealed", image_id, environment=TURN_ENVIRONMENT),
+            "agent": True,
+            "acts": "rules",
+            "programs": {"probe": PROBE} | programs(),
+        },
         *(
             {"name": name, "body": open_body(name, image_id, profile=profile)} | ruled
             for name, profile in (("unconfined", "unconfined"), *((one, one) for one in profiles))
@@ -58,13 +65,6 @@ def records(engine: TestEngine, image: str) -> Sequence[Record]:
             "name": "unbounded",
             "body": without_limits(sealed_body("unbounded", image_id, limits=BOUNDED)),
             "programs": BOMBS,
-        },
-        {
-            "name": "sealed",
-            "body": sealed_body("sealed", image_id, environment=TURN_ENVIRONMENT),
-            "agent": True,
-            "acts": "rules",
-            "programs": programs() | {"probe": PROBE},
         },
     ]
     return run_guest(

@@ -107,7 +107,6 @@ def make_box(name: str) -> Path:
     for part in ("workspace", "home", "agent", "proxy"):
         (box / part).mkdir(parents=True)
         os.chown(box / part, CONTAINER_UID, CONTAINER_UID)
-    shutil.copytree(PAYLOAD / "model", box / "workspace/model")
     return box
 
 
@@ -190,6 +189,8 @@ def group_of(pid: int) -> dict[str, str]:
 def try_one(trial: dict[str, Any]) -> None:
     name = trial["name"]
     box = make_box(name)
+    if trial.get("agent"):
+        shutil.copytree(PAYLOAD / "model", box / "workspace/model")
     body = trial["body"]
     status, made = ask(ENGINE, "POST", f"/v1.41/containers/create?name={name}", body)
     if status != 201:

@@ -9,6 +9,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 SCRIPT: Final = ROOT / "deployment/seccomp/workloads/agent.yaml"
+OF_THE_IMAGE: Final = frozenset({"pydantic", "pydantic_core", "starlette", "uvicorn", "anyio"})
 LISTED: Final = """
 import json, sys
 import typer, hakoiri.rehearsal.__main__, hakoiri.rehearsal.app
@@ -27,12 +28,17 @@ def add_model(payload: tarfile.TarFile) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-c", LISTED], capture_output=True, text=True, check=True
     )
-    for named in json.loads(done.stdout):
-        file = Path(named or "")
-        if file.suffix == ".py" and "site-packages" in file.parts:
-            inside = file.parts[file.parts.index("site-packages") + 1 :]
-            payload.add(file, "/".join(("model", *inside)))
+    paths = {Path(named) for named in json.loads(done.stdout) if named}
+    for top in sorted({found for path in paths if (found := _top(path)) is not None}):
+        # whole, since some import parts of themselves only when they are used
+        payload.add(top, f"model/{top.name}", filter=_source_alone)
+
+
+def _top(file: Path) -> Path | None:
+    """Return the package, or the single module, directly below site-packages."""
+    below = next((one for one in (file, *file.parents) if one.parent.name == "site-packages"), None)
+    return None if below is None or below.name in OF_THE_IMAGE else below
 
 
 def _source_alone(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    return None if "__pycache__" in info.name else info
+    return info if info.isdir() or info.name.endswith((".py", ".yaml")) else None

@@ -117,7 +117,8 @@ def programs() -> dict[str, str]:
     measured = {
         file.stem: file.read_text() for file in WORKLOADS.glob("*.sh") if file.stem != "agent"
     }
-    return {"turn": (Path(__file__).parent / "turn.sh").read_text()} | measured
+    turn = (Path(__file__).parent / "turn.sh").read_text()
+    return {"turn": turn} | dict(sorted(measured.items(), reverse=True))
 
 
 PROBE: Final = "exec /opt/hakoiri/bin/python -I -m hakoiri.workspace_agent.probe --runtime runc"

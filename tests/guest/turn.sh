@@ -13,7 +13,7 @@ import hakoiri
 sys.path.append("/workspace/model")  # what the image lacks
 hakoiri.__path__.append("/workspace/model/hakoiri")
 sys.argv = ["model", "--listen", "127.0.0.1:4000", "--script", "/workspace/model/agent.yaml"]
-os.environ["HAKOIRI_REHEARSAL_API_KEY"] = "none"
+os.environ["HAKOIRI_REHEARSAL_API_KEY"] = os.environ["ANTHROPIC_API_KEY"]
 
 import typer
 from hakoiri.rehearsal.__main__ import run
