@@ -41,6 +41,7 @@ def check_production(settings: Settings, facts: ProductionFacts) -> list[Finding
         _engine_socket(facts.engine_socket_mode),
         _kernel_log(readable=facts.kernel_log_is_readable),
         _probe(at_start=settings.container.probe_at_start),
+        _audit_log(enabled=settings.audit.enabled),
         _signatures(settings),
         _model(settings.model.provider),
         _keys(facts.valid_keys),
@@ -137,6 +138,12 @@ def _probe(*, at_start: bool) -> Finding:
         "no box is tried from inside when the server starts",
         mend="unset HAKOIRI_CONTAINER__PROBE_AT_START",
     )
+
+
+def _audit_log(*, enabled: bool) -> Finding:
+    if enabled:
+        return _ok("audit log", "who did what is kept")
+    return _missing("audit log", "none is kept", mend="unset HAKOIRI_AUDIT__ENABLED")
 
 
 def _signatures(settings: Settings) -> Finding:

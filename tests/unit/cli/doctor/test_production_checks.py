@@ -70,6 +70,11 @@ def engine_without(word: str) -> ProductionFacts:
         ("engine socket", FIT, replace(ALL, engine_socket_mode=None)),
         ("kernel log", FIT, replace(ALL, kernel_log_is_readable=False)),
         ("probe", container(probe_at_start=False), ALL),
+        (
+            "audit log",
+            FIT.model_copy(update={"audit": FIT.audit.model_copy(update={"enabled": False})}),
+            ALL,
+        ),
         ("image signature", container(image_public_key=None), ALL),
         (
             "model",
