@@ -113,7 +113,7 @@ unload() {
   local users
   users=$(confined | tr '\n' ' ')
   [[ -z $users ]] ||
-    fail 1 "processes have the profile ($users), and would go on without one; stop hakoiri serve first."
+    fail 1 "processes have the profile (${users% }), and would go on without one; stop hakoiri serve first."
   if [[ -n $(mode) ]]; then
     apparmor_parser --remove "$PROFILE" || fail 1 "the kernel did not let go of $NAME; see dmesg."
   fi
