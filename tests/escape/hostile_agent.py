@@ -1,14 +1,14 @@
-"""The program of a taken-over agent, in a container: it lies as its workspace tells it to.
+"""The program of a taken-over agent, in a container of an image of its own.
 
-Standard library only; it is copied into an image of its own. Without a workspace of an attack it
-becomes the honest agent, whose program's arguments it was given.
+It lies as it is told: in a turn by the message `attack: NAME`, from its start by what a turn before
+had it remember in the workspace by `remember: NAME`. To any other message it says a result. The
+standard library only.
 """
 
 import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +18,7 @@ SOCKET = Path("/run/hakoiri/agent/agent.sock")
 ATTACK = Path("/workspace/attack.txt")
 HEALTH = b'{"state": "ready", "turn_id": null, "version": "1"}'
 FOREVER_S = 3600
+RESTORE_S = 0.7
 MIB = 1024 * 1024
 
 
@@ -103,24 +104,35 @@ def endless(attack: str) -> Iterator[bytes]:
         time.sleep(FOREVER_S)
 
 
-def serve(connection: socket.socket, attack: str) -> None:
+def serve(connection: socket.socket, remembered: str) -> None:
     """Answer one connection's requests until it ends."""
     with connection:
-        while head := request(connection):
-            line = head.split(b"\r\n", 1)[0].decode(errors="replace")
-            if attack.startswith("health: "):
-                lie_about_health(connection, attack.removeprefix("health: "))
+        while (asked := request(connection)) is not None:
+            line, body = asked
+            if remembered.startswith("health: "):
+                lie_about_health(connection, remembered.removeprefix("health: "))
             elif line.startswith("GET /health"):
                 connection.sendall(answer(HEALTH))
-            elif line.startswith("POST /turns ") or "/events" in line:
-                if attack in turns():
-                    connection.sendall(turns()[attack])
-                    return
-                for chunk in endless(attack):
-                    connection.sendall(chunk)
+            elif line.startswith("POST /turns "):
+                take_turn(connection, json.loads(body)["text"])
+                return
+            elif "/events" in line:
                 return
             else:
                 connection.sendall(answer(b"", status=b"204 No Content"))
+
+
+def take_turn(connection: socket.socket, text: str) -> None:
+    told, _, attack = text.partition(": ")
+    if told == "remember":
+        ATTACK.write_text(attack, encoding="utf-8")
+    if told == "attack" and attack in turns():
+        connection.sendall(turns()[attack])
+    elif told == "attack":
+        for chunk in endless(attack):
+            connection.sendall(chunk)
+    else:
+        connection.sendall(stream(RESULT))
 
 
 def lie_about_health(connection: socket.socket, attack: str) -> None:
@@ -137,26 +149,25 @@ def lie_about_health(connection: socket.socket, attack: str) -> None:
         connection.sendall(answer(b"[" * 900_000))
 
 
-def request(connection: socket.socket) -> bytes:
-    """Read one request with its body; nothing at the end."""
+def request(connection: socket.socket) -> tuple[str, bytes] | None:
+    """Read one request: its first line and its body; None at the end."""
     raw = b""
     while b"\r\n\r\n" not in raw:
         chunk = connection.recv(65536)
         if not chunk:
-            return b""
+            return None
         raw += chunk
-    head, _, rest = raw.partition(b"\r\n\r\n")
-    for line in head.split(b"\r\n"):
-        if line.lower().startswith(b"content-length:"):
-            missing = int(line.split(b":")[1]) - len(rest)
-            while missing > 0:
-                missing -= len(connection.recv(missing))
-    return head
+    head, _, body = raw.partition(b"\r\n\r\n")
+    lines = head.decode(errors="replace").split("\r\n")
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        while name.lower() == "content-length" and len(body) < int(value):
+            body += connection.recv(65536)
+    return lines[0], body
 
 
-def stand_in(attack: str) -> None:
+def stand_in(kind: str) -> None:
     """Put something else where the socket should be, and stay."""
-    kind = attack.removeprefix("instead: ")
     if kind == "a link to the engine's socket":
         SOCKET.symlink_to("/var/run/docker.sock")
     elif kind == "a link to the proxy's socket":
@@ -177,23 +188,21 @@ def stand_in(attack: str) -> None:
 
 
 def main() -> None:
-    # the files are put there while the container starts
-    deadline_s = time.monotonic() + 2
+    # what is remembered is put there while the container starts
+    deadline_s = time.monotonic() + RESTORE_S
     while not ATTACK.exists() and time.monotonic() < deadline_s:
-        time.sleep(0.05)
-    if not ATTACK.exists():
-        os.execv(sys.argv[1], sys.argv[1:])
+        time.sleep(0.02)
+    remembered = ATTACK.read_text(encoding="utf-8").strip() if ATTACK.exists() else ""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    attack = ATTACK.read_text(encoding="utf-8").strip()
-    if attack.startswith("instead: "):
-        stand_in(attack)
+    if remembered.startswith("instead: "):
+        stand_in(remembered.removeprefix("instead: "))
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(SOCKET))
     SOCKET.chmod(0o666)
     listener.listen(64)
     while True:
         connection, _ = listener.accept()
-        threading.Thread(target=serve, args=(connection, attack), daemon=True).start()
+        threading.Thread(target=serve, args=(connection, remembered), daemon=True).start()
 
 
 if __name__ == "__main__":
