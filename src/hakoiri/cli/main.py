@@ -56,8 +56,3 @@ def main(
       hakoiri serve                # run it
     """
     del shown
-
-
-def run() -> None:
-    """Run the command line; the `hakoiri` script."""
-    app()

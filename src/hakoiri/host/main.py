@@ -58,6 +58,7 @@ from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
+from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
@@ -69,9 +70,6 @@ GRACEFUL_HTTP_S: Final = 3
 """How long open requests get to end; event streams never do by themselves."""
 
 COLLECT_EVERY_S: Final = 5.0
-
-CREDENTIAL_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "OPENAI_", "GITHUB_TOKEN", "GH_TOKEN")
-"""Variables that hold or lead to credentials; this process must have none of them."""
 
 log = structlog.get_logger(__name__)
 
@@ -98,8 +96,7 @@ def main() -> None:
 
 def refuse_credentials(environment: Mapping[str, str]) -> None:
     """Raise `LaunchError` if a variable that may hold a credential is set; never show its value."""
-    found = sorted(name for name in environment if name.startswith(CREDENTIAL_PREFIXES))
-    if found:
+    if found := credential_variables(environment):
         raise LaunchError(
             f"the server must not hold credentials, but its environment has {', '.join(found)}; "
             "unset them here and put them in the proxy's own file (HAKOIRI_PROXY__ENV_FILE)"
@@ -374,7 +371,3 @@ def _object_store_url(settings: Settings) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-if __name__ == "__main__":
-    main()

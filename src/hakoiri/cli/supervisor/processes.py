@@ -264,7 +264,7 @@ def server_process(
     launch = _server_launch(settings, ground, image, kernel_log=kernel_log)
     return ProcessSpec(
         name="server",
-        arguments=("-m", "hakoiri.host.main"),
+        arguments=("-m", "hakoiri.host"),
         uid=ground.server.uid,
         gid=ground.server.gid,
         environment=passed_on(),
