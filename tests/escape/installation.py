@@ -36,6 +36,7 @@ LIMITS: Final[dict[str, dict[str, str]]] = {
     "runsc": {"TMP_MIB": "64", "SHM_MIB": "16"},
 }
 
+FILE_LIMIT_BYTES: Final = 64 * 1024**2
 COMMAND_TIMEOUT_S: Final = 25
 
 RUNNER: Final = """
@@ -162,6 +163,7 @@ def installation(
             settings={
                 "HAKOIRI_CONTAINER__RUNTIME": runtime,
                 "HAKOIRI_CONTAINER__IMAGE": image,
+                "HAKOIRI_FILES__FILE_LIMIT_BYTES": str(FILE_LIMIT_BYTES),
                 **limits,
                 **(settings or {}),
             },

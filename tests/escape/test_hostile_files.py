@@ -21,8 +21,9 @@ OUTSIDE = "planted-on-the-host-outside-of-any-workspace"
 TRAPS = r"""
 cd /workspace
 ln -s /etc/shadow shadow; ln -s / host; ln -s HOSTFILE planted; ln -s /proc/1/environ environ
-mkdir dir && echo inside > dir/real.txt && ln -s ../../../../../../HOSTDIR dir/up
-ln /opt/hakoiri/bin/python hardlink 2>&1; ln dir/real.txt second-name
+mkdir dir keep many && echo inside | tee dir/real.txt > keep/real.txt
+ln -s ../../../../../../HOSTDIR keep/up
+ln /opt/hakoiri/bin/python hardlink 2>&1; ln keep/real.txt second-name
 mkfifo fifo; mknod device c 1 3 2>&1
 python3 - <<'END'
 import os, socket
@@ -36,11 +37,8 @@ try:
         os.truncate(file.fileno(), 1 << 40)
 except OSError as error:
     print("sparse:", error.strerror)
-    os.truncate("sparse", (1 << 30) - 1)
 for number in range(5000):
-    open(f"dir/{number}", "w").close()
-deep = "/workspace"
-os.chdir(deep)
+    open(f"many/{number}", "w").close()
 for _ in range(300):
     os.mkdir("deep")
     os.chdir("deep")
@@ -88,7 +86,7 @@ def laid(place: Installation, tmp_path_factory: pytest.TempPathFactory) -> Laid:
     events = server.turn(conversation, f"run: {traps}")
     (started,) = data_of(events, "turn_started")
     server.docker("kill", f"hakoiri-{started['container']}")
-    again = server.turn(conversation, "run: cd /workspace; cat dir/real.txt; readlink shadow")
+    again = server.turn(conversation, "run: cd /workspace; cat keep/real.txt; readlink shadow; ls many | wc -l")
     base = f"/v1/conversations/{conversation}/workspace/files"
     listed = {one["path"]: one for one in server.api.call("GET", base)["files"]}
     return Laid(place, conversation, events, again, listed, outside)
@@ -97,15 +95,19 @@ def laid(place: Installation, tmp_path_factory: pytest.TempPathFactory) -> Laid:
 def test_the_save_comes_to_its_end_and_says_what_it_left_out(laid: Laid, tell: Tell) -> None:
     synced = data_of(laid.events, "file_synced")
     left = synced[0]["left_out"] if synced else []
-    words = ("FIFO", "socket", "sparse", "deep")
+    said = data_of(laid.events, "tool_result")[0]["text"]
+    lacking = [
+        word for word in ("FIFO", "socket", "deep") if not any(word in one for one in left)
+    ]
+    if "sparse: File too large" not in said and not any("sparse" in one for one in left):
+        lacking.append("sparse")
     tell(
         "FIFO, socket, sparse file, 300 levels, a directory swapped for a link all the time",
         command="a turn that lays them, and its save",
         expected="saved; what was left out is told",
-        seen=f"{len(synced)} save, last event {laid.events[-1]['type']}, told: {len(left)} left out",
-        held=len(synced) == 1
-        and laid.events[-1]["type"] == "result"
-        and all(any(word in one for one in left) for word in words),
+        seen=f"{len(synced)} save, last event {laid.events[-1]['type']}, {len(left)} left out, "
+        f"not told of: {', '.join(lacking) or 'nothing'}",
+        held=len(synced) == 1 and laid.events[-1]["type"] == "result" and not lacking,
     )
 
 
@@ -143,7 +145,7 @@ def test_a_link_is_never_followed_by_a_download(laid: Laid, tell: Tell) -> None:
     base = f"/v1/conversations/{laid.conversation}/workspace/files"
     got: dict[str, str] = {}
     for path in ("shadow", "planted", "environ", "host/etc/passwd", "..%2f..%2fetc/passwd",
-                 "%2e%2e/%2e%2e/etc/passwd", "dir/up/planted.txt"):  # fmt: skip
+                 "%2e%2e/%2e%2e/etc/passwd", "keep/up/planted.txt"):  # fmt: skip
         try:
             got[path] = repr(laid.place.server.api.download(f"{base}/{path}")[:40])
         except ApiError as error:
@@ -168,7 +170,7 @@ def test_odd_names_come_back_and_the_workspace_can_be_used(laid: Laid, tell: Tel
         held=laid.again[-1]["type"] == "result"
         and len(names) >= 3
         and all(name.isprintable() for name in names)
-        and said == ["inside\n/etc/shadow"],
+        and said == ["inside\n/etc/shadow\n5000"],
     )
 
 

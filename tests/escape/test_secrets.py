@@ -19,7 +19,7 @@ import pytest
 from tests.e2e.https_site import HOST, TOKEN, Site, https_site, trusting_file
 from tests.e2e.running import Hakoiri, data_of, descendants, prepare
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import until
+from tests.e2e.test_failures import is_ready, until
 from tests.engine import TestEngine
 from tests.escape.conftest import Tell
 from tests.escape.places import (
@@ -215,7 +215,7 @@ def _live(server: Hakoiri) -> tuple[str, str]:
     run("env | sort > env.txt; cat /proc/*/environ > all.txt 2>/dev/null; kill -9 -1")
     (proxy,) = server.processes(PROXY)
     os.kill(proxy, signal.SIGKILL)
-    until(lambda: server.processes(PROXY) not in ([], [proxy]))
+    until(lambda: server.processes(PROXY) not in ([], [proxy]) and is_ready(server))
     assert run(f"curl -s --retry 5 --fail https://{HOST}/hello.txt") == "hello from the site"
     with suppress(ApiError):
         server.api.call("PUT", "/v1/policies/broken", {"rules": [{"host": "*", "credential": "x"}]})
