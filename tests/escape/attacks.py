@@ -41,8 +41,8 @@ def says(*words: str) -> Holds:
 
 def fails(*reasons: str) -> Holds:
     """It fails, for one of these reasons."""
-    return lambda ran: ran.code not in (0, -1) and any(
-        reason.lower() in ran.said.lower() for reason in reasons
+    return lambda ran: (
+        ran.code not in (0, -1) and any(reason.lower() in ran.said.lower() for reason in reasons)
     )
 
 
@@ -117,7 +117,8 @@ METADATA_ADDRESS: Final = [
     Attack("metadata-address", "through the proxy, under an allowed name that leads there",
            CURL + f"http://{METADATA}/latest/meta-data/", "403", says("403")),
     Attack("metadata-address", "in a tunnel",
-           ASK + "'CONNECT 169.254.169.254:443 HTTP/1.1\\r\\nHost: 169.254.169.254:443\\r\\n\\r\\n'",
+           ASK + "'CONNECT 169.254.169.254:443 HTTP/1.1\\r\\n"
+           "Host: 169.254.169.254:443\\r\\n\\r\\n'",
            "403", _status("403")),
 ]  # fmt: skip
 
@@ -156,12 +157,13 @@ PROXY_BYPASS: Final = [
            ASK + f"'GET http://{ALLOWED}:{{port}}/ HTTP/1.1\\r\\nHost: denied.example.test\\r\\n"
            "\\r\\n'", "400", _status("400")),
     Attack("proxy-bypass", "a second request on the connection, to another host",
-           ASK + f"'GET http://{ALLOWED}:{{port}}/ HTTP/1.1\\r\\nHost: {ALLOWED}:{{port}}\\r\\n\\r\\n"
+           ASK + f"'GET http://{ALLOWED}:{{port}}/ HTTP/1.1\\r\\n"
+           f"Host: {ALLOWED}:{{port}}\\r\\n\\r\\n"
            "GET http://denied.example.test:{port}/ HTTP/1.1\\r\\n"
            "Host: denied.example.test:{port}\\r\\n\\r\\n'", "200, 403", _statuses("200", "403")),
     Attack("proxy-bypass", "a request glued to a refused tunnel",
            ASK + "'CONNECT denied.example.test:443 HTTP/1.1\\r\\nHost: denied.example.test:443"
-           f"\\r\\n\\r\\nGET http://denied.example.test:{{port}}/ HTTP/1.1\\r\\n"
+           "\\r\\n\\r\\nGET http://denied.example.test:{port}/ HTTP/1.1\\r\\n"
            "Host: denied.example.test:{port}\\r\\n\\r\\n'",
            "403 and no answer of the site",
            lambda ran: _status("403")(ran) and ANSWER not in ran.said),
@@ -185,7 +187,7 @@ def _by_line(name: str, authority: str, *codes: str) -> Attack:
 
 WHITELIST: Final = [
     Attack("whitelist-bypass", "control: the allowed name, in other letters",
-           f"curl -s --max-time 8 http://ALLOWED.example.TEST:{{port}}/", ANSWER, says(ANSWER),
+           "curl -s --max-time 8 http://ALLOWED.example.TEST:{port}/", ANSWER, says(ANSWER),
            is_control=True),
     _by_url("a name that no rule has", "http://denied.example.test:{port}/"),
     _by_url("a name that ends in the allowed one", "http://evilallowed.example.test:{port}/"),

@@ -5,6 +5,7 @@ had it remember in the workspace by `remember: NAME`. To any other message it sa
 standard library only.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -50,7 +51,7 @@ def turns() -> dict[str, bytes]:
             event(1, "text_delta", text="a"), event(2, "text_delta", text="b"),
             event(1, "text_delta", text="c"), event(2, "result", text="d"),
         ),
-        "a number that jumps": stream(event(7, "text_delta", text="a"), event(8, "result", text="")),
+        "a number that jumps": stream(event(7, "text_delta", text="a"), RESULT),
         "a number that is none": stream(event("x", "text_delta", text="a")),
         "a number without end": stream(event("9" * 5000, "text_delta", text="a")),
         "deep JSON": stream(b"id: 1\ndata: " + b"[" * 200_000 + b"\n\n"),
@@ -77,31 +78,27 @@ def turns() -> dict[str, bytes]:
     }  # fmt: skip
 
 
+ENDLESS = {
+    "an endless line": (stream(b"id: 1\ndata: "), b"x" * MIB),
+    "endless headers": (b"HTTP/1.1 200 OK\r\n", b"X-A: " + b"y" * 4000 + b"\r\n"),
+    "endless early answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    "a flood of comments": (stream(), b": still here\n\n" * 1000),
+}
+"""How it begins, and what comes then without end, by attack."""
+
+
 def endless(attack: str) -> Iterator[bytes]:
     """What is sent to `POST /turns` without end, by attack."""
-    if attack == "an endless line":
-        yield stream(b"id: 1\ndata: ")
+    if attack in ENDLESS:
+        begin, again = ENDLESS[attack]
+        yield begin
         while True:
-            yield b"x" * MIB
-    if attack == "endless headers":
-        yield b"HTTP/1.1 200 OK\r\n"
-        while True:
-            yield b"X-A: " + b"y" * 4000 + b"\r\n"
-    if attack == "endless early answers":
-        while True:
-            yield b"HTTP/1.1 100 Continue\r\n\r\n" * 1000
+            yield again
     if attack == "a flood of events":
         yield stream()
-        number = 0
-        while True:
-            number += 1
+        for number in itertools.count(1):
             yield event(number, "text_delta", text="f" * 4000)
-    if attack == "a flood of comments":
-        yield stream()
-        while True:
-            yield b": still here\n\n" * 1000
-    if attack == "silence":
-        time.sleep(FOREVER_S)
+    time.sleep(FOREVER_S)  # silence
 
 
 def serve(connection: socket.socket, remembered: str) -> None:

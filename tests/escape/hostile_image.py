@@ -1,4 +1,4 @@
-"""An image whose agent is hostile: the workspace image with another program in the agent's place."""
+"""The workspace image with a hostile program in the agent's place."""
 
 import io
 import subprocess

@@ -1,11 +1,9 @@
 """Where a secret could have come to, and the search for it: one function for each kind of place."""
 
-import json
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
-from urllib.request import urlopen
 
 CHUNK_BYTES: Final = 1 << 20
 NEEDLE_LIMIT_BYTES: Final = 4096
@@ -54,22 +52,5 @@ def command_holds(command: list[str], needles: Iterable[bytes]) -> list[bytes]:
     """Search all that a command prints."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
-        found = stream_holds(iter(lambda: process.stdout.read(CHUNK_BYTES), b""), needles)  # type: ignore[union-attr]
-    return found
-
-
-def page_holds(url: str, needles: Iterable[bytes]) -> list[bytes]:
-    """Search a page."""
-    with urlopen(url, timeout=30) as page:
-        return stream_holds([page.read()], needles)
-
-
-def layers(docker_host: str, image: str) -> Iterator[str]:
-    """Name what the engine tells of an image, so that each can be searched."""
-    shown = subprocess.run(
-        ["docker", "--host", docker_host, "inspect", image],
-        capture_output=True,
-        check=True,
-        text=True,
-    ).stdout
-    yield from json.loads(shown)[0]["RootFS"]["Layers"]
+        output = process.stdout
+        return stream_holds(iter(lambda: output.read(CHUNK_BYTES), b""), needles)

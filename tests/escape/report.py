@@ -1,4 +1,4 @@
-"""`python -m tests.escape.report`: play the attacks, write the report, end with 1 if one is open."""
+"""`python -m tests.escape.report`: play the attacks, write the report; 1 if one is open."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
         record = Path(directory) / "record.json"
         command = [
             *(sys.executable, "-m", "pytest", "-p", "tests.escape.recorder"),
-            *(["tests/escape", *sorted(collected())] if not arguments else arguments),
+            *(arguments or ["tests/escape", *sorted(collected())]),
         ]
         environment = os.environ | {RECORD_VARIABLE: str(record)}
         ended = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode

@@ -1,20 +1,22 @@
 """A box as hardening asks for it and the guard lets it through, looked at from inside.
 
 What `tests/mutation/box.toml` takes out of both must be seen here: the guard runs from the same
-source, so a layer that hardening drops and the guard no longer asks for is dropped in the container.
+source, so a layer that hardening drops and the guard no longer asks for is gone in the container.
 """
 
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from benchmarks.guarded_engine import INSTANCE, guarded_engine
-from tests.engine import TestEngine
+from tests.engine import TestEngine, mounts_below
 from tests.escape.conftest import Tell
 
 from hakoiri.host.adapters.docker import DockerEngine
@@ -25,16 +27,21 @@ from hakoiri.host.main import make_lifecycle
 from hakoiri.host.settings import Settings
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
-pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.root, pytest.mark.attack("posture")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.engine,
+    pytest.mark.root,
+    pytest.mark.attack("posture"),
+]
 
 START_TIMEOUT_S = 30
 QUOTAS = frozenset({"disk of the host by /workspace", "disk of the host by the home"})
 """See test_disk.py."""
 
 
-@asynccontextmanager
-async def proxy(root: Path, sockets: Path) -> AsyncIterator[ProxyClient]:
-    """Run a credential proxy that nothing is allowed at."""
+@contextmanager
+def proxy(root: Path, sockets: Path) -> Iterator[Path]:
+    """Run a credential proxy that nothing is allowed at; yield its control socket."""
     control, file, state = root / "control.sock", root / "proxy.toml", root / "state"
     state.mkdir(mode=0o700)
     file.touch(mode=0o640)
@@ -47,10 +54,19 @@ async def proxy(root: Path, sockets: Path) -> AsyncIterator[ProxyClient]:
                 assert process.poll() is None
                 assert time.monotonic() < deadline_s
                 time.sleep(0.05)
-            async with ProxyClient(control) as client:
-                yield client
+            yield control
         finally:
             process.terminate()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory with a short path: sockets lie in it."""
+    made = Path(tempfile.mkdtemp(prefix="hakoiri-box-", dir="/var/tmp"))
+    yield made
+    for mounted in mounts_below(made):
+        subprocess.run(["umount", "--lazy", str(mounted)], check=False)
+    shutil.rmtree(made)
 
 
 async def looked_at(
@@ -65,24 +81,24 @@ async def looked_at(
     small = {"memory_mib": 512, "pids": 96, "tmp_mib": 32, "shm_mib": 8}
     limits = small if runtime == "runc" else {}
     settings = Settings.model_validate({"container": {"runtime": runtime, **limits}})
-    async with (
-        guarded_engine(engine.docker_host, settings=settings, image=image, root=root) as guarded,
-        proxy(root, guarded.proxy_sockets) as client,
-        DockerEngine(guarded.address) as behind,
-    ):
-        image_id = await behind.image_id(image)
-        box = read_box(settings, instance=INSTANCE)
-        lifecycle = make_lifecycle(box, engine=behind, proxy=client, image_id=image_id)
-        request = ProbeRequest(runtime=runtime, thorough=is_thorough)
-        return await look_at_a_box(lifecycle, request)
+    box = read_box(settings, instance=INSTANCE)
+    request = ProbeRequest(runtime=runtime, thorough=is_thorough)
+    async with guarded_engine(
+        engine.docker_host, settings=settings, image=image, root=root
+    ) as guarded:
+        with proxy(root, guarded.proxy_sockets) as control:
+            async with DockerEngine(guarded.address) as behind, ProxyClient(control) as client:
+                image_id = await behind.image_id(image)
+                lifecycle = make_lifecycle(box, engine=behind, proxy=client, image_id=image_id)
+                return await look_at_a_box(lifecycle, request)
 
 
 @pytest.mark.short
 @pytest.mark.parametrize("runtime", ["runc", "runsc"])
 async def test_nothing_in_a_box_is_open(
-    engine: TestEngine, image: str, tmp_path: Path, runtime: Literal["runc", "runsc"], tell: Tell
+    engine: TestEngine, image: str, place: Path, runtime: Literal["runc", "runsc"], tell: Tell
 ) -> None:
-    report = await looked_at(engine, image, tmp_path, runtime, is_thorough=False)
+    report = await looked_at(engine, image, place, runtime, is_thorough=False)
     still_open = [f"{found.name}: {found.how}" for found in report.open]
     tell(
         "a box made through the guard, looked at from inside",
@@ -95,9 +111,9 @@ async def test_nothing_in_a_box_is_open(
 
 @pytest.mark.parametrize("runtime", ["runc"])
 async def test_a_box_ends_at_its_own_limits(
-    engine: TestEngine, image: str, tmp_path: Path, runtime: Literal["runc", "runsc"], tell: Tell
+    engine: TestEngine, image: str, place: Path, runtime: Literal["runc", "runsc"], tell: Tell
 ) -> None:
-    report = await looked_at(engine, image, tmp_path, runtime, is_thorough=True)
+    report = await looked_at(engine, image, place, runtime, is_thorough=True)
     still_open = [f"{one.name}: {one.how}" for one in report.open if one.name not in QUOTAS]
     bounded = {found.name: found.how for found in report.findings if "bomb" in found.name}
     tell(

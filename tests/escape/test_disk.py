@@ -1,4 +1,4 @@
-"""The host's disk, which a box must not fill: its workspace and its home have quotas of their own."""
+"""The host's disk, which a box must not fill: workspace and home have quotas of their own."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ FILL = (
 )
 MANY = (
     "mkdir {directory}/many && cd {directory}/many && "
-    f'python3 -c \'exec("for n in range({INODES * 4}): open(str(n), chr(119)).close()")\' '
+    f"python3 -c 'exec(\"for n in range({INODES * 4}): open(str(n), chr(119)).close()\")' "
     "2>&1 | tail -n 1; echo held $(ls -U | wc -l); cd /; rm -rf {directory}/many; echo over"
 )
 

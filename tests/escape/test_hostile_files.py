@@ -86,7 +86,9 @@ def laid(place: Installation, tmp_path_factory: pytest.TempPathFactory) -> Laid:
     events = server.turn(conversation, f"run: {traps}")
     (started,) = data_of(events, "turn_started")
     server.docker("kill", f"hakoiri-{started['container']}")
-    again = server.turn(conversation, "run: cd /workspace; cat keep/real.txt; readlink shadow; ls many | wc -l")
+    again = server.turn(
+        conversation, "run: cd /workspace; cat keep/real.txt; readlink shadow; ls many | wc -l"
+    )
     base = f"/v1/conversations/{conversation}/workspace/files"
     listed = {one["path"]: one for one in server.api.call("GET", base)["files"]}
     return Laid(place, conversation, events, again, listed, outside)
@@ -96,9 +98,7 @@ def test_the_save_comes_to_its_end_and_says_what_it_left_out(laid: Laid, tell: T
     synced = data_of(laid.events, "file_synced")
     left = synced[0]["left_out"] if synced else []
     said = data_of(laid.events, "tool_result")[0]["text"]
-    lacking = [
-        word for word in ("FIFO", "socket", "deep") if not any(word in one for one in left)
-    ]
+    lacking = [word for word in ("FIFO", "socket", "deep") if not any(word in one for one in left)]
     if "sparse: File too large" not in said and not any("sparse" in one for one in left):
         lacking.append("sparse")
     tell(

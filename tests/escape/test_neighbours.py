@@ -54,7 +54,9 @@ class Pair:
 def pair(place: Installation) -> Pair:
     mark = f"M{secrets.token_hex(6)}"
     # a pattern that does not match itself: else each search would find its own process
-    searches = {name: command.replace("MARK", f"[M]{mark[1:]}") for name, command in SEARCHES.items()}
+    searches = {
+        name: command.replace("MARK", f"[M]{mark[1:]}") for name, command in SEARCHES.items()
+    }
     owner, neighbour = place.server.conversation(), place.server.conversation()
     plant = place.run_all(owner, {"plant": PLANT.replace("MARK", mark)})["plant"]
     assert plant.said.strip() == "planted", plant

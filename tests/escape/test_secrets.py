@@ -25,7 +25,6 @@ from tests.escape.conftest import Tell
 from tests.escape.places import (
     command_holds,
     file_holds,
-    page_holds,
     process_holds,
     tree_holds,
 )
@@ -124,7 +123,17 @@ def ran(
     try:
         with https_site(root / "site") as site:
             trust = trusting_file([site.certificate_pem], readable)
-            made = _prepared(root, engine, image, request.param, site, trust)
+            settings = {
+                "HAKOIRI_CONTAINER__IMAGE": image,
+                "HAKOIRI_CONTAINER__RUNTIME": request.param,
+            }
+            made = prepare(
+                root,
+                docker_host=engine.docker_host,
+                script=RUN,
+                settings=settings | IN_THE_STARTERS_ENVIRONMENT,
+            )
+            _plant(made, site, trust)
             with made.server, _decoys(made, image) as (container, process):
                 _allow(made)
                 conversation, inside = _live(made)
@@ -133,20 +142,10 @@ def ran(
         shutil.rmtree(readable)
 
 
-def _prepared(
-    root: Path, engine: TestEngine, image: str, runtime: str, site: Site, trust: Path
-) -> Hakoiri:
-    made = prepare(
-        root,
-        docker_host=engine.docker_host,
-        script=RUN,
-        settings={
-            "HAKOIRI_CONTAINER__IMAGE": image,
-            "HAKOIRI_CONTAINER__RUNTIME": runtime,
-            **IN_THE_STARTERS_ENVIRONMENT,
-        },
-    )
-    (root / "proxy" / "proxy.toml").write_text(
+def _plant(server: Hakoiri, site: Site, trust: Path) -> None:
+    """Write the proxy's own files."""
+    own = server.root / "proxy"
+    (own / "proxy.toml").write_text(
         f"""
 [credentials.{DECOY}]
 kind = "bearer"
@@ -161,10 +160,9 @@ ca_file = "{trust}"
 "{HOST}" = "127.0.0.1"
 """
     )
-    env_file = root / "proxy" / "proxy.env"
+    env_file = own / "proxy.env"
     env_file.touch(mode=0o600)
     env_file.write_text("".join(f"{k}={v}\n" for k, v in IN_THE_PROXYS_FILE.items()))
-    return made
 
 
 def _decoys(server: Hakoiri, image: str) -> "_Decoys":
@@ -264,7 +262,9 @@ def _image(ran: Ran, *arguments: str) -> Callable[[Iterable[bytes]], list[bytes]
         docker = ["docker", "--host", ran.server.docker_host]
         wanted = list(needles)
         images = (ran.image, f"hakoiri/{DECOY}")
-        return [one for name in images for one in command_holds([*docker, *arguments, name], wanted)]
+        return [
+            one for name in images for one in command_holds([*docker, *arguments, name], wanted)
+        ]
 
     return search
 
@@ -292,7 +292,10 @@ def _places(ran: Ran) -> dict[str, tuple[str, Callable[[Iterable[bytes]], list[b
         "root file system of containers": ("docker export", _engine(ran, "export")),
         "history of the image": ("docker history", _image(ran, "history", "--no-trunc")),
         "layers of the image": ("docker save", _image(ran, "save")),
-        "metrics": ("GET /metrics", lambda needles: page_holds(f"{url}/metrics", needles)),
+        "metrics": (
+            "GET /metrics",
+            lambda needles: command_holds(["curl", "-sf", f"{url}/metrics"], needles),
+        ),
         "recorded events": (
             "GET the conversation's events",
             lambda needles: [
@@ -315,9 +318,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_no_secret_is_in_a_place_where_the_decoy_is_found(
-    ran: Ran, place: str, tell: Tell
-) -> None:
+def test_no_secret_is_in_a_place_where_the_decoy_is_found(ran: Ran, place: str, tell: Tell) -> None:
     command, search = _places(ran)[place]
     decoy = NO_DECOY.get(place, DECOY.encode())
     found = search([*NEEDLES, decoy])
@@ -335,9 +336,10 @@ def test_no_secret_is_in_a_place_where_the_decoy_is_found(
 def test_the_box_holds_none_in_memory_files_or_environments(ran: Ran, tell: Tell) -> None:
     lines = ran.inside.splitlines()
     assert lines[-1] == "searched", ran.inside
-    kinds = {line.split()[2] for line in lines if DECOY in line}
-    assert {"file", "environ"} <= kinds, lines
-    others = sorted({line for line in lines[:-1] if DECOY not in line})
+    decoy = DECOY[::-1]  # told back to front, too
+    kinds = {line.split()[2] for line in lines if decoy in line}
+    assert {"file", "environ", "memory"} <= kinds, lines
+    others = sorted({line for line in lines[:-1] if decoy not in line})
     tell(
         "memory, files and environments of a container, from inside",
         command="search /proc/*/{environ,cmdline,mem} and all files, as the agent's user",

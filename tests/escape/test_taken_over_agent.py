@@ -14,17 +14,13 @@ from tests.e2e.test_failures import is_gapless
 from tests.e2e.test_processes import SERVER, process
 from tests.engine import TestEngine
 from tests.escape.conftest import Tell
-from tests.escape.hostile_agent import turns
+from tests.escape.hostile_agent import ENDLESS, turns
 from tests.escape.hostile_image import hostile_image
 
 from hakoiri.wire.guard import engine_name
 
 pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.attack("taken-over-agent")]
 
-ENDLESS = [
-    *("an endless line", "endless headers", "endless early answers", "a flood of events"),
-    *("a flood of comments", "silence"),
-]
 HEALTH = ["silence", "another workspace", "an answer without end", "deep JSON"]
 INSTEAD = [
     *("a link to the engine's socket", "a link to the proxy's socket", "a FIFO", "a directory"),
@@ -92,7 +88,7 @@ def judge(
     return f"turn: {seen}; another conversation: {bystander['type']}{grown}", held
 
 
-@pytest.mark.parametrize("attack", [*turns(), *ENDLESS])
+@pytest.mark.parametrize("attack", [*turns(), *ENDLESS, "a flood of events", "silence"])
 def test_an_agent_that_lies_in_its_turn_hurts_nobody_else(
     hostile: Hakoiri, attack: str, tell: Tell
 ) -> None:
