@@ -26,10 +26,13 @@ def main(arguments: Sequence[str]) -> int:
 
     With options, which may choose some of the attacks, no page is written.
     """
-    with tempfile.TemporaryDirectory(prefix="hakoiri-escape-") as directory:
+    with tempfile.TemporaryDirectory(
+        prefix="hakoiri-escape-", ignore_cleanup_errors=True
+    ) as directory:
         record = Path(directory) / "record.json"
         command = [
             *(sys.executable, "-m", "pytest", "-p", "tests.escape.recorder"),
+            f"--basetemp={directory}/t",  # the shared one is swept by each run
             *(arguments or ["tests/escape", *sorted(collected())]),
         ]
         environment = os.environ | {RECORD_VARIABLE: str(record)}
