@@ -16,7 +16,7 @@ while time.time() < end:
     try:
         os.fork()
     except OSError:
-        time.sleep(0.01)
+        time.sleep(0.05)
 """),
     "memory bomb": _python("""
 held = []
@@ -50,14 +50,14 @@ while time.time() < end:
         if os.fork() == 0:
             os._exit(0)
     except OSError:
-        time.sleep(0.01)
+        time.sleep(0.05)
 """),
     "flood of orphans": _python("""
 while time.time() < end:
     try:
         child = os.fork()
     except OSError:
-        time.sleep(0.01)
+        time.sleep(0.05)
         continue
     if child == 0:
         try:
