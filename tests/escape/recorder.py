@@ -15,7 +15,8 @@ from typing import Any, Final
 import pytest
 from tests.escape.findings import EITHER, RUNTIMES, Check
 
-RECORD_VARIABLE: Final = "HAKOIRI_ESCAPE_RECORD"
+RECORD_VARIABLE: Final = "TESTS_ESCAPE_RECORD"
+"""Not one of ours: unknown settings are errors."""
 COLLECTED: Final = Path(__file__).with_name("collected.toml")
 
 told: list[Check] = []
