@@ -129,6 +129,7 @@ def _environment(root: Path, rehearsal_port: int) -> dict[str, str]:
         "HAKOIRI_DATA_DIR": str(root / "data"),
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
+        "HAKOIRI_WARM_POOL__MIN": "0",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),

@@ -20,14 +20,12 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
-from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
@@ -36,9 +34,9 @@ from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.container_fleet import make_fleet
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
-from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
@@ -137,13 +135,22 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             objects=open_object_store(_object_store_url(settings)),
         )
         image_id = await edges.engine.image_id(launch.image)
-        lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
-        orchestrator = _orchestrator(edges, settings, lifecycle)
-        box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
-        metrics = ServerMetrics(live_containers=orchestrator.live_containers)
+        metrics = ServerMetrics()
+        fleet = make_fleet(
+            box,
+            engine=edges.engine,
+            proxy=edges.proxy,
+            database=edges.database,
+            image_id=image_id,
+            metrics=metrics,
+            clock=_now,
+        )
+        orchestrator = fleet.orchestrator
+        box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         services = _services(settings, edges, orchestrator, metrics)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
+        await fleet.pool.load()
         await orchestrator.sweep()
         stack.push_async_callback(orchestrator.close)
         await services.execute.close_unfinished()
@@ -151,6 +158,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
             ("collector", _collect(orchestrator)),
+            ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
@@ -165,36 +173,11 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges),
             box_probe=lambda: box_probe.told,
+            pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
         await _serve_http(app, settings)
-
-
-def make_lifecycle(
-    box: Box, *, engine: DockerEngine, proxy: ProxyClient, image_id: str
-) -> Lifecycle:
-    """Put together what starts and removes containers of the box."""
-    return Lifecycle(
-        engine=engine,
-        proxy=proxy,
-        agents=AgentConnectorOverSockets(),
-        make_spec=box.maker(image_id),
-        instance=box.instance,
-        start_timeout_s=box.settings.container.start_timeout_s,
-        stop_grace_s=box.settings.container.stop_grace_s,
-    )
-
-
-def _orchestrator(edges: Edges, settings: Settings, lifecycle: Lifecycle) -> Orchestrator:
-    return Orchestrator(
-        lifecycle=lifecycle,
-        proxy=edges.proxy,
-        claims=SqlClaimStore(edges.database, clock=_now),
-        limit=settings.container.limit,
-        idle_timeout_s=settings.container.idle_timeout_s,
-        clock=time.monotonic,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +220,19 @@ def _services(
         ),
         limits=TurnLimits(**settings.turn.model_dump()),
         clock=_now,
+        runtimes=settings.container.allowed_runtimes,
         default_model=settings.model.name,
         turn_ended=metrics.turn_ended,
     )
     return Services(
         execute=execute,
-        conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
+        conversations=ConversationService(
+            store=store,
+            feed=feed,
+            policies=policies,
+            clock=_now,
+            runtimes=settings.container.allowed_runtimes,
+        ),
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=_now),
         files=files,
@@ -269,7 +259,7 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
     async def reasons() -> list[str]:
         found = await edges.proxy.check()
         checks = (
-            edges.engine.check(runtime=settings.container.runtime),
+            *(edges.engine.check(runtime=one) for one in settings.container.allowed_runtimes),
             edges.database.check(),
             edges.objects.check(),
         )

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from hakoiri.wire.messages import Message, ShortText
+from hakoiri.wire.messages import Message, Runtime, ShortText
 
 FINDINGS_LIMIT = 1000
 
@@ -12,7 +12,7 @@ FINDINGS_LIMIT = 1000
 class ProbeRequest(Message):
     """Look at the box; `thorough` also uses up its resources, which hurts what runs in it."""
 
-    runtime: Literal["runc", "runsc"]
+    runtime: Runtime
     thorough: bool = False
 
 

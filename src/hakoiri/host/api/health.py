@@ -7,6 +7,8 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.wire.messages import Runtime
+from hakoiri.wire.pool import PoolReport, PoolRuntimeReport
 
 Readiness = Callable[[], Awaitable[list[str]]]
 """Gives the reasons why no turn can start now; empty if one can."""
@@ -38,9 +40,16 @@ class Ready(BaseModel):
     ready: bool
     reasons: list[str]
     probe: Probe
+    pool: dict[Runtime, PoolRuntimeReport]
+    """Warm containers by runtime. An empty pool is no reason: a turn starts cold then."""
 
 
-def router(*, readiness: Readiness, box_probe: Callable[[], ProbeTold]) -> APIRouter:
+def router(
+    *,
+    readiness: Readiness,
+    box_probe: Callable[[], ProbeTold],
+    pool: Callable[[], PoolReport],
+) -> APIRouter:
     """`/health` and `/ready`."""
     routes = APIRouter()
 
@@ -59,6 +68,6 @@ def router(*, readiness: Readiness, box_probe: Callable[[], ProbeTold]) -> APIRo
         told = box_probe()
         found = [name[:REASON_LIMIT_CHARS] for name in told.open]
         probe = Probe(state=told.state, refused=told.refused, open=found, reason=told.reason)
-        return Ready(ready=not reasons, reasons=reasons, probe=probe)
+        return Ready(ready=not reasons, reasons=reasons, probe=probe, pool=pool().runtimes)
 
     return routes

@@ -16,6 +16,7 @@ from hakoiri.host.containers.ports import (
 )
 from hakoiri.host.conversations.model import StopReason
 from hakoiri.host.conversations.ports import ChatModelError, NoSuchPolicyError, StoreError
+from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.events import Error, Result
 
@@ -47,6 +48,14 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (
         NoSuchPolicyError,
         _Meaning("policy-missing", "Store the conversation's policy, then retry.", retryable=False),
+    ),
+    (
+        RuntimeNotAllowedError,
+        _Meaning(
+            "runtime-not-allowed",
+            "The conversation's container runtime is not allowed any more.",
+            retryable=False,
+        ),
     ),
     (
         FilesError,

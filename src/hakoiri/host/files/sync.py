@@ -121,6 +121,10 @@ class FileSync:
             left_out = notes + self._left_out(scanned, uploaded)
             return _report(recovery_point, known, manifest, uploaded, left_out)
 
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        """Whether `restore` would write anything."""
+        return await self._heads.head(workspace_id) is not None
+
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree
     ) -> RestoreReport | None:

@@ -19,6 +19,7 @@ from hakoiri.host.conversations.testing import MemoryConversations, MemoryPolici
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
@@ -81,6 +82,12 @@ class ScriptedAgent:
             raise self.acknowledge_failure
         self.acknowledged.append(seq)
 
+    async def connect(self, options: AgentOptions) -> None:
+        raise NotImplementedError
+
+    async def disconnect(self) -> None:
+        raise NotImplementedError
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         raise NotImplementedError
 
@@ -99,7 +106,7 @@ class ScriptedContainers:
     """Gives every claim the same agent."""
 
     agent: ScriptedAgent = field(default_factory=lambda: ScriptedAgent(ANSWER))
-    start: Literal["live", "cold"] = "cold"
+    start: Literal["live", "warm", "cold"] = "cold"
     claim_failure: Exception | None = None
     rebind_failures: list[Exception | None] = field(default_factory=list)
     release_failure: Exception | None = None
@@ -108,6 +115,7 @@ class ScriptedContainers:
     during_claim: Callable[[], Awaitable[None]] | None = None
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
+    asked: list[tuple[Runtime, bool]] = field(default_factory=list)
 
     async def claim(
         self,
@@ -116,14 +124,17 @@ class ScriptedContainers:
         tenant: str,
         policy: Policy,
         prepare: Callable[[ContainerDirectories], Awaitable[None]],
+        runtime: Runtime,
+        restores: bool,
     ) -> Claim:
         self.log.append("claim")
+        self.asked.append((runtime, restores))
         self.policies.append(policy)
         if self.hold_claim is not None:
             await self._held("claim", self.hold_claim)
         if self.claim_failure is not None:
             raise self.claim_failure
-        if self.start == "cold":
+        if self.start != "live":
             await prepare(DIRECTORIES)
         if self.during_claim is not None:
             await self.during_claim()
@@ -191,6 +202,9 @@ class ScriptedFiles:
     saves: list[dict[str, object]] = field(default_factory=list)
     report: Report = Report()
 
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        return self.restored is not None
+
     async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:
             raise self.restore_failure
@@ -247,7 +261,9 @@ class World:
         model: ScriptedModel | None = None,
         limits: TurnLimits = LIMITS,
         default_policy: Policy = DENY_ALL,
+        runtimes: Sequence[Runtime] = ("runc",),
     ) -> None:
+        self.runtimes = runtimes
         self.ended: list[str] = []
         self.store = MemoryConversations()
         self.policy_store = MemoryPolicies(self.store)
@@ -259,7 +275,11 @@ class World:
             store=self.policy_store, containers=self.containers, default_policy=default_policy
         )
         self.conversations = ConversationService(
-            store=self.store, feed=self.feed, policies=self.policies, clock=lambda: NOW
+            store=self.store,
+            feed=self.feed,
+            policies=self.policies,
+            clock=lambda: NOW,
+            runtimes=self.runtimes,
         )
         self.service = ExecuteService(
             store=self.store,
@@ -270,6 +290,7 @@ class World:
             chat_model=self.model,
             limits=limits,
             clock=lambda: NOW,
+            runtimes=self.runtimes,
             turn_ended=self.ended.append,
         )
 
