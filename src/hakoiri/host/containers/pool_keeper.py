@@ -100,6 +100,7 @@ class PoolKeeper:
         self._kept: dict[str, _Kept] = {}
         self._refills: dict[Shape, Refill] = {}
         self._cold_starts = 0
+        self._claimed_at_s = -math.inf
         self._drained = False
         self._changed = asyncio.Event()
         metrics.watch(self.sizes)
@@ -136,7 +137,13 @@ class PoolKeeper:
         if self._drained:
             return math.inf
         members = [kept.member for kept in self._kept.values()]
-        pool = Pool(members, room=room, cold_starts=self._cold_starts, refills=self._refills)
+        pool = Pool(
+            members,
+            room=room,
+            cold_starts=self._cold_starts,
+            claimed_at_s=self._claimed_at_s,
+            refills=self._refills,
+        )
         plan = decide(pool, self._wanted(), now_s=self._clock())
         for retire in plan.retirements:
             self._doom(retire)
@@ -340,6 +347,7 @@ class PoolKeeper:
         container = kept.container
         try:
             if container is not None and await self._is_well(container):
+                self._claimed_at_s = self._clock()
                 self._changed.set()
                 return WarmContainer(container, is_connected=chosen.connects)
         except BaseException:

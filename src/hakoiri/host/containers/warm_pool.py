@@ -33,6 +33,9 @@ LOOK_EVERY_S: Final = 30.0
 COLD_STARTS_BESIDE_URGENT: Final = 1
 """Below its minimum the pool is refilled beside so many cold starts; above it, beside none."""
 
+QUIET_S: Final = 1.0
+"""After a claim, above the minimum: its turn has the processors first."""
+
 
 class MemberState(StrEnum):
     """Where a container of the pool is."""
@@ -104,12 +107,13 @@ class Pool:
     """What the pool holds, and what goes on beside it.
 
     `room` is how many more containers the server may have, `cold_starts` how many users wait for
-    one now.
+    one now, `claimed_at_s` the time of the last claim.
     """
 
     members: Collection[Member]
     room: int
     cold_starts: int = 0
+    claimed_at_s: float = -math.inf
     refills: Mapping[Shape, Refill] = field(default_factory=dict)
 
 
@@ -273,7 +277,8 @@ def _starts(pool: Pool, wanted: Wanted, gone: Collection[str], now_s: float) -> 
         usual += [shape] * (lacking - max(0, pressing))
     if pool.cold_starts > COLD_STARTS_BESIDE_URGENT:
         return []
-    return ([*urgent, *usual] if pool.cold_starts == 0 else urgent)[: max(0, slots)]
+    is_quiet = pool.cold_starts == 0 and now_s - pool.claimed_at_s >= QUIET_S
+    return ([*urgent, *usual] if is_quiet else urgent)[: max(0, slots)]
 
 
 def _occupied(members: Iterable[Member], shape: Shape) -> int:
@@ -285,6 +290,7 @@ def _occupied(members: Iterable[Member], shape: Shape) -> int:
 
 def _wake_at_s(pool: Pool, waiting: Iterable[Member], wanted: Wanted, now_s: float) -> float:
     times = [refill.not_before_s for refill in pool.refills.values()]
+    times.append(pool.claimed_at_s + QUIET_S)
     for member in waiting:
         times.append(member.looked_at_s + LOOK_EVERY_S)
         times.append(member.ready_at_s + wanted.max_age_s * ROTATION_BEGINS)

@@ -28,7 +28,7 @@ class PoolMetrics:
         )
         acquire = Histogram(
             "hakoiri_claim_seconds",
-            "From the request for a container to one that is healthy and bound, by how.",
+            "From the request for a container to one that is healthy, filled and bound, by how.",
             ["start"],
             buckets=SECONDS,
             registry=registry,

@@ -12,6 +12,7 @@ from hakoiri.host.containers.warm_pool import (
     JITTER,
     LOOK_EVERY_S,
     NEVER_FAILED,
+    QUIET_S,
     ROTATION_BEGINS,
     SLOW_RETRY_S,
     TRIES,
@@ -81,6 +82,14 @@ def test_a_user_who_waits_for_a_cold_start_comes_first() -> None:
     assert plan_of(ready("a"), of=wanted(1, 3, 3), cold_starts=1).starts == ()
     assert len(plan_of(of=wanted(1, 3, 3), cold_starts=1).starts) == 1
     assert plan_of(of=wanted(1, 3, 3), cold_starts=2).starts == ()
+
+
+def test_right_after_a_claim_its_turn_has_the_processors() -> None:
+    pool = Pool([ready("a")], room=9, claimed_at_s=10.0)
+    early = decide(pool, wanted(1, 2, 2), now_s=10.0 + QUIET_S / 2)
+    assert (early.starts, early.wake_at_s) == ((), 10.0 + QUIET_S)
+    assert len(decide(pool, wanted(1, 2, 2), now_s=10.0 + QUIET_S).starts) == 1
+    assert len(decide(pool, wanted(2, 2, 2), now_s=10.0).starts) == 1
 
 
 def test_what_is_below_its_minimum_is_filled_first() -> None:
@@ -214,6 +223,7 @@ class LivingPool(RuleBasedStateMachine):
         self.count = 0
         self.now_s = 0.0
         self.live = 0
+        self.claimed_at_s = -math.inf
         self.limit = 8
         self.wanted = wanted(1, 2, 3, at_once=2)
 
@@ -237,7 +247,7 @@ class LivingPool(RuleBasedStateMachine):
     def act(self, cold_starts: int) -> None:
         room = self.limit - self.live - len(self.members)
         before = self._occupied()
-        pool = Pool(list(self.members.values()), room, cold_starts, self.refills)
+        pool = Pool(list(self.members.values()), room, cold_starts, self.claimed_at_s, self.refills)
         plan = decide(pool, self.wanted, now_s=self.now_s)
         for retire in plan.retirements:
             assert self.members[retire.container_id].state is MemberState.READY
@@ -295,6 +305,7 @@ class LivingPool(RuleBasedStateMachine):
         assert chosen.state is MemberState.READY
         assert self.now_s - chosen.ready_at_s < self.wanted.max_age_s
         self.claimed.append(chosen.container_id)
+        self.claimed_at_s = self.now_s
         self._change(chosen.container_id, MemberState.LEAVING)
 
     @precondition(lambda self: self._in(MemberState.LEAVING))
