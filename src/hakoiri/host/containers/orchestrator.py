@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypedDict
 
 import structlog
@@ -10,6 +10,7 @@ import structlog
 from hakoiri.host.containers.gc import IdleMember, longest_idle, overdue
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare, StartedContainer
 from hakoiri.host.containers.model import Claim, ContainerState, new_container_id
+from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper, WarmContainer
 from hakoiri.host.containers.ports import (
     AgentProtocolError,
@@ -53,14 +54,6 @@ class _Ask:
     restores: bool
 
 
-@dataclass(slots=True)
-class _Place:
-    """One workspace's place: its lock orders claims, rebinds and removals."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-
-
 class Orchestrator:
     """Owns every live container of this server."""
 
@@ -92,7 +85,7 @@ class Orchestrator:
         self._clock = clock
         self._live: dict[str, _Live] = {}
         self._starting = 0
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
 
     async def claim(
         self,
@@ -218,8 +211,8 @@ class Orchestrator:
         """How many more containers there may be."""
         return self._limit - self.live_containers()
 
-    def _place(self, workspace_id: str) -> "_PlaceGuard":
-        return _PlaceGuard(self._places, workspace_id)
+    def _place(self, workspace_id: str) -> PlaceGuard:
+        return PlaceGuard(self._places, workspace_id)
 
     def _members(self) -> list[IdleMember]:
         return [IdleMember(live.workspace_id, live.idle_since_s) for live in self._live.values()]
@@ -347,33 +340,6 @@ class Orchestrator:
         finally:
             await self._claims.release(live.container.container_id)
             self._pool.wake()
-
-
-class _PlaceGuard:
-    """Holds a workspace's lock, and forgets it when nobody waits for it any more."""
-
-    def __init__(self, places: dict[str, _Place], workspace_id: str) -> None:
-        self._places = places
-        self._workspace_id = workspace_id
-
-    async def __aenter__(self) -> None:
-        place = self._places.setdefault(self._workspace_id, _Place())
-        place.waiting += 1
-        try:
-            await place.lock.acquire()
-        except BaseException:
-            self._leave(place)
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        place = self._places[self._workspace_id]
-        place.lock.release()
-        self._leave(place)
-
-    def _leave(self, place: _Place) -> None:
-        place.waiting -= 1
-        if place.waiting == 0:
-            self._places.pop(self._workspace_id, None)
 
 
 class _SpeaksFor(TypedDict):

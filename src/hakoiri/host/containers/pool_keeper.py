@@ -16,12 +16,10 @@ from typing import Any, Final
 import structlog
 
 from hakoiri.host.containers.lifecycle import Lifecycle, StartedContainer
-from hakoiri.host.containers.model import ContainerDirectories, new_container_id
-from hakoiri.host.containers.ports import (
-    AgentProtocolError,
-    AgentUnreachableError,
-    ContainersError,
-)
+from hakoiri.host.containers.model import new_container_id
+from hakoiri.host.containers.pool_report import NO_POOL, report_of
+from hakoiri.host.containers.pool_work import PoolWork, is_well
+from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.warm_pool import (
     NEVER_FAILED,
     Look,
@@ -42,9 +40,6 @@ from hakoiri.host.telemetry.pool_metrics import PoolMetrics
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import PoolConfiguration, PoolRuntimeReport
-
-PROBE_TIMEOUT_S: Final = 0.5
-"""A healthy agent answers within 5 ms; one that takes longer than this is not handed out."""
 
 PROBE_TRIES: Final = 3
 """So many members may fail before a claim starts cold: not every one that hangs is waited for."""
@@ -90,10 +85,9 @@ class PoolKeeper:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`shapes` are those that this server can make now; `clock` gives monotonic seconds."""
-        self._lifecycle = lifecycle
+        self._work = PoolWork(lifecycle=lifecycle, connect_options=connect_options)
         self._shapes = shapes
         self._configuration = configuration
-        self._connect_options = connect_options
         self._metrics = metrics
         self._clock = clock
         self._jitter = jitter
@@ -241,9 +235,13 @@ class PoolKeeper:
 
     def report(self) -> dict[Runtime, PoolRuntimeReport]:
         """Tell how each runtime's pool fares."""
-        sizes = self.sizes()
+        members = [kept.member for kept in self._kept.values()]
         return {
-            runtime: self._report_of(runtime, shape, sizes)
+            runtime: report_of(
+                [member for member in members if member.shape == shape],
+                size=self._configuration.runtimes.get(runtime, NO_POOL),
+                failures=self._refills.get(shape, NEVER_FAILED).failures,
+            )
             for runtime, shape in self._shapes.items()
         }
 
@@ -296,11 +294,9 @@ class PoolKeeper:
     async def _start(self, kept: _Kept) -> None:
         container_id, shape = kept.member.container_id, kept.member.shape
         try:
-            container = await self._lifecycle.start(
-                container_id, prepare=_nothing, runtime=shape.runtime
+            container = await self._work.start(
+                container_id, runtime=shape.runtime, connects=kept.member.connects
             )
-            if kept.member.connects:
-                await self._connect(container)
         except asyncio.CancelledError:
             self._kept.pop(container_id, None)
             raise
@@ -316,14 +312,6 @@ class PoolKeeper:
             self._refills.pop(shape, None)
         finally:
             self._changed.set()
-
-    async def _connect(self, container: StartedContainer) -> None:
-        try:
-            if container.agent is not None:
-                await container.agent.connect(self._connect_options)
-        except BaseException:
-            await self._lifecycle.stop(container)
-            raise
 
     def _failed(self, shape: Shape, error: Exception) -> None:
         refill = after_failure(
@@ -346,7 +334,7 @@ class PoolKeeper:
         kept.member = replace(chosen, state=MemberState.LEAVING)
         container = kept.container
         try:
-            if container is not None and await self._is_well(container):
+            if container is not None and await is_well(container):
                 self._claimed_at_s = self._clock()
                 self._changed.set()
                 return WarmContainer(container, is_connected=chosen.connects)
@@ -356,15 +344,6 @@ class PoolKeeper:
         self._doom(Retire(chosen.container_id, "its agent does not answer"))
         return None
 
-    async def _is_well(self, container: StartedContainer) -> bool:
-        if container.agent is None:
-            return False
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT_S):
-                return (await container.agent.health()).state == "ready"
-        except (AgentUnreachableError, AgentProtocolError, TimeoutError):
-            return False
-
     def _begin_look(self, look: Look, spawn: Spawn) -> None:
         kept = self._kept[look.container_id]
         kept.member = replace(kept.member, looked_at_s=self._clock())
@@ -372,7 +351,7 @@ class PoolKeeper:
 
     async def _look(self, kept: _Kept) -> None:
         container = kept.container
-        if container is None or await self._is_well(container):
+        if container is None or await is_well(container):
             return
         if kept.member.state is MemberState.READY:
             self._doom(Retire(kept.member.container_id, "its agent does not answer"))
@@ -393,10 +372,7 @@ class PoolKeeper:
         container_id = kept.member.container_id
         container, kept.container = kept.container, None
         try:
-            if container is not None:
-                await self._lifecycle.stop(container)
-            else:
-                await self._lifecycle.discard(container_id)
+            await self._work.remove(container_id, container)
         except ContainersError as error:
             log.warning("warm_container_not_removed", container=container_id, reason=str(error))
         except BaseException:
@@ -405,31 +381,3 @@ class PoolKeeper:
         self._kept.pop(container_id, None)
         kept.gone.set()
         self._changed.set()
-
-    def _report_of(
-        self, runtime: Runtime, shape: Shape, sizes: Mapping[tuple[str, str], int]
-    ) -> PoolRuntimeReport:
-        size = self._configuration.runtimes.get(runtime)
-        target = size.target if size is not None else 0
-        ready = sizes[runtime, MemberState.READY]
-        refill = self._refills.get(shape, NEVER_FAILED)
-        told = PoolRuntimeReport(
-            state="full",
-            ready=ready,
-            starting=sizes[runtime, MemberState.STARTING],
-            retiring=sizes[runtime, MemberState.RETIRING],
-            target=target,
-        )
-        if target == 0:
-            return told.model_copy(update={"state": "off", "reason": "its target is 0"})
-        if refill.failures:
-            reason = f"{refill.failures} starts in a row failed; the server's log says why"
-            return told.model_copy(update={"state": "failing", "reason": reason})
-        if ready < target:
-            reason = f"{ready} of {target} are ready"
-            return told.model_copy(update={"state": "refilling", "reason": reason})
-        return told
-
-
-async def _nothing(_: ContainerDirectories) -> None:
-    """Leave the directories as they were made: they are filled when the container has an owner."""

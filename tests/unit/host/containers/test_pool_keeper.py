@@ -122,7 +122,7 @@ class HangingAgent(ScriptedAgent):
 async def test_a_member_that_hangs_holds_a_claim_up_for_a_short_time_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hakoiri.host.containers.pool_keeper.PROBE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr("hakoiri.host.containers.pool_work.PROBE_TIMEOUT_S", 0.01)
     fleet = Fleet(tmp_path / "live", pool=pool_of(1, 1, 1))
     fleet.agents.make = HangingAgent
     keeper = fleet.keeper()
