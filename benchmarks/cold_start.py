@@ -131,6 +131,7 @@ def environment_of(root: Path, rehearsal_port: int) -> dict[str, str]:
     return {
         "HAKOIRI_DATA_DIR": str(root / "data"),
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
+        "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
         "HAKOIRI_WARM_POOL__MIN": "0",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",

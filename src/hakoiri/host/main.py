@@ -20,6 +20,8 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
@@ -42,6 +44,7 @@ from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
+    ViolationAudit,
     ViolationCount,
     ViolationLog,
     watch_violations,
@@ -56,7 +59,9 @@ from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
+from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.audit_log import EventAudit, audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
@@ -67,9 +72,6 @@ GRACEFUL_HTTP_S: Final = 3
 """How long open requests get to end; event streams never do by themselves."""
 
 COLLECT_EVERY_S: Final = 5.0
-
-CREDENTIAL_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "OPENAI_", "GITHUB_TOKEN", "GH_TOKEN")
-"""Variables that hold or lead to credentials; this process must have none of them."""
 
 log = structlog.get_logger(__name__)
 
@@ -89,15 +91,14 @@ def main() -> None:
     except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (ContainersError, StoreError, FilesError) as error:
+    except (AuditError, ContainersError, StoreError, FilesError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(1)
 
 
 def refuse_credentials(environment: Mapping[str, str]) -> None:
     """Raise `LaunchError` if a variable that may hold a credential is set; never show its value."""
-    found = sorted(name for name in environment if name.startswith(CREDENTIAL_PREFIXES))
-    if found:
+    if found := credential_variables(environment):
         raise LaunchError(
             f"the server must not hold credentials, but its environment has {', '.join(found)}; "
             "unset them here and put them in the proxy's own file (HAKOIRI_PROXY__ENV_FILE)"
@@ -134,6 +135,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(_object_store_url(settings)),
         )
+        audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
         metrics = ServerMetrics()
         fleet = make_fleet(
@@ -147,7 +149,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         orchestrator = fleet.orchestrator
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
-        services = _services(settings, edges, orchestrator, metrics)
+        services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await fleet.pool.load()
@@ -160,7 +162,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             ("collector", _collect(orchestrator)),
             ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
-            ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
+            ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
@@ -171,7 +173,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             keys=services.keys,
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
-            readiness=_readiness(settings, edges),
+            readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
@@ -192,15 +194,20 @@ class Services:
 
 
 def _services(
-    settings: Settings, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    settings: Settings,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
-    feed = EventFeed(store=store)
+    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
     policies = PolicyService(
         store=SqlPolicyStore(database),
         containers=orchestrator,
         default_policy=default_policy(settings),
+        audit=audit,
     )
     files = FileSync(
         store=edges.objects,
@@ -234,7 +241,7 @@ def _services(
             runtimes=settings.container.allowed_runtimes,
         ),
         policies=policies,
-        keys=KeyRing(store=SqlKeyStore(database), clock=_now),
+        keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
     )
 
@@ -253,11 +260,15 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
     return there_are_keys
 
 
-def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[str]]]:
+def _readiness(
+    settings: Settings, edges: Edges, audit: AuditLog
+) -> Callable[[], Awaitable[list[str]]]:
     """Return the check behind `/ready`: reasons why a turn cannot start now."""
 
     async def reasons() -> list[str]:
         found = await edges.proxy.check()
+        if audit.failure is not None:  # what cannot be audited is not to be begun
+            found.append(audit.failure)
         checks = (
             *(edges.engine.check(runtime=one) for one in settings.container.allowed_runtimes),
             edges.database.check(),
@@ -274,7 +285,11 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
 
 
 async def _tell_violations(
-    launch: ServerLaunch, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    launch: ServerLaunch,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> None:
     """Log and count calls for which the filter killed a process, where the kernel's log tells."""
     if launch.kernel_log is None:
@@ -289,6 +304,7 @@ async def _tell_violations(
         ),
         sinks=[
             ViolationLog(clock=time.monotonic),
+            ViolationAudit(audit, clock=time.monotonic),
             ViolationCount(metrics.system_call_killed),
         ],
     )
@@ -364,7 +380,3 @@ def _object_store_url(settings: Settings) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-if __name__ == "__main__":
-    main()
