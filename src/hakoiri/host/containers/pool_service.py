@@ -57,6 +57,7 @@ class PoolService:
             await self._store.save(configuration)
             self._keeper.configure(configuration)
             self._is_stored = True
+        log.info("warm_pool_set", configuration=configuration.model_dump(mode="json"))
         return self.report()
 
     async def reset(self) -> PoolReport:
@@ -65,6 +66,7 @@ class PoolService:
             await self._store.clear()
             self._keeper.configure(self._from_settings)
             self._is_stored = False
+        log.info("warm_pool_reset")
         return self.report()
 
     def _refuse_unknown(self, configuration: PoolConfiguration) -> None:
