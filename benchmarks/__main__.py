@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "docker_guard": docker_guard.measure,
     "file_sync": file_sync.measure,
     "warm_pool": warm_pool.measure,
+    "idle_pool": warm_pool.measure_idle,
 }
 
 

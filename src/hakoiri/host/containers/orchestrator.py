@@ -259,9 +259,10 @@ class Orchestrator:
             generation = await self._claims.claim(
                 container_id=container_id, workspace_id=ask.workspace_id
             )
-            if ask.restores and warm.is_connected and container.agent is not None:
-                await container.agent.disconnect()
-            await ask.prepare(container.directories)
+            if ask.restores:
+                if warm.is_connected and container.agent is not None:
+                    await container.agent.disconnect()
+                await ask.prepare(container.directories)
             live = _live_of(container, ask, generation)
             await self._bind(live, ask.policy)
         except BaseException:

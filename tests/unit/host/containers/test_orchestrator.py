@@ -265,11 +265,15 @@ async def test_files_come_back_into_a_home_that_the_agents_process_left(tmp_path
         assert (made.start, seen) == ("warm", [0])
 
 
+async def never(_: ContainerDirectories) -> None:
+    raise AssertionError("there is nothing to write")
+
+
 async def test_a_new_workspace_keeps_the_agents_process(tmp_path: Path) -> None:
     fleet = pooled(tmp_path, preconnect=True)
     async with warmed(fleet) as (orchestrator, _):
         await orchestrator.claim(
-            workspace_id="w1", tenant="t", policy=DENY_ALL, prepare=nothing, restores=False
+            workspace_id="w1", tenant="t", policy=DENY_ALL, prepare=never, restores=False
         )
         (agent,) = fleet.agents.by_directory.values()
         assert agent.connected
