@@ -79,7 +79,6 @@ def make_fleet(
         claims=SqlClaimStore(database, clock=clock),
         pool=keeper,
         metrics=metrics.pool,
-        runtime=settings.container.runtime,
         limit=settings.container.limit,
         idle_timeout_s=settings.container.idle_timeout_s,
         clock=time.monotonic,

@@ -65,21 +65,16 @@ class Orchestrator:
         claims: ClaimStore,
         pool: PoolKeeper,
         metrics: PoolMetrics,
-        runtime: Runtime,
         limit: int,
         idle_timeout_s: float,
         clock: Callable[[], float],
     ) -> None:
-        """Keep at most `limit` containers; `clock` gives monotonic seconds.
-
-        `runtime` is the one for those who ask for none.
-        """
+        """Keep at most `limit` containers; `clock` gives monotonic seconds."""
         self._lifecycle = lifecycle
         self._proxy = proxy
         self._claims = claims
         self._pool = pool
         self._metrics = metrics
-        self._runtime: Runtime = runtime
         self._limit = limit
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
@@ -94,8 +89,8 @@ class Orchestrator:
         tenant: str,
         policy: Policy,
         prepare: Prepare,
-        runtime: Runtime | None = None,
-        restores: bool = True,
+        runtime: Runtime,
+        restores: bool,
     ) -> Claim:
         """Return the workspace's container, healthy and bound to the policy.
 
@@ -105,16 +100,15 @@ class Orchestrator:
         raises.
         """
         began_s = self._clock()
-        under = runtime or self._runtime
         async with self._place(workspace_id):
             start: Start = "live"
-            live = await self._still_fit(workspace_id, under)
+            live = await self._still_fit(workspace_id, runtime)
             if live is not None:
                 await self._bind(live, policy)
                 live.idle_since_s = None
             else:
                 live, start = await self._start(
-                    _Ask(workspace_id, tenant, policy, prepare, under, restores)
+                    _Ask(workspace_id, tenant, policy, prepare, runtime, restores)
                 )
             self._metrics.claimed(start, seconds=self._clock() - began_s)
             return _claim_of(live, start)

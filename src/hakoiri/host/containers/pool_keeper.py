@@ -19,7 +19,6 @@ from hakoiri.host.containers.lifecycle import Lifecycle, StartedContainer
 from hakoiri.host.containers.model import new_container_id
 from hakoiri.host.containers.pool_report import NO_POOL, report_of
 from hakoiri.host.containers.pool_work import PoolWork, is_well
-from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.warm_pool import (
     NEVER_FAILED,
     Look,
@@ -373,8 +372,8 @@ class PoolKeeper:
         container, kept.container = kept.container, None
         try:
             await self._work.remove(container_id, container)
-        except ContainersError as error:
-            log.warning("warm_container_not_removed", container=container_id, reason=str(error))
+        except Exception:
+            log.exception("warm_container_not_removed", container=container_id)
         except BaseException:
             kept.is_going = False
             raise

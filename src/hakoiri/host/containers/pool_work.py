@@ -3,11 +3,14 @@
 import asyncio
 from typing import Final
 
+import structlog
+
 from hakoiri.host.containers.lifecycle import Lifecycle, StartedContainer
 from hakoiri.host.containers.model import ContainerDirectories
-from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.messages import Runtime
+
+log = structlog.get_logger(__name__)
 
 PROBE_TIMEOUT_S: Final = 0.5
 """A healthy agent answers within 5 ms; one that takes longer than this is not handed out."""
@@ -52,7 +55,8 @@ async def is_well(container: StartedContainer) -> bool:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             return (await container.agent.health()).state == "ready"
-    except (AgentUnreachableError, AgentProtocolError, TimeoutError):
+    except Exception as error:  # noqa: BLE001 - whatever it did, nobody is to get it
+        log.info("warm_container_unwell", container=container.container_id, reason=str(error))
         return False
 
 

@@ -108,7 +108,6 @@ class Fleet:
             lifecycle=self.lifecycle(),
             pool=keeper or self.keeper(),
             metrics=PoolMetrics(CollectorRegistry()),
-            runtime="runc",
             proxy=self.proxy,
             claims=self.claims,
             limit=self.limit,

@@ -34,7 +34,7 @@ async def claim(
     orchestrator: Orchestrator,
     workspace: str,
     policy: Policy = DENY_ALL,
-    runtime: Runtime | None = None,
+    runtime: Runtime = "runc",
 ) -> Claim:
     return await orchestrator.claim(
         workspace_id=workspace,
@@ -42,6 +42,7 @@ async def claim(
         policy=policy,
         prepare=nothing,
         runtime=runtime,
+        restores=True,
     )
 
 
@@ -260,7 +261,12 @@ async def test_files_come_back_into_a_home_that_the_agents_process_left(tmp_path
 
     async with warmed(fleet) as (orchestrator, _):
         made = await orchestrator.claim(
-            workspace_id="w1", tenant="t", policy=DENY_ALL, prepare=prepare, restores=True
+            workspace_id="w1",
+            tenant="t",
+            policy=DENY_ALL,
+            prepare=prepare,
+            runtime="runc",
+            restores=True,
         )
         assert (made.start, seen) == ("warm", [0])
 
@@ -273,7 +279,12 @@ async def test_a_new_workspace_keeps_the_agents_process(tmp_path: Path) -> None:
     fleet = pooled(tmp_path, preconnect=True)
     async with warmed(fleet) as (orchestrator, _):
         await orchestrator.claim(
-            workspace_id="w1", tenant="t", policy=DENY_ALL, prepare=never, restores=False
+            workspace_id="w1",
+            tenant="t",
+            policy=DENY_ALL,
+            prepare=never,
+            runtime="runc",
+            restores=False,
         )
         (agent,) = fleet.agents.by_directory.values()
         assert agent.connected

@@ -355,3 +355,22 @@ async def test_what_the_pool_is_short_of_is_told(tmp_path: Path) -> None:
     told = keeper.report()
     assert (told["runc"].state, told["runc"].reason) == ("refilling", "0 of 2 are ready")
     assert told["runsc"].state == "off"
+
+
+async def test_a_removal_that_fails_in_no_way_foreseen_does_not_end_the_pool(
+    tmp_path: Path,
+) -> None:
+    class Broken(ScriptedAgent):
+        async def close(self) -> None:
+            raise RuntimeError("nobody thought of this")
+
+    fleet = Fleet(tmp_path / "live", pool=pool_of(1, 1, 1))
+    fleet.agents.make = Broken
+    keeper = fleet.keeper()
+    with capture_logs() as lines:
+        async with working(keeper) as work:
+            await work.step()
+            keeper.configure(pool_of(0, 0, 0))
+            await work.step()
+    assert keeper.members() == frozenset()
+    assert "warm_container_not_removed" in [line["event"] for line in lines]
