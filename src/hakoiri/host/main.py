@@ -42,6 +42,7 @@ from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
+from hakoiri.host.containers.user_namespace import tell_user_namespace
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
     ViolationAudit,
@@ -137,6 +138,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
+        await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
         fleet = make_fleet(
             box,
