@@ -76,7 +76,7 @@ def sealed_body(
         source: Path("/boxes") / name / source
         for source in (SOURCE_WORKSPACE, SOURCE_HOME, SOURCE_PROXY, SOURCE_AGENT)
     }
-    return engine_body(body, sources=sources, rules=rules)
+    return engine_body(body, sources=sources, rules=rules, is_remapped=False)
 
 
 def open_body(name: str, image_id: str, *, profile: str) -> dict[str, Any]:
