@@ -39,9 +39,8 @@ KNOWN_LIMIT: Final = 20_000
 
 NOT_FOUND: Final = 404
 _ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}")
-LAYERS: Final = ("name=apparmor", "name=seccomp", "name=cgroupns")
-"""The engine's security options that are told on beside `name=userns`, of which the guard knows
-more than what is said; what else the engine says of them is not."""
+LAYERS: Final = ("name=apparmor", "name=seccomp", "name=userns", "name=cgroupns")
+"""The engine's security options that are told on; what else it says of them is not."""
 
 STATE_FIELDS: Final = ("Status", "Running", "Paused", "OOMKilled", "ExitCode", "Error")
 
@@ -89,23 +88,27 @@ class Guard:
             case InspectImage(reference):
                 answer = Answer(200, {"Id": await self._resolve(reference)})
             case AskRuntimes():
-                answer = await self._engine_told()
+                answer = await self._info()
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
             case RemoveBox(container_id):
                 answer = await self._remove_box(container_id)
             case ListBoxes():
-                answer = Answer(200, {"containers": self._boxes.present()})
+                answer = await self._list_boxes()
         return answer
 
     async def _make_box(self, container_id: str) -> Answer:
         self._require_instance()
         owner = await self._users.owner()
         async with self._place(container_id):
-            paths = self._boxes.make(container_id, owner=owner)
+            paths = await asyncio.to_thread(self._boxes.make, container_id, owner=owner)
         shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
         made = BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid)
         return Answer(201, made.model_dump())
+
+    async def _list_boxes(self) -> Answer:
+        trouble = await asyncio.to_thread(self._boxes.trouble)
+        return Answer(200, {"containers": self._boxes.present(), "trouble": trouble})
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):
@@ -124,7 +127,7 @@ class Guard:
         is_remapped = await self._users.owner() != PLAIN
         async with self._place(container_id):
             self._boxes.show_proxy(container_id)
-            sources = self._boxes.paths(container_id)
+            sources = self._boxes.sources(container_id)
             made = await self._engine.call(
                 "POST",
                 "/containers/create",
@@ -184,13 +187,10 @@ class Guard:
             raise unusable_answer()
         return Answer(200, [_listed(_object(entry)) for entry in listed.document])
 
-    async def _engine_told(self) -> Answer:
+    async def _info(self) -> Answer:
         info = _object((await self._engine.call("GET", "/info")).document)
-        layers = _layers(info)
-        if await self._users.owner() != PLAIN:
-            layers.append("name=userns")
-        runtimes: dict[str, Any] = {name: {} for name in _object(info.get("Runtimes") or {})}
-        return Answer(200, {"Runtimes": runtimes, "SecurityOptions": layers})
+        names: dict[str, Any] = {name: {} for name in _object(info.get("Runtimes") or {})}
+        return Answer(200, {"Runtimes": names, "SecurityOptions": _layers(info)})
 
     async def _runtimes(self) -> dict[str, list[str]]:
         info = _object((await self._engine.call("GET", "/info")).document)
