@@ -15,6 +15,7 @@ from benchmarks.report import Report
 from hakoiri.cli.supervisor.guard_rules import disk_rules
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.disks import Disks
+from hakoiri.docker_guard.ownership import PLAIN
 from hakoiri.host.settings import Settings, load
 
 SMALL_FILES: Final = 10_000
@@ -45,7 +46,7 @@ def _round(report: Report, root: Path, settings: Settings, source: Path) -> None
         shutil.rmtree(plain)
     boxes = _boxes(root, settings)
     with _timed(report, "make box"):
-        made = boxes.make("bench")
+        made = boxes.make("bench", owner=PLAIN)
     _work(report, "disk", made["workspace"], source)
     with _timed(report, "remove box"):
         asyncio.run(boxes.remove("bench"))

@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from hakoiri.docker_guard.disks import Disks
+from hakoiri.docker_guard.disks import Disks, let_pass
 from hakoiri.docker_guard.kernel_mounts import (
     MS_NODEV,
     MS_NOEXEC,
@@ -27,10 +27,9 @@ from hakoiri.docker_guard.kernel_mounts import (
     mount,
     mount_points,
 )
+from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.wire.guard import (
-    CONTAINER_GID,
-    CONTAINER_UID,
     SOURCE_AGENT,
     SOURCE_HOME,
     SOURCE_PROXY,
@@ -39,7 +38,7 @@ from hakoiri.wire.guard import (
 
 REMOVAL_TIMEOUT_S: Final = 120.0
 SAFE: Final = MS_NOSUID | MS_NODEV
-AGENT_OPTIONS: Final = "size=64k,nr_inodes=16,mode=0700,uid={uid},gid={gid}"
+AGENT_OPTIONS: Final = "size=64k,nr_inodes=16,mode=0700"
 """A container can put a socket there, and no more: it can fill neither the host's memory nor its
 table of inodes."""
 
@@ -55,18 +54,13 @@ class Boxes:
         stage: Path,
         proxy_sockets: Path | None,
         proxy_uid: int,
-        owner_uid: int = CONTAINER_UID,
-        owner_gid: int = CONTAINER_GID,
     ) -> None:
         """Keep boxes under `tree`; `proxy_sockets` holds each container's socket directory.
 
-        `stage` is a directory of the guard's own, outside of the tree. The owner is who the user in
-        a box is on this host.
+        `stage` is a directory of the guard's own, outside of the tree.
         """
         self._tree = tree
         self._disks = disks
-        self._owner_uid = owner_uid
-        self._owner_gid = owner_gid
         self._stage = stage
         self._proxy_sockets = proxy_sockets
         self._proxy_uid = proxy_uid
@@ -81,8 +75,8 @@ class Boxes:
         """Return what the engine mounts: the same, where the box may execute in its disks."""
         return self.paths(container_id) | self._disks.paths(container_id)
 
-    def make(self, container_id: str) -> dict[str, Path]:
-        """Make a container's directories; raise `CallRefusedError` if that cannot be done."""
+    def make(self, container_id: str, *, owner: Owner) -> dict[str, Path]:
+        """Make a container's directories for `owner`; raise `CallRefusedError` if it cannot be."""
         paths = self.paths(container_id)
         try:
             (self._tree / container_id).mkdir(mode=0o700)
@@ -93,17 +87,16 @@ class Boxes:
         except OSError as error:
             raise _failed(f"make the directories of {container_id}", error) from error
         try:
+            let_pass(owner, self._tree, self._tree / container_id)
             for path in paths.values():
                 path.mkdir(mode=0o700)
-            self._disks.make(
-                container_id, shown=paths, owner_uid=self._owner_uid, owner_gid=self._owner_gid
-            )
+            self._disks.make(container_id, shown=paths, owner=owner)
             mount(
                 "tmpfs",
                 paths[SOURCE_AGENT],
                 kind="tmpfs",
                 flags=SAFE | MS_NOEXEC,
-                options=AGENT_OPTIONS.format(uid=self._owner_uid, gid=self._owner_gid),
+                options=f"{AGENT_OPTIONS},uid={owner.uid},gid={owner.gid}",
             )
         except BaseException as error:
             self._unmount(container_id)

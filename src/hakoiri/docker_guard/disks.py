@@ -24,6 +24,7 @@ from hakoiri.docker_guard.kernel_mounts import (
     detach_below,
     mount,
 )
+from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import DiskRules
 from hakoiri.wire.guard import SOURCE_HOME, SOURCE_WORKSPACE
@@ -43,6 +44,10 @@ NO_FLUSH: Final = struct.pack("=I", 2)
 LOOP_MAJOR: Final = 7
 """Documentation/admin-guide/devices.txt"""
 
+PASSABLE: Final = 0o710
+"""Of the way to a box: for root, and for the group of a container's root to pass through. To all
+others it is closed, for whoever reaches the proxy's socket may speak for the container."""
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,24 +65,22 @@ class Disks:
         base = self._directory / container_id
         return {name: base / name for name in (SOURCE_WORKSPACE, SOURCE_HOME)}
 
-    def make(
-        self, container_id: str, *, shown: Mapping[str, Path], owner_uid: int, owner_gid: int
-    ) -> None:
+    def make(self, container_id: str, *, shown: Mapping[str, Path], owner: Owner) -> None:
         """Make and mount a container's disks, and show them to the host at `shown`.
 
-        The owner is that of the disk's root. Raises `CallRefusedError` or `OSError`; what was made
-        until then is left for `remove`, unmounted.
+        Raises `CallRefusedError` or `OSError`; what was made until then is left, unmounted.
         """
         self._check_room()
         blanks = self._blanks_of_all()
         base = self._directory / container_id
         base.mkdir(mode=0o700)
         try:
+            let_pass(owner, self._directory, base)
             for name, inside in self.paths(container_id).items():
                 inside.mkdir(mode=0o700)
                 self._mount(blanks[name], inside, shown[name])
                 inside.chmod(0o700)
-                os.chown(inside, owner_uid, owner_gid)
+                os.chown(inside, owner.uid, owner.gid)
         except loop_devices.NoLoopDeviceError as error:
             detach_below(base)
             raise CallRefusedError("no-loop-device", str(error), status=500) from error
@@ -154,6 +157,13 @@ class Disks:
             }
         except FormatError as error:
             raise CallRefusedError("no-disk", str(error), status=500) from error
+
+
+def let_pass(owner: Owner, *directories: Path) -> None:
+    """Let a container's root, which looks up what is mounted, pass through, and no other user."""
+    for directory in directories:
+        os.chown(directory, -1, owner.root_gid)
+        directory.chmod(PASSABLE)
 
 
 def _reserve(file: int, size_bytes: int) -> None:

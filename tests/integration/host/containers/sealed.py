@@ -16,10 +16,10 @@ from typing import Any, Literal
 from tests.disks import small_disks
 
 from hakoiri.docker_guard.boxes import Boxes
+from hakoiri.docker_guard.ownership import PLAIN, Owner
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
 from hakoiri.host.settings import ContainerSettings, Settings
-from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
 
 Runtime = Literal["runc", "runsc"]
 Change = Callable[[dict[str, Any]], None]
@@ -108,6 +108,7 @@ def sealed(
     *,
     runtime: Runtime = "runc",
     change: Change | None = None,
+    owner: Owner = PLAIN,
 ) -> Iterator[Sealed]:
     """Start a command in a container of our making; `change` takes parts of the sealing off."""
     name = f"hakoiri-test-{uuid.uuid4().hex[:12]}"
@@ -115,9 +116,9 @@ def sealed(
     stage.mkdir()
     disks = small_disks(root.with_name(f"{root.name}.disks"))
     boxes = Boxes(tree=root, disks=disks, stage=stage, proxy_sockets=None, proxy_uid=0)
-    boxes.make(name)
+    boxes.make(name, owner=owner)
     sources = boxes.sources(name)
-    os.chown(sources["proxy"], CONTAINER_UID, CONTAINER_GID)
+    os.chown(sources["proxy"], owner.uid, owner.gid)
     body = configuration(image, name, sources, runtime=runtime)
     body |= {"Entrypoint": command[:1], "Cmd": command[1:]}
     if change is not None:
