@@ -39,6 +39,7 @@ from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.container_fleet import make_fleet
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
@@ -58,6 +59,7 @@ from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError, ObjectStore
+from hakoiri.host.files.quota import total_use
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.own_environment import credential_variables
@@ -151,6 +153,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         orchestrator = fleet.orchestrator
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
+        metrics.watch_disks(lambda: total_use(orchestrator.live_disks()))
         services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
@@ -178,6 +181,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             pool=fleet.pool,
+            confinement=await look_at_confinement(launch, edges.engine),
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )

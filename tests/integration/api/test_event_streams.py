@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
-from tests.unit.host.api.served import MemoryFiles, blocks
+from tests.unit.host.api.served import CONFINED, MemoryFiles, blocks
 from tests.unit.host.containers.fleet import Fleet
 from tests.unit.host.conversations.scripted import (
     LIMITS,
@@ -87,6 +87,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         pool=PoolService(
             keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration
         ),
+        confinement=CONFINED,
         figures=no_figures,
         require_keys=False,
     )

@@ -21,6 +21,7 @@ from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -39,6 +40,7 @@ def create_app(
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
     pool: PoolService,
+    confinement: Confinement,
     figures: Figures,
     require_keys: bool,
 ) -> FastAPI:
@@ -61,7 +63,12 @@ def create_app(
     )
     problems.install(app)
     app.include_router(
-        health_routes.router(readiness=readiness, box_probe=box_probe, pool=pool.report)
+        health_routes.router(
+            readiness=readiness,
+            box_probe=box_probe,
+            pool=pool.report,
+            confinement=confinement,
+        )
     )
     app.include_router(metric_routes.router(figures=figures))
     app.include_router(conversation_routes.router(service=service, conversations=conversations))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import PoolReport, PoolRuntimeReport
 
@@ -34,6 +35,14 @@ class Probe(BaseModel):
     reason: str
 
 
+class AppArmor(BaseModel):
+    """Whether AppArmor confines the containers; like the probe, it does not decide on `ready`."""
+
+    state: Literal["confined", "degraded", "unknown"]
+    profile: str | None
+    reason: str
+
+
 class Ready(BaseModel):
     """Whether a turn can start, and what is in its way."""
 
@@ -43,15 +52,21 @@ class Ready(BaseModel):
     pool: dict[Runtime, PoolRuntimeReport]
     """Warm containers by runtime. An empty pool is no reason: a turn starts cold then."""
 
+    apparmor: AppArmor
+
 
 def router(
     *,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
     pool: Callable[[], PoolReport],
+    confinement: Confinement,
 ) -> APIRouter:
     """`/health` and `/ready`."""
     routes = APIRouter()
+    apparmor = AppArmor(
+        state=confinement.state.value, profile=confinement.profile, reason=confinement.reason
+    )
 
     @routes.get("/health")
     async def health() -> Health:
@@ -68,6 +83,12 @@ def router(
         told = box_probe()
         found = [name[:REASON_LIMIT_CHARS] for name in told.open]
         probe = Probe(state=told.state, refused=told.refused, open=found, reason=told.reason)
-        return Ready(ready=not reasons, reasons=reasons, probe=probe, pool=pool().runtimes)
+        return Ready(
+            ready=not reasons,
+            reasons=reasons,
+            probe=probe,
+            pool=pool().runtimes,
+            apparmor=apparmor,
+        )
 
     return routes

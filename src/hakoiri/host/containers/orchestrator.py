@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
 import structlog
@@ -204,6 +205,11 @@ class Orchestrator:
     def room(self) -> int:
         """How many more containers there may be."""
         return self._limit - self.live_containers()
+
+    def live_disks(self) -> list[tuple[Path, Path]]:
+        """Where workspace and home of every live container are seen on this host."""
+        all_directories = [live.container.directories for live in self._live.values()]
+        return [(one.workspace, one.home) for one in all_directories]
 
     def _place(self, workspace_id: str) -> PlaceGuard:
         return PlaceGuard(self._places, workspace_id)

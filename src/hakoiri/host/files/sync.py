@@ -31,6 +31,7 @@ from hakoiri.host.files.ports import (
     WorkspaceHead,
     WorkspaceHeads,
 )
+from hakoiri.host.files.quota import TreeUse
 from hakoiri.host.files.restore import RestoreReport, damaged, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
 from hakoiri.host.files.upload import Upload, Uploaded
@@ -124,6 +125,10 @@ class FileSync:
     async def has_recovery_point(self, workspace_id: str) -> bool:
         """Whether `restore` would write anything."""
         return await self._heads.head(workspace_id) is not None
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
+        return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
 
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree

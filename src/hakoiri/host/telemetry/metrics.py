@@ -45,6 +45,10 @@ class ServerMetrics:
         """Show the number of containers from now on."""
         self._registry.register(_LiveContainers(live_containers))
 
+    def watch_disks(self, disk_use: Callable[[], tuple[int, int]]) -> None:
+        """Show from now on bytes in use, and how many workspaces are nearly full."""
+        self._registry.register(_DiskUse(disk_use))
+
     def turn_ended(self, result: TurnResult) -> None:
         """Count a turn."""
         self._turns[result].inc()
@@ -70,4 +74,22 @@ class _LiveContainers(Collector):
             "hakoiri_containers_live",
             "Containers that are live, warm or starting.",
             value=self._live_containers(),
+        )
+
+
+class _DiskUse(Collector):
+    def __init__(self, disk_use: Callable[[], tuple[int, int]]) -> None:
+        self._disk_use = disk_use
+
+    def collect(self) -> Iterable[Metric]:
+        used_bytes, nearly_full = self._disk_use()
+        yield GaugeMetricFamily(
+            "hakoiri_workspace_disk_used_bytes",
+            "Bytes in use on the disks of all live containers, workspaces and homes.",
+            value=used_bytes,
+        )
+        yield GaugeMetricFamily(
+            "hakoiri_workspaces_nearly_full",
+            "Live workspaces of which a disk is over 90 % of its bytes or inodes.",
+            value=nearly_full,
         )

@@ -14,12 +14,15 @@ from tests.unit.host.conversations.scripted import NOW, World
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
+
+CONFINED = Confinement(ConfinementState.CONFINED, "workspace-container", "the engine applies it")
 
 
 class MemoryFiles:
@@ -49,7 +52,13 @@ class MemoryFiles:
 class Served:
     """A world behind HTTP."""
 
-    def __init__(self, world: World | None = None, *, require_keys: bool = False) -> None:
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        require_keys: bool = False,
+        confinement: Confinement = CONFINED,
+    ) -> None:
         self.world = world or World()
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
@@ -70,6 +79,7 @@ class Served:
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             pool=self.pool,
+            confinement=confinement,
             figures=self._figures,
             require_keys=require_keys,
         )
