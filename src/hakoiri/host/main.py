@@ -33,6 +33,7 @@ from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
@@ -55,6 +56,10 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.workspace_services import (
+    WorkspaceServices,
+    make_workspace_services,
+)
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
@@ -156,6 +161,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
+        await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,
@@ -163,6 +169,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             keys=services.keys,
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
+            workspaces=services.workspaces,
             readiness=_readiness(settings, edges),
             box_probe=lambda: box_probe.told,
             figures=_figures(metrics, edges.proxy),
@@ -206,6 +213,7 @@ class Services:
     policies: PolicyService
     keys: KeyRing
     files: FileSync
+    workspaces: WorkspaceServices
 
 
 def _services(
@@ -246,6 +254,15 @@ def _services(
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=_now),
         files=files,
+        workspaces=make_workspace_services(
+            store=SqlWorkspaceStore(database),
+            conversations=store,
+            policies=policies,
+            containers=orchestrator,
+            files=files,
+            clock=_now,
+            monotonic=time.monotonic,
+        ),
     )
 
 

@@ -7,6 +7,7 @@
 | `GET /turns/{turn_id}/events?after=N` | the same stream from N+1 on; N is thereby acknowledged |
 | `POST /turns/{turn_id}/ack` with `Acknowledge` | 204; the agent forgets events up to `seq` |
 | `POST /turns/{turn_id}/interrupt` | 202 |
+| `POST /exec` with `RunCommand` | SSE of `CommandFrame` (`hakoiri.wire.command`) |
 | `POST /probe` with `ProbeRequest` | `ProbeReport`; 409 while a turn runs or ever ran |
 | `POST /shutdown` | 202; the agent ends within its grace |
 

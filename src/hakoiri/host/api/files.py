@@ -1,21 +1,22 @@
-"""A conversation's files over HTTP, from its newest recovery point.
+"""A workspace's files over HTTP, from its newest recovery point.
 
 What an agent wrote is hostile to whoever opens it: it is served as a download, never shown. Paths
 are looked up in the recovery point's list; nothing is resolved against a file system.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from hakoiri.host.api.authentication import Tenant
-from hakoiri.host.api.conversation_ids import ConversationId
 from hakoiri.host.api.problems import RefusedError
-from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.api.workspace_places import Place, places
+from hakoiri.host.conversations.model import Workspace
+from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
+from hakoiri.host.conversations.workspace_services import WorkspaceServices
 from hakoiri.wire.problems import Problem
 
 DOWNLOAD_HEADERS: Final = {
@@ -49,46 +50,42 @@ class StoredFiles(Protocol):
         """The bytes of one file, in chunks."""
 
 
-def router(*, conversations: ConversationService, files: StoredFiles) -> APIRouter:
-    """`/v1/conversations/{id}/workspace/files`."""
-    routes = APIRouter(prefix="/v1/conversations/{conversation_id}/workspace/files")
-
-    @routes.get("")
-    async def list_files(tenant: Tenant, conversation_id: ConversationId) -> FileList:
-        """List the files as the last turn left them."""
-        workspace_id = await _workspace(conversations, tenant, conversation_id)
-        if workspace_id is None:
-            return FileList(files=[])
-        return FileList(files=[*await files.listing(tenant=tenant, workspace_id=workspace_id)])
-
-    @routes.get(
-        "/{path:path}",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"application/octet-stream": {}}}},
-    )
-    async def get_file(
-        tenant: Tenant, conversation_id: ConversationId, path: str
-    ) -> StreamingResponse:
-        """Download one file."""
-        workspace_id = await _workspace(conversations, tenant, conversation_id)
-        if workspace_id is None:
-            raise _no_such_file()
-        found = await files.listing(tenant=tenant, workspace_id=workspace_id)
-        entry = next((item for item in found if item.path == path and item.kind == "file"), None)
-        if entry is None:
-            raise _no_such_file()
-        chunks = files.read_file(tenant=tenant, workspace_id=workspace_id, path=path)
-        first = await anext(chunks, b"")  # what fails at once is still told as a problem
-        return _download(entry, first, chunks)
-
+def router(*, services: WorkspaceServices, files: StoredFiles) -> APIRouter:
+    """`…/files` in both places."""
+    routes = APIRouter()
+    for place in places(services.workspaces):
+        _add(routes, place, files, services.saver)
     return routes
 
 
-async def _workspace(
-    conversations: ConversationService, tenant: str, conversation_id: str
-) -> str | None:
-    found = await conversations.get(tenant=tenant, conversation_id=conversation_id)
-    return found.workspace_id
+def _add(routes: APIRouter, place: Place, files: StoredFiles, saver: WorkspaceSaver) -> None:
+    Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
+    base = f"{place.path}/files"
+
+    async def listing(workspace: Workspace) -> Sequence[StoredFile]:
+        await saver.try_flush(workspace.id)
+        return await files.listing(tenant=workspace.tenant, workspace_id=workspace.id)
+
+    @routes.get(base, operation_id=place.operation("list_files"))
+    async def list_files(workspace: Found) -> FileList:
+        """List the files as the last turn or command left them."""
+        return FileList(files=[*await listing(workspace)])
+
+    @routes.get(
+        base + "/{path:path}",
+        operation_id=place.operation("get_file"),
+        response_class=StreamingResponse,
+        responses={200: {"content": {"application/octet-stream": {}}}},
+    )
+    async def get_file(workspace: Found, path: str) -> StreamingResponse:
+        """Download one file."""
+        found = await listing(workspace)
+        entry = next((item for item in found if item.path == path and item.kind == "file"), None)
+        if entry is None:
+            raise _no_such_file()
+        chunks = files.read_file(tenant=workspace.tenant, workspace_id=workspace.id, path=path)
+        first = await anext(chunks, b"")  # what fails at once is still told as a problem
+        return _download(entry, first, chunks)
 
 
 def _download(entry: StoredFile, first: bytes, rest: AsyncIterator[bytes]) -> StreamingResponse:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Final, Literal, TypedDict
 
 import structlog
 
@@ -26,6 +26,10 @@ from hakoiri.wire.policy import Policy
 log = structlog.get_logger(__name__)
 
 
+TURN: Final = "turn"
+"""Holds a container for the workspace's turn, of which there is one at a time."""
+
+
 @dataclass(slots=True)
 class _Live:
     """A workspace's live container, and what its socket is bound to."""
@@ -35,6 +39,9 @@ class _Live:
     tenant: str
     generation: int
     policy: Policy
+    holders: set[str] = field(default_factory=set)
+    """Who uses it now: a turn, commands, a save that is due. It idles when there is none."""
+
     idle_since_s: float | None = None
 
 
@@ -76,27 +83,55 @@ class Orchestrator:
         self._places: dict[str, _Place] = {}
 
     async def claim(
-        self, *, workspace_id: str, tenant: str, policy: Policy, prepare: Prepare
+        self,
+        *,
+        workspace_id: str,
+        tenant: str,
+        policy: Policy,
+        prepare: Prepare,
+        holder: str = TURN,
     ) -> Claim:
         """Return the workspace's container, healthy and bound to the policy, started if need be.
 
-        `prepare` fills the directories of a new container. Raises `CapacityError`,
-        `PolicyRefusedError` or another `ContainersError`, or what `prepare` raises.
+        It is in use until each `holder` has released it. `prepare` fills the directories of a new
+        container. Raises `CapacityError`, `PolicyRefusedError` or another `ContainersError`, or
+        what `prepare` raises.
         """
         async with self._place(workspace_id):
             live = await self._still_healthy(workspace_id)
             if live is not None:
                 await self._bind(live, policy)
-                live.idle_since_s = None
+                _hold(live, holder)
                 return _claim_of(live, "live")
             live = await self._start(workspace_id, tenant, policy, prepare)
+            _hold(live, holder)
             return _claim_of(live, "cold")
 
-    async def release(self, workspace_id: str) -> None:
-        """Say that the workspace's turn is over: from now on its container is idle."""
+    async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
+        """Use the live container as it is bound now; None if there is none.
+
+        For what must be fast: nothing is asked of agent or proxy. Whoever changes a policy binds
+        the live containers anew, and an agent that is gone shows at the first call.
+        """
+        async with self._place(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is None:
+                return None
+            _hold(live, holder)
+            return _claim_of(live, "live")
+
+    async def release(self, workspace_id: str, *, holder: str = TURN) -> None:
+        """Say that a holder needs the container no more; without any it is idle from now on."""
         live = self._live.get(workspace_id)
         if live is not None:
-            live.idle_since_s = self._clock()
+            live.holders.discard(holder)
+            if not live.holders:
+                live.idle_since_s = self._clock()
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        """Who uses the workspace's live container now; None if none is live."""
+        live = self._live.get(workspace_id)
+        return None if live is None else frozenset(live.holders)
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
@@ -307,6 +342,11 @@ def _speaks_for(live: _Live, policy: Policy) -> _SpeaksFor:
         generation=live.generation,
         policy=policy,
     )
+
+
+def _hold(live: _Live, holder: str) -> None:
+    live.holders.add(holder)
+    live.idle_since_s = None
 
 
 def _claim_of(live: _Live, start: Literal["live", "cold"]) -> Claim:

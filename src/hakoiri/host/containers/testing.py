@@ -20,6 +20,7 @@ from hakoiri.host.containers.ports import (
     ProxyControlError,
 )
 from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
@@ -212,6 +213,9 @@ class ScriptedAgent:
     acknowledged: list[int] = field(default_factory=list)
     interrupted: list[str] = field(default_factory=list)
     requests: list[RunTurn] = field(default_factory=list)
+    commands: Iterable[tuple[int, CommandFrame] | Exception] = ()
+    asked: list[RunCommand] = field(default_factory=list)
+    ended: list[RunCommand] = field(default_factory=list)
     closed: bool = False
 
     async def health(self) -> AgentHealth:
@@ -246,6 +250,26 @@ class ScriptedAgent:
     async def interrupt(self, turn_id: str) -> None:
         """Remember it."""
         self.interrupted.append(turn_id)
+
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Play the frames of `commands`, from the first on."""
+        self.asked.append(request)
+        if self.dead:
+            raise AgentUnreachableError("no answer")
+
+        async def frames() -> AsyncIterator[tuple[int, CommandFrame]]:
+            for step in self.commands:
+                if isinstance(step, Exception):
+                    raise step
+                yield step
+
+        try:
+            yield frames()
+        finally:
+            self.ended.append(request)
 
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Find everything refused."""

@@ -58,6 +58,7 @@ class Served:
             keys=self.keys,
             policies=self.world.policies,
             files=self.files,
+            workspaces=self.world.workspaces,
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             figures=self._figures,
@@ -74,6 +75,7 @@ class Served:
     async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
         async with (
+            self.world.workspaces.saver,
             self.world.service,
             httpx2.AsyncClient(
                 transport=transport, base_url="http://localhost:8420", headers=headers

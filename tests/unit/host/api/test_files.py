@@ -84,5 +84,5 @@ async def test_a_chat_has_no_files() -> None:
     async with served.client() as client:
         conversation = await served.world.conversation(ConversationKind.CHAT)
         path = f"/v1/conversations/{conversation.id}/workspace/files"
-        assert (await client.get(path)).json() == {"files": []}
-        assert problem(await client.get(f"{path}/a")) == "no-such-file"
+        assert problem(await client.get(path)) == "no-such-workspace"
+        assert problem(await client.get(f"{path}/a")) == "no-such-workspace"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +11,26 @@ from typing import Literal
 import anyio
 
 from hakoiri.host.containers.model import Claim, ContainerDirectories
+from hakoiri.host.containers.orchestrator import TURN
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
-from hakoiri.host.conversations.model import Conversation, ConversationKind, TurnLimits
+from hakoiri.host.conversations.model import (
+    Conversation,
+    ConversationKind,
+    TurnLimits,
+    Workspace,
+)
 from hakoiri.host.conversations.policy_service import PolicyService
-from hakoiri.host.conversations.testing import MemoryConversations, MemoryPolicies
+from hakoiri.host.conversations.testing import (
+    MemoryConversations,
+    MemoryPolicies,
+    MemoryWorkspaces,
+)
+from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
 from hakoiri.wire.policy import DENY_ALL, Policy
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
@@ -37,6 +50,12 @@ DIRECTORIES = ContainerDirectories(
 Step = tuple[int, AgentEvent] | Exception | anyio.Event | Callable[[], None]
 """An event to send, an error to raise, a signal to wait for, or something to do."""
 
+CommandStep = tuple[int, CommandFrame] | Exception | anyio.Event
+SAID: tuple[CommandStep, ...] = (
+    (1, CommandOutput.of("stdout", b"hi\n")),
+    (2, CommandExit(code=0)),
+)
+
 ANSWER: tuple[Step, ...] = ((1, TextDelta(text="hi")), (2, Result(text="hi")))
 
 
@@ -52,6 +71,10 @@ class ScriptedAgent:
         self.interrupted = anyio.Event()
         self.interrupt_failure: Exception | None = None
         self.acknowledge_failure: Exception | None = None
+        self.commands: Sequence[CommandStep] = SAID
+        self.command_failures: list[Exception | None] = []
+        self.asked: list[RunCommand] = []
+        self.ended: list[RunCommand] = []
 
     def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
         self.requests.append(request)
@@ -81,6 +104,28 @@ class ScriptedAgent:
             raise self.acknowledge_failure
         self.acknowledged.append(seq)
 
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        self.asked.append(request)
+        if self.command_failures and (failure := self.command_failures.pop(0)) is not None:
+            raise failure
+
+        async def frames() -> AsyncIterator[tuple[int, CommandFrame]]:
+            for step in self.commands:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, anyio.Event):
+                    await step.wait()
+                else:
+                    yield step
+
+        try:
+            yield frames()
+        finally:
+            self.ended.append(request)
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         raise NotImplementedError
 
@@ -106,6 +151,10 @@ class ScriptedContainers:
     hold_claim: anyio.Event | None = None
     hold_retire: anyio.Event | None = None
     during_claim: Callable[[], Awaitable[None]] | None = None
+    container_id: str = "k-1"
+    held: dict[str, set[str]] = field(default_factory=dict)
+    """The holders of each live container."""
+
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
 
@@ -116,8 +165,9 @@ class ScriptedContainers:
         tenant: str,
         policy: Policy,
         prepare: Callable[[ContainerDirectories], Awaitable[None]],
+        holder: str = TURN,
     ) -> Claim:
-        self.log.append("claim")
+        self.log.append("claim" if holder == TURN else f"claim for a {holder.split(maxsplit=1)[0]}")
         self.policies.append(policy)
         if self.hold_claim is not None:
             await self._held("claim", self.hold_claim)
@@ -127,14 +177,28 @@ class ScriptedContainers:
             await prepare(DIRECTORIES)
         if self.during_claim is not None:
             await self.during_claim()
+        self.held.setdefault(workspace_id, set()).add(holder)
+        return self._claim(workspace_id, self.start)
+
+    def _claim(self, workspace_id: str, start: Literal["live", "cold"]) -> Claim:
         return Claim(
-            container_id="k-1",
+            container_id=self.container_id,
             workspace_id=workspace_id,
             generation=1,
-            start=self.start,
+            start=start,
             agent=self.agent,
             directories=DIRECTORIES,
         )
+
+    async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
+        if workspace_id not in self.held:
+            return None
+        self.held[workspace_id].add(holder)
+        return self._claim(workspace_id, "live")
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        held = self.held.get(workspace_id)
+        return None if held is None else frozenset(held)
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         self.log.append(f"rebind {workspace_id}")
@@ -144,11 +208,15 @@ class ScriptedContainers:
 
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         self.log.append(f"retire {reason}")
+        self.held.pop(workspace_id, None)
         if self.hold_retire is not None:
             await self._held("retire", self.hold_retire)
 
-    async def release(self, workspace_id: str) -> None:
-        self.log.append("release")
+    async def release(self, workspace_id: str, *, holder: str = TURN) -> None:
+        self.held.get(workspace_id, set()).discard(holder)
+        self.log.append(
+            "release" if holder == TURN else f"release of a {holder.split(maxsplit=1)[0]}"
+        )
         if self.release_failure is not None:
             raise self.release_failure
 
@@ -272,6 +340,22 @@ class World:
             clock=lambda: NOW,
             turn_ended=self.ended.append,
         )
+        self.workspace_store = MemoryWorkspaces(self.store)
+        self.now_s = 0.0
+        self.workspaces = make_workspace_services(
+            store=self.workspace_store,
+            conversations=self.store,
+            policies=self.policies,
+            containers=self.containers,
+            files=self.files,
+            clock=lambda: NOW,
+            monotonic=lambda: self.now_s,
+        )
+
+    async def workspace(self, tenant: str = "default") -> Workspace:
+        """Make a workspace without a conversation."""
+        made = await self.workspaces.workspaces.create(tenant=tenant, policy="default")
+        return made.workspace
 
     async def conversation(
         self, kind: ConversationKind = ConversationKind.AGENT, tenant: str = "default"

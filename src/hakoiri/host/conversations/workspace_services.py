@@ -1,0 +1,55 @@
+"""All that serves workspaces beside turns, put together in one place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from hakoiri.host.conversations.command_service import CommandService
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.ports import (
+    Containers,
+    ConversationStore,
+    WorkspaceFiles,
+    WorkspaceStore,
+)
+from hakoiri.host.conversations.workspace_claim import WorkspaceClaim
+from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
+from hakoiri.host.conversations.workspace_service import WorkspaceService
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceServices:
+    """What the API speaks to about workspaces. `saver` is used as `async with`."""
+
+    workspaces: WorkspaceService
+    commands: CommandService
+    saver: WorkspaceSaver
+
+
+def make_workspace_services(
+    *,
+    store: WorkspaceStore,
+    conversations: ConversationStore,
+    policies: PolicyService,
+    containers: Containers,
+    files: WorkspaceFiles,
+    clock: Callable[[], datetime],
+    monotonic: Callable[[], float],
+) -> WorkspaceServices:
+    """Build them over the ports."""
+    saver = WorkspaceSaver(store=store, containers=containers, files=files, clock=monotonic)
+    claims = WorkspaceClaim(
+        store=conversations, policies=policies, containers=containers, files=files
+    )
+    return WorkspaceServices(
+        workspaces=WorkspaceService(
+            store=store,
+            conversations=conversations,
+            policies=policies,
+            containers=containers,
+            saver=saver,
+            clock=clock,
+        ),
+        commands=CommandService(containers=containers, claims=claims, saver=saver),
+        saver=saver,
+    )
