@@ -1,7 +1,7 @@
 """The command line's way to a running server: plain HTTP and server-sent events."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, Final
@@ -63,6 +63,16 @@ class ApiClient:
         """Yield a conversation's events from after the given number on, without end."""
         path = f"/v1/conversations/{conversation_id}/events?after={after}"
         yield from self._events(self._open("GET", path, None, accept="text/event-stream"))
+
+    def events(
+        self, method: str, path: str, body: Any
+    ) -> Generator[tuple[str, dict[str, Any]], None, None]:
+        """Send a request; yield the name and data of each event of its answer."""
+        decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
+        with closing(self._open(method, path, body, accept="text/event-stream")) as answer:
+            while chunk := _read_some(answer):
+                for block in decoder.feed(chunk):
+                    yield block.event, json.loads(block.data)
 
     def _events(self, answer: HTTPResponse) -> Iterator[dict[str, Any]]:
         decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)

@@ -180,7 +180,7 @@ async def test_a_container_is_idle_only_when_nobody_holds_it(tmp_path: Path) -> 
     joined = await orchestrator.join("w1", holder="command 1")
     assert joined is not None
     assert joined.start == "live"
-    assert orchestrator.holders("w1") == {"turn", "command 1"}
+    assert orchestrator.holders("w1") == frozenset({"turn", "command 1"})
     await orchestrator.release("w1")
     fleet.now_s = 10_000
     assert await orchestrator.retire_idle() == []

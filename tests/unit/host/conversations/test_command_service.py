@@ -40,9 +40,9 @@ async def test_it_is_held_while_it_runs_then_saved_and_let_go() -> None:
     async with world.workspaces.saver:
         workspace = await world.workspace()
         running = await world.workspaces.commands.start(workspace, COMMAND)
-        assert world.containers.holders(workspace.id) == {"command 1"}
+        assert world.containers.holders(workspace.id) == frozenset({"command 1"})
         await running.end()
-        assert world.containers.holders(workspace.id) == {"save k-1"}
+        assert world.containers.holders(workspace.id) == frozenset({"save k-1"})
     assert len(world.files.saves) == 1
     assert world.containers.holders(workspace.id) == frozenset()
 

@@ -52,8 +52,8 @@ async def test_what_was_touched_is_saved_once_it_was_quiet_and_held_until_then()
     async with it.saver:
         workspace, claim = await it.live()
         await it.saver.touch(workspace, claim)
-        assert it.world.containers.holders(workspace.id) == {"command", "save k-1"}
-        await until(lambda: it.world.containers.holders(workspace.id) == {"command"})
+        assert it.world.containers.holders(workspace.id) == frozenset({"command", "save k-1"})
+        await until(lambda: it.world.containers.holders(workspace.id) == frozenset({"command"}))
     assert it.saves == 1
     assert it.world.files.saves == [{"event_number": 0, "session_id": None}]
 
@@ -117,7 +117,7 @@ async def test_a_save_that_fails_is_told_and_tried_again() -> None:
         await it.saver.try_flush(workspace.id)
         assert "save k-1" in (it.world.containers.holders(workspace.id) or ())
         it.world.files.save_failure = None
-        await until(lambda: it.world.containers.holders(workspace.id) == {"command"})
+        await until(lambda: it.world.containers.holders(workspace.id) == frozenset({"command"}))
 
 
 @pytest.mark.parametrize("end", ["retired", "stale", "deleted"])
@@ -161,7 +161,7 @@ async def test_the_container_that_followed_is_saved_on_its_own() -> None:
         await it.saver.touch(workspace, second)
         await it.saver.flush(workspace.id)
         assert it.saves == 1
-        assert it.world.containers.holders(workspace.id) == {"command"}
+        assert it.world.containers.holders(workspace.id) == frozenset({"command"})
 
 
 async def test_without_a_live_container_there_is_nothing_to_note() -> None:
