@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -55,15 +56,20 @@ def shell(server: Hakoiri, workspace: str, script: str, **more: Any) -> str:
     return said
 
 
-def cli(server: Hakoiri, *arguments: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+def cli(
+    server: Hakoiri, *arguments: str, given: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
     url = f"http://127.0.0.1:{server.server.port}"
-    return subprocess.run(
-        [COMMAND_LINE, "workspace", *arguments[:1], "--url", url, *arguments[1:]],
-        capture_output=True,
-        timeout=120,
-        check=False,
-        **({"stdin": subprocess.DEVNULL} | more),
-    )
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(given or b"")
+        stdin.seek(0)
+        return subprocess.run(
+            [COMMAND_LINE, "workspace", *arguments[:1], "--url", url, *arguments[1:]],
+            stdin=subprocess.DEVNULL if given is None else stdin,
+            capture_output=True,
+            timeout=120,
+            check=False,
+        )
 
 
 def until(condition: Any, what: str) -> None:
@@ -195,10 +201,9 @@ def test_a_policy_reaches_a_box_that_a_command_started(server: Hakoiri) -> None:
 def test_the_command_line_passes_everything_on(server: Hakoiri, workspace: str) -> None:
     ended = cli(server, "exec", workspace, "--", "sh", "-c", r"printf '\033\377'; exit 7")
     assert (ended.stdout, ended.returncode) == (b"\x1b\xff", 7), ended.stderr
-    piped = cli(
-        server, "exec", workspace, "-w", ".", "-e", "A=b", "--", "sh", "-c", "cat; echo $A",
-        input=b"\0in\n", stdin=None,
-    )  # fmt: skip
+    script = "cat; echo $A"
+    arguments = ("exec", workspace, "-w", ".", "-e", "A=b", "--", "sh", "-c", script)
+    piped = cli(server, *arguments, given=b"\0in\n")
     assert (piped.stdout, piped.returncode) == (b"\0in\nb\n", 0), piped.stderr
     late = cli(server, "exec", workspace, "--timeout", "0.5", "--", "sleep", "99")
     assert (late.returncode, b"killed after 0.5 s" in late.stderr) == (124, True)
