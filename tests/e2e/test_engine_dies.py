@@ -49,11 +49,11 @@ def test_an_engine_that_dies_in_a_turn_is_one_error_and_the_next_turn_works_when
     conversation = server.conversation()
     talk = Talk(server, conversation, "run: sleep 600")
     talk.until_tool_runs()
-    before = server.processes("hakoiri.host.main")
+    before = server.processes("hakoiri.host")
     own_engine.stop()
     with pytest.raises(ApiError, match=r"503: cannot ask the engine"):
         server.api.call("GET", "/ready")
-    assert server.processes("hakoiri.host.main") == before
+    assert server.processes("hakoiri.host") == before
     last = talk.end()
     assert last["type"] == "error"
     assert last["data"]["text"]

@@ -126,7 +126,7 @@ def test_a_tool_that_prints_a_hundred_megabytes_neither_kills_nor_fills_the_serv
     server: Hakoiri,
 ) -> None:
     conversation = server.conversation()
-    (pid,) = server.processes("hakoiri.host.main")
+    (pid,) = server.processes("hakoiri.host")
     events = server.turn(conversation, "run: head -c 100000000 /dev/zero | tr '\\0' x")
     assert events[-1]["type"] in {"result", "error"}
     assert peak_memory_mib(pid) < 500
@@ -229,7 +229,7 @@ def test_a_server_that_is_killed_in_a_turn_closes_it_and_clears_up_when_it_is_ba
     talk = Talk(server, conversation, "run: sleep 60")
     talk.until_tool_runs()
     before = set(server.containers())
-    (old,) = server.processes("hakoiri.host.main")
+    (old,) = server.processes("hakoiri.host")
     os.kill(old, signal.SIGKILL)
     talk.end()
     until(lambda: is_ready(server))

@@ -15,7 +15,7 @@ from tests.engine import TestEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-SERVER = "hakoiri.host.main"
+SERVER = "hakoiri.host"
 PROXY = "hakoiri.credential_proxy"
 GUARD = "hakoiri.docker_guard"
 REHEARSAL = "hakoiri.rehearsal"
@@ -27,6 +27,7 @@ FILE_CAPABILITIES = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER
 STOP_LIMIT_S = 30
 WAIT_S = 60.0
 SECRET = "planted-in-the-proxy-s-own-file"
+OPERATORS = "planted-in-the-environment-of-whoever-starts-it"
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def server(
         root,
         docker_host=engine.docker_host,
         script=RUN,
-        settings={"HAKOIRI_CONTAINER__IMAGE": image},
+        settings={"HAKOIRI_CONTAINER__IMAGE": image, "AWS_SECRET_ACCESS_KEY": OPERATORS},
     ) as running:
         running.turn(running.conversation(), "hello")
         yield running
@@ -112,6 +113,19 @@ def test_only_the_proxy_has_the_secrets_of_its_files(server: Hakoiri) -> None:
     holders = [pid for pid, text in environment.items() if SECRET in text]
     assert sorted(holders) == sorted(server.processes(PROXY, with_spares=True))
     assert process(server, PROXY) in holders
+
+
+def test_no_process_keeps_a_credential_of_the_environment_it_was_started_in(
+    server: Hakoiri,
+) -> None:
+    for pid in (server.server.pid, *descendants(server.server.pid)):
+        environment = Path(f"/proc/{pid}/environ").read_text()
+        assert "PATH=" in environment
+        assert OPERATORS not in environment
+    told = server.server.log.read_text()
+    (dropped,) = [line for line in told.splitlines() if "dropped from its environment" in line]
+    assert "AWS_SECRET_ACCESS_KEY" in dropped
+    assert OPERATORS not in told
 
 
 def test_the_server_sees_nothing_where_the_proxys_files_are(server: Hakoiri) -> None:

@@ -22,7 +22,8 @@ PROCESSES: Final = {
 """Commands: the module and its function."""
 
 NOUNS: Final = {
-    name: f"hakoiri.cli.{name}" for name in ("conversation", "workspace", "policy", "key", "image")
+    name: f"hakoiri.cli.{name}"
+    for name in ("conversation", "workspace", "policy", "key", "audit", "image")
 }
 """Nouns with commands of their own: the module that has them in its `app`."""
 

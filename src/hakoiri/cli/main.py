@@ -41,8 +41,3 @@ def main(
       hakoiri serve                # run it
     """
     del shown
-
-
-def run() -> None:
-    """Run the command line; the `hakoiri` script."""
-    app()

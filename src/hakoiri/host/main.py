@@ -5,25 +5,25 @@ Started by the supervisor (or a unit of its own) with a `ServerLaunch` as JSON o
 
 import asyncio
 import os
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 from pydantic import ValidationError
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
@@ -43,8 +43,10 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
+from hakoiri.host.containers.user_namespace import tell_user_namespace
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
+    ViolationAudit,
     ViolationCount,
     ViolationLog,
     watch_violations,
@@ -63,20 +65,16 @@ from hakoiri.host.conversations.workspace_services import (
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
+from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.audit_log import EventAudit, audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
-GRACEFUL_HTTP_S: Final = 3
-"""How long open requests get to end; event streams never do by themselves."""
-
 COLLECT_EVERY_S: Final = 5.0
-
-CREDENTIAL_PREFIXES: Final = ("AWS_", "ANTHROPIC_", "OPENAI_", "GITHUB_TOKEN", "GH_TOKEN")
-"""Variables that hold or lead to credentials; this process must have none of them."""
 
 log = structlog.get_logger(__name__)
 
@@ -96,15 +94,14 @@ def main() -> None:
     except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (ContainersError, StoreError, FilesError) as error:
+    except (AuditError, ContainersError, StoreError, FilesError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(1)
 
 
 def refuse_credentials(environment: Mapping[str, str]) -> None:
     """Raise `LaunchError` if a variable that may hold a credential is set; never show its value."""
-    found = sorted(name for name in environment if name.startswith(CREDENTIAL_PREFIXES))
-    if found:
+    if found := credential_variables(environment):
         raise LaunchError(
             f"the server must not hold credentials, but its environment has {', '.join(found)}; "
             "unset them here and put them in the proxy's own file (HAKOIRI_PROXY__ENV_FILE)"
@@ -141,12 +138,14 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(_object_store_url(settings)),
         )
+        audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
+        await tell_user_namespace(edges.engine)
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
         metrics = ServerMetrics(live_containers=orchestrator.live_containers)
-        services = _services(settings, edges, orchestrator, metrics)
+        services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await orchestrator.sweep()
@@ -157,7 +156,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         for name, keeping in (
             ("collector", _collect(orchestrator)),
             ("proxy watch", watch.run()),
-            ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
+            ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
@@ -170,12 +169,12 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
-            readiness=_readiness(settings, edges),
+            readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
-        await _serve_http(app, settings)
+        await serve_http(app, host=settings.host, port=settings.port)
 
 
 def make_lifecycle(
@@ -217,15 +216,20 @@ class Services:
 
 
 def _services(
-    settings: Settings, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    settings: Settings,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
-    feed = EventFeed(store=store)
+    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
     policies = PolicyService(
         store=SqlPolicyStore(database),
         containers=orchestrator,
         default_policy=default_policy(settings),
+        audit=audit,
     )
     files = FileSync(
         store=edges.objects,
@@ -252,7 +256,7 @@ def _services(
         execute=execute,
         conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
         policies=policies,
-        keys=KeyRing(store=SqlKeyStore(database), clock=_now),
+        keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
         workspaces=make_workspace_services(
             store=SqlWorkspaceStore(database),
@@ -280,11 +284,15 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
     return there_are_keys
 
 
-def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[str]]]:
+def _readiness(
+    settings: Settings, edges: Edges, audit: AuditLog
+) -> Callable[[], Awaitable[list[str]]]:
     """Return the check behind `/ready`: reasons why a turn cannot start now."""
 
     async def reasons() -> list[str]:
         found = await edges.proxy.check()
+        if audit.failure is not None:  # what cannot be audited is not to be begun
+            found.append(audit.failure)
         checks = (
             edges.engine.check(runtime=settings.container.runtime),
             edges.database.check(),
@@ -301,7 +309,11 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
 
 
 async def _tell_violations(
-    launch: ServerLaunch, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    launch: ServerLaunch,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> None:
     """Log and count calls for which the filter killed a process, where the kernel's log tells."""
     if launch.kernel_log is None:
@@ -316,6 +328,7 @@ async def _tell_violations(
         ),
         sinks=[
             ViolationLog(clock=time.monotonic),
+            ViolationAudit(audit, clock=time.monotonic),
             ViolationCount(metrics.system_call_killed),
         ],
     )
@@ -342,35 +355,6 @@ async def _collect(orchestrator: Orchestrator) -> None:
             log.warning("collecting_failed", reason=str(error))
 
 
-async def _serve_http(app: FastAPI, settings: Settings) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACEFUL_HTTP_S,
-        )
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    await server.serve()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us: by itself it would end the process before our turns."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        self.should_exit = True
-
-
 @asynccontextmanager
 async def _database(settings: Settings) -> AsyncIterator[Database]:
     database = await open_database(database_url(settings))
@@ -391,7 +375,3 @@ def _object_store_url(settings: Settings) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-if __name__ == "__main__":
-    main()

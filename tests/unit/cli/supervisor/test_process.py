@@ -6,7 +6,7 @@ from hakoiri.cli.supervisor.process import ProcessSpec, SealedView, launch_comma
 
 SPEC = ProcessSpec(
     name="server",
-    arguments=("-m", "hakoiri.host.main"),
+    arguments=("-m", "hakoiri.host"),
     uid=900,
     gid=901,
     groups=(7, 8),
@@ -26,7 +26,7 @@ def test_rights_are_given_up_before_the_program_runs() -> None:
     assert rights[0] == "setpriv"
     assert {"--reuid=900", "--regid=901", "--no-new-privs"} <= set(rights)
     assert rights[rights.index("--groups") + 1] == "7,8"
-    assert command[-2:] == ["-m", "hakoiri.host.main"]
+    assert command[-2:] == ["-m", "hakoiri.host"]
 
 
 def test_only_the_named_capabilities_stay_and_none_can_come_back() -> None:
