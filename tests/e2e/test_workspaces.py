@@ -6,6 +6,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,26 @@ def test_the_command_line_makes_finds_and_kills(server: Hakoiri) -> None:
     assert cli(server, "kill", made, "--files", "delete").returncode == 0
     gone = cli(server, "get", made)
     assert (gone.returncode, b"no such workspace" in gone.stderr) == (1, True)
+
+
+def test_files_are_put_read_and_removed_with_and_without_a_box(server: Hakoiri) -> None:
+    made = server.api.call("POST", "/v1/workspaces", {})["id"]
+    files = f"/v1/workspaces/{made}/files"
+    content = bytes(range(256)) * 20_000
+    server.api.upload(f"{files}/in/before.bin", iter([content]), size=len(content))
+    assert server.api.call("GET", f"/v1/workspaces/{made}")["state"] == "stored"
+    assert server.api.download(f"{files}/in/before.bin") == content
+    digest = f"{sha256(content).hexdigest()}  in/before.bin\n"
+    assert shell(server, made, "sha256sum in/before.bin") == digest
+    mine = "test -O in && test -O in/before.bin && test -x in && ! test -x in/before.bin"
+    assert shell(server, made, mine) == ""
+    server.api.upload(f"{files}/in/live.bin", iter([b"live"]), size=None)
+    assert shell(server, made, "cat in/live.bin; echo more >> in/live.bin; rm in/before.bin")
+    assert server.api.download(f"{files}/in/live.bin") == b"livemore\n"
+    server.api.call("DELETE", f"{files}/in")
+    assert shell(server, made, "ls") == ""
+    assert server.api.call("GET", files) == {"files": []}
+    shell(server, made, "ln -s /etc way")
+    with pytest.raises(ApiError, match="way"):
+        server.api.upload(f"{files}/way/hosts", iter([b"x"]), size=1)
+    server.api.call("DELETE", f"/v1/workspaces/{made}?files=delete")

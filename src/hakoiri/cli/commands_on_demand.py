@@ -23,7 +23,7 @@ PROCESSES: Final = {
 
 NOUNS: Final = {
     name: f"hakoiri.cli.{name}"
-    for name in ("conversation", "workspace", "policy", "key", "audit", "image")
+    for name in ("conversation", "workspace", "files", "policy", "key", "audit", "image")
 }
 """Nouns with commands of their own: the module that has them in its `app`."""
 

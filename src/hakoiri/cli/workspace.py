@@ -16,6 +16,7 @@ from hakoiri.cli.client_options import (
 )
 from hakoiri.cli.command_input import InputError, read_input
 from hakoiri.cli.command_run import CommandLine, run_command
+from hakoiri.cli.workspace_path import path_of_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Run commands in sealed boxes, and keep their files.")
 
@@ -96,7 +97,7 @@ def exec_(
         raise typer.Exit(2) from None
     with client(url, key, timeout_s=START_PATIENCE_S) as api:
         code = run_command(
-            api, _path(workspace), line, as_json=wants_json(output, as_json), raw=raw
+            api, path_of_workspace(workspace), line, as_json=wants_json(output, as_json), raw=raw
         )
     raise typer.Exit(code)
 
@@ -124,7 +125,7 @@ def list_(
 def get(workspace: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show one workspace as JSON."""
     with client(url, key) as api:
-        show_json(api.call("GET", _path(workspace)))
+        show_json(api.call("GET", path_of_workspace(workspace)))
 
 
 @app.command()
@@ -146,14 +147,7 @@ def kill(
       hakoiri workspace kill w-123 --files delete   # nothing stays
     """
     with client(url, key) as api:
-        api.call("DELETE", f"{_path(workspace)}?files={files}")
-
-
-def _path(given: str) -> str:
-    """Return where the workspace is found: ids of conversations begin with `c-`."""
-    if given.startswith("c-"):
-        return f"/v1/conversations/{given}/workspace"
-    return f"/v1/workspaces/{given}"
+        api.call("DELETE", f"{path_of_workspace(workspace)}?files={files}")
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -37,6 +37,7 @@ from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.lifecycle import Lifecycle
@@ -169,6 +170,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
+            uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             figures=_figures(metrics, edges.proxy),
@@ -264,8 +266,10 @@ def _services(
             policies=policies,
             containers=orchestrator,
             files=files,
+            editable=files,
             clock=_now,
             monotonic=time.monotonic,
+            audit=audit,
         ),
     )
 

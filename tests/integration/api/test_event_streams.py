@@ -27,6 +27,7 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
@@ -86,9 +87,11 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             policies=policies,
             containers=containers,
             files=ScriptedFiles(),
+            editable=ScriptedFiles(),
             clock=lambda: NOW,
             monotonic=time.monotonic,
         ),
+        uploads=Uploads(directory, limit_bytes=1000),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),
         figures=no_figures,

@@ -21,6 +21,7 @@ from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -38,6 +39,7 @@ def create_app(
     policies: PolicyService,
     files: StoredFiles,
     workspaces: WorkspaceServices,
+    uploads: Uploads,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
     figures: Figures,
@@ -67,7 +69,7 @@ def create_app(
     app.include_router(event_routes.router(conversations=conversations))
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
     app.include_router(command_routes.router(services=workspaces))
-    app.include_router(file_routes.router(services=workspaces, files=files))
+    app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(key_routes.router(keys=keys))
     _describe_shared_parts(app, require_keys=require_keys)

@@ -26,7 +26,13 @@ from hakoiri.host.conversations.ports import (
     TurnRunningError,
     WorkspaceOwnedError,
 )
-from hakoiri.host.files.ports import FilesError
+from hakoiri.host.files.paths import PathError
+from hakoiri.host.files.ports import (
+    EditRefusedError,
+    FilesError,
+    NoSpaceError,
+    NoSuchFileError,
+)
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 
@@ -63,6 +69,10 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (CapacityError, _Meaning("capacity", 503, "All containers are in use")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
+    (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
+    (PathError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (EditRefusedError, _Meaning("edit-refused", 409, "The file cannot be changed so")),
+    (NoSpaceError, _Meaning("no-space", 507, "The workspace is full")),
     (FilesError, _Meaning("files-unavailable", 503, "The files cannot be read", False)),  # noqa: FBT003
 )
 

@@ -12,6 +12,8 @@ from typing import Final
 import anyio
 import structlog
 
+from hakoiri.audit.event import AuditEvent, EventKind
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.containers.model import Claim
 from hakoiri.host.containers.ports import (
     AgentUnreachableError,
@@ -38,11 +40,17 @@ class CommandService:
     """Starts commands. Whoever gets a `RunningCommand` must end it."""
 
     def __init__(
-        self, *, containers: Containers, claims: WorkspaceClaim, saver: WorkspaceSaver
+        self,
+        *,
+        containers: Containers,
+        claims: WorkspaceClaim,
+        saver: WorkspaceSaver,
+        audit: AuditLog,
     ) -> None:
         self._containers = containers
         self._claims = claims
         self._saver = saver
+        self._audit = audit
         self._running: Counter[str] = Counter()
         self._numbers = count(1)
 
@@ -91,6 +99,16 @@ class CommandService:
             source = await stream.enter_async_context(claim.agent.run_command(command))
         if source is None:
             raise AgentUnreachableError(f"the agent did not answer within {ANSWER_TIMEOUT_S:g} s")
+
+        self._audit.tell(
+            AuditEvent(
+                kind=EventKind.COMMAND_STARTED,
+                tenant=workspace.tenant,
+                workspace=workspace.id,
+                conversation=workspace.conversation_id,
+                container=claim.container_id,
+            )
+        )
 
         async def leave(is_sound: bool) -> None:  # noqa: FBT001 - the one thing it is told
             await self._end(workspace, claim, holder, is_sound=is_sound)

@@ -118,11 +118,14 @@ class WorkspaceSaver:
         self._due[workspace.id] = due
         self._group.start_soon(self._see_to, due, name=f"save {workspace.id}")
 
-    async def flush(self, workspace_id: str) -> None:
-        """Save now if something is due; not while a turn runs. Raises what the saving raised."""
+    async def flush(self, workspace_id: str) -> bool:
+        """Save now if something is due; False if a turn runs, whose end will.
+
+        Raises what the saving raised.
+        """
         due = self._due.get(workspace_id)
         if due is None:
-            return
+            return True
         target = due.touches
         while due.saved < target and self._is_current(due):
             attempted = due.attempted
@@ -131,7 +134,8 @@ class WorkspaceSaver:
             if due.failure is not None:
                 raise due.failure
             if due.is_postponed:
-                return
+                return False
+        return True
 
     async def try_flush(self, workspace_id: str) -> None:
         """Save now if something is due and can be saved; who reads then sees what was written."""

@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Literal
 
+from hakoiri.audit.event import AuditEvent, EventKind
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import (
@@ -58,6 +60,7 @@ class WorkspaceService:
         containers: Containers,
         saver: WorkspaceSaver,
         clock: Callable[[], datetime],
+        audit: AuditLog,
     ) -> None:
         self._store = store
         self._conversations = conversations
@@ -65,6 +68,7 @@ class WorkspaceService:
         self._containers = containers
         self._saver = saver
         self._clock = clock
+        self._audit = audit
 
     async def create(self, *, tenant: str, policy: str) -> WorkspaceSight:
         """Make one without a conversation. Raises `InvalidOptionError`, `StoreError`."""
@@ -118,6 +122,15 @@ class WorkspaceService:
             await self._store.delete_workspace(tenant=workspace.tenant, workspace_id=workspace.id)
         self._saver.forget(workspace.id)
         await self._containers.retire(workspace.id, reason="killed")
+        self._audit.tell(
+            AuditEvent(
+                kind=EventKind.WORKSPACE_KILLED,
+                tenant=workspace.tenant,
+                workspace=workspace.id,
+                conversation=workspace.conversation_id,
+                details={"files": files.value},
+            )
+        )
 
     async def _save(self, workspace: Workspace) -> None:
         """Save what is live, whether or not anything is known to have changed."""

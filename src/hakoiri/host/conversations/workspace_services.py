@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from hakoiri.audit.writer import AuditLog, NoAuditLog
 from hakoiri.host.conversations.command_service import CommandService
+from hakoiri.host.conversations.file_edits import EditableFiles, FileEdits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import (
     Containers,
@@ -24,6 +26,7 @@ class WorkspaceServices:
     workspaces: WorkspaceService
     commands: CommandService
     saver: WorkspaceSaver
+    edits: FileEdits
 
 
 def make_workspace_services(
@@ -33,10 +36,13 @@ def make_workspace_services(
     policies: PolicyService,
     containers: Containers,
     files: WorkspaceFiles,
+    editable: EditableFiles,
     clock: Callable[[], datetime],
     monotonic: Callable[[], float],
+    audit: AuditLog | None = None,
 ) -> WorkspaceServices:
     """Build them over the ports."""
+    audit = audit or NoAuditLog()
     saver = WorkspaceSaver(store=store, containers=containers, files=files, clock=monotonic)
     claims = WorkspaceClaim(
         store=conversations, policies=policies, containers=containers, files=files
@@ -49,7 +55,11 @@ def make_workspace_services(
             containers=containers,
             saver=saver,
             clock=clock,
+            audit=audit,
         ),
-        commands=CommandService(containers=containers, claims=claims, saver=saver),
+        commands=CommandService(containers=containers, claims=claims, saver=saver, audit=audit),
         saver=saver,
+        edits=FileEdits(
+            store=store, containers=containers, files=editable, saver=saver, audit=audit
+        ),
     )

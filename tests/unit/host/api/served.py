@@ -1,7 +1,9 @@
 """The application over ASGI: a client for whole answers, and readers for endless ones."""
 
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,11 +13,14 @@ from tests.unit.host.conversations.scripted import NOW, World
 
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
+
+FILE_LIMIT_BYTES = 1000
 
 
 class MemoryFiles:
@@ -59,6 +64,7 @@ class Served:
             policies=self.world.policies,
             files=self.files,
             workspaces=self.world.workspaces,
+            uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             figures=self._figures,

@@ -1,6 +1,7 @@
 """Containers, agents and files that follow a script, and the service around them."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Literal
 
 import anyio
 
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.orchestrator import TURN
 from hakoiri.host.conversations.conversation_service import ConversationService
@@ -28,6 +30,7 @@ from hakoiri.host.conversations.testing import (
     MemoryWorkspaces,
 )
 from hakoiri.host.conversations.workspace_services import make_workspace_services
+from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
@@ -258,6 +261,9 @@ class ScriptedFiles:
     restored: Restored | None = None
     saves: list[dict[str, object]] = field(default_factory=list)
     report: Report = Report()
+    entries: Sequence[Entry] = ()
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    amend_failures: list[Exception | None] = field(default_factory=list)
 
     async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:
@@ -280,6 +286,22 @@ class ScriptedFiles:
         if self.save_failure is not None:
             raise self.save_failure
         return self.report
+
+    async def amend(
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        change: Callable[[Sequence[Entry]], Sequence[Entry]],
+    ) -> str:
+        if self.amend_failures and (failure := self.amend_failures.pop(0)) is not None:
+            raise failure
+        self.entries = [*change(self.entries)]
+        return "rp-amended"
+
+    async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
+        self.blobs[sha256] = os.pread(descriptor, size, 0)
 
 
 class ScriptedModel:
@@ -342,14 +364,17 @@ class World:
         )
         self.workspace_store = MemoryWorkspaces(self.store)
         self.now_s = 0.0
+        self.audit = MemoryAudit()
         self.workspaces = make_workspace_services(
             store=self.workspace_store,
             conversations=self.store,
             policies=self.policies,
             containers=self.containers,
             files=self.files,
+            editable=self.files,
             clock=lambda: NOW,
             monotonic=lambda: self.now_s,
+            audit=self.audit,
         )
 
     async def workspace(self, tenant: str = "default") -> Workspace:

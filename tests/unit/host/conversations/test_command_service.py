@@ -125,3 +125,21 @@ async def test_a_command_may_run_while_a_turn_does() -> None:
         assert conversation.workspace_id is not None
         assert (await finished(world, conversation.workspace_id)).code == 0
         assert (await world.rest_of_turn(first))[-1].type == "result"
+
+
+async def test_what_is_run_is_audited_but_not_told() -> None:
+    world = World()
+    async with world.workspaces.saver:
+        workspace = await world.workspace()
+        await finished(world, workspace.id)
+        world.containers.claim_failure = CapacityError("full")
+        other = await world.workspace()
+        with pytest.raises(CapacityError):
+            await finished(world, other.id)
+    (event,) = world.audit.events
+    assert (event.kind, event.tenant, event.workspace) == (
+        "command_started",
+        "default",
+        workspace.id,
+    )
+    assert (event.container, event.details) == ("k-1", {})

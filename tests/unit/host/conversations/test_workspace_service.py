@@ -67,6 +67,8 @@ async def test_deleting_forgets_it_and_saves_nothing() -> None:
         await live(world, workspace)
         await world.workspaces.workspaces.kill(workspace, files=FilesFate.DELETE)
     assert world.files.saves == []
+    assert world.audit.kinds() == ["workspace_killed"]
+    assert world.audit.events[0].details == {"files": "delete"}
     with pytest.raises(NoSuchWorkspaceError):
         await world.workspaces.workspaces.find(tenant="default", workspace_id=workspace.id)
 
