@@ -35,7 +35,6 @@ class Site:
     """A running server with one live workspace."""
 
     server: ServerProcess
-    kept: HTTPConnection
     workspace: str
     container: str
     engine_host: str
@@ -56,8 +55,12 @@ class Site:
         asyncio.run(self._engine_api(report))
 
     def request(self, report: Report) -> None:
-        """Add one request on the connection that is kept."""
-        self._request(report, "POST …/exec, connection kept", self.kept)
+        """Add one request on a connection that was used before."""
+        connection = HTTPConnection("127.0.0.1", self.server.port)
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+        self._request(report, "POST …/exec, connection kept", connection)
+        connection.close()
 
     def new_request(self, report: Report) -> None:
         """Add one request on a connection of its own."""
@@ -131,7 +134,7 @@ def _site(server: ServerProcess, root: Path, engine_host: str) -> Site:
     label = f"label=hakoiri.instance={instance}"
     command = ["docker", "--host", engine_host, "ps", "--quiet", "--filter", label]
     container = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-    return Site(server, HTTPConnection("127.0.0.1", server.port), workspace, container, engine_host)
+    return Site(server, workspace, container, engine_host)
 
 
 def _check(said: bytes) -> None:
