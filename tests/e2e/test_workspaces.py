@@ -249,3 +249,20 @@ def test_files_are_put_read_and_removed_with_and_without_a_box(server: Hakoiri) 
     with pytest.raises(ApiError, match="way"):
         server.api.upload(f"{files}/way/hosts", iter([b"x"]), size=1)
     server.api.call("DELETE", f"/v1/workspaces/{made}?files=delete")
+
+
+def test_a_server_that_stops_saves_what_commands_wrote(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    settings = {"HAKOIRI_CONTAINER__IMAGE": image}
+    with hakoiri(tmp_path, docker_host=engine.docker_host, settings=settings) as running:
+        made = running.api.call("POST", "/v1/workspaces", {})["id"]
+        shell(running, made, "echo kept > ended")
+        body = {"argv": ["sh", "-c", "echo kept > running; echo begun; sleep 1000"]}
+        events = running.api.events("POST", f"/v1/workspaces/{made}/exec", body)
+        assert next(events)[0] == "stdout"
+    assert running.containers() == []
+    events.close()
+    with hakoiri(tmp_path, docker_host=engine.docker_host, settings=settings) as running:
+        listed = running.api.call("GET", f"/v1/workspaces/{made}/files")["files"]
+    assert [one["path"] for one in listed] == ["ended", "running"]

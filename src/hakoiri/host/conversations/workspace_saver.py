@@ -31,7 +31,9 @@ QUIET_S: Final = 2.0
 WAIT_MAX_S: Final = 30.0
 RETRY_MAX_S: Final = 60.0
 SAVE_TIMEOUT_S: Final = 600.0
-SHUTDOWN_TIMEOUT_S: Final = 15.0
+SHUTDOWN_TIMEOUT_S: Final = 5.0
+"""With what turns get and containers take to end, within the half minute of a shutdown."""
+
 logger = structlog.get_logger()
 
 
