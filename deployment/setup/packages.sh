@@ -15,6 +15,7 @@ list_missing() {
   [[ $1 != test ]] || has dockerd || echo docker.io
   [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }
   has runsc || echo runsc
+  has mke2fs || [[ -x /usr/sbin/mke2fs ]] || echo e2fsprogs
   has mmdebstrap || echo mmdebstrap
   has npm || printf '%s\n' nodejs npm
 }

@@ -22,6 +22,25 @@ class LimitCeilings(Message):
     file_limit_bytes: int = Field(ge=1)
 
 
+class DiskSize(Message):
+    """How large one disk is; the file system's own tables are in `bytes`."""
+
+    bytes: int = Field(ge=1)
+    inodes: int = Field(ge=1)
+
+
+class DiskRules(Message):
+    """How large the disks of every box are, and what they leave of the host's."""
+
+    workspace: DiskSize
+    home: DiskSize
+    floor_bytes: int = Field(ge=0)
+    """No box is made while the host's disk has less free."""
+
+    reserve: bool = False
+    """Whether a box's whole disks are taken from the host's when it is made."""
+
+
 class Rules(Message):
     """Whose containers, of which images, under which runtimes and profiles, how large."""
 
@@ -48,7 +67,12 @@ class GuardLaunch(Message):
     """The engine's address, `unix:///…`."""
 
     tree: Path
-    """Where boxes are made; only root and the guard may write there."""
+    """Where boxes are made, as the server sees them; only root and the guard may write there."""
+
+    disks: Path
+    """Where the boxes' disks lie, and the engine finds them mounted; root's and the guard's too."""
+
+    disk_rules: DiskRules
 
     proxy_sockets: Path | None
     """Where the credential proxy makes a directory for each container."""

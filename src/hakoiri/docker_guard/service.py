@@ -91,17 +91,21 @@ class Guard:
             case RemoveBox(container_id):
                 answer = await self._remove_box(container_id)
             case ListBoxes():
-                answer = Answer(200, {"containers": self._boxes.present()})
+                answer = await self._list_boxes()
         return answer
 
     async def _make_box(self, container_id: str) -> Answer:
         self._require_instance()
         owner = await self._users.owner()
         async with self._place(container_id):
-            paths = self._boxes.make(container_id, owner=owner)
+            paths = await asyncio.to_thread(self._boxes.make, container_id, owner=owner)
         shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
         made = BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid)
         return Answer(201, made.model_dump())
+
+    async def _list_boxes(self) -> Answer:
+        trouble = await asyncio.to_thread(self._boxes.trouble)
+        return Answer(200, {"containers": self._boxes.present(), "trouble": trouble})
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):
@@ -120,7 +124,7 @@ class Guard:
         is_remapped = await self._users.owner() != PLAIN
         async with self._place(container_id):
             self._boxes.show_proxy(container_id)
-            sources = self._boxes.paths(container_id)
+            sources = self._boxes.sources(container_id)
             made = await self._engine.call(
                 "POST",
                 "/containers/create",

@@ -64,6 +64,7 @@ from hakoiri.host.conversations.workspace_services import (
     make_workspace_services,
 )
 from hakoiri.host.files.ports import FilesError, ObjectStore
+from hakoiri.host.files.quota import total_use
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.own_environment import credential_variables
@@ -145,7 +146,10 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
-        metrics = ServerMetrics(live_containers=orchestrator.live_containers)
+        metrics = ServerMetrics(
+            live_containers=orchestrator.live_containers,
+            disk_use=lambda: total_use(orchestrator.live_disks()),
+        )
         services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)

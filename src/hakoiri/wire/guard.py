@@ -17,7 +17,7 @@ and, of our own, the directories of a box, which must be there before its contai
 
 | call | answer |
 |---|---|
-| `PUT /boxes/{id}` | 201 with `BoxDirectories`; 409 if it is there |
+| `PUT /boxes/{id}` | 201 with `BoxDirectories`; 409 if it is there, 507 if the disk is full |
 | `DELETE /boxes/{id}` | 204, also if it is gone |
 | `GET /boxes` | `BoxList` |
 
@@ -85,6 +85,7 @@ class BoxDirectories(Message):
 
 
 class BoxList(Message):
-    """The containers that have directories."""
+    """The containers that have directories, and why no more can be made now, if that is so."""
 
     containers: list[ContainerId] = Field(max_length=100_000)
+    trouble: str | None = Field(default=None, max_length=4096)

@@ -19,6 +19,7 @@ COMMANDS = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "mount": "mount",
+    "mke2fs": "e2fsprogs",
 }
 """Commands that are run, and the Debian package of each. None of them needs a set-user-id bit."""
 
@@ -61,10 +62,22 @@ def _examine_ground(settings: Settings) -> list[Finding]:
         host_checks.check_disk(
             "data directory", settings.data_dir, free=host_facts.free_bytes(settings.data_dir)
         ),
+        host_checks.check_live_disk(
+            settings.guard.live_dir,
+            free=host_facts.free_bytes(settings.guard.live_dir),
+            needed=_needed_for_a_container(settings),
+        ),
         host_checks.check_proxy_file(proxy.file, host_facts.look_at(proxy.file)),
         host_checks.check_proxy_environment(proxy.env_file, host_facts.look_at(proxy.env_file)),
         _examine_filter(settings),
     ]
+
+
+def _needed_for_a_container(settings: Settings) -> int:
+    """Return what must be free for the docker guard to make one, in bytes."""
+    container, guard = settings.container, settings.guard
+    reserved_mib = container.workspace_mib + container.home_mib if guard.reserve_disk else 0
+    return (guard.disk_floor_mib + reserved_mib) * 1024 * 1024
 
 
 def _examine_filter(settings: Settings) -> Finding:

@@ -13,6 +13,7 @@ from hakoiri.cli.supervisor.audit_ground import (
     SERVER_CHAIN,
     AuditGround,
 )
+from hakoiri.cli.supervisor.guard_rules import disk_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
@@ -120,6 +121,8 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         client_uids=(ground.server.uid,),
         engine=settings.docker_host,
         tree=ground.tree,
+        disks=ground.disks,
+        disk_rules=disk_rules(settings),
         proxy_sockets=ground.proxy_dir,
         proxy_uid=ground.proxy.uid,
         audit_dir=next(iter(_own_chain(ground, GUARD_CHAIN)), None),
@@ -141,11 +144,12 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         ),
         shown=(
             ground.tree,
+            ground.disks,
             ground.run_dir,
             engine_directory(settings),
             *_own_chain(ground, GUARD_CHAIN),
         ),
-        shared=(ground.tree,),
+        shared=(ground.tree, ground.disks),
         standard_input=launch.model_dump_json().encode(),
     )
 
@@ -237,6 +241,8 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
         covered=(
             *COVERED,
             engine_directory(settings),
+            # what is mounted in sight, also another instance's, would stay while the server runs
+            ground.disks.parent,
             *((ground.audit.root,) if ground.audit is not None else ()),
         ),
         kept=tuple(kept),

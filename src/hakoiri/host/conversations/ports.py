@@ -13,6 +13,7 @@ from hakoiri.host.conversations.model import (
     Workspace,
 )
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.quota import TreeUse
 from hakoiri.wire.events import ConversationEvent, EventData
 from hakoiri.wire.policy import Policy
 
@@ -276,3 +277,6 @@ class WorkspaceFiles(Protocol):
         session_id: str | None,
     ) -> SaveReport:
         """Commit a recovery point of the tree."""
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        """Say how full the tree's disks are."""

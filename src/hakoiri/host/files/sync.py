@@ -33,6 +33,7 @@ from hakoiri.host.files.ports import (
     WorkspaceHead,
     WorkspaceHeads,
 )
+from hakoiri.host.files.quota import TreeUse
 from hakoiri.host.files.restore import RestoreReport, check_limits, damaged, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
 from hakoiri.host.files.upload import Upload, Uploaded
@@ -159,6 +160,10 @@ class FileSync:
     async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
         """Store the bytes of an open file of this host's, for a list that is to name them."""
         await self._store.put_file(blob_key(tenant, sha256), descriptor, size, sha256=sha256)
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
+        return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
 
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree

@@ -32,6 +32,7 @@ from hakoiri.host.conversations.testing import (
 from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
@@ -264,6 +265,16 @@ class ScriptedFiles:
     entries: Sequence[Entry] = ()
     blobs: dict[str, bytes] = field(default_factory=dict)
     amend_failures: list[Exception | None] = field(default_factory=list)
+    use: TreeUse | Exception = field(
+        default_factory=lambda: TreeUse(
+            workspace=DiskUse(0, 4096, 0, 16), home=DiskUse(0, 4096, 0, 16)
+        )
+    )
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        if isinstance(self.use, Exception):
+            raise self.use
+        return self.use
 
     async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:

@@ -1,10 +1,11 @@
 """Writes and removals in a tree that belongs to somebody hostile."""
 
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -145,11 +146,13 @@ def test_a_directory_that_is_swapped_for_a_link_all_the_time_leads_nowhere(
     done = threading.Event()
 
     def swap() -> None:
+        moves = ((way, os.fsencode(real)), (os.fsencode(link), way))
         while not done.is_set():
-            os.rename(way, real)  # noqa: PTH104
-            os.rename(link, way)  # noqa: PTH104
-            os.rename(way, link)  # noqa: PTH104
-            os.rename(real, way)  # noqa: PTH104
+            for old, new in (*moves, *((new, old) for old, new in reversed(moves))):
+                with suppress(OSError):  # what is put may take a place in between
+                    os.rename(old, new)  # noqa: PTH104
+            if real.is_dir():
+                shutil.rmtree(way, ignore_errors=True)
 
     swapping = threading.Thread(target=swap)
     swapping.start()
