@@ -3,11 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from hakoiri.wire.messages import Message
 
 Runtime = Literal["runc", "runsc"]
+
+
+def _is_confined(profile: str) -> str:
+    """Refuse the engine's word for no profile at all."""
+    if profile.lower() == "unconfined":
+        raise ValueError("unconfined would open the box; name a loaded profile, or none")
+    return profile
 
 
 class LimitCeilings(Message):
@@ -52,7 +59,14 @@ class Rules(Message):
     seccomp_profiles: dict[Runtime, str]
     """The filter's JSON for each runtime; a runtime without one starts nothing."""
 
-    apparmor_profile: str | None = None
+    apparmor_profile: (
+        Annotated[
+            str, AfterValidator(_is_confined), StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+        ]
+        | None
+    ) = None
+    """What every container is put under; None leaves it to the engine's own."""
+
     ceilings: LimitCeilings
 
 

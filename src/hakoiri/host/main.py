@@ -40,6 +40,7 @@ from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
@@ -177,6 +178,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
+            confinement=await look_at_confinement(launch, edges.engine),
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )

@@ -255,6 +255,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
+class AppArmorKnown(Section):
+    """What root saw of the kernel's AppArmor; the server itself may not look."""
+
+    enabled: bool = False
+    profiles: dict[str, str] | None = None
+    """The mode of each loaded profile; None if that cannot be told."""
+
+
 class ServerLaunch(Section):
     """What the supervisor hands to the control plane on its standard input."""
 
@@ -265,6 +273,8 @@ class ServerLaunch(Section):
     guard_socket: Path
     kernel_log: int | None = None
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
+
+    apparmor: AppArmorKnown = AppArmorKnown()
 
     audit_dir: Path | None = None
     """Where the server's own audit log is written; absent means none."""

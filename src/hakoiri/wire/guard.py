@@ -5,7 +5,7 @@ cut down to what it reads:
 
 | call | answer |
 |---|---|
-| `GET /v1.41/info` | `{"Runtimes": {NAME: {}}, "SecurityOptions": []}`, or `["name=userns"]` |
+| `GET /v1.41/info` | `{"Runtimes": {NAME: {}}, "SecurityOptions": ["name=…"]}`, names alone |
 | `GET /v1.41/images/{reference}/json` | `{"Id": …}`, for the images the guard was told of |
 | `GET /v1.41/containers/json?all=1&filters={"label":["hakoiri.instance=ID"]}` | ours |
 | `POST /v1.41/containers/create?name=hakoiri-{id}` | `{"Id": …}`; only a sealed container |

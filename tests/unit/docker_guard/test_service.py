@@ -58,6 +58,9 @@ class ShownBoxes(Boxes):
         del container_id
 
 
+LAYERS_TOLD = ("name=planted", "name=seccomp,profile=planted", "name=apparmor")
+
+
 @dataclass
 class MemoryEngine:
     """An engine that remembers what was asked of it."""
@@ -84,7 +87,8 @@ class MemoryEngine:
             return EngineAnswer(200, {"Id": self.image_id, "Config": {"Env": ["planted"]}})
         if parts == ["info"]:
             runtimes = {"runc": {"path": "runc"}, "runsc": {"runtimeArgs": list(self.runsc)}}
-            return EngineAnswer(200, {"Runtimes": runtimes, "Name": "planted"} | dict(self.info))
+            told = {"Runtimes": runtimes, "Name": "planted", "SecurityOptions": list(LAYERS_TOLD)}
+            return EngineAnswer(200, told | dict(self.info))
         if parts == ["containers", "json"]:
             return EngineAnswer(200, [self._listed(*one) for one in self.containers.values()])
         if parts == ["containers", "create"]:
@@ -222,7 +226,10 @@ async def test_answers_hold_what_is_needed_and_nothing_else() -> None:
     assert "planted" not in said
     assert "4711" not in said
     assert answers[2].document == {"Id": IMAGE_ID}
-    assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}, "SecurityOptions": []}
+    assert answers[3].document == {
+        "Runtimes": {"runc": {}, "runsc": {}},
+        "SecurityOptions": ["name=apparmor", "name=seccomp"],
+    }
     remapped = await carried_out(MemoryEngine(info=REMAPPED), AskRuntimes())
     assert remapped.document is not None
     assert dict(remapped.document)["SecurityOptions"] == ["name=userns"]

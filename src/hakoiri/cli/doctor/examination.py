@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hakoiri.cli.doctor import engine_checks, host_checks, host_facts
+from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, has_image, read_engine
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.host.containers.box import BoxError, read_profile
@@ -105,7 +106,9 @@ def _examine_engine(settings: Settings, *, image_reference: Callable[[], str]) -
         engine_checks.check_storage(engine),
         host_checks.check_disk("engine's disk", root, free=host_facts.free_bytes(root)),
         engine_checks.check_seccomp(engine),
-        engine_checks.check_apparmor(engine, kernel_has_apparmor=host_facts.kernel_has_apparmor()),
+        engine_checks.check_apparmor(
+            engine, kernel=read_apparmor(), profile=settings.container.apparmor_profile
+        ),
         engine_checks.check_user_namespace(engine),
         engine_checks.check_runc(engine),
         engine_checks.check_runsc(engine, needed=settings.container.runtime == "runsc"),

@@ -25,7 +25,7 @@ from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
 from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
-from hakoiri.host.settings import ProbeLaunch, ServerLaunch, Settings
+from hakoiri.host.settings import AppArmorKnown, ProbeLaunch, ServerLaunch, Settings
 
 NOBODY: Final = 65534
 """The rehearsal model holds nothing and needs nothing."""
@@ -158,7 +158,7 @@ def probe_process(
     settings: Settings, ground: Ground, image: str, *, thorough: bool, report: int
 ) -> ProcessSpec:
     """Return the probe, in the control plane's place; `report` is the descriptor it writes to."""
-    server = _server_launch(settings, ground, image, kernel_log=None)
+    server = _server_launch(settings, ground, image)
     launch = ProbeLaunch(server=server, thorough=thorough, report=report)
     return replace(
         server_process(settings, ground, image),
@@ -171,13 +171,21 @@ def probe_process(
 
 
 def server_process(
-    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None = None
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    kernel_log: int | None = None,
+    apparmor: AppArmorKnown | None = None,
 ) -> ProcessSpec:
     """Return the control plane: it holds no credential, and cannot see the proxy's files.
 
-    `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed.
+    `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed;
+    `apparmor` is what root saw of the kernel's.
     """
-    launch = _server_launch(settings, ground, image, kernel_log=kernel_log)
+    launch = _server_launch(
+        settings, ground, image, kernel_log=kernel_log, apparmor=apparmor or AppArmorKnown()
+    )
     return ProcessSpec(
         name="server",
         arguments=("-m", "hakoiri.host"),
@@ -193,7 +201,12 @@ def server_process(
 
 
 def _server_launch(
-    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    kernel_log: int | None = None,
+    apparmor: AppArmorKnown = AppArmorKnown(),  # noqa: B008 - it is frozen
 ) -> ServerLaunch:
     return ServerLaunch(
         settings=settings,
@@ -202,6 +215,7 @@ def _server_launch(
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
         guard_socket=ground.guard_dir / GUARD_SOCKET,
         kernel_log=kernel_log,
+        apparmor=apparmor,
         audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
     )
 

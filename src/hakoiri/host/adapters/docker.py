@@ -196,6 +196,14 @@ class DockerEngine:
             info.update(await self._docker.system.info())
         return info
 
+    async def security_options(self) -> tuple[str, ...]:
+        """Return the layers that the engine says it has: apparmor, seccomp, userns, cgroupns."""
+        async with _our_errors("ask the engine how it is"):
+            info = await self._docker.system.info()
+        return tuple(
+            str(option).removeprefix("name=") for option in info.get("SecurityOptions") or ()
+        )
+
 
 @asynccontextmanager
 async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:

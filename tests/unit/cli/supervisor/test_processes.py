@@ -22,7 +22,7 @@ from hakoiri.cli.supervisor.proxy_file import proxy_file
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host import settings as host_settings
-from hakoiri.host.settings import ServerLaunch, Settings
+from hakoiri.host.settings import AppArmorKnown, ServerLaunch, Settings
 
 REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
 
@@ -249,3 +249,11 @@ def test_the_server_alone_gets_the_kernels_log_and_is_told_under_which_number(
     assert without.inherited == ()
     assert ServerLaunch.model_validate_json(without.standard_input).kernel_log is None
     assert proxy_process(settings, ground(tmp_path), None).inherited == ()
+
+
+def test_the_server_is_told_what_root_saw_of_apparmor(tmp_path: Path) -> None:
+    known = AppArmorKnown(enabled=True, profiles={"workspace-container": "enforce"})
+    server = server_process(load(tmp_path), ground(tmp_path), "image", apparmor=known)
+    assert ServerLaunch.model_validate_json(server.standard_input).apparmor == known
+    untold = server_process(load(tmp_path), ground(tmp_path), "image")
+    assert not ServerLaunch.model_validate_json(untold.standard_input).apparmor.enabled

@@ -15,12 +15,14 @@ from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
 FILE_LIMIT_BYTES = 1000
+CONFINED = Confinement(ConfinementState.CONFINED, "workspace-container", "the engine applies it")
 
 
 class MemoryFiles:
@@ -50,7 +52,13 @@ class MemoryFiles:
 class Served:
     """A world behind HTTP."""
 
-    def __init__(self, world: World | None = None, *, require_keys: bool = False) -> None:
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        require_keys: bool = False,
+        confinement: Confinement = CONFINED,
+    ) -> None:
         self.world = world or World()
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
@@ -67,6 +75,7 @@ class Served:
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
+            confinement=confinement,
             figures=self._figures,
             require_keys=require_keys,
         )
