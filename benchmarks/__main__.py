@@ -18,6 +18,7 @@ from benchmarks import (
     proxy,
     runtimes,
     warm_pool,
+    workspace_exec,
 )
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "runtimes": runtimes.measure,
     "warm_pool": warm_pool.measure,
     "idle_pool": warm_pool.measure_idle,
+    "workspace_exec": workspace_exec.measure,
 }
 
 

@@ -100,7 +100,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
         server = ServerProcess(
-            environment=environment_of(root, rehearsal_port), log=root / "server.log"
+            environment=server_environment(root, rehearsal_port), log=root / "server.log"
         )
         settings = load(data_dir=root / "data", docker_host=engine_host)
         image = settings.container.image or workspace_image()
@@ -124,8 +124,11 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     return report
 
 
-def environment_of(root: Path, rehearsal_port: int) -> dict[str, str]:
-    """Return the settings of a server below `root`, without a warm pool."""
+def server_environment(root: Path, rehearsal_port: int) -> dict[str, str]:
+    """Return the settings of a server on the rehearsal model, with all it keeps below `root`.
+
+    It has no warm pool.
+    """
     own = root / "proxy"
     own.mkdir()
     return {

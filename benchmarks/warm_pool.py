@@ -202,7 +202,7 @@ def _serving(say: Callable[[str], None]) -> Iterator[WarmSite]:
         root.chmod(0o755)
         limit = {"HAKOIRI_CONTAINER__LIMIT": str(IDLE + BURST + 4)}
         server = ServerProcess(
-            environment=cold_start.environment_of(root, rehearsal_port) | limit,
+            environment=cold_start.server_environment(root, rehearsal_port) | limit,
             log=root / "server.log",
         )
         say("starting a server with the rehearsal model")

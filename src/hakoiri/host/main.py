@@ -5,19 +5,16 @@ Started by the supervisor (or a unit of its own) with a `ServerLaunch` as JSON o
 
 import asyncio
 import os
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
@@ -25,6 +22,7 @@ from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
@@ -33,9 +31,11 @@ from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.container_fleet import make_fleet
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
@@ -58,6 +58,10 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.workspace_services import (
+    WorkspaceServices,
+    make_workspace_services,
+)
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
@@ -70,9 +74,6 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
-GRACEFUL_HTTP_S: Final = 3
-"""How long open requests get to end; event streams never do by themselves."""
-
 COLLECT_EVERY_S: Final = 5.0
 
 log = structlog.get_logger(__name__)
@@ -169,6 +170,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
+        await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,
@@ -176,6 +178,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             keys=services.keys,
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
+            workspaces=services.workspaces,
+            uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),
@@ -183,7 +187,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
-        await _serve_http(app, settings)
+        await serve_http(app, host=settings.host, port=settings.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,7 @@ class Services:
     policies: PolicyService
     keys: KeyRing
     files: FileSync
+    workspaces: WorkspaceServices
 
 
 def _services(
@@ -247,6 +252,18 @@ def _services(
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
+        workspaces=make_workspace_services(
+            store=SqlWorkspaceStore(database),
+            conversations=store,
+            policies=policies,
+            containers=orchestrator,
+            files=files,
+            editable=files,
+            clock=_now,
+            monotonic=time.monotonic,
+            runtimes=settings.container.allowed_runtimes,
+            audit=audit,
+        ),
     )
 
 
@@ -333,35 +350,6 @@ async def _collect(orchestrator: Orchestrator) -> None:
             await orchestrator.retire_idle()
         except (ContainersError, StoreError) as error:
             log.warning("collecting_failed", reason=str(error))
-
-
-async def _serve_http(app: FastAPI, settings: Settings) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACEFUL_HTTP_S,
-        )
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    await server.serve()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us: by itself it would end the process before our turns."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        self.should_exit = True
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@
 | `POST /turns/{turn_id}/interrupt` | 202 |
 | `POST /connect` with `AgentOptions` | 204 when the CLI runs and waits; 409 once a turn ran |
 | `POST /disconnect` | 204 when the CLI is ended and the home empty again; 409 once a turn ran |
+| `POST /exec` with `RunCommand` | SSE of `CommandFrame` (`hakoiri.wire.command`) |
 | `POST /probe` with `ProbeRequest` | `ProbeReport`; 409 while a turn runs or ever ran |
 | `POST /shutdown` | 202; the agent ends within its grace |
 

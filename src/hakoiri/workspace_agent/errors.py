@@ -21,6 +21,10 @@ class StoppingError(AgentError):
     """The agent is stopping and takes no turn."""
 
 
+class TooManyCommandsError(AgentError):
+    """As many commands as allowed run already."""
+
+
 class ProbeError(AgentError):
     """The probe did not come to an end."""
 

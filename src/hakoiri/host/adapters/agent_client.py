@@ -7,8 +7,8 @@ as the closed union of `hakoiri.wire.events`.
 
 import os
 import stat
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,7 @@ from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentProtocolError,
     AgentUnreachableError,
+    TooManyCommandsError,
 )
 from hakoiri.wire.agent import (
     AGENT_SOCKET_NAME,
@@ -28,6 +29,12 @@ from hakoiri.wire.agent import (
     AgentHealth,
     AgentOptions,
     RunTurn,
+)
+from hakoiri.wire.command import (
+    FRAME_LINE_LIMIT_BYTES,
+    CommandFrame,
+    RunCommand,
+    command_frame_adapter,
 )
 from hakoiri.wire.events import AgentEvent, agent_event_adapter
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
@@ -127,6 +134,20 @@ class AgentClient:
         except UnixHttpError as error:
             raise AgentUnreachableError(f"the agent did not take {path}: {error}") from error
 
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Start a command and stream its frames; leaving the block kills it."""
+        try:
+            session = await self._session()
+            async with exchange(session, "POST", "/exec", body=request, timeout_s=None) as response:
+                yield _frames(response)
+        except UnixHttpError as error:
+            if error.problem is not None and error.problem.code == "too-many-commands":
+                raise TooManyCommandsError(str(error)) from error
+            raise AgentUnreachableError(f"the command was lost: {error}") from error
+
     async def _events(
         self, method: str, path: str, body: BaseModel | None
     ) -> AsyncIterator[tuple[int, AgentEvent]]:
@@ -174,6 +195,20 @@ def open_socket(directory: Path) -> int:
         os.close(descriptor)
         raise AgentUnreachableError("what lies where the agent's socket should be is no socket")
     return descriptor
+
+
+async def _frames(
+    response: aiohttp.ClientResponse,
+) -> AsyncGenerator[tuple[int, CommandFrame], None]:
+    decoder = SseDecoder(line_limit_bytes=FRAME_LINE_LIMIT_BYTES)
+    try:
+        async for chunk in response.content.iter_any():
+            for block in decoder.feed(chunk):
+                yield int(block.id), command_frame_adapter.validate_json(block.data)
+    except (SseError, ValueError, RecursionError) as error:
+        raise AgentProtocolError("the agent said something that is no frame of ours") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise AgentUnreachableError(f"the command's stream broke off: {error}") from error
 
 
 def _parse(block: SseBlock) -> tuple[int, AgentEvent]:

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict
 
 import structlog
 
@@ -30,6 +30,10 @@ from hakoiri.wire.policy import Policy
 log = structlog.get_logger(__name__)
 
 
+TURN: Final = "turn"
+"""Holds a container for the workspace's turn, of which there is one at a time."""
+
+
 @dataclass(slots=True)
 class _Live:
     """A workspace's live container, and what its socket is bound to."""
@@ -40,6 +44,9 @@ class _Live:
     generation: int
     policy: Policy
     runtime: Runtime
+    holders: set[str] = field(default_factory=set)
+    """Who uses it now: a turn, commands, a save that is due. It idles when there is none."""
+
     idle_since_s: float | None = None
 
 
@@ -92,13 +99,14 @@ class Orchestrator:
         prepare: Prepare,
         runtime: Runtime,
         restores: bool,
+        holder: str = TURN,
     ) -> Claim:
         """Return the workspace's container, healthy and bound to the policy.
 
-        It is the live one, one that waited warm, or a new one. `prepare` fills the directories of
-        one that is not live; `restores` says whether it has anything to write. Raises
-        `CapacityError`, `PolicyRefusedError` or another `ContainersError`, or what `prepare`
-        raises.
+        It is the live one, one that waited warm, or a new one, and in use until each `holder` has
+        released it. `prepare` fills the directories of one that is not live; `restores` says
+        whether it has anything to write. Raises `CapacityError`, `PolicyRefusedError` or another
+        `ContainersError`, or what `prepare` raises.
         """
         began_s = self._clock()
         async with self._place(workspace_id):
@@ -106,19 +114,39 @@ class Orchestrator:
             live = await self._still_fit(workspace_id, runtime)
             if live is not None:
                 await self._bind(live, policy)
-                live.idle_since_s = None
             else:
                 live, start = await self._start(
                     _Ask(workspace_id, tenant, policy, prepare, runtime, restores)
                 )
+            _hold(live, holder)
             self._metrics.claimed(start, seconds=self._clock() - began_s)
             return _claim_of(live, start)
 
-    async def release(self, workspace_id: str) -> None:
-        """Say that the workspace's turn is over: from now on its container is idle."""
+    async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
+        """Use the live container as it is bound now; None if there is none.
+
+        For what must be fast: nothing is asked of agent or proxy. Whoever changes a policy binds
+        the live containers anew, and an agent that is gone shows at the first call.
+        """
+        async with self._place(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is None:
+                return None
+            _hold(live, holder)
+            return _claim_of(live, "live")
+
+    async def release(self, workspace_id: str, *, holder: str = TURN) -> None:
+        """Say that a holder needs the container no more; without any it is idle from now on."""
         live = self._live.get(workspace_id)
         if live is not None:
-            live.idle_since_s = self._clock()
+            live.holders.discard(holder)
+            if not live.holders:
+                live.idle_since_s = self._clock()
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        """Who uses the workspace's live container now; None if none is live."""
+        live = self._live.get(workspace_id)
+        return None if live is None else frozenset(live.holders)
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
@@ -363,6 +391,11 @@ def _speaks_for(live: _Live, policy: Policy) -> _SpeaksFor:
 
 def _live_of(container: StartedContainer, ask: _Ask, generation: int) -> _Live:
     return _Live(container, ask.workspace_id, ask.tenant, generation, ask.policy, ask.runtime)
+
+
+def _hold(live: _Live, holder: str) -> None:
+    live.holders.add(holder)
+    live.idle_since_s = None
 
 
 def _claim_of(live: _Live, start: Start) -> Claim:

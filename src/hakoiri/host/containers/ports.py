@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
@@ -40,6 +41,10 @@ class AgentUnreachableError(ContainersError):
 
 class AgentProtocolError(ContainersError):
     """The agent said something that is not in the contract."""
+
+
+class TooManyCommandsError(ContainersError):
+    """As many commands as allowed run in the box."""
 
 
 class CapacityError(ContainersError):
@@ -158,6 +163,14 @@ class AgentConnection(Protocol):
 
     async def disconnect(self) -> None:
         """Have that process ended, and the home emptied again; it must have served nobody."""
+
+    def run_command(
+        self, request: RunCommand
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Start a command and give its numbered frames; leaving the block kills it.
+
+        Raises `TooManyCommandsError` as well.
+        """
 
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Have the box looked at from inside; it must have served nobody. Takes a while."""

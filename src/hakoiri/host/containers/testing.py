@@ -21,6 +21,7 @@ from hakoiri.host.containers.ports import (
     ProxyControlError,
 )
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories
 from hakoiri.wire.policy import Policy
@@ -252,6 +253,9 @@ class ScriptedAgent:
     acknowledged: list[int] = field(default_factory=list)
     interrupted: list[str] = field(default_factory=list)
     requests: list[RunTurn] = field(default_factory=list)
+    commands: Iterable[tuple[int, CommandFrame] | Exception] = ()
+    asked: list[RunCommand] = field(default_factory=list)
+    ended: list[RunCommand] = field(default_factory=list)
     closed: bool = False
     connected: list[AgentOptions] = field(default_factory=list)
 
@@ -299,6 +303,26 @@ class ScriptedAgent:
         if self.dead:
             raise AgentUnreachableError("no answer")
         self.connected.clear()
+
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Play the frames of `commands`, from the first on."""
+        self.asked.append(request)
+        if self.dead:
+            raise AgentUnreachableError("no answer")
+
+        async def frames() -> AsyncIterator[tuple[int, CommandFrame]]:
+            for step in self.commands:
+                if isinstance(step, Exception):
+                    raise step
+                yield step
+
+        try:
+            yield frames()
+        finally:
+            self.ended.append(request)
 
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Find everything refused."""

@@ -15,6 +15,7 @@ from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
+from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.patient_call import PatientCall
 from hakoiri.host.conversations.ports import (
@@ -27,7 +28,7 @@ from hakoiri.host.conversations.ports import (
 from hakoiri.host.conversations.runtime_choice import choose_runtime
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
-from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.host.files.ports import FilesError
 from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import Error, EventData, FileSynced, Notice, TurnStarted
@@ -160,7 +161,7 @@ class AgentTurn:
             restored = await self._files.restore(
                 tenant=self._conversation.tenant,
                 workspace_id=self._workspace_id,
-                tree=_tree(directories),
+                tree=live_tree(directories),
             )
         except FilesError as error:
             self._restore_failure = error
@@ -204,7 +205,7 @@ class AgentTurn:
                         workspace_id=self._workspace_id,
                         generation=claim.generation,
                         event_number=self._log.last_event,
-                        tree=_tree(claim.directories),
+                        tree=live_tree(claim.directories),
                         session_id=self._session_id,
                     )
                 )
@@ -222,7 +223,7 @@ class AgentTurn:
     async def _tell_if_nearly_full(self, claim: Claim) -> None:
         """Log a notice if the next turn may find no room; nothing else depends on it."""
         with suppress(FilesError, StoreError):
-            found = nearly_full(await self._files.usage(_tree(claim.directories)))
+            found = nearly_full(await self._files.usage(live_tree(claim.directories)))
             if found:
                 text = " ".join([*found, "Remove what is not needed."])
                 await self._log.append(Notice(code="workspace-nearly-full", text=text))
@@ -257,15 +258,6 @@ class AgentTurn:
         if is_working:
             return failures.error_while_working(error, why_lost=why_lost)
         return failures.error_while_starting(error)
-
-
-def _tree(directories: ContainerDirectories) -> LiveTree:
-    return LiveTree(
-        workspace=directories.workspace,
-        home=directories.home,
-        owner_uid=directories.owner_uid,
-        owner_gid=directories.owner_gid,
-    )
 
 
 def _synced(report: SaveReport) -> FileSynced:

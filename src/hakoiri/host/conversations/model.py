@@ -39,6 +39,30 @@ class Conversation:
     """The container runtime that it asks for, if any."""
 
 
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Durable files, of a conversation or of their own. `policy` names what they may reach.
+
+    `generation` counts the containers so far; `recovery_point` is the newest, if there is one.
+    """
+
+    id: str
+    tenant: str
+    policy: str
+    conversation_id: str | None
+    created_at: datetime
+    generation: int = 0
+    recovery_point: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMark:
+    """What a recovery point made outside of a turn says of the conversation's state."""
+
+    session_id: str | None
+    event_number: int
+
+
 class StopReason(StrEnum):
     """Why a turn is asked to end early; the value is the code of its `error` event."""
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -23,7 +23,9 @@ from hakoiri.host.files.manifest import (
 from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
 from hakoiri.host.files.ports import (
     DamagedError,
+    FilesError,
     LiveTree,
+    NoSpaceError,
     NoSuchFileError,
     ObjectMissingError,
     ObjectStore,
@@ -32,7 +34,7 @@ from hakoiri.host.files.ports import (
     WorkspaceHeads,
 )
 from hakoiri.host.files.quota import TreeUse
-from hakoiri.host.files.restore import RestoreReport, damaged, restore_tree
+from hakoiri.host.files.restore import RestoreReport, check_limits, damaged, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
 from hakoiri.host.files.upload import Upload, Uploaded
 from hakoiri.host.files.worker_thread import run_in_thread
@@ -121,6 +123,43 @@ class FileSync:
                 recovery_point = await self._commit(tenant, manifest)
             left_out = notes + self._left_out(scanned, uploaded)
             return _report(recovery_point, known, manifest, uploaded, left_out)
+
+    async def amend(
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        change: Callable[[Sequence[Entry]], Sequence[Entry]],
+    ) -> str:
+        """Commit the newest recovery point with its list of entries changed; return its id.
+
+        For a workspace that is not live: `StaleGenerationError` if a container was started since
+        `generation`. Whatever blobs the change names must be stored. What `change` raises passes
+        through; `NoSpaceError` if the result is more than a workspace may hold.
+        """
+        lock = self._locks.setdefault(workspace_id, asyncio.Lock())
+        async with lock:
+            head = await self._heads.head(workspace_id)
+            previous = None
+            if head is not None:
+                previous = await self._manifest(tenant, workspace_id, head.recovery_point)
+            entries = tuple(change(previous.entries if previous else ()))
+            manifest = Manifest(
+                workspace_id=workspace_id,
+                parent=head.recovery_point if head else None,
+                generation=max(generation, 1),
+                event_number=head.event_number if head else 0,
+                session_id=previous.session_id if previous else None,
+                created=self._clock(),
+                entries=entries,
+            )
+            _check_room(manifest, self._limits)
+            return await self._commit(tenant, manifest)
+
+    async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
+        """Store the bytes of an open file of this host's, for a list that is to name them."""
+        await self._store.put_file(blob_key(tenant, sha256), descriptor, size, sha256=sha256)
 
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
@@ -252,6 +291,13 @@ class FileSync:
         lines = lines[: self._limits.left_out_limit]
         more = scanned.left_out_total + len(uploaded.left_out) - len(lines)
         return [*lines, f"and {more} more"] if more else lines
+
+
+def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
+    try:
+        check_limits(manifest, limits)
+    except FilesError as error:
+        raise NoSpaceError(str(error)) from error
 
 
 def _entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> tuple[Entry, ...]:

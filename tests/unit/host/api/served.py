@@ -1,5 +1,6 @@
 """The application over ASGI: a client for whole answers, and readers for endless ones."""
 
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.unit.host.conversations.scripted import NOW, World
 
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
@@ -22,6 +24,7 @@ from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
+FILE_LIMIT_BYTES = 1000
 CONFINED = Confinement(ConfinementState.CONFINED, "workspace-container", "the engine applies it")
 
 
@@ -76,6 +79,8 @@ class Served:
             keys=self.keys,
             policies=self.world.policies,
             files=self.files,
+            workspaces=self.world.workspaces,
+            uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             confinement=confinement,
@@ -94,6 +99,7 @@ class Served:
     async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
         async with (
+            self.world.workspaces.saver,
             self.world.service,
             httpx2.AsyncClient(
                 transport=transport, base_url="http://localhost:8420", headers=headers

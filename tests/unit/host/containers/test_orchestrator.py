@@ -358,3 +358,71 @@ async def test_claims_are_counted_by_how_they_came_by_their_container(tmp_path: 
             if sample.name in ("hakoiri_claims_total", "hakoiri_claim_seconds_count")
         }
         assert counted == {"warm": 1, "live": 1, "cold": 1}
+
+
+async def test_a_container_is_idle_only_when_nobody_holds_it(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    joined = await orchestrator.join("w1", holder="command 1")
+    assert joined is not None
+    assert joined.start == "live"
+    assert orchestrator.holders("w1") == frozenset({"turn", "command 1"})
+    await orchestrator.release("w1")
+    fleet.now_s = 10_000
+    assert await orchestrator.retire_idle() == []
+    await orchestrator.release("w1", holder="command 1")
+    fleet.now_s += 29
+    assert await orchestrator.retire_idle() == []
+    fleet.now_s += 1
+    assert await orchestrator.retire_idle() == ["w1"]
+
+
+async def test_a_container_that_a_command_holds_gives_no_way(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live", limit=1)
+    orchestrator = fleet.orchestrator()
+    await orchestrator.claim(
+        workspace_id="w1",
+        tenant="default",
+        policy=DENY_ALL,
+        prepare=nothing,
+        runtime="runc",
+        restores=False,
+        holder="command 1",
+    )
+    with pytest.raises(CapacityError):
+        await claim(orchestrator, "w2")
+    await orchestrator.release("w1", holder="command 1")
+    assert (await claim(orchestrator, "w2")).start == "cold"
+
+
+async def test_the_same_holder_claims_twice_and_releases_once(tmp_path: Path) -> None:
+    """A turn whose files were not saved keeps its container until a later turn lets it go."""
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    await claim(orchestrator, "w1")
+    await orchestrator.release("w1")
+    assert orchestrator.holders("w1") == frozenset()
+
+
+async def test_joining_starts_nothing_and_asks_nobody(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    assert await orchestrator.join("w1", holder="command 1") is None
+    assert orchestrator.holders("w1") is None
+    await claim(orchestrator, "w1", WIDER)
+    fleet.proxy.away = True
+    for agent in fleet.agents.by_directory.values():
+        agent.dead = True
+    joined = await orchestrator.join("w1", holder="command 1")
+    assert joined is not None
+
+
+async def test_a_replaced_policy_is_bound_beside_a_command(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    made = await claim(orchestrator, "w1")
+    await orchestrator.join("w1", holder="command 1")
+    await orchestrator.rebind(workspace_id="w1", tenant="default", policy=WIDER)
+    assert fleet.proxy.sockets[made.container_id] == ("w1", "default", 1, WIDER)

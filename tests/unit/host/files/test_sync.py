@@ -1,7 +1,8 @@
 import asyncio
+import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,15 +24,18 @@ from tests.unit.host.files.trees import (
 
 from hakoiri.host.files import file_reader
 from hakoiri.host.files.keys import manifest_key
+from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
     LiveTree,
+    NoSpaceError,
     NoSuchFileError,
     StaleGenerationError,
     WorkspaceHead,
 )
 from hakoiri.host.files.scan import ScanLimits
+from hakoiri.host.files.stored_edit import with_file
 from hakoiri.host.files.sync import FileSync, SaveReport
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
@@ -450,3 +454,59 @@ async def test_a_hard_link_to_a_file_of_another_subordinate_user_is_left_out(
         "workspace/foreign again: a hard link to a file of another owner",
         "workspace/foreign: a hard link to a file of another owner",
     ]
+
+
+def put_into(path: bytes, content: bytes) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+    digest = hashlib.sha256(content).hexdigest()
+    entry = Entry(
+        root="workspace",
+        path=path,
+        kind="file",
+        mode=0o644,
+        mtime_ns=1,
+        size=len(content),
+        sha256=digest,
+    )
+    return lambda entries: with_file(entries, entry)
+
+
+async def test_a_recovery_point_is_made_without_a_tree_and_restored(tree: LiveTree) -> None:
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    with tempfile.TemporaryFile() as file:
+        file.write(b"hello")
+        file.flush()
+        digest = hashlib.sha256(b"hello").hexdigest()
+        await sync.store_blob(tenant="t", descriptor=file.fileno(), size=5, sha256=digest)
+    change = put_into(b"a/f", b"hello")
+    made = await sync.amend(tenant="t", workspace_id="w", generation=0, change=change)
+    head = await heads.head("w")
+    assert head == WorkspaceHead(made, 1, 0)
+    await sync.restore(tenant="t", workspace_id="w", tree=tree)
+    assert (tree.workspace / "a/f").read_bytes() == b"hello"
+
+
+async def test_a_list_is_not_changed_behind_a_containers_back(tree: LiveTree) -> None:
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await sync.save(
+        tenant="t",
+        workspace_id="w",
+        generation=2,
+        event_number=7,
+        tree=tree,
+        session_id=SESSION,
+    )
+    with pytest.raises(StaleGenerationError):
+        await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"f", b"late"))
+    await sync.amend(tenant="t", workspace_id="w", generation=2, change=put_into(b"f", b"x"))
+    manifest = await sync.manifest(tenant="t", workspace_id="w")
+    assert manifest is not None
+    assert (manifest.event_number, manifest.session_id, manifest.generation) == (7, SESSION, 2)
+
+
+async def test_a_list_over_the_limits_is_refused(tree: LiveTree) -> None:
+    limits = ScanLimits(limit_entries=1)
+    sync = file_sync(MemoryObjectStore(), MemoryHeads(), limits=limits)
+    await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"a", b""))
+    with pytest.raises(NoSpaceError, match="limit_entries"):
+        await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"b", b""))

@@ -39,7 +39,10 @@ class SqlConversationStore:
             if conversation.workspace_id is not None:
                 await connection.execute(
                     sa.insert(workspaces).values(
-                        id=conversation.workspace_id, tenant=conversation.tenant
+                        id=conversation.workspace_id,
+                        tenant=conversation.tenant,
+                        policy=conversation.policy,
+                        created_at=conversation.created_at,
                     )
                 )
             await connection.execute(sa.insert(conversations).values(_row(conversation)))
@@ -143,8 +146,8 @@ class SqlConversationStore:
                 sa.select(workspaces.c.session_id).where(workspaces.c.id == workspace_id)
             )
 
-    async def set_session_id(self, workspace_id: str, session_id: str) -> None:
-        """Record the agent's session."""
+    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
+        """Record the agent's session, or that there is none."""
         async with self._database.writing() as connection:
             await connection.execute(
                 sa.update(workspaces)

@@ -54,6 +54,10 @@ workspaces: Final = sa.Table(
     sa.Column("head_recovery_point", sa.String(63)),
     sa.Column("head_generation", sa.Integer),
     sa.Column("head_event_number", sa.BigInteger),
+    sa.Column("policy", sa.String(63), nullable=False, server_default="default"),
+    sa.Column("created_at", UtcDateTime),
+    sa.Index(None, "tenant", "created_at", "id"),
+    sa.Index(None, "tenant", "policy"),
 )
 
 conversations: Final = sa.Table(
@@ -71,7 +75,6 @@ conversations: Final = sa.Table(
     sa.Column("running", sa.Boolean, nullable=False),
     sa.Column("last_event", sa.BigInteger, nullable=False),
     sa.Index(None, "tenant", "created_at", "id"),
-    sa.Index(None, "tenant", "policy"),
     sa.Index(None, "running"),
 )
 
