@@ -36,9 +36,17 @@ test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine
 
 .PHONY: mutants
 mutants: ## Take each defence out and see its tests fail; pass ids with ARGS="…"
-	@deployment/setup/host.sh --for check
+	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
 	$(VENV)/bin/python -m tests.mutation $(ARGS)
+
+.PHONY: escape
+escape: ## Attack a running Hakoiri and write the penetration test report; some with ARGS="…"
+	@deployment/setup/host.sh --for test
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/python -m tests.escape.report $(ARGS)
 
 .PHONY: bench
 bench: ## Measure starts, turns, the proxy and file sync beside their peers

@@ -9,7 +9,16 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import box_disks, cold_start, docker_guard, file_sync, proxy
+from benchmarks import (
+    box_disks,
+    cold_start,
+    docker_guard,
+    file_sync,
+    neighbours,
+    proxy,
+    runtimes,
+    warm_pool,
+)
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
 
@@ -27,6 +36,10 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "cold_start": cold_start.measure,
     "docker_guard": docker_guard.measure,
     "file_sync": file_sync.measure,
+    "neighbours": neighbours.measure,
+    "runtimes": runtimes.measure,
+    "warm_pool": warm_pool.measure,
+    "idle_pool": warm_pool.measure_idle,
 }
 
 

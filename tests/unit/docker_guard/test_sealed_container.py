@@ -170,6 +170,10 @@ HOSTILE: dict[str, tuple[str, Any]] = {
         "HostConfig.Tmpfs",
         {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m"},
     ),
+    "set-id files in memory": (
+        "HostConfig.Tmpfs",
+        {TMP: "rw,exec,suid,dev,mode=1777,size=64m,nr_inodes=16384"},
+    ),
     "another memory file system": ("HostConfig.Tmpfs", {"/etc": "rw"}),
     "options after the size": (
         "HostConfig.Tmpfs",
