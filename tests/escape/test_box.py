@@ -25,7 +25,7 @@ from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.box_probe import look_at_a_box
 from hakoiri.host.main import make_lifecycle
 from hakoiri.host.settings import Settings
-from hakoiri.wire.probe import ProbeReport, ProbeRequest
+from hakoiri.wire.probe import ProbeReport
 
 pytestmark = [
     pytest.mark.anyio,
@@ -82,7 +82,6 @@ async def looked_at(
     limits = small if runtime == "runc" else {}
     settings = Settings.model_validate({"container": {"runtime": runtime, **limits}})
     box = read_box(settings, instance=INSTANCE)
-    request = ProbeRequest(runtime=runtime, thorough=is_thorough)
     async with guarded_engine(
         engine.docker_host, settings=settings, image=image, root=root
     ) as guarded:
@@ -90,7 +89,7 @@ async def looked_at(
             async with DockerEngine(guarded.address) as behind, ProxyClient(control) as client:
                 image_id = await behind.image_id(image)
                 lifecycle = make_lifecycle(box, engine=behind, proxy=client, image_id=image_id)
-                return await look_at_a_box(lifecycle, request)
+                return await look_at_a_box(lifecycle, runtime=runtime, thorough=is_thorough)
 
 
 @pytest.mark.short

@@ -37,8 +37,16 @@ def test_files_are_searched_and_links_and_fifos_left_alone(tmp_path: Path) -> No
 
 
 def test_a_process_is_searched_by_environment_and_command_line() -> None:
-    command = [sys.executable, "-c", "input()", "in-the-command"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env={"A": NEEDLE.decode()}) as process:
+    program = "print('ready', flush=True); input()"
+    command = [sys.executable, "-c", program, "in-the-command"]
+    with subprocess.Popen(
+        command,
+        env={"A": NEEDLE.decode()},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"  # it is what it was told to be by now
         found = process_holds(process.pid, [NEEDLE, b"in-the-command", b"other"])
         process.communicate(b"\n")
     assert found == [NEEDLE, b"in-the-command"]
