@@ -19,7 +19,7 @@ TRIED_MIB = 1024
 
 FILL = (
     f"dd if=/dev/zero of={{directory}}/fill bs=1M count={TRIED_MIB} 2>&1 | head -n 1; "
-    "stat -c 'held %s' {directory}/fill; rm -f {directory}/fill; echo over"
+    "echo held $(wc -c < {directory}/fill); rm -f {directory}/fill; echo over"
 )
 MANY = (
     "mkdir {directory}/many && cd {directory}/many && "
