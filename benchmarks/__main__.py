@@ -17,6 +17,7 @@ from benchmarks import (
     neighbours,
     proxy,
     runtimes,
+    warm_pool,
 )
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
@@ -37,6 +38,8 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "file_sync": file_sync.measure,
     "neighbours": neighbours.measure,
     "runtimes": runtimes.measure,
+    "warm_pool": warm_pool.measure,
+    "idle_pool": warm_pool.measure_idle,
 }
 
 

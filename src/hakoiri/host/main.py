@@ -22,14 +22,12 @@ from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
-from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
@@ -38,10 +36,10 @@ from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.container_fleet import make_fleet
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.confinement_told import look_at_confinement
-from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
@@ -61,7 +59,6 @@ from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError, ObjectStore
-from hakoiri.host.files.quota import total_use
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.own_environment import credential_variables
@@ -143,16 +140,22 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
-        lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
-        orchestrator = _orchestrator(edges, settings, lifecycle)
-        box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
-        metrics = ServerMetrics(
-            live_containers=orchestrator.live_containers,
-            disk_use=lambda: total_use(orchestrator.live_disks()),
+        metrics = ServerMetrics()
+        fleet = make_fleet(
+            box,
+            engine=edges.engine,
+            proxy=edges.proxy,
+            database=edges.database,
+            image_id=image_id,
+            metrics=metrics,
+            clock=_now,
         )
+        orchestrator = fleet.orchestrator
+        box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
+        await fleet.pool.load()
         await orchestrator.sweep()
         stack.push_async_callback(orchestrator.close)
         await services.execute.close_unfinished()
@@ -160,6 +163,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
             ("collector", _collect(orchestrator)),
+            ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
@@ -175,36 +179,11 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),
+            pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
         await _serve_http(app, settings)
-
-
-def make_lifecycle(
-    box: Box, *, engine: DockerEngine, proxy: ProxyClient, image_id: str
-) -> Lifecycle:
-    """Put together what starts and removes containers of the box."""
-    return Lifecycle(
-        engine=engine,
-        proxy=proxy,
-        agents=AgentConnectorOverSockets(),
-        make_spec=box.maker(image_id),
-        instance=box.instance,
-        start_timeout_s=box.settings.container.start_timeout_s,
-        stop_grace_s=box.settings.container.stop_grace_s,
-    )
-
-
-def _orchestrator(edges: Edges, settings: Settings, lifecycle: Lifecycle) -> Orchestrator:
-    return Orchestrator(
-        lifecycle=lifecycle,
-        proxy=edges.proxy,
-        claims=SqlClaimStore(edges.database, clock=_now),
-        limit=settings.container.limit,
-        idle_timeout_s=settings.container.idle_timeout_s,
-        clock=time.monotonic,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,12 +231,19 @@ def _services(
         ),
         limits=TurnLimits(**settings.turn.model_dump()),
         clock=_now,
+        runtimes=settings.container.allowed_runtimes,
         default_model=settings.model.name,
         turn_ended=metrics.turn_ended,
     )
     return Services(
         execute=execute,
-        conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
+        conversations=ConversationService(
+            store=store,
+            feed=feed,
+            policies=policies,
+            clock=_now,
+            runtimes=settings.container.allowed_runtimes,
+        ),
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
@@ -288,7 +274,7 @@ def _readiness(
         if audit.failure is not None:  # what cannot be audited is not to be begun
             found.append(audit.failure)
         checks = (
-            edges.engine.check(runtime=settings.container.runtime),
+            *(edges.engine.check(runtime=one) for one in settings.container.allowed_runtimes),
             edges.database.check(),
             edges.objects.check(),
         )

@@ -23,6 +23,7 @@ from hakoiri.workspace_agent.turns import Agent, Turns
 AGENT_DIRECTORY: Final = Path("/run/hakoiri/agent")
 PROXY_DIRECTORY: Final = Path(PROXY_MOUNT)
 WORKSPACE: Final = Path("/workspace")
+HOME: Final = Path("/home/agent")
 LoadAgent = Callable[[], Awaitable[Agent]]
 
 STOP_LIMIT_S: Final = 1.9
@@ -59,7 +60,7 @@ def bind_socket(path: Path) -> socket.socket:
 async def load_agent() -> Agent:
     """Import the SDK off the event loop, and make the agent."""
     module = await asyncio.to_thread(import_agent, "hakoiri.workspace_agent.sdk_client")
-    agent: Agent = module.SdkAgent(workspace=WORKSPACE)
+    agent: Agent = module.SdkAgent(workspace=WORKSPACE, home=HOME)
     return agent
 
 

@@ -9,13 +9,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from hakoiri.wire.agent import Acknowledge, AgentHealth, RunTurn
+from hakoiri.wire.agent import Acknowledge, AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.sse import COMMENT_KEEPALIVE
 from hakoiri.workspace_agent.body_limit import BodyLimit
 from hakoiri.workspace_agent.errors import (
     AgentError,
+    ConnectError,
     EventsForgottenError,
     ProbeError,
     StoppingError,
@@ -34,6 +35,7 @@ _ANSWERS: Final[dict[type[Exception], tuple[int, str, str]]] = {
     UnknownTurnError: (404, "unknown-turn", "No such turn"),
     EventsForgottenError: (410, "events-forgotten", "The events are gone"),
     StoppingError: (503, "stopping", "The agent is stopping"),
+    ConnectError: (500, "not-connected", "The agent's own process could not be started"),
     ProbeError: (500, "probe-failed", "The probe did not come to an end"),
 }
 
@@ -68,6 +70,14 @@ def make_app(
     @app.post("/turns/{turn_id}/interrupt", status_code=202, response_class=Response)
     async def interrupt(turn_id: str) -> None:
         turns.interrupt(turn_id)
+
+    @app.post("/connect", status_code=204, response_class=Response)
+    async def connect(options: AgentOptions) -> None:
+        await turns.connect(options)
+
+    @app.post("/disconnect", status_code=204, response_class=Response)
+    async def disconnect() -> None:
+        await turns.disconnect()
 
     @app.post("/probe")
     async def probe(request: ProbeRequest) -> ProbeReport:

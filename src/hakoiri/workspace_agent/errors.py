@@ -23,3 +23,7 @@ class StoppingError(AgentError):
 
 class ProbeError(AgentError):
     """The probe did not come to an end."""
+
+
+class ConnectError(AgentError):
+    """The agent's own process could not be started ahead of a turn."""

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 import uvicorn
 from tests.unit.host.api.served import CONFINED, MemoryFiles, blocks
+from tests.unit.host.containers.fleet import Fleet
 from tests.unit.host.conversations.scripted import (
     LIMITS,
     NOW,
@@ -26,6 +27,8 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -68,11 +71,13 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         chat_model=ScriptedModel(),
         limits=LIMITS,
         clock=lambda: NOW,
+        runtimes=("runc",),
     )
+    keeper = Fleet(directory / "live").keeper()
     app = create_app(
         service=service,
         conversations=ConversationService(
-            store=store, feed=feed, policies=policies, clock=lambda: NOW
+            store=store, feed=feed, policies=policies, clock=lambda: NOW, runtimes=("runc",)
         ),
         keys=KeyRing(store=SqlKeyStore(database), clock=lambda: NOW),
         policies=policies,
@@ -80,6 +85,9 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),
         confinement=CONFINED,
+        pool=PoolService(
+            keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration
+        ),
         figures=no_figures,
         require_keys=False,
     )

@@ -6,12 +6,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Result, TextDelta, agent_event_adapter
 from hakoiri.wire.messages import BODY_LIMIT_BYTES
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.sse import SseBlock, SseDecoder
 from hakoiri.workspace_agent.app import make_app
+from hakoiri.workspace_agent.errors import ConnectError
 from hakoiri.workspace_agent.turns import Turns
 
 pytestmark = pytest.mark.anyio
@@ -25,11 +26,20 @@ class GatedAgent:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
+        self.connected: AgentOptions | None = None
 
     async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
         yield TextDelta(text=request.text)
         await self.gate.wait()
         yield Result(text=request.text)
+
+    async def connect(self, options: AgentOptions) -> None:
+        if options.model == "broken":
+            raise ConnectError("it said no")
+        self.connected = options
+
+    async def disconnect(self) -> None:
+        self.connected = None
 
     async def interrupt(self) -> None:
         self.gate.set()
@@ -210,3 +220,25 @@ async def test_a_probe_is_asked_for_as_agreed() -> None:
             await agent.post("/probe", {"runtime": "crun", "owner_uid": 7, "owner_gid": 8})
         ).status_code == 422
         assert (await agent.post("/probe", {})).status_code == 422
+
+
+async def test_the_process_is_connected_ahead_and_dropped_again() -> None:
+    async with running() as state:
+        assert (await state.post("/connect", {"model": "m"})).status_code == 204
+        assert state.agent.connected == AgentOptions(model="m")
+        assert (await state.post("/disconnect")).status_code == 204
+        assert state.agent.connected is None
+
+
+async def test_a_process_that_does_not_start_is_told_and_turns_go_on() -> None:
+    async with running() as state:
+        refused = await state.post("/connect", {"model": "broken"})
+        assert (refused.status_code, refused.json()["detail"]) == (500, "it said no")
+        assert (await state.post("/turns", {"turn_id": "t1", "text": "hi"})).status_code == 200
+
+
+async def test_a_box_that_served_somebody_is_neither_connected_nor_emptied() -> None:
+    async with running() as state:
+        await state.post("/turns", {"turn_id": "t1", "text": "hi"})
+        for call, body in (("/connect", {}), ("/disconnect", None)):
+            assert (await state.post(call, body)).status_code == 409

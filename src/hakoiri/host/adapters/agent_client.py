@@ -26,6 +26,7 @@ from hakoiri.wire.agent import (
     EVENT_LINE_LIMIT_BYTES,
     Acknowledge,
     AgentHealth,
+    AgentOptions,
     RunTurn,
 )
 from hakoiri.wire.events import AgentEvent, agent_event_adapter
@@ -34,6 +35,9 @@ from hakoiri.wire.sse import SseBlock, SseDecoder, SseError
 
 CONNECT_TIMEOUT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 5.0
+CONNECT_AGENT_TIMEOUT_S: Final = 60.0
+"""Starting the agent's own process takes a second, and several where the host is busy."""
+
 PROBE_TIMEOUT_S: Final = 330.0
 """Longer than the agent gives the probe."""
 
@@ -76,6 +80,14 @@ class AgentClient:
         """Ask the turn to end early."""
         await self._command(f"/turns/{turn_id}/interrupt", None)
 
+    async def connect(self, options: AgentOptions) -> None:
+        """Have the agent's own process started ahead of the first turn. Takes a while."""
+        await self._command("/connect", options, timeout_s=CONNECT_AGENT_TIMEOUT_S)
+
+    async def disconnect(self) -> None:
+        """Have that process ended, and the home emptied again; it must have served nobody."""
+        await self._command("/disconnect", None, timeout_s=CONNECT_AGENT_TIMEOUT_S)
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Have the box looked at from inside; it must have served nobody. Takes a while."""
         try:
@@ -105,10 +117,12 @@ class AgentClient:
             self._open = (unix_session(path, connect_timeout_s=CONNECT_TIMEOUT_S), descriptor)
         return self._open[0]
 
-    async def _command(self, path: str, body: BaseModel | None) -> None:
+    async def _command(
+        self, path: str, body: BaseModel | None, *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> None:
         try:
             session = await self._session()
-            async with exchange(session, "POST", path, body=body, timeout_s=CALL_TIMEOUT_S):
+            async with exchange(session, "POST", path, body=body, timeout_s=timeout_s):
                 return
         except UnixHttpError as error:
             raise AgentUnreachableError(f"the agent did not take {path}: {error}") from error

@@ -8,7 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError
+from hakoiri.host.containers.pool_service import PoolRefusedError
+from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError, PoolStoreError
 from hakoiri.host.conversations.keys import NoSuchKeyError
 from hakoiri.host.conversations.ports import (
     InvalidOptionError,
@@ -19,6 +20,7 @@ from hakoiri.host.conversations.ports import (
     StoreError,
     TurnRunningError,
 )
+from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
@@ -48,7 +50,10 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (NoSuchKeyError, _Meaning("no-such-key", 404, "No such key")),
     (TurnRunningError, _Meaning("turn-running", 409, "A turn is running")),
     (NoTurnRunningError, _Meaning("no-turn-running", 409, "No turn is running")),
+    (RuntimeNotAllowedError, _Meaning("runtime-not-allowed", 422, "The runtime is not allowed")),
     (InvalidOptionError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (PoolRefusedError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (PoolStoreError, _Meaning("pool-not-stored", 503, "The setting cannot be kept")),
     (PolicyRefusedError, _Meaning("policy-refused", 422, "The proxy refuses the policy")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003

@@ -24,12 +24,14 @@ from hakoiri.host.conversations.ports import (
     StoreError,
     WorkspaceFiles,
 )
+from hakoiri.host.conversations.runtime_choice import choose_runtime
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
 from hakoiri.host.files.ports import FilesError, LiveTree
 from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import Error, EventData, FileSynced, Notice, TurnStarted
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
 LEFT_OUT_LIMIT: Final = 100
@@ -53,6 +55,7 @@ class AgentTurn:
         containers: Containers,
         files: WorkspaceFiles,
         limits: TurnLimits,
+        runtimes: Sequence[Runtime],
     ) -> None:
         self._conversation = conversation
         self._workspace_id = workspace_id
@@ -63,6 +66,7 @@ class AgentTurn:
         self._containers = containers
         self._files = files
         self._limits = limits
+        self._runtimes = runtimes
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
         self._restore_failure: FilesError | None = None
@@ -122,6 +126,8 @@ class AgentTurn:
 
     async def _take_container(self) -> Claim:
         policy = await self._current_policy()
+        runtime = choose_runtime(self._conversation.runtime, policy=policy, allowed=self._runtimes)
+        restores = await self._files.has_recovery_point(self._workspace_id)
         await anyio.lowlevel.checkpoint_if_cancelled()  # a shielded call would not notice
         claim = await self._starting.run(
             self._containers.claim(
@@ -129,6 +135,8 @@ class AgentTurn:
                 tenant=self._conversation.tenant,
                 policy=policy,
                 prepare=self._prepare,
+                runtime=runtime,
+                restores=restores,
             )
         )
         self._claim = claim

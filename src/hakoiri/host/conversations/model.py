@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from hakoiri.wire.agent import AgentOptions
+from hakoiri.wire.messages import Runtime
 
 DEFAULT_TENANT = "default"
 DEFAULT_POLICY = "default"
@@ -34,6 +35,8 @@ class Conversation:
     turn: int
     running: bool
     last_event: int
+    runtime: Runtime | None = None
+    """The container runtime that it asks for, if any."""
 
 
 class StopReason(StrEnum):

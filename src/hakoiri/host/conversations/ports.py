@@ -9,6 +9,7 @@ from hakoiri.host.conversations.model import ApiKey, Conversation, UnfinishedTur
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.quota import TreeUse
 from hakoiri.wire.events import ConversationEvent, EventData
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
 
@@ -157,11 +158,14 @@ class Containers(Protocol):
         tenant: str,
         policy: Policy,
         prepare: Callable[[ContainerDirectories], Awaitable[None]],
+        runtime: Runtime,
+        restores: bool,
     ) -> Claim:
-        """Give the workspace its live container, or a new one.
+        """Give the workspace its live container, one that waited warm, or a new one.
 
-        `prepare` fills a new container's directories before anything runs in it; what it raises
-        passes through, and the container is given up.
+        `prepare` fills the directories of one that is not live before a turn runs in it, and
+        `restores` says whether it has anything to write; what it raises passes through, and the
+        container is given up.
         """
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
@@ -215,6 +219,9 @@ class RestoreReport(Protocol):
 
 class WorkspaceFiles(Protocol):
     """Recovery points of workspaces. Errors are `FilesError`."""
+
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        """Whether there is anything to restore."""
 
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree

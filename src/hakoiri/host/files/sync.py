@@ -126,6 +126,10 @@ class FileSync:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
         return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
 
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        """Whether `restore` would write anything."""
+        return await self._heads.head(workspace_id) is not None
+
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree
     ) -> RestoreReport | None:

@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx2
 from fastapi import FastAPI
+from tests.unit.host.containers import fleet
 from tests.unit.host.conversations.scripted import NOW, World
 
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
+from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
@@ -60,6 +64,11 @@ class Served:
         self.files = MemoryFiles()
         self.reasons: list[str] = []
         self.probe_told = ProbeTold("off")
+        self.pool_store = MemoryPoolStore()
+        keeper = fleet.Fleet(Path("/nonexistent")).keeper()
+        self.pool = PoolService(
+            keeper=keeper, store=self.pool_store, from_settings=keeper.configuration
+        )
         self.figures = "hakoiri_turns_total 1\n"
         self.app: FastAPI = create_app(
             service=self.world.service,
@@ -70,6 +79,7 @@ class Served:
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             confinement=confinement,
+            pool=self.pool,
             figures=self._figures,
             require_keys=require_keys,
         )

@@ -20,6 +20,7 @@ from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
@@ -82,6 +83,12 @@ class ScriptedAgent:
             raise self.acknowledge_failure
         self.acknowledged.append(seq)
 
+    async def connect(self, options: AgentOptions) -> None:
+        raise NotImplementedError
+
+    async def disconnect(self) -> None:
+        raise NotImplementedError
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         raise NotImplementedError
 
@@ -100,7 +107,7 @@ class ScriptedContainers:
     """Gives every claim the same agent."""
 
     agent: ScriptedAgent = field(default_factory=lambda: ScriptedAgent(ANSWER))
-    start: Literal["live", "cold"] = "cold"
+    start: Literal["live", "warm", "cold"] = "cold"
     claim_failure: Exception | None = None
     rebind_failures: list[Exception | None] = field(default_factory=list)
     release_failure: Exception | None = None
@@ -109,6 +116,7 @@ class ScriptedContainers:
     during_claim: Callable[[], Awaitable[None]] | None = None
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
+    asked: list[tuple[Runtime, bool]] = field(default_factory=list)
 
     async def claim(
         self,
@@ -117,14 +125,17 @@ class ScriptedContainers:
         tenant: str,
         policy: Policy,
         prepare: Callable[[ContainerDirectories], Awaitable[None]],
+        runtime: Runtime,
+        restores: bool,
     ) -> Claim:
         self.log.append("claim")
+        self.asked.append((runtime, restores))
         self.policies.append(policy)
         if self.hold_claim is not None:
             await self._held("claim", self.hold_claim)
         if self.claim_failure is not None:
             raise self.claim_failure
-        if self.start == "cold":
+        if self.start != "live":
             await prepare(DIRECTORIES)
         if self.during_claim is not None:
             await self.during_claim()
@@ -202,6 +213,9 @@ class ScriptedFiles:
             raise self.use
         return self.use
 
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        return self.restored is not None
+
     async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:
             raise self.restore_failure
@@ -258,7 +272,9 @@ class World:
         model: ScriptedModel | None = None,
         limits: TurnLimits = LIMITS,
         default_policy: Policy = DENY_ALL,
+        runtimes: Sequence[Runtime] = ("runc",),
     ) -> None:
+        self.runtimes = runtimes
         self.ended: list[str] = []
         self.store = MemoryConversations()
         self.policy_store = MemoryPolicies(self.store)
@@ -270,7 +286,11 @@ class World:
             store=self.policy_store, containers=self.containers, default_policy=default_policy
         )
         self.conversations = ConversationService(
-            store=self.store, feed=self.feed, policies=self.policies, clock=lambda: NOW
+            store=self.store,
+            feed=self.feed,
+            policies=self.policies,
+            clock=lambda: NOW,
+            runtimes=self.runtimes,
         )
         self.service = ExecuteService(
             store=self.store,
@@ -281,6 +301,7 @@ class World:
             chat_model=self.model,
             limits=limits,
             clock=lambda: NOW,
+            runtimes=self.runtimes,
             turn_ended=self.ended.append,
         )
 

@@ -65,6 +65,7 @@ conversations: Final = sa.Table(
     sa.Column("workspace_id", sa.String(63), sa.ForeignKey("workspaces.id"), unique=True),
     sa.Column("policy", sa.String(63), nullable=False),
     sa.Column("options", sa.Text, nullable=False),
+    sa.Column("runtime", sa.String(16)),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("turn", sa.Integer, nullable=False),
     sa.Column("running", sa.Boolean, nullable=False),
