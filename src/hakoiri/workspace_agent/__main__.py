@@ -59,7 +59,7 @@ def bind_socket(path: Path) -> socket.socket:
 async def load_agent() -> Agent:
     """Import the SDK off the event loop, and make the agent."""
     module = await asyncio.to_thread(import_agent, "hakoiri.workspace_agent.sdk_client")
-    agent: Agent = module.SdkAgent(workspace=WORKSPACE)
+    agent: Agent = module.SdkAgent(workspace=WORKSPACE, home=Path.home())
     return agent
 
 

@@ -149,6 +149,19 @@ class Lifecycle:
             else:
                 return
 
+    async def halt(self, container: StartedContainer) -> None:
+        """Kill what runs in a lost container, so that its directories hold still.
+
+        Container and directories stay, for `stop` to remove. Raises `ContainersError` if the
+        engine does not say that it has ended; may be tried again.
+        """
+        if container.agent is not None:
+            await container.agent.close()
+        await self._step("close its proxy socket", self._proxy.close_socket(container.container_id))
+        await self._engine.stop(engine_name(container.container_id), grace_s=0)
+        if container.state is not ContainerState.HALTED:
+            container.advance(ContainerState.HALTED)
+
     async def stop(self, container: StartedContainer) -> None:
         """Cut its way out, let it end within the grace, remove all that belongs to it."""
         container.advance(ContainerState.STOPPING)

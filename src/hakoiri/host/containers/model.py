@@ -24,6 +24,9 @@ class ContainerState(StrEnum):
     CLAIMED = "claimed"
     """A workspace is live in it."""
 
+    HALTED = "halted"
+    """It was lost in a turn: nothing runs in it, and its directories wait to be saved."""
+
     STOPPING = "stopping"
     """Its socket is unbound and it is being stopped."""
 
@@ -35,7 +38,8 @@ TRANSITIONS: Final[dict[ContainerState, frozenset[ContainerState]]] = {
     ContainerState.CREATING: frozenset({ContainerState.STARTING, ContainerState.STOPPING}),
     ContainerState.STARTING: frozenset({ContainerState.HEALTHY, ContainerState.STOPPING}),
     ContainerState.HEALTHY: frozenset({ContainerState.CLAIMED, ContainerState.STOPPING}),
-    ContainerState.CLAIMED: frozenset({ContainerState.STOPPING}),
+    ContainerState.CLAIMED: frozenset({ContainerState.HALTED, ContainerState.STOPPING}),
+    ContainerState.HALTED: frozenset({ContainerState.STOPPING}),
     ContainerState.STOPPING: frozenset({ContainerState.GONE}),
     ContainerState.GONE: frozenset(),
 }

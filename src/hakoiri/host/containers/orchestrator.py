@@ -3,14 +3,15 @@
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from typing import Literal
 
 import structlog
 
 from hakoiri.host.containers.gc import IdleMember, longest_idle, overdue
-from hakoiri.host.containers.lifecycle import Lifecycle, Prepare, StartedContainer
+from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
+from hakoiri.host.containers.live import Live, speaks_for
 from hakoiri.host.containers.model import Claim, ContainerState
+from hakoiri.host.containers.places import Places
 from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
@@ -24,26 +25,6 @@ from hakoiri.host.containers.ports import (
 from hakoiri.wire.policy import Policy
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Live:
-    """A workspace's live container, and what its socket is bound to."""
-
-    container: StartedContainer
-    workspace_id: str
-    tenant: str
-    generation: int
-    policy: Policy
-    idle_since_s: float | None = None
-
-
-@dataclass(slots=True)
-class _Place:
-    """One workspace's place: its lock orders claims, rebinds and removals."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
 
 
 def new_container_id() -> str:
@@ -71,9 +52,9 @@ class Orchestrator:
         self._limit = limit
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
-        self._live: dict[str, _Live] = {}
+        self._live: dict[str, Live] = {}
         self._starting = 0
-        self._places: dict[str, _Place] = {}
+        self._places = Places()
 
     async def claim(
         self, *, workspace_id: str, tenant: str, policy: Policy, prepare: Prepare
@@ -83,7 +64,7 @@ class Orchestrator:
         `prepare` fills the directories of a new container. Raises `CapacityError`,
         `PolicyRefusedError` or another `ContainersError`, or what `prepare` raises.
         """
-        async with self._place(workspace_id):
+        async with self._places.hold(workspace_id):
             live = await self._still_healthy(workspace_id)
             if live is not None:
                 await self._bind(live, policy)
@@ -100,15 +81,25 @@ class Orchestrator:
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
-        async with self._place(workspace_id):
+        async with self._places.hold(workspace_id):
             live = self._live.get(workspace_id)
             if live is not None and live.tenant == tenant:
                 await self._bind(live, policy)
 
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         """Remove the workspace's container, if it has one."""
-        async with self._place(workspace_id):
+        async with self._places.hold(workspace_id):
             await self._remove(workspace_id, reason)
+
+    async def halt(self, workspace_id: str) -> None:
+        """End all that runs in a lost container; its directories stay until it is retired.
+
+        Raises `ContainersError` if the engine does not say that it has ended.
+        """
+        async with self._places.hold(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is not None:
+                await self._lifecycle.halt(live.container)
 
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, as far as the engine knows."""
@@ -128,20 +119,25 @@ class Orchestrator:
         All are bound at once, and one that cannot be holds up no other.
         """
         again: list[str] = []
-        lost = [one for one in self._live.values() if one.container.container_id not in known]
+        lost = [
+            one
+            for one in self._live.values()
+            if one.container.container_id not in known
+            and one.container.state is not ContainerState.HALTED
+        ]
         async with asyncio.TaskGroup() as group:
             for live in lost:
                 name = f"bind again {live.container.container_id}"
                 group.create_task(self._bind_again(live, again), name=name)
         return again
 
-    async def _bind_again(self, live: _Live, again: list[str]) -> None:
+    async def _bind_again(self, live: Live, again: list[str]) -> None:
         container_id = live.container.container_id
-        async with self._place(live.workspace_id):
+        async with self._places.hold(live.workspace_id):
             if self._live.get(live.workspace_id) is not live:
                 return
             try:
-                await self._proxy.open_bound(container_id, **_speaks_for(live, live.policy))
+                await self._proxy.open_bound(container_id, **speaks_for(live, live.policy))
             except ProxyControlError as error:
                 log.warning("container_not_bound", container=container_id, reason=str(error))
             else:
@@ -179,13 +175,10 @@ class Orchestrator:
         """How many containers are live or starting."""
         return len(self._live) + self._starting
 
-    def _place(self, workspace_id: str) -> "_PlaceGuard":
-        return _PlaceGuard(self._places, workspace_id)
-
     def _members(self) -> list[IdleMember]:
         return [IdleMember(live.workspace_id, live.idle_since_s) for live in self._live.values()]
 
-    async def _still_healthy(self, workspace_id: str) -> _Live | None:
+    async def _still_healthy(self, workspace_id: str) -> Live | None:
         live = self._live.get(workspace_id)
         if live is None:
             return None
@@ -200,7 +193,7 @@ class Orchestrator:
 
     async def _start(
         self, workspace_id: str, tenant: str, policy: Policy, prepare: Prepare
-    ) -> _Live:
+    ) -> Live:
         await self._make_room()
         container_id = new_container_id()
         self._starting += 1
@@ -209,7 +202,7 @@ class Orchestrator:
                 container_id=container_id, workspace_id=workspace_id
             )
             container = await self._lifecycle.start(container_id, prepare=prepare)
-            live = _Live(container, workspace_id, tenant, generation, policy)
+            live = Live(container, workspace_id, tenant, generation, policy)
             try:
                 await self._bind(live, policy)
             except BaseException:
@@ -236,21 +229,21 @@ class Orchestrator:
             await self._retire_if_idle(victim, "its place was needed")
 
     async def _retire_if_idle(self, workspace_id: str, reason: str) -> None:
-        async with self._place(workspace_id):
+        async with self._places.hold(workspace_id):
             live = self._live.get(workspace_id)
             if live is not None and live.idle_since_s is not None:
                 await self._remove(workspace_id, reason)
 
-    async def _bind(self, live: _Live, policy: Policy) -> None:
+    async def _bind(self, live: Live, policy: Policy) -> None:
         """Bind the container's socket; a newly started proxy is given the socket again first."""
-        speaks_for = _speaks_for(live, policy)
+        owner = speaks_for(live, policy)
         container_id = live.container.container_id
         try:
-            await self._proxy.bind(container_id, **speaks_for)
+            await self._proxy.bind(container_id, **owner)
         except PolicyRefusedError:
             raise
         except ProxyControlError:
-            await self._proxy.open_bound(container_id, **speaks_for)
+            await self._proxy.open_bound(container_id, **owner)
         live.policy = policy
 
     async def _remove(self, workspace_id: str, reason: str) -> None:
@@ -264,52 +257,7 @@ class Orchestrator:
             await self._claims.release(live.container.container_id)
 
 
-class _PlaceGuard:
-    """Holds a workspace's lock, and forgets it when nobody waits for it any more."""
-
-    def __init__(self, places: dict[str, _Place], workspace_id: str) -> None:
-        self._places = places
-        self._workspace_id = workspace_id
-
-    async def __aenter__(self) -> None:
-        place = self._places.setdefault(self._workspace_id, _Place())
-        place.waiting += 1
-        try:
-            await place.lock.acquire()
-        except BaseException:
-            self._leave(place)
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        place = self._places[self._workspace_id]
-        place.lock.release()
-        self._leave(place)
-
-    def _leave(self, place: _Place) -> None:
-        place.waiting -= 1
-        if place.waiting == 0:
-            self._places.pop(self._workspace_id, None)
-
-
-class _SpeaksFor(TypedDict):
-    """Whom a socket speaks for, as the proxy is told."""
-
-    workspace_id: str
-    tenant: str
-    generation: int
-    policy: Policy
-
-
-def _speaks_for(live: _Live, policy: Policy) -> _SpeaksFor:
-    return _SpeaksFor(
-        workspace_id=live.workspace_id,
-        tenant=live.tenant,
-        generation=live.generation,
-        policy=policy,
-    )
-
-
-def _claim_of(live: _Live, start: Literal["live", "cold"]) -> Claim:
+def _claim_of(live: Live, start: Literal["live", "cold"]) -> Claim:
     if live.container.agent is None:
         raise ContainersError("a claimed container has no agent connection")
     return Claim(

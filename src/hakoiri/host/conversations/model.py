@@ -52,7 +52,8 @@ class TurnLimits:
 
     `silence_timeout_s` bounds the wait for the agent's next event, `interrupt_grace_s` the time an
     interrupted agent has to end its turn, `shutdown_timeout_s` the time all turns together have
-    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record.
+    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record, and
+    `recovery_timeout_s` the wait for an engine that is away while a lost container is replaced.
     """
 
     timeout_s: float
@@ -62,6 +63,7 @@ class TurnLimits:
     retire_timeout_s: float = 30
     shutdown_timeout_s: float = 20
     retry_pause_s: float = 0.5
+    recovery_timeout_s: float = 120
 
 
 @dataclass(frozen=True, slots=True)

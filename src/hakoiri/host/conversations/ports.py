@@ -172,6 +172,9 @@ class Containers(Protocol):
     async def release(self, workspace_id: str) -> None:
         """The turn is over: the container idles from now on."""
 
+    async def halt(self, workspace_id: str) -> None:
+        """End all that runs in a lost container; its directories stay until it is retired."""
+
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, for an error message."""
 
@@ -211,6 +214,10 @@ class RestoreReport(Protocol):
     def session_id(self) -> str | None:
         """The agent's session whose memory came back with the files."""
 
+    @property
+    def event_number(self) -> int:
+        """The event up to which they go."""
+
 
 class WorkspaceFiles(Protocol):
     """Recovery points of workspaces. Errors are `FilesError`."""
@@ -231,3 +238,6 @@ class WorkspaceFiles(Protocol):
         session_id: str | None,
     ) -> SaveReport:
         """Commit a recovery point of the tree."""
+
+    async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
+        """Name what differs from the newest recovery point, a printable line each, bounded."""

@@ -170,4 +170,16 @@ async def test_closing_removes_every_container(tmp_path: Path) -> None:
     await claim(orchestrator, "w2")
     await orchestrator.close()
     assert fleet.is_empty()
-    assert not orchestrator._places
+    assert not len(orchestrator._places)
+
+
+async def test_a_halted_containers_socket_is_not_opened_again(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    made = await claim(orchestrator, "w1")
+    await orchestrator.halt("w1")
+    assert await orchestrator.rebind_lost(frozenset()) == []
+    assert fleet.proxy.sockets == {}
+    await orchestrator.retire("w1", reason="container-lost")
+    assert (await claim(orchestrator, "w1")).generation == made.generation + 1
+    await orchestrator.halt("w2")

@@ -103,9 +103,11 @@ class ScriptedContainers:
     claim_failure: Exception | None = None
     rebind_failures: list[Exception | None] = field(default_factory=list)
     release_failure: Exception | None = None
+    halt_failures: list[Exception | None] = field(default_factory=list)
     hold_claim: anyio.Event | None = None
     hold_retire: anyio.Event | None = None
     during_claim: Callable[[], Awaitable[None]] | None = None
+    generation: int = 1
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
 
@@ -130,7 +132,7 @@ class ScriptedContainers:
         return Claim(
             container_id="k-1",
             workspace_id=workspace_id,
-            generation=1,
+            generation=self.generation,
             start=self.start,
             agent=self.agent,
             directories=DIRECTORIES,
@@ -144,8 +146,14 @@ class ScriptedContainers:
 
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         self.log.append(f"retire {reason}")
+        self.generation += 1
         if self.hold_retire is not None:
             await self._held("retire", self.hold_retire)
+
+    async def halt(self, workspace_id: str) -> None:
+        self.log.append("halt")
+        if self.halt_failures and (failure := self.halt_failures.pop(0)) is not None:
+            raise failure
 
     async def release(self, workspace_id: str) -> None:
         self.log.append("release")
@@ -178,6 +186,7 @@ class Report:
 @dataclass(frozen=True)
 class Restored:
     session_id: str | None
+    event_number: int = 0
 
 
 @dataclass
@@ -212,6 +221,9 @@ class ScriptedFiles:
         if self.save_failure is not None:
             raise self.save_failure
         return self.report
+
+    async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
+        return ["workspace/changed"]
 
 
 class ScriptedModel:

@@ -166,8 +166,6 @@ async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        ([AgentUnreachableError("cut")], "container-lost"),
-        ([], "container-lost"),
         ([AgentProtocolError("a line is longer than 8388608 bytes")], "agent-protocol"),
         ([(2, TextDelta(text="x"))], "agent-protocol"),
         ([(1, TextDelta(text="x")), (1, TextDelta(text="x"))], "agent-protocol"),
@@ -189,14 +187,6 @@ async def test_a_turn_that_breaks_off_ends_in_one_error_without_its_container(
         assert types(events)[-2] == "file_synced"
         world.containers.agent.scripts = [ANSWER]
         assert types(await world.turn(conversation)) == GOOD_TURN
-
-
-async def test_a_lost_container_is_told_with_the_engines_word_after_three_reconnections() -> None:
-    world = world_of([AgentUnreachableError("cut")])
-    async with world.service:
-        events = await world.turn(await world.conversation())
-    assert "out of memory" in str(events[-1].data["text"])
-    assert world.containers.agent.resumed_after == [0, 0, 0]
 
 
 async def test_what_arrived_before_the_agent_lied_is_kept() -> None:
