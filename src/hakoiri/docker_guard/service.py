@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from hakoiri.docker_guard import strict_json
@@ -14,6 +15,7 @@ from hakoiri.docker_guard.calls import (
     AskRuntimes,
     Call,
     CreateContainer,
+    FindBox,
     InspectImage,
     ListBoxes,
     ListContainers,
@@ -97,6 +99,8 @@ class Guard:
                 answer = Answer(200, {"Runtimes": {name: {} for name in await self._runtimes()}})
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
+            case FindBox(container_id):
+                answer = Answer(200, _shown(self._boxes.find(container_id)))
             case RemoveBox(container_id):
                 answer = await self._remove_box(container_id)
             case ListBoxes():
@@ -107,8 +111,7 @@ class Guard:
         self._require_instance()
         async with self._place(container_id):
             paths = self._boxes.make(container_id)
-        shown = ("workspace", "home", "agent")
-        return Answer(201, {name: str(paths[name]) for name in shown})
+        return Answer(201, _shown(paths))
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):
@@ -221,6 +224,10 @@ class Guard:
             place.users -= 1
             if place.users == 0:
                 self._places.pop(container_id, None)
+
+
+def _shown(paths: Mapping[str, Path]) -> dict[str, str]:
+    return {name: str(paths[name]) for name in ("workspace", "home", "agent")}
 
 
 def _listed(entry: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.lifecycle import Lifecycle
@@ -55,6 +56,7 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
@@ -138,12 +140,18 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
         metrics = ServerMetrics(live_containers=orchestrator.live_containers)
-        services = _services(settings, edges, orchestrator, metrics)
+        leaves = _leaves_containers(launch)
+        services = _services(settings, edges, orchestrator, metrics, leaves)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
-        await orchestrator.sweep()
-        stack.push_async_callback(orchestrator.close)
-        await services.execute.close_unfinished()
+        await Adoption(
+            orchestrator=orchestrator,
+            lifecycle=lifecycle,
+            claims=SqlClaimStore(edges.database, clock=_now),
+            owners=services.owners,
+            clock=time.monotonic,
+        ).run()
+        stack.push_async_callback(_let_go, orchestrator, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
@@ -154,6 +162,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
         await stack.enter_async_context(services.execute)
+        await services.execute.take_up_unfinished()
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -203,10 +212,15 @@ class Services:
     policies: PolicyService
     keys: KeyRing
     files: FileSync
+    owners: WorkspaceOwners
 
 
 def _services(
-    settings: Settings, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    settings: Settings,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    leaves: Callable[[], bool],
 ) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
@@ -236,6 +250,8 @@ def _services(
         clock=_now,
         default_model=settings.model.name,
         turn_ended=metrics.turn_ended,
+        recovered=metrics.recovered,
+        leaves_turns=leaves,
     )
     return Services(
         execute=execute,
@@ -243,7 +259,25 @@ def _services(
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=_now),
         files=files,
+        owners=WorkspaceOwners(store=store, policies=policies, files=files),
     )
+
+
+def _leaves_containers(launch: ServerLaunch) -> Callable[[], bool]:
+    """Return what tells whether containers stay when this process ends, to be adopted.
+
+    They do if the operator wants it so, and if it was not he who ended us: a supervisor that is
+    killed takes us with it (`--pdeathsig`), and we are another's child by then.
+    """
+    supervisor = os.getppid()
+    return lambda: launch.keep_containers or os.getppid() != supervisor
+
+
+async def _let_go(orchestrator: Orchestrator, leaves: Callable[[], bool]) -> None:
+    if leaves():
+        await orchestrator.leave()
+    else:
+        await orchestrator.close()
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:

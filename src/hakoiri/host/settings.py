@@ -208,6 +208,9 @@ class ServerLaunch(Section):
     kernel_log: int | None = None
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
 
+    keep_containers: bool = False
+    """Whether containers stay when the server stops, for the next one to adopt."""
+
 
 class ProbeLaunch(Section):
     """What is handed to the probe: a launch of its own, and where its report goes.

@@ -36,6 +36,9 @@ AGENT_KILLED = "agent-killed"
 """Code of the `error` that ends a turn whose process in the container was killed, mostly for want
 of memory: the container is to be replaced, and the turn taken up."""
 
+UNKNOWN_TURN = "unknown-turn"
+"""Code of the problem that answers a call about a turn that is neither running nor the last."""
+
 AGENT_SOCKET_NAME = "agent.sock"
 PROXY_MOUNT = "/run/hakoiri/proxy"
 """Where the container finds the directory of its proxy socket."""

@@ -22,6 +22,7 @@ from hakoiri.docker_guard.kernel_mounts import (
     bind,
     detach_below,
     mount,
+    mount_points,
 )
 from hakoiri.host.settings import Settings
 
@@ -130,7 +131,8 @@ def clear(ground: Ground) -> None:
 def _tree(settings: Settings, instance: str) -> Path:
     """Make where the guard mounts boxes: root's, a mount of its own, and seen by the engine.
 
-    What an earlier run left mounted there is taken away first.
+    What an earlier run left mounted there stays: containers may live in it, which the server
+    adopts or removes.
     """
     live_dir = Path(os.path.realpath(settings.guard.live_dir))
     if live_dir.is_relative_to(os.path.realpath(settings.data_dir)):
@@ -140,8 +142,9 @@ def _tree(settings: Settings, instance: str) -> Path:
         )
     live_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     tree = live_dir / instance
-    detach_below(tree)
     _directory(tree, 0, 0, 0o700)
+    if any(point.path == tree for point in mount_points()):
+        return tree
     bind(tree, tree, flags=MS_NOSUID | MS_NODEV)
     # out of the peer group of what it was bound from, into one of its own
     mount(None, tree, flags=MS_PRIVATE)

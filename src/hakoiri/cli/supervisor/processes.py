@@ -255,13 +255,20 @@ def probe_process(
 
 
 def server_process(
-    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None = None
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    kernel_log: int | None = None,
+    keep_containers: bool = False,
 ) -> ProcessSpec:
     """Return the control plane: it holds no credential, and cannot see the proxy's files.
 
     `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed.
     """
-    launch = _server_launch(settings, ground, image, kernel_log=kernel_log)
+    launch = _server_launch(
+        settings, ground, image, kernel_log=kernel_log, keep_containers=keep_containers
+    )
     return ProcessSpec(
         name="server",
         arguments=("-m", "hakoiri.host"),
@@ -277,7 +284,12 @@ def server_process(
 
 
 def _server_launch(
-    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    kernel_log: int | None,
+    keep_containers: bool = False,
 ) -> ServerLaunch:
     return ServerLaunch(
         settings=settings,
@@ -286,6 +298,7 @@ def _server_launch(
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
         guard_socket=ground.guard_dir / GUARD_SOCKET,
         kernel_log=kernel_log,
+        keep_containers=keep_containers,
     )
 
 

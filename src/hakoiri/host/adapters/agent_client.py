@@ -20,10 +20,12 @@ from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentProtocolError,
     AgentUnreachableError,
+    UnknownTurnError,
 )
 from hakoiri.wire.agent import (
     AGENT_SOCKET_NAME,
     EVENT_LINE_LIMIT_BYTES,
+    UNKNOWN_TURN,
     Acknowledge,
     AgentHealth,
     RunTurn,
@@ -129,6 +131,8 @@ class AgentClient:
         except SseError as error:
             raise AgentProtocolError(f"the agent's stream is not as agreed: {error}") from error
         except UnixHttpError as error:
+            if error.problem is not None and error.problem.code == UNKNOWN_TURN:
+                raise UnknownTurnError(f"the agent does not know the turn: {error}") from error
             raise AgentUnreachableError(f"the agent's stream broke off: {error}") from error
 
 

@@ -30,6 +30,9 @@ ALIVE_CHECK_EVERY = 25
 STEP_TIMEOUT_S = 60.0
 """One step of a removal; the engine's own force-remove takes well under a second."""
 
+ADOPTION_TIMEOUT_S = 10.0
+"""An agent that runs already answers within this, on a machine that starts much else."""
+
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[ContainerDirectories], Awaitable[None]]
@@ -149,6 +152,43 @@ class Lifecycle:
             else:
                 return
 
+    async def running(self) -> frozenset[str]:
+        """Return the containers of our instance that run, frozen or not."""
+        listed = await self._engine.list_ours(self._instance)
+        return frozenset(member.container_id for member in listed if member.running)
+
+    async def directories_of(self, container_id: str) -> ContainerDirectories | None:
+        """Return where a container's directories are; None if they are gone."""
+        box = await self._engine.find_box(container_id)
+        return ContainerDirectories.of(box) if box is not None else None
+
+    async def adopt(self, container_id: str) -> StartedContainer:
+        """Take over a container that runs already, healthy and able to be claimed.
+
+        Raises `ContainersError` if it has no directories or its agent does not answer in time.
+        """
+        directories = await self.directories_of(container_id)
+        if directories is None:
+            raise ContainersError("its directories are gone")
+        name = engine_name(container_id)
+        await self._engine.unpause(name)
+        agent = self._agents.connect(directories.agent)
+        try:
+            async with asyncio.timeout(ADOPTION_TIMEOUT_S):
+                await self._until_healthy(name, agent)
+        except (TimeoutError, ContainersError) as error:
+            await agent.close()
+            raise AgentUnreachableError(f"its agent does not answer: {error}") from error
+        return StartedContainer(container_id, ContainerState.HEALTHY, directories, agent)
+
+    async def kill(self, container_id: str) -> None:
+        """Cut the container's way out and end all that runs in it; its directories stay.
+
+        Raises `ContainersError` if the engine does not say that it has ended.
+        """
+        await self._step("close its proxy socket", self._proxy.close_socket(container_id))
+        await self._engine.stop(engine_name(container_id), grace_s=0)
+
     async def halt(self, container: StartedContainer) -> None:
         """Kill what runs in a lost container, so that its directories hold still.
 
@@ -157,8 +197,7 @@ class Lifecycle:
         """
         if container.agent is not None:
             await container.agent.close()
-        await self._step("close its proxy socket", self._proxy.close_socket(container.container_id))
-        await self._engine.stop(engine_name(container.container_id), grace_s=0)
+        await self.kill(container.container_id)
         if container.state is not ContainerState.HALTED:
             container.advance(ContainerState.HALTED)
 

@@ -73,6 +73,13 @@ class Orchestrator:
             live = await self._start(workspace_id, tenant, policy, prepare)
             return _claim_of(live, "cold")
 
+    async def adopt(self, live: Live) -> None:
+        """Take over a healthy container, idle, whose claim is recorded; `ContainersError`."""
+        async with self._places.hold(live.workspace_id):
+            await self._bind(live, live.policy)
+            live.container.advance(ContainerState.CLAIMED)
+            self._live[live.workspace_id] = live
+
     async def release(self, workspace_id: str) -> None:
         """Say that the workspace's turn is over: from now on its container is idle."""
         live = self._live.get(workspace_id)
@@ -147,10 +154,17 @@ class Orchestrator:
         """Remove all of our instance that is not live here: what an earlier server left."""
         live = frozenset(member.container.container_id for member in self._live.values())
         gone = await self._lifecycle.sweep(keep=live)
-        for container_id in await self._claims.claimed():
-            if container_id not in live:
-                await self._claims.release(container_id)
+        for record in await self._claims.claimed():
+            if record.container_id not in live:
+                await self._claims.release(record.container_id)
         return gone
+
+    async def leave(self) -> None:
+        """Let go of every container without touching it: the next server adopts them."""
+        for live in list(self._live.values()):
+            if live.container.agent is not None:
+                await live.container.agent.close()
+        self._live.clear()
 
     async def close(self) -> None:
         """Remove every container, a few at a time."""

@@ -36,6 +36,7 @@ from hakoiri.host.conversations.recovery import (
     may_pass,
 )
 from hakoiri.host.conversations.turn_files import TurnFiles
+from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
 from hakoiri.wire.agent import RunTurn
@@ -63,8 +64,12 @@ class AgentTurn:
         files: WorkspaceFiles,
         limits: TurnLimits,
         recovered: Callable[[LossKind], None] = lambda _: None,
+        history: TurnHistory | None = None,
     ) -> None:
-        """`recovered` is told of each loss that the turn got over."""
+        """`recovered` is told of each loss that the turn got over.
+
+        With a `history`, the turn was begun by an earlier server, and is taken up.
+        """
         self._conversation = conversation
         self._workspace_id = workspace_id
         self._text = text
@@ -81,9 +86,12 @@ class AgentTurn:
         )
         self._limits = limits
         self._recovered = recovered
+        self._history = history
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
         self._deadline_s = math.inf
+        self._is_taken_up = False
+        self._resume_after: int | None = None
         self._stopped: StopReason | None = None
         self._work_scope = anyio.CancelScope()
         self._work_done = anyio.Event()
@@ -106,6 +114,10 @@ class AgentTurn:
         await self._let_go(ending)
         return ending
 
+    def leave(self) -> None:
+        """Begin no container any more: the server goes, and leaves the turn to the next."""
+        self._starting.end()
+
     async def stop(self, reason: StopReason) -> None:
         """Ask the agent to end the turn; after the grace, end it without the agent."""
         if self._stopped is None or reason is StopReason.SERVER_STOPPED:
@@ -122,9 +134,9 @@ class AgentTurn:
             claim = await self._begin()
         except Exception as error:  # noqa: BLE001 - every failure has to end the turn
             return self._not_begun(error)
-        losses = 0
+        losses = self._history.losses if self._history else 0
         while True:
-            ending, loss = await self._attempt(claim, is_taken_up=losses > 0)
+            ending, loss = await self._attempt(claim)
             if loss is None or self._stopped is not None:
                 return ending
             losses += 1
@@ -135,10 +147,10 @@ class AgentTurn:
             except Exception as error:  # noqa: BLE001 - the same
                 return self._not_begun(error)
 
-    async def _attempt(self, claim: Claim, *, is_taken_up: bool) -> tuple[Ending, Loss | None]:
+    async def _attempt(self, claim: Claim) -> tuple[Ending, Loss | None]:
         """Let the agent work; return how that ended, and the loss if it was one."""
         try:
-            ending = await self._converse(claim, is_taken_up=is_taken_up)
+            ending = await self._converse(claim)
         except Exception as error:  # noqa: BLE001 - every failure has to end the turn
             why = await self._why_lost(claim) if failures.is_loss(error) else ""
             told = self._explain(error, is_working=True, why_lost=why)
@@ -149,12 +161,18 @@ class AgentTurn:
         claim = await self._take_container()
         if claim.start == "live":
             self._files.session_id = await self._store.session_id(self._workspace_id)
-        await self._log.append(
-            TurnStarted(
+        self._deadline_s = anyio.current_time() + self._limits.timeout_s
+        ran_in = self._history.generation if self._history else None
+        if ran_in is None:
+            started = TurnStarted(
                 container=claim.container_id, generation=claim.generation, start=claim.start
             )
-        )
-        self._deadline_s = anyio.current_time() + self._limits.timeout_s
+            await self._log.append(started)
+        elif self._history and ran_in == claim.generation:
+            self._resume_after = self._history.agent_seq
+        else:
+            loss = Loss("server-restarted", "it was gone when the server came back")
+            await self._tell_recovered(claim, loss, lost_paths=[])
         return claim
 
     async def _take_container(self) -> Claim:
@@ -195,16 +213,20 @@ class AgentTurn:
             give_up_s,
         )
         claim = await self._patiently(self._take_container, give_up_s)
-        await self._log.append(
-            ContainerRecovered(
-                generation=claim.generation,
-                reason=loss.reason,
-                restored_seq=self._files.restored_seq,
-                lost_paths=lost_paths,
-            )
-        )
-        self._recovered(loss.kind)
+        await self._tell_recovered(claim, loss, lost_paths=lost_paths)
         return claim
+
+    async def _tell_recovered(self, claim: Claim, loss: Loss, *, lost_paths: list[str]) -> None:
+        told = ContainerRecovered(
+            generation=claim.generation,
+            reason=loss.reason,
+            restored_seq=self._files.restored_seq,
+            lost_paths=lost_paths,
+        )
+        await self._log.append(told, agent_seq=0)
+        self._is_taken_up = True
+        self._resume_after = None
+        self._recovered(loss.kind)
 
     async def _patiently(self, step: Callable[[], Awaitable[Answer]], give_up_s: float) -> Answer:
         """Do the step, again while what it needs is away, until `give_up_s` of the clock."""
@@ -217,26 +239,27 @@ class AgentTurn:
                 logger.info("recovery waits", turn=self._turn_id, reason=str(error))
             await anyio.sleep(self._limits.retry_pause_s)
 
-    async def _converse(self, claim: Claim, *, is_taken_up: bool) -> Ending:
+    async def _converse(self, claim: Claim) -> Ending:
         stream = TurnStream(
             agent=claim.agent,
             request=RunTurn(
                 turn_id=self._turn_id,
                 text=self._text,
                 session_id=self._files.session_id,
-                is_taken_up=is_taken_up,
+                is_taken_up=self._is_taken_up,
                 options=self._conversation.options,
             ),
             record=self._record,
             remember_session=self._remember_session,
             limits=self._limits,
+            resume_after=self._resume_after,
         )
         with anyio.CancelScope(deadline=self._deadline_s):
             return Ending(await stream.run(), is_container_sound=True)
         return Ending(failures.timed_out(self._limits.timeout_s), is_container_sound=False)
 
-    async def _record(self, data: Sequence[EventData]) -> None:
-        await self._log.append(*data)
+    async def _record(self, data: Sequence[EventData], agent_seq: int) -> None:
+        await self._log.append(*data, agent_seq=agent_seq)
 
     async def _remember_session(self, session_id: str) -> None:
         await self._store.set_session_id(self._workspace_id, session_id)

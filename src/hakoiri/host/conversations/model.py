@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from hakoiri.wire.agent import AgentOptions
 
@@ -34,6 +35,8 @@ class Conversation:
     turn: int
     running: bool
     last_event: int
+    agent_seq: int = 0
+    """Up to which of its own numbers the agent's events of the last turn are in the log."""
 
 
 class StopReason(StrEnum):
@@ -66,11 +69,18 @@ class TurnLimits:
     recovery_timeout_s: float = 120
 
 
+MILESTONES: Final = ("user_message", "turn_started", "container_recovered", "notice")
+"""Types of the events that tell how far a turn had come when its server went away."""
+
+MILESTONES_LIMIT: Final = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class UnfinishedTurn:
     """A turn whose server went away before it ended."""
 
     conversation_id: str
+    tenant: str
     turn: int
 
 

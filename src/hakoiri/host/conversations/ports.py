@@ -71,9 +71,17 @@ class ConversationStore(Protocol):
         """
 
     async def append(
-        self, *, conversation_id: str, turn: int, events: Sequence[EventData], now: datetime
+        self,
+        *,
+        conversation_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        now: datetime,
+        agent_seq: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order, in one transaction; a terminal event also ends the turn.
+
+        `agent_seq` is recorded with them: up to which of its own numbers the agent was heard.
 
         Raises `NoTurnRunningError` for a turn that has ended: nothing follows a last event.
         """
@@ -86,8 +94,14 @@ class ConversationStore(Protocol):
         Empty only if there are none.
         """
 
+    async def milestones(self, *, conversation_id: str, turn: int) -> Sequence[ConversationEvent]:
+        """The turn's message, starts, recoveries and notices, in order, bounded."""
+
     async def unfinished_turns(self) -> Sequence[UnfinishedTurn]:
         """Turns that are recorded as running."""
+
+    async def in_workspace(self, workspace_id: str) -> Conversation | None:
+        """Return the conversation of a workspace; None if there is none."""
 
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""

@@ -30,6 +30,12 @@ class ServerMetrics:
             ["result"],
             registry=self._registry,
         )
+        self._recoveries = Counter(
+            "hakoiri_container_recoveries",
+            "Turns that went on in another container, by what was lost.",
+            ["reason"],
+            registry=self._registry,
+        )
         self._killed_calls = Counter(
             "hakoiri_seccomp_violations",
             "Processes that the system-call filter killed, by workspace, as far as it is known.",
@@ -42,6 +48,10 @@ class ServerMetrics:
     def turn_ended(self, result: TurnResult) -> None:
         """Count a turn."""
         self._turns[result].inc()
+
+    def recovered(self, reason: str) -> None:
+        """Count a turn that got over a loss; the reasons are few and ours."""
+        self._recoveries.labels(reason).inc()
 
     def system_call_killed(self, workspace_id: str) -> None:
         """Count a process that the filter killed; beyond a bound, new workspaces share a label."""

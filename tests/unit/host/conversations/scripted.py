@@ -58,7 +58,7 @@ class ScriptedAgent:
         return self._play()
 
     def resume_stream(self, turn_id: str, *, after: int) -> AsyncIterator[tuple[int, AgentEvent]]:
-        assert turn_id == self.requests[-1].turn_id
+        assert not self.requests or turn_id == self.requests[-1].turn_id
         self.resumed_after.append(after)
         return self._play()
 
@@ -261,6 +261,7 @@ class World:
         default_policy: Policy = DENY_ALL,
     ) -> None:
         self.ended: list[str] = []
+        self.leaves_turns = False
         self.store = MemoryConversations()
         self.policy_store = MemoryPolicies(self.store)
         self.feed = EventFeed(store=self.store)
@@ -283,6 +284,7 @@ class World:
             limits=limits,
             clock=lambda: NOW,
             turn_ended=self.ended.append,
+            leaves_turns=lambda: self.leaves_turns,
         )
 
     async def conversation(
