@@ -15,7 +15,7 @@ from tests.engine import TestEngine
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-SERVER = "hakoiri.host.main"
+SERVER = "hakoiri.host"
 
 
 @pytest.fixture(scope="module")

@@ -95,12 +95,10 @@ class Boxes:
     def find(self, container_id: str) -> dict[str, Path]:
         """Return the paths of directories that are there; `CallRefusedError` if they are not.
 
-        They are only there with what is mounted on them: what an earlier run left of a box after
-        the host was started again is good for nothing but removal.
+        After the host was started again nothing is mounted on them, but the files are there.
         """
         paths = self.paths(container_id)
-        mounted = {point.path for point in mount_points()}
-        if not {paths[SOURCE_WORKSPACE], paths[SOURCE_HOME], paths[SOURCE_AGENT]} <= mounted:
+        if not all(path.is_dir() and not path.is_symlink() for path in paths.values()):
             raise CallRefusedError("no-box", f"{container_id} has no directories", status=404)
         return paths
 

@@ -51,11 +51,22 @@ async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree:
         assert {"nosuid", "nodev"} <= flags_of(made[name])
     assert "noexec" in flags_of(made["agent"])
     assert keeper.present() == [ID]
+    assert keeper.find(ID) == made
     assert mounts_below(tree.with_name("stage")) == []
     await keeper.remove(ID)
     assert keeper.present() == []
     assert mounts_below(tree) == []
     await keeper.remove(ID)
+
+
+def test_directories_that_are_not_all_there_are_not_found(tree: Path) -> None:
+    keeper = boxes(tree)
+    with pytest.raises(CallRefusedError, match="no directories") as refused:
+        keeper.find(ID)
+    assert refused.value.status == 404
+    (tree / ID / "workspace").mkdir(parents=True)
+    with pytest.raises(CallRefusedError, match="no directories"):
+        keeper.find(ID)
 
 
 def test_the_agents_directory_cannot_be_filled_beyond_its_own(tree: Path) -> None:

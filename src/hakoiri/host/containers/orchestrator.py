@@ -114,7 +114,7 @@ class Orchestrator:
 
     async def retire_idle(self) -> list[str]:
         """Remove the containers that have been idle too long: one step of the collector."""
-        due = overdue(self._members(), now_s=self._clock(), idle_timeout_s=self._idle_timeout_s)
+        due = overdue(self.members(), now_s=self._clock(), idle_timeout_s=self._idle_timeout_s)
         for workspace_id in due:
             await self._retire_if_idle(workspace_id, "idle")
         return due
@@ -189,7 +189,8 @@ class Orchestrator:
         """How many containers are live or starting."""
         return len(self._live) + self._starting
 
-    def _members(self) -> list[IdleMember]:
+    def members(self) -> list[IdleMember]:
+        """Return the live containers, idle or not."""
         return [IdleMember(live.workspace_id, live.idle_since_s) for live in self._live.values()]
 
     async def _still_healthy(self, workspace_id: str) -> Live | None:
@@ -234,7 +235,7 @@ class Orchestrator:
     async def _make_room(self) -> None:
         """Let the longest idle container give way, where every place is taken."""
         while self.live_containers() >= self._limit:
-            victim = longest_idle(self._members())
+            victim = longest_idle(self.members())
             if victim is None:
                 raise CapacityError(
                     f"all {self._limit} containers are in use; try again when a turn has ended, "
