@@ -5,19 +5,16 @@ Started by the supervisor (or a unit of its own) with a `ServerLaunch` as JSON o
 
 import asyncio
 import os
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 from pydantic import ValidationError
 
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
@@ -39,6 +36,8 @@ from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.collector import Collector
+from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
@@ -60,6 +59,7 @@ from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
+from hakoiri.host.http_server import serve_http
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
 from hakoiri.host.telemetry.exposition import merge
@@ -68,10 +68,7 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
-GRACEFUL_HTTP_S: Final = 3
-"""How long open requests get to end; event streams never do by themselves."""
-
-COLLECT_EVERY_S: Final = 5.0
+STRAY_GRACE_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +136,10 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
-        metrics = ServerMetrics(live_containers=orchestrator.live_containers)
+        metrics = ServerMetrics(
+            live_containers=orchestrator.live_containers,
+            paused_containers=orchestrator.paused_containers,
+        )
         leaves = _leaves_containers(launch)
         services = _services(settings, edges, orchestrator, metrics, leaves)
         # All that may refuse the start comes before the task group, which would wrap the error.
@@ -153,9 +153,10 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         ).run()
         stack.push_async_callback(_let_go, orchestrator, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
+        collector = _collector(settings, orchestrator, lifecycle, services.owners, metrics)
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
-            ("collector", _collect(orchestrator)),
+            ("collector", collector.run()),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
@@ -174,7 +175,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
-        await _serve_http(app, settings)
+        await serve_http(app, settings)
 
 
 def make_lifecycle(
@@ -198,7 +199,6 @@ def _orchestrator(edges: Edges, settings: Settings, lifecycle: Lifecycle) -> Orc
         proxy=edges.proxy,
         claims=SqlClaimStore(edges.database, clock=_now),
         limit=settings.container.limit,
-        idle_timeout_s=settings.container.idle_timeout_s,
         clock=time.monotonic,
     )
 
@@ -346,43 +346,28 @@ def _figures(metrics: ServerMetrics, proxy: ProxyClient) -> Figures:
     return figures
 
 
-async def _collect(orchestrator: Orchestrator) -> None:
-    """Collect idle containers."""
-    while True:
-        await asyncio.sleep(COLLECT_EVERY_S)
-        try:
-            await orchestrator.retire_idle()
-        except (ContainersError, StoreError) as error:
-            log.warning("collecting_failed", reason=str(error))
-
-
-async def _serve_http(app: FastAPI, settings: Settings) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACEFUL_HTTP_S,
-        )
+def _collector(
+    settings: Settings,
+    orchestrator: Orchestrator,
+    lifecycle: Lifecycle,
+    owners: WorkspaceOwners,
+    metrics: ServerMetrics,
+) -> Collector:
+    given = settings.container
+    return Collector(
+        orchestrator=orchestrator,
+        lifecycle=lifecycle,
+        save=owners.save,
+        tell=metrics,
+        limits=GcLimits(
+            idle_timeout_s=given.idle_timeout_s,
+            lifetime_s=given.lifetime_s,
+            pause_after_s=given.pause_after_s or None,
+            # longer than any start or removal that somebody else may be about
+            stray_grace_s=given.start_timeout_s + STRAY_GRACE_S,
+        ),
+        clock=time.monotonic,
     )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    await server.serve()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us: by itself it would end the process before our turns."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        self.should_exit = True
 
 
 @asynccontextmanager

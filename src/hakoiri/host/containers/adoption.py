@@ -116,6 +116,7 @@ class Adoption:
                 tenant=owner.tenant,
                 generation=record.generation,
                 policy=owner.policy,
+                started_at_s=self._clock(),
                 idle_since_s=self._clock(),
             )
             await self._orchestrator.adopt(live)

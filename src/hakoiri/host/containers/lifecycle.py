@@ -89,12 +89,30 @@ class Lifecycle:
         self._start_timeout_s = start_timeout_s
         self._stop_grace_s = stop_grace_s
         self._sleep = sleep
+        self._in_hand: set[str] = set()
+
+    def in_hand(self) -> frozenset[str]:
+        """Return all that this server started or adopted and has not removed: live, warm, or such.
+
+        Also what it is about to start or to remove: the collector touches none of it.
+        """
+        return frozenset(self._in_hand)
+
+    async def present(self) -> frozenset[str]:
+        """Return every id for which there is a container of ours, directories, or a socket."""
+        listed = await self._engine.list_ours(self._instance)
+        return frozenset(
+            {member.container_id for member in listed}
+            | set(await self._engine.list_boxes())
+            | await self._proxy.open_sockets()
+        )
 
     async def start(self, container_id: str, *, prepare: Prepare) -> StartedContainer:
         """Start a container and fill its directories meanwhile; return it healthy.
 
         Raises `ContainersError`, or what `prepare` raises, and leaves nothing behind.
         """
+        self._in_hand.add(container_id)
         try:
             async with asyncio.timeout(self._start_timeout_s):
                 return await self._start(container_id, prepare)
@@ -179,7 +197,19 @@ class Lifecycle:
         except (TimeoutError, ContainersError) as error:
             await agent.close()
             raise AgentUnreachableError(f"its agent does not answer: {error}") from error
+        self._in_hand.add(container_id)
         return StartedContainer(container_id, ContainerState.HEALTHY, directories, agent)
+
+    async def freeze(self, container: StartedContainer) -> None:
+        """Freeze all that runs in a claimed container; `ContainersError` if that cannot be done."""
+        await self._engine.pause(engine_name(container.container_id))
+        container.advance(ContainerState.PAUSED)
+
+    async def thaw(self, container: StartedContainer) -> None:
+        """Let a frozen container run again; nothing happens if it is not frozen."""
+        if container.state is ContainerState.PAUSED:
+            await self._engine.unpause(engine_name(container.container_id))
+            container.advance(ContainerState.CLAIMED)
 
     async def kill(self, container_id: str) -> None:
         """Cut the container's way out and end all that runs in it; its directories stay.
@@ -203,11 +233,14 @@ class Lifecycle:
 
     async def stop(self, container: StartedContainer) -> None:
         """Cut its way out, let it end within the grace, remove all that belongs to it."""
+        was_frozen = container.state is ContainerState.PAUSED
         container.advance(ContainerState.STOPPING)
         if container.agent is not None:
             await container.agent.close()
         await self._step("close its proxy socket", self._proxy.close_socket(container.container_id))
         name = engine_name(container.container_id)
+        if was_frozen:  # or it could not take the signal to end
+            await self._step("thaw it", self._engine.unpause(name))
         await self._step("stop it", self._engine.stop(name, grace_s=self._stop_grace_s))
         await self.discard(container.container_id)
         container.advance(ContainerState.GONE)
@@ -221,6 +254,7 @@ class Lifecycle:
         await self._step("close its proxy socket", self._proxy.close_socket(container_id))
         await self._step("remove it", self._engine.remove(name))
         await self._step("remove its directories", self._engine.remove_box(container_id))
+        self._in_hand.discard(container_id)
 
     async def _step(self, what: str, step: Awaitable[None]) -> None:
         try:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import TypedDict
 
+from hakoiri.host.containers.gc import Member
 from hakoiri.host.containers.lifecycle import StartedContainer
+from hakoiri.host.containers.model import ContainerState
 from hakoiri.wire.policy import Policy
 
 
@@ -11,7 +13,8 @@ from hakoiri.wire.policy import Policy
 class Live:
     """A workspace's live container, and what its socket is bound to.
 
-    `idle_since_s` is None while a turn uses it (monotonic seconds).
+    `idle_since_s` is None while a turn uses it (monotonic seconds, as `started_at_s`, which for an
+    adopted one is when it was adopted). `is_unsaved`: it holds the only copy of files.
     """
 
     container: StartedContainer
@@ -19,7 +22,21 @@ class Live:
     tenant: str
     generation: int
     policy: Policy
+    started_at_s: float
     idle_since_s: float | None = None
+    is_unsaved: bool = False
+
+    @property
+    def member(self) -> Member:
+        """Return what the collector needs to know of it."""
+        return Member(
+            container_id=self.container.container_id,
+            workspace_id=self.workspace_id,
+            started_at_s=self.started_at_s,
+            idle_since_s=self.idle_since_s,
+            is_frozen=self.container.state is ContainerState.PAUSED,
+            is_unsaved=self.is_unsaved,
+        )
 
 
 class SpeaksFor(TypedDict):

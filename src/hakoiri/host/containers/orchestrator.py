@@ -7,7 +7,7 @@ from typing import Literal
 
 import structlog
 
-from hakoiri.host.containers.gc import IdleMember, longest_idle, overdue
+from hakoiri.host.containers.gc import Member, longest_idle
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import Live, speaks_for
 from hakoiri.host.containers.model import Claim, ContainerState
@@ -18,6 +18,7 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     ClaimStore,
     ContainersError,
+    EngineError,
     PolicyRefusedError,
     ProxyControl,
     ProxyControlError,
@@ -42,7 +43,6 @@ class Orchestrator:
         proxy: ProxyControl,
         claims: ClaimStore,
         limit: int,
-        idle_timeout_s: float,
         clock: Callable[[], float],
     ) -> None:
         """Keep at most `limit` containers; `clock` gives monotonic seconds."""
@@ -50,7 +50,6 @@ class Orchestrator:
         self._proxy = proxy
         self._claims = claims
         self._limit = limit
-        self._idle_timeout_s = idle_timeout_s
         self._clock = clock
         self._live: dict[str, Live] = {}
         self._starting = 0
@@ -80,11 +79,15 @@ class Orchestrator:
             live.container.advance(ContainerState.CLAIMED)
             self._live[live.workspace_id] = live
 
-    async def release(self, workspace_id: str) -> None:
-        """Say that the workspace's turn is over: from now on its container is idle."""
+    async def release(self, workspace_id: str, *, is_saved: bool = True) -> None:
+        """Say that the workspace's turn is over: from now on its container is idle.
+
+        One whose files are not saved holds the only copy: it gives way to nobody until they are.
+        """
         live = self._live.get(workspace_id)
         if live is not None:
             live.idle_since_s = self._clock()
+            live.is_unsaved = not is_saved
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
@@ -112,12 +115,33 @@ class Orchestrator:
         """Say why a container ended, as far as the engine knows."""
         return await self._lifecycle.why_lost(container_id)
 
-    async def retire_idle(self) -> list[str]:
-        """Remove the containers that have been idle too long: one step of the collector."""
-        due = overdue(self.members(), now_s=self._clock(), idle_timeout_s=self._idle_timeout_s)
-        for workspace_id in due:
-            await self._retire_if_idle(workspace_id, "idle")
-        return due
+    async def retire_if_idle(self, workspace_id: str, reason: str) -> bool:
+        """Remove an idle container whose files are saved; whether that was done."""
+        async with self._places.hold(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is None or live.idle_since_s is None or live.is_unsaved:
+                return False
+            await self._remove(workspace_id, reason)
+            return True
+
+    async def freeze(self, workspace_id: str) -> None:
+        """Freeze the workspace's container, if it is idle still. The next claim thaws it."""
+        async with self._places.hold(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is None or live.idle_since_s is None:
+                return
+            if live.container.state is not ContainerState.CLAIMED:
+                return
+            try:
+                await self._lifecycle.freeze(live.container)
+            except ContainersError as error:
+                container_id = live.container.container_id
+                log.warning("container_not_frozen", container=container_id, reason=str(error))
+
+    async def remove_stray(self, container_id: str) -> None:
+        """Remove what was left of a container that nobody owns, and its claim."""
+        await self._lifecycle.discard(container_id)
+        await self._claims.release(container_id)
 
     async def rebind_lost(self, known: frozenset[str]) -> list[str]:
         """Bind again the sockets that the proxy, newly started, does not know; one step.
@@ -189,9 +213,17 @@ class Orchestrator:
         """How many containers are live or starting."""
         return len(self._live) + self._starting
 
-    def members(self) -> list[IdleMember]:
+    def members(self) -> list[Member]:
         """Return the live containers, idle or not."""
-        return [IdleMember(live.workspace_id, live.idle_since_s) for live in self._live.values()]
+        return [live.member for live in self._live.values()]
+
+    def live_in(self, workspace_id: str) -> Live | None:
+        """Return the workspace's live container, if it has one."""
+        return self._live.get(workspace_id)
+
+    def paused_containers(self) -> int:
+        """How many live containers are frozen."""
+        return sum(member.is_frozen for member in self.members())
 
     async def _still_healthy(self, workspace_id: str) -> Live | None:
         live = self._live.get(workspace_id)
@@ -199,9 +231,10 @@ class Orchestrator:
             return None
         try:
             if live.container.agent is not None:
+                await self._lifecycle.thaw(live.container)
                 await live.container.agent.health()
                 return live
-        except (AgentUnreachableError, AgentProtocolError) as error:
+        except (AgentUnreachableError, AgentProtocolError, EngineError) as error:
             log.info("container_lost", container=live.container.container_id, reason=str(error))
         await self._remove(workspace_id, "its agent does not answer")
         return None
@@ -217,7 +250,7 @@ class Orchestrator:
                 container_id=container_id, workspace_id=workspace_id
             )
             container = await self._lifecycle.start(container_id, prepare=prepare)
-            live = Live(container, workspace_id, tenant, generation, policy)
+            live = Live(container, workspace_id, tenant, generation, policy, self._clock())
             try:
                 await self._bind(live, policy)
             except BaseException:
@@ -241,13 +274,7 @@ class Orchestrator:
                     f"all {self._limit} containers are in use; try again when a turn has ended, "
                     "or raise HAKOIRI_CONTAINER__LIMIT"
                 )
-            await self._retire_if_idle(victim, "its place was needed")
-
-    async def _retire_if_idle(self, workspace_id: str, reason: str) -> None:
-        async with self._places.hold(workspace_id):
-            live = self._live.get(workspace_id)
-            if live is not None and live.idle_since_s is not None:
-                await self._remove(workspace_id, reason)
+            await self.retire_if_idle(victim, "its place was needed")
 
     async def _bind(self, live: Live, policy: Policy) -> None:
         """Bind the container's socket; a newly started proxy is given the socket again first."""

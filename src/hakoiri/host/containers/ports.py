@@ -151,6 +151,9 @@ class ProxyControl(Protocol):
     async def close_socket(self, container_id: str) -> None:
         """Cut its streams and remove it; nothing happens if it is gone."""
 
+    async def open_sockets(self) -> frozenset[str]:
+        """Return the names of all sockets that are open, bound or not."""
+
     async def bound_sockets(self) -> frozenset[str]:
         """Return the containers whose sockets are open and bound."""
 

@@ -176,6 +176,10 @@ class MemoryProxy:
         """Forget it."""
         self.sockets.pop(container_id, None)
 
+    async def open_sockets(self) -> frozenset[str]:
+        """All sockets."""
+        return frozenset(self.sockets)
+
     async def bound_sockets(self) -> frozenset[str]:
         """The sockets that speak for somebody."""
         if self.away:

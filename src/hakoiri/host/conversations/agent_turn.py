@@ -268,14 +268,14 @@ class AgentTurn:
     async def _let_go(self, ending: Ending) -> None:
         """Keep a sound container for the next turn; remove one whose state is not known.
 
-        A sound container whose files could not be saved is not let go: it holds the only copy, so
-        it counts as in use until a later turn has saved them.
+        A sound container whose files could not be saved holds the only copy: it stays until a
+        later turn, or the collector, has saved them.
         """
-        if ending.is_container_sound and self._files.is_unsaved:
-            return
         try:
             if ending.is_container_sound:
-                letting_go = self._containers.release(self._workspace_id)
+                letting_go = self._containers.release(
+                    self._workspace_id, is_saved=not self._files.is_unsaved
+                )
             else:
                 letting_go = self._containers.retire(
                     self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")

@@ -183,8 +183,8 @@ class Containers(Protocol):
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         """Stop and remove the workspace's container; nothing happens if it is not live."""
 
-    async def release(self, workspace_id: str) -> None:
-        """The turn is over: the container idles from now on."""
+    async def release(self, workspace_id: str, *, is_saved: bool = True) -> None:
+        """The turn is over: the container idles from now on, and stays if it is not saved."""
 
     async def halt(self, workspace_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired."""

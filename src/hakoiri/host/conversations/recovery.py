@@ -11,6 +11,7 @@ from hakoiri.host.containers.ports import (
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.failures import clip, sole_cause
+from hakoiri.host.conversations.model import StopReason
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.agent import AGENT_KILLED
@@ -44,9 +45,17 @@ def loss_in_failure(error: Exception, *, why: str) -> Loss | None:
 
 
 def loss_in_ending(last: Result | Error) -> Loss | None:
-    """Return the loss that the agent itself told of, None for any other ending."""
-    if isinstance(last, Error) and last.code == AGENT_KILLED:
+    """Return the loss that the agent itself told of, None for any other ending.
+
+    Nobody here asked for an interrupt: if the agent was, its container is being stopped, as by an
+    engine that goes down.
+    """
+    if not isinstance(last, Error):
+        return None
+    if last.code == AGENT_KILLED:
         return Loss("agent-killed", last.text)
+    if last.code == StopReason.INTERRUPTED:
+        return Loss("container-lost", "it was told to stop, and not by this server")
     return None
 
 

@@ -20,10 +20,35 @@ OTHER_WORKSPACES: Final = "others"
 class ServerMetrics:
     """Counts into a registry of its own."""
 
-    def __init__(self, *, live_containers: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        live_containers: Callable[[], int],
+        paused_containers: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
-        self._registry.register(_LiveContainers(live_containers))
+        self._registry.register(
+            _Gauge(
+                "hakoiri_containers_live", "Containers that are live or starting.", live_containers
+            )
+        )
+        self._registry.register(
+            _Gauge(
+                "hakoiri_containers_paused", "Live containers that are frozen.", paused_containers
+            )
+        )
+        self._removals = Counter(
+            "hakoiri_containers_collected",
+            "Containers that the garbage collector removed, by reason.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._kept = Counter(
+            "hakoiri_containers_kept_unsaved",
+            "Times that an idle container was kept because its files could not be saved.",
+            registry=self._registry,
+        )
         turns = Counter(
             "hakoiri_turns",
             "Turns that have ended, by their last event.",
@@ -49,6 +74,14 @@ class ServerMetrics:
         """Count a turn."""
         self._turns[result].inc()
 
+    def removed(self, reason: str) -> None:
+        """Count a container that the collector removed; the reasons are few and ours."""
+        self._removals.labels(reason).inc()
+
+    def kept_unsaved(self) -> None:
+        """Count that a container stayed whose files could not be saved."""
+        self._kept.inc()
+
     def recovered(self, reason: str) -> None:
         """Count a turn that got over a loss; the reasons are few and ours."""
         self._recoveries.labels(reason).inc()
@@ -65,13 +98,11 @@ class ServerMetrics:
         return generate_latest(self._registry).decode()
 
 
-class _LiveContainers(Collector):
-    def __init__(self, live_containers: Callable[[], int]) -> None:
-        self._live_containers = live_containers
+class _Gauge(Collector):
+    def __init__(self, name: str, meaning: str, count: Callable[[], int]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._count = count
 
     def collect(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily(
-            "hakoiri_containers_live",
-            "Containers that are live or starting.",
-            value=self._live_containers(),
-        )
+        yield GaugeMetricFamily(self._name, self._meaning, value=self._count())

@@ -61,13 +61,12 @@ class Fleet:
             sleep=no_sleep,
         )
 
-    def orchestrator(self) -> Orchestrator:
+    def orchestrator(self, lifecycle: Lifecycle | None = None) -> Orchestrator:
         return Orchestrator(
-            lifecycle=self.lifecycle(),
+            lifecycle=lifecycle or self.lifecycle(),
             proxy=self.proxy,
             claims=self.claims,
             limit=self.limit,
-            idle_timeout_s=30,
             clock=lambda: self.now_s,
         )
 

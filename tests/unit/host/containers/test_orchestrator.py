@@ -100,19 +100,6 @@ async def test_busy_containers_are_never_taken_and_idle_ones_give_way(tmp_path: 
     assert set(fleet.claims.by_container.values()) == {"w1", "w3"}
 
 
-async def test_only_idle_containers_are_collected_and_a_new_turn_saves_one(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path / "live", limit=3)
-    orchestrator = fleet.orchestrator()
-    for workspace in ("w1", "w2", "w3"):
-        await claim(orchestrator, workspace)
-    await orchestrator.release("w1")
-    await orchestrator.release("w2")
-    await claim(orchestrator, "w2")
-    fleet.now_s = 31
-    assert await orchestrator.retire_idle() == ["w1"]
-    assert set(fleet.claims.by_container.values()) == {"w2", "w3"}
-
-
 async def test_sockets_that_a_new_proxy_does_not_know_are_bound_again(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     orchestrator = fleet.orchestrator()

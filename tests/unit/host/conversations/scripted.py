@@ -155,8 +155,8 @@ class ScriptedContainers:
         if self.halt_failures and (failure := self.halt_failures.pop(0)) is not None:
             raise failure
 
-    async def release(self, workspace_id: str) -> None:
-        self.log.append("release")
+    async def release(self, workspace_id: str, *, is_saved: bool = True) -> None:
+        self.log.append("release" if is_saved else "release unsaved")
         if self.release_failure is not None:
             raise self.release_failure
 

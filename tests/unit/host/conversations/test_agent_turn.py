@@ -275,7 +275,7 @@ async def test_a_container_that_holds_the_only_copy_of_files_is_not_let_go_until
     assert types(events) == ["user_message", "turn_started", "text_delta", "notice", "result"]
     assert events[-2].data["code"] == "files-not-saved"
     assert str(failure) in str(events[-2].data["text"])
-    assert world.containers.log == ["claim"]
+    assert world.containers.log == ["claim", "release unsaved"]
 
 
 async def test_a_later_turn_that_saves_lets_the_container_go() -> None:
@@ -286,7 +286,7 @@ async def test_a_later_turn_that_saves_lets_the_container_go() -> None:
         world.files.save_failure = None
         events = await world.turn(conversation)
     assert types(events)[-2:] == ["file_synced", "result"]
-    assert world.containers.log == ["claim", "claim", "release"]
+    assert world.containers.log == ["claim", "release unsaved", "claim", "release"]
 
 
 async def test_saving_that_never_ends_is_given_up() -> None:

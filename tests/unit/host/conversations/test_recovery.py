@@ -65,6 +65,7 @@ def test_only_a_lost_container_is_replaced(error: Exception, kind: str | None) -
     ("last", "is_loss"),
     [
         (Error(code="agent-killed", text="code -9"), True),
+        (Error(code="interrupted", text="The turn was interrupted."), True),
         (Error(code="agent-failed", text="code 1"), False),
         (Result(text=""), False),
     ],
