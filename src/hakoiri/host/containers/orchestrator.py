@@ -11,7 +11,7 @@ from hakoiri.host.containers.gc import Member, longest_idle
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import Live, speaks_for
 from hakoiri.host.containers.model import Claim, ContainerState
-from hakoiri.host.containers.places import Places
+from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
@@ -53,7 +53,7 @@ class Orchestrator:
         self._clock = clock
         self._live: dict[str, Live] = {}
         self._starting = 0
-        self._places = Places()
+        self._places: dict[str, Place] = {}
 
     async def claim(
         self, *, workspace_id: str, tenant: str, policy: Policy, prepare: Prepare
@@ -63,7 +63,7 @@ class Orchestrator:
         `prepare` fills the directories of a new container. Raises `CapacityError`,
         `PolicyRefusedError` or another `ContainersError`, or what `prepare` raises.
         """
-        async with self._places.hold(workspace_id):
+        async with self._place(workspace_id):
             live = await self._still_healthy(workspace_id)
             if live is not None:
                 await self._bind(live, policy)
@@ -74,7 +74,7 @@ class Orchestrator:
 
     async def adopt(self, live: Live) -> None:
         """Take over a healthy container, idle, whose claim is recorded; `ContainersError`."""
-        async with self._places.hold(live.workspace_id):
+        async with self._place(live.workspace_id):
             await self._bind(live, live.policy)
             live.container.advance(ContainerState.CLAIMED)
             self._live[live.workspace_id] = live
@@ -91,14 +91,14 @@ class Orchestrator:
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
-        async with self._places.hold(workspace_id):
+        async with self._place(workspace_id):
             live = self._live.get(workspace_id)
             if live is not None and live.tenant == tenant:
                 await self._bind(live, policy)
 
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         """Remove the workspace's container, if it has one."""
-        async with self._places.hold(workspace_id):
+        async with self._place(workspace_id):
             await self._remove(workspace_id, reason)
 
     async def halt(self, workspace_id: str) -> None:
@@ -106,7 +106,7 @@ class Orchestrator:
 
         Raises `ContainersError` if the engine does not say that it has ended.
         """
-        async with self._places.hold(workspace_id):
+        async with self._place(workspace_id):
             live = self._live.get(workspace_id)
             if live is not None:
                 await self._lifecycle.halt(live.container)
@@ -117,7 +117,7 @@ class Orchestrator:
 
     async def retire_if_idle(self, workspace_id: str, reason: str) -> bool:
         """Remove an idle container whose files are saved; whether that was done."""
-        async with self._places.hold(workspace_id):
+        async with self._place(workspace_id):
             live = self._live.get(workspace_id)
             if live is None or live.idle_since_s is None or live.is_unsaved:
                 return False
@@ -126,7 +126,7 @@ class Orchestrator:
 
     async def freeze(self, workspace_id: str) -> None:
         """Freeze the workspace's container, if it is idle still. The next claim thaws it."""
-        async with self._places.hold(workspace_id):
+        async with self._place(workspace_id):
             live = self._live.get(workspace_id)
             if live is None or live.idle_since_s is None:
                 return
@@ -164,7 +164,7 @@ class Orchestrator:
 
     async def _bind_again(self, live: Live, again: list[str]) -> None:
         container_id = live.container.container_id
-        async with self._places.hold(live.workspace_id):
+        async with self._place(live.workspace_id):
             if self._live.get(live.workspace_id) is not live:
                 return
             try:
@@ -212,6 +212,9 @@ class Orchestrator:
     def live_containers(self) -> int:
         """How many containers are live or starting."""
         return len(self._live) + self._starting
+
+    def _place(self, workspace_id: str) -> PlaceGuard:
+        return PlaceGuard(self._places, workspace_id)
 
     def members(self) -> list[Member]:
         """Return the live containers, idle or not."""

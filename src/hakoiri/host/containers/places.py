@@ -1,36 +1,39 @@
-"""One place for each workspace: its lock orders claims, rebinds, pauses and removals."""
+"""One lock for each workspace, kept while somebody holds or awaits it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class _Place:
+class Place:
+    """One workspace's place: its lock orders claims, rebinds and removals."""
+
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiting: int = 0
 
 
-class Places:
-    """Hands out workspaces' locks, and forgets each when nobody waits for it any more."""
+class PlaceGuard:
+    """Holds a workspace's lock, and forgets it when nobody waits for it any more."""
 
-    def __init__(self) -> None:
-        self._places: dict[str, _Place] = {}
+    def __init__(self, places: dict[str, Place], workspace_id: str) -> None:
+        self._places = places
+        self._workspace_id = workspace_id
 
-    def __len__(self) -> int:
-        """How many are held or waited for."""
-        return len(self._places)
-
-    @asynccontextmanager
-    async def hold(self, workspace_id: str) -> AsyncIterator[None]:
-        """Hold the workspace's place; one holder at a time."""
-        place = self._places.setdefault(workspace_id, _Place())
+    async def __aenter__(self) -> None:
+        place = self._places.setdefault(self._workspace_id, Place())
         place.waiting += 1
         try:
-            async with place.lock:
-                yield
-        finally:
-            place.waiting -= 1
-            if place.waiting == 0:
-                self._places.pop(workspace_id, None)
+            await place.lock.acquire()
+        except BaseException:
+            self._leave(place)
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        place = self._places[self._workspace_id]
+        place.lock.release()
+        self._leave(place)
+
+    def _leave(self, place: Place) -> None:
+        place.waiting -= 1
+        if place.waiting == 0:
+            self._places.pop(self._workspace_id, None)

@@ -157,7 +157,7 @@ async def test_closing_removes_every_container(tmp_path: Path) -> None:
     await claim(orchestrator, "w2")
     await orchestrator.close()
     assert fleet.is_empty()
-    assert not len(orchestrator._places)
+    assert not orchestrator._places
 
 
 async def test_a_halted_containers_socket_is_not_opened_again(tmp_path: Path) -> None:
