@@ -17,6 +17,8 @@ import structlog
 import uvloop
 from pydantic import ValidationError
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
@@ -33,17 +35,17 @@ from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.container_keeping import leaves_containers, let_go, make_collector
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
-from hakoiri.host.containers.collector import Collector
-from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
+    ViolationAudit,
     ViolationCount,
     ViolationLog,
     watch_violations,
@@ -62,14 +64,13 @@ from hakoiri.host.files.sync import FileSync
 from hakoiri.host.http_server import serve_http
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.audit_log import EventAudit, audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
-STRAY_GRACE_S: Final = 60.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -88,7 +89,7 @@ def main() -> None:
     except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (ContainersError, StoreError, FilesError) as error:
+    except (AuditError, ContainersError, StoreError, FilesError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(1)
 
@@ -132,6 +133,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(_object_store_url(settings)),
         )
+        audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
@@ -140,8 +142,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             live_containers=orchestrator.live_containers,
             paused_containers=orchestrator.paused_containers,
         )
-        leaves = _leaves_containers(launch)
-        services = _services(settings, edges, orchestrator, metrics, leaves)
+        leaves = leaves_containers(launch)
+        services = _services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await Adoption(
@@ -151,14 +153,14 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             owners=services.owners,
             clock=time.monotonic,
         ).run()
-        stack.push_async_callback(_let_go, orchestrator, leaves)
+        stack.push_async_callback(let_go, orchestrator, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
-        collector = _collector(settings, orchestrator, lifecycle, services.owners, metrics)
+        collector = make_collector(settings, orchestrator, lifecycle, services.owners, metrics)
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
             ("collector", collector.run()),
             ("proxy watch", watch.run()),
-            ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
+            ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
@@ -170,7 +172,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             keys=services.keys,
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
-            readiness=_readiness(settings, edges),
+            readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
@@ -220,15 +222,18 @@ def _services(
     edges: Edges,
     orchestrator: Orchestrator,
     metrics: ServerMetrics,
+    audit: AuditLog,
+    *,
     leaves: Callable[[], bool],
 ) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
-    feed = EventFeed(store=store)
+    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
     policies = PolicyService(
         store=SqlPolicyStore(database),
         containers=orchestrator,
         default_policy=default_policy(settings),
+        audit=audit,
     )
     files = FileSync(
         store=edges.objects,
@@ -257,27 +262,10 @@ def _services(
         execute=execute,
         conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
         policies=policies,
-        keys=KeyRing(store=SqlKeyStore(database), clock=_now),
+        keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
         owners=WorkspaceOwners(store=store, policies=policies, files=files),
     )
-
-
-def _leaves_containers(launch: ServerLaunch) -> Callable[[], bool]:
-    """Return what tells whether containers stay when this process ends, to be adopted.
-
-    They do if the operator wants it so, and if it was not he who ended us: a supervisor that is
-    killed takes us with it (`--pdeathsig`), and we are another's child by then.
-    """
-    supervisor = os.getppid()
-    return lambda: launch.keep_containers or os.getppid() != supervisor
-
-
-async def _let_go(orchestrator: Orchestrator, leaves: Callable[[], bool]) -> None:
-    if leaves():
-        await orchestrator.leave()
-    else:
-        await orchestrator.close()
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
@@ -294,11 +282,15 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
     return there_are_keys
 
 
-def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[str]]]:
+def _readiness(
+    settings: Settings, edges: Edges, audit: AuditLog
+) -> Callable[[], Awaitable[list[str]]]:
     """Return the check behind `/ready`: reasons why a turn cannot start now."""
 
     async def reasons() -> list[str]:
         found = await edges.proxy.check()
+        if audit.failure is not None:  # what cannot be audited is not to be begun
+            found.append(audit.failure)
         checks = (
             edges.engine.check(runtime=settings.container.runtime),
             edges.database.check(),
@@ -315,7 +307,11 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
 
 
 async def _tell_violations(
-    launch: ServerLaunch, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    launch: ServerLaunch,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> None:
     """Log and count calls for which the filter killed a process, where the kernel's log tells."""
     if launch.kernel_log is None:
@@ -330,6 +326,7 @@ async def _tell_violations(
         ),
         sinks=[
             ViolationLog(clock=time.monotonic),
+            ViolationAudit(audit, clock=time.monotonic),
             ViolationCount(metrics.system_call_killed),
         ],
     )
@@ -344,30 +341,6 @@ def _figures(metrics: ServerMetrics, proxy: ProxyClient) -> Figures:
         return await asyncio.to_thread(merge, metrics.render(), proxys)
 
     return figures
-
-
-def _collector(
-    settings: Settings,
-    orchestrator: Orchestrator,
-    lifecycle: Lifecycle,
-    owners: WorkspaceOwners,
-    metrics: ServerMetrics,
-) -> Collector:
-    given = settings.container
-    return Collector(
-        orchestrator=orchestrator,
-        lifecycle=lifecycle,
-        save=owners.save,
-        tell=metrics,
-        limits=GcLimits(
-            idle_timeout_s=given.idle_timeout_s,
-            lifetime_s=given.lifetime_s,
-            pause_after_s=given.pause_after_s or None,
-            # longer than any start or removal that somebody else may be about
-            stray_grace_s=given.start_timeout_s + STRAY_GRACE_S,
-        ),
-        clock=time.monotonic,
-    )
 
 
 @asynccontextmanager

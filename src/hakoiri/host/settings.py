@@ -142,12 +142,21 @@ class GuardSettings(Section):
     """Below it lie the files of live containers; root's and the guard's to write."""
 
 
+class AuditSettings(Section):
+    """The audit log: one chain for each process, and the keeper that signs how far each got."""
+
+    enabled: bool = True
+    dir: Path = Path("/var/log/hakoiri")
+    """Below it each instance has a directory; root's."""
+
+
 class UserSettings(Section):
     """The system users that the processes run as; `make` creates them."""
 
     server: str = "hakoiri"
     proxy: str = "hakoiri-proxy"
     guard: str = "hakoiri-guard"
+    audit: str = "hakoiri-audit"
 
 
 class Settings(BaseSettings):
@@ -178,6 +187,7 @@ class Settings(BaseSettings):
     files: FilesSettings = FilesSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
+    audit: AuditSettings = AuditSettings()
     users: UserSettings = UserSettings()
 
     @model_validator(mode="after")
@@ -216,6 +226,9 @@ class ServerLaunch(Section):
 
     keep_containers: bool = False
     """Whether containers stay when the server stops, for the next one to adopt."""
+
+    audit_dir: Path | None = None
+    """Where the server's own audit log is written; absent means none."""
 
 
 class ProbeLaunch(Section):

@@ -1,0 +1,62 @@
+"""How long containers are kept: the collector as the settings want it, and the server's end."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from hakoiri.host.containers.collector import Collector
+from hakoiri.host.containers.gc import GcLimits
+from hakoiri.host.containers.lifecycle import Lifecycle
+from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
+from hakoiri.host.settings import ServerLaunch, Settings
+from hakoiri.host.telemetry.metrics import ServerMetrics
+
+STRAY_GRACE_S: Final = 60.0
+"""Added to the longest start: nothing that somebody may still be about is taken for a stray."""
+
+
+def make_collector(
+    settings: Settings,
+    orchestrator: Orchestrator,
+    lifecycle: Lifecycle,
+    owners: WorkspaceOwners,
+    metrics: ServerMetrics,
+) -> Collector:
+    """Return the collector; it runs on the orchestrator's clock."""
+    given = settings.container
+    return Collector(
+        orchestrator=orchestrator,
+        lifecycle=lifecycle,
+        save=owners.save,
+        tell=metrics,
+        limits=GcLimits(
+            idle_timeout_s=given.idle_timeout_s,
+            lifetime_s=given.lifetime_s,
+            pause_after_s=given.pause_after_s or None,
+            # longer than any start or removal that somebody else may be about
+            stray_grace_s=given.start_timeout_s + STRAY_GRACE_S,
+        ),
+        clock=time.monotonic,
+    )
+
+
+def leaves_containers(
+    launch: ServerLaunch, *, parent: Callable[[], int] = os.getppid
+) -> Callable[[], bool]:
+    """Return what tells whether containers stay when this process ends, to be adopted.
+
+    They do if the operator wants it so, and if it was not he who ended us: a supervisor that is
+    killed takes us with it (`--pdeathsig`), and we are another's child by then.
+    """
+    supervisor = parent()
+    return lambda: launch.keep_containers or parent() != supervisor
+
+
+async def let_go(orchestrator: Orchestrator, leaves: Callable[[], bool]) -> None:
+    """Remove all containers, or leave them as they are."""
+    if leaves():
+        await orchestrator.leave()
+    else:
+        await orchestrator.close()
