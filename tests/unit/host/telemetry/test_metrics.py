@@ -53,3 +53,16 @@ def test_killed_calls_are_counted_by_workspace_and_the_labels_end_somewhere() ->
     assert found["w1"] == 3
     assert found["others"] == 51
     assert sum(found.values()) == WORKSPACE_LABELS + 53
+
+
+def test_what_is_recovered_collected_and_frozen_is_told() -> None:
+    metrics = ServerMetrics(live_containers=lambda: 3, paused_containers=lambda: 2)
+    metrics.recovered("container-lost")
+    metrics.removed("idle")
+    metrics.removed("idle")
+    metrics.kept_unsaved()
+    page = metrics.render()
+    assert 'hakoiri_container_recoveries_total{reason="container-lost"} 1.0' in page
+    assert 'hakoiri_containers_collected_total{reason="idle"} 2.0' in page
+    assert "hakoiri_containers_kept_unsaved_total 1.0" in page
+    assert "hakoiri_containers_paused 2.0" in page
