@@ -72,7 +72,7 @@ def test_a_turn_goes_on_in_another_container_when_an_engine_that_died_is_back(
     last = talk.end()
     assert last["type"] == "result", last
     (recovered,) = data_of(talk.events, "container_recovered")
-    assert recovered["generation"] == 2
+    assert recovered["generation"] >= 2, "a start that failed while it was away counts too"
     assert recovered["lost_paths"] == []
     until(lambda: is_ready(server))
     after = server.turn(conversation, "run: cat kept")
