@@ -103,8 +103,7 @@ def look(settings: Settings, *, runtime: Runtime, thorough: bool) -> ProbeReport
         try:
             return _run(settings, ground, shown=shown, thorough=thorough)
         finally:
-            if not any(ground.tree.iterdir()):  # else containers were kept for the next server
-                clear(ground)
+            clear(ground)
             shutil.rmtree(ground.run_dir, ignore_errors=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

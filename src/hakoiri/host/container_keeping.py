@@ -5,13 +5,18 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from hakoiri.host.containers.collector import Collector
+import anyio
+
+from hakoiri.host.containers.collector import Collector, Save
 from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.settings import ServerLaunch, Settings
 from hakoiri.host.telemetry.metrics import ServerMetrics
+
+LAST_SAVES_S: Final = 8.0
+"""For what could not be saved before, out of the time that a stop may take."""
 
 STRAY_GRACE_S: Final = 60.0
 """Added to the longest start: nothing that somebody may still be about is taken for a stray."""
@@ -54,9 +59,22 @@ def leaves_containers(
     return lambda: launch.keep_containers or parent() != supervisor
 
 
-async def let_go(orchestrator: Orchestrator, leaves: Callable[[], bool]) -> None:
-    """Remove all containers, or leave them as they are."""
+async def let_go(orchestrator: Orchestrator, save: Save, leaves: Callable[[], bool]) -> None:
+    """Remove all containers, those with the only copy of files after a save, or leave them all."""
     if leaves():
         await orchestrator.leave()
     else:
+        with anyio.move_on_after(LAST_SAVES_S):
+            await _save_the_unsaved(orchestrator, save)
         await orchestrator.close()
+
+
+async def _save_the_unsaved(orchestrator: Orchestrator, save: Save) -> None:
+    for member in orchestrator.members():
+        live = orchestrator.live_in(member.workspace_id)
+        if live is not None and live.is_unsaved:
+            await save(
+                member.workspace_id,
+                generation=live.generation,
+                directories=live.container.directories,
+            )

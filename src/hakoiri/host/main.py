@@ -153,7 +153,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             owners=services.owners,
             clock=time.monotonic,
         ).run()
-        stack.push_async_callback(let_go, orchestrator, leaves)
+        stack.push_async_callback(let_go, orchestrator, services.owners.save, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
         collector = make_collector(settings, orchestrator, lifecycle, services.owners, metrics)
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)

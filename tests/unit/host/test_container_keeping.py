@@ -42,6 +42,18 @@ async def test_at_the_end_containers_are_left_as_they_are_or_removed(
     fleet = Fleet(tmp_path / "live")
     orchestrator = fleet.orchestrator()
     await orchestrator.claim(workspace_id="w", tenant="t", policy=DENY_ALL, prepare=nothing)
-    await let_go(orchestrator, lambda: leaves)
+    saved: list[str] = []
+
+    async def save(
+        workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        assert directories.workspace.exists()
+        assert generation == 1
+        saved.append(workspace_id)
+        return True
+
+    await orchestrator.release("w", is_saved=False)
+    await let_go(orchestrator, save, lambda: leaves)
+    assert saved == ([] if leaves else ["w"])
     assert bool(fleet.engine.running) == leaves
     assert bool(fleet.claims.by_container) == leaves

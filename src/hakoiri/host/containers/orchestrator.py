@@ -19,6 +19,7 @@ from hakoiri.host.containers.ports import (
     ClaimStore,
     ContainersError,
     EngineError,
+    FilesUnsavedError,
     PolicyRefusedError,
     ProxyControl,
     ProxyControlError,
@@ -239,6 +240,11 @@ class Orchestrator:
                 return live
         except (AgentUnreachableError, AgentProtocolError, EngineError) as error:
             log.info("container_lost", container=live.container.container_id, reason=str(error))
+        if live.is_unsaved:
+            raise FilesUnsavedError(
+                f"the container of {workspace_id} died with files that are not saved; they are "
+                "saved first"
+            )
         await self._remove(workspace_id, "its agent does not answer")
         return None
 

@@ -49,6 +49,10 @@ class CapacityError(ContainersError):
     """As many containers as allowed are live; try again later."""
 
 
+class FilesUnsavedError(ContainersError):
+    """The workspace's container died with the only copy of files, which are to be saved first."""
+
+
 class ClaimConflictError(ContainersError):
     """The workspace already has a container."""
 

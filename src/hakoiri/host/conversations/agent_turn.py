@@ -16,7 +16,7 @@ import anyio
 import structlog
 
 from hakoiri.host.containers.model import Claim
-from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.containers.ports import ContainersError, FilesUnsavedError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
@@ -91,6 +91,7 @@ class AgentTurn:
         self._claim: Claim | None = None
         self._deadline_s = math.inf
         self._is_taken_up = False
+        self._is_kept = False
         self._resume_after: int | None = None
         self._stopped: StopReason | None = None
         self._work_scope = anyio.CancelScope()
@@ -269,8 +270,10 @@ class AgentTurn:
         """Keep a sound container for the next turn; remove one whose state is not known.
 
         A sound container whose files could not be saved holds the only copy: it stays until a
-        later turn, or the collector, has saved them.
+        later turn, or the collector, has saved them. So does a dead one that does.
         """
+        if self._is_kept:
+            return
         try:
             if ending.is_container_sound:
                 letting_go = self._containers.release(
@@ -292,6 +295,7 @@ class AgentTurn:
     def _not_begun(self, error: Exception) -> Ending:
         if self._stopped is not None:
             return Ending(failures.stopped(self._stopped), is_container_sound=False)
+        self._is_kept = isinstance(error, FilesUnsavedError)
         told = self._explain(self._files.restore_failure or error, is_working=False)
         return Ending(told, is_container_sound=False)
 

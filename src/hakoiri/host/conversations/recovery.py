@@ -8,6 +8,7 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     ClaimConflictError,
     ContainersError,
+    FilesUnsavedError,
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.failures import clip, sole_cause
@@ -65,7 +66,14 @@ def may_pass(error: Exception) -> bool:
     An engine or a proxy that is started again is; what the policy, the database or the files say
     is not, and a server that is full tells at once.
     """
-    lasting = (StoreError, FilesError, CapacityError, ClaimConflictError, PolicyRefusedError)
+    lasting = (
+        StoreError,
+        FilesError,
+        CapacityError,
+        ClaimConflictError,
+        PolicyRefusedError,
+        FilesUnsavedError,
+    )
     return isinstance(error, ContainersError) and not isinstance(error, lasting)
 
 

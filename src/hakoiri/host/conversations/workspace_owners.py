@@ -1,5 +1,8 @@
 """Whose a live workspace is, and its files saved outside of any turn."""
 
+from typing import Final
+
+import anyio
 import structlog
 
 from hakoiri.host.containers.model import ContainerDirectories
@@ -13,6 +16,9 @@ from hakoiri.host.conversations.ports import (
 )
 from hakoiri.host.conversations.turn_files import live_tree
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
+
+SAVE_TIMEOUT_S: Final = 120.0
+"""What was stored by then need not be stored again by the next attempt."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,17 +55,18 @@ class WorkspaceOwners:
             conversation = await self._store.in_workspace(workspace_id)
             if conversation is None:
                 return True
-            await self._files.save(
-                tenant=conversation.tenant,
-                workspace_id=workspace_id,
-                generation=generation,
-                event_number=conversation.last_event,
-                tree=live_tree(directories),
-                session_id=await self._store.session_id(workspace_id),
-            )
+            with anyio.fail_after(SAVE_TIMEOUT_S):
+                await self._files.save(
+                    tenant=conversation.tenant,
+                    workspace_id=workspace_id,
+                    generation=generation,
+                    event_number=conversation.last_event,
+                    tree=live_tree(directories),
+                    session_id=await self._store.session_id(workspace_id),
+                )
         except StaleGenerationError:
             return True  # a newer container has saved, which had all of this one's
-        except (FilesError, StoreError) as error:
+        except (FilesError, StoreError, TimeoutError) as error:
             log.warning("workspace_not_saved", workspace=workspace_id, reason=str(error))
             return False
         return True

@@ -11,7 +11,7 @@ from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator, new_container_id
-from hakoiri.host.containers.ports import EngineError
+from hakoiri.host.containers.ports import EngineError, FilesUnsavedError
 from hakoiri.wire.policy import DENY_ALL
 
 pytestmark = pytest.mark.anyio
@@ -210,3 +210,19 @@ async def test_an_engine_that_is_away_stops_the_step_and_no_more(world: World) -
     world.fleet.engine.fail = {"list_ours"}
     with pytest.raises(EngineError):
         await world.step(0)
+
+
+async def test_a_container_that_died_with_the_only_copy_is_not_replaced_before_it_is_saved(
+    world: World,
+) -> None:
+    made = await world.claim("w1")
+    await world.orchestrator.release("w1", is_saved=False)
+    world.fleet.engine.running.clear()
+    for agent in world.fleet.agents.by_directory.values():
+        agent.dead = True
+    with pytest.raises(FilesUnsavedError):
+        await world.claim("w1")
+    assert made.directories.workspace.exists()
+    await world.step(1)
+    assert (world.saves, world.told) == (["w1"], ["dead"])
+    assert (await world.claim("w1")).generation == 2

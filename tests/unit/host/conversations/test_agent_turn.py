@@ -23,6 +23,7 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     ClaimConflictError,
     EngineError,
+    FilesUnsavedError,
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.ports import (
@@ -151,6 +152,14 @@ async def test_a_container_that_cannot_be_had_is_one_error(failure: Exception, c
         world.containers.claim_failure = None
         assert types(await world.turn(conversation)) == GOOD_TURN
     assert world.containers.log[1] == f"retire {code}"
+
+
+async def test_a_dead_container_with_the_only_copy_of_files_is_left_to_be_saved() -> None:
+    world = World(containers=ScriptedContainers(claim_failure=FilesUnsavedError("not saved")))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert events[-1].data["code"] == "files-not-saved"
+    assert world.containers.log == ["claim"], "it is not retired"
 
 
 async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_over_them() -> None:
