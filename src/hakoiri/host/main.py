@@ -39,6 +39,7 @@ from hakoiri.host.container_keeping import leaves_containers, let_go, make_colle
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
@@ -60,6 +61,7 @@ from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.files.ports import FilesError, ObjectStore
+from hakoiri.host.files.quota import total_use
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.http_server import serve_http
@@ -143,6 +145,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         metrics = ServerMetrics(
             live_containers=orchestrator.live_containers,
             paused_containers=orchestrator.paused_containers,
+            disk_use=lambda: total_use(orchestrator.live_disks()),
         )
         leaves = leaves_containers(launch)
         services = _services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
@@ -176,6 +179,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
+            confinement=await look_at_confinement(launch, edges.engine),
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )

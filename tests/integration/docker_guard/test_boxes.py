@@ -5,10 +5,17 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.disks import disk_rules, small_disks
 from tests.engine import mounts_below
 
 from hakoiri.docker_guard.boxes import Boxes
-from hakoiri.docker_guard.kernel_mounts import MS_PRIVATE, MS_SHARED, bind, mount
+from hakoiri.docker_guard.kernel_mounts import (
+    MS_PRIVATE,
+    MS_SHARED,
+    bind,
+    detach_below,
+    mount,
+)
 from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 
@@ -16,6 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.root]
 
 RECEIVE = "echo ready; read go; cat /proc/self/mountinfo"
 ID = "c" + "0" * 16
+RULES = disk_rules(workspace_mib=32, inodes=4096)
 OTHER = "c" + "1" * 16
 OWNER = Owner(101_000, 102_000, 101_000)
 
@@ -30,7 +38,15 @@ def sockets(tmp_path: Path) -> Path:
 def boxes(tree: Path, sockets: Path | None = None, *, proxy_uid: int = 0) -> Boxes:
     stage = tree.with_name("stage")
     stage.mkdir(exist_ok=True)
-    return Boxes(tree=tree, stage=stage, proxy_sockets=sockets, proxy_uid=proxy_uid)
+    return Boxes(
+        tree=tree,
+        disks=small_disks(
+            tree.with_name("disks"), rules=disk_rules(home_mib=32, workspace_mib=32, inodes=4096)
+        ),
+        stage=stage,
+        proxy_sockets=sockets,
+        proxy_uid=proxy_uid,
+    )
 
 
 def flags_of(path: Path) -> set[str]:
@@ -62,14 +78,19 @@ async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree:
     await keeper.remove(ID)
 
 
-def test_directories_that_are_not_all_there_are_not_found(tree: Path) -> None:
+def test_what_lies_below_a_mount_that_is_gone_is_not_found(tree: Path) -> None:
+    """It is an empty directory, and would be saved as a workspace without files."""
     keeper = boxes(tree)
     with pytest.raises(CallRefusedError, match="no directories") as refused:
         keeper.find(ID)
     assert refused.value.status == 404
-    (tree / ID / "workspace").mkdir(parents=True)
+    made = keeper.make(ID, owner=OWNER)
+    assert keeper.find(ID) == made
+    detach_below(tree / ID)
+    assert made["workspace"].is_dir()
     with pytest.raises(CallRefusedError, match="no directories"):
         keeper.find(ID)
+    assert keeper.present() == [ID], "to be removed"
 
 
 def test_the_way_to_a_box_is_open_to_a_containers_root_and_closed_to_others(tree: Path) -> None:

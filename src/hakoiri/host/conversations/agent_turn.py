@@ -112,6 +112,7 @@ class AgentTurn:
             ending = Ending(failures.stopped(StopReason.SERVER_STOPPED), is_container_sound=False)
         if self._claim is not None:
             await self._files.save(self._claim)
+            await self._files.tell_if_nearly_full(self._claim)
         await self._let_go(ending)
         return ending
 

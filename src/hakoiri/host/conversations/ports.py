@@ -7,6 +7,7 @@ from typing import Protocol
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.conversations.model import ApiKey, Conversation, UnfinishedTurn
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.quota import TreeUse
 from hakoiri.wire.events import ConversationEvent, EventData
 from hakoiri.wire.policy import Policy
 
@@ -255,3 +256,6 @@ class WorkspaceFiles(Protocol):
 
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         """Name what differs from the newest recovery point, a printable line each, bounded."""
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        """Say how full the tree's disks are."""

@@ -11,6 +11,7 @@ from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.ports import SaveReport, StoreError, WorkspaceFiles
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.events import FileSynced, Notice
 
 PATHS_LIMIT: Final = 100
@@ -85,6 +86,14 @@ class TurnFiles:
         self._left_out = [failures.clip(line) for line in report.left_out] if report else []
         with suppress(StoreError):
             await self._log.append(_synced(report, self._left_out) if report else notice)
+
+    async def tell_if_nearly_full(self, claim: Claim) -> None:
+        """Log a notice if the next turn may find no room; nothing else depends on it."""
+        with suppress(FilesError, StoreError):
+            found = nearly_full(await self._files.usage(live_tree(claim.directories)))
+            if found:
+                text = " ".join([*found, "Remove what is not needed."])
+                await self._log.append(Notice(code="workspace-nearly-full", text=text))
 
     async def lost_with(self, claim: Claim) -> list[str]:
         """Name what will be gone with the container: what the last save did not take, bounded."""

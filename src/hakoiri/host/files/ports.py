@@ -30,6 +30,10 @@ class ContentChangedError(FilesError):
     """The open file no longer holds the bytes that were announced; nothing was stored."""
 
 
+class QuotaError(FilesError):
+    """The files do not fit the disk that they are to be restored to; the message names both."""
+
+
 class StaleGenerationError(FilesError):
     """A newer container of the workspace has already committed; this one may not any more."""
 

@@ -17,6 +17,7 @@ from hakoiri.host.files.ports import (
     ObjectStore,
     ObjectTooLargeError,
 )
+from hakoiri.host.files.quota import TreeUse, check_fits
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.tree_writer import NewFile, TreeWriter
 from hakoiri.host.files.worker_thread import run_bounded, run_in_thread
@@ -48,11 +49,13 @@ async def restore_tree(
 ) -> RestoreReport:
     """Write all entries, or raise `FilesError` (`DamagedError`) and leave an unfinished tree.
 
-    Limits are checked before the first byte is written.
+    Limits and the disks' room (`QuotaError`) are checked before the first byte is written.
     """
     check_limits(manifest, limits)
     writer = TreeWriter(tree)
     await run_in_thread(writer.check_empty)
+    room = partial(TreeUse.of, workspace=tree.workspace, home=tree.home)
+    check_fits(manifest, await run_in_thread(room))
     directories = [entry for entry in manifest.entries if entry.kind == "directory"]
     files = [entry for entry in manifest.entries if entry.kind == "file"]
     symlinks = [entry for entry in manifest.entries if entry.kind == "symlink"]

@@ -25,7 +25,9 @@ class ServerMetrics:
         *,
         live_containers: Callable[[], int],
         paused_containers: Callable[[], int] = lambda: 0,
+        disk_use: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
+        """Ask `disk_use` for bytes in use, and for how many workspaces are nearly full."""
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
         self._registry.register(
@@ -38,6 +40,7 @@ class ServerMetrics:
                 "hakoiri_containers_paused", "Live containers that are frozen.", paused_containers
             )
         )
+        self._registry.register(_DiskUse(disk_use))
         self._removals = Counter(
             "hakoiri_containers_collected",
             "Containers that the garbage collector removed, by reason.",
@@ -106,3 +109,21 @@ class _Gauge(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(self._name, self._meaning, value=self._count())
+
+
+class _DiskUse(Collector):
+    def __init__(self, disk_use: Callable[[], tuple[int, int]]) -> None:
+        self._disk_use = disk_use
+
+    def collect(self) -> Iterable[Metric]:
+        used_bytes, nearly_full = self._disk_use()
+        yield GaugeMetricFamily(
+            "hakoiri_workspace_disk_used_bytes",
+            "Bytes in use on the disks of all live containers, workspaces and homes.",
+            value=used_bytes,
+        )
+        yield GaugeMetricFamily(
+            "hakoiri_workspaces_nearly_full",
+            "Live workspaces of which a disk is over 90 % of its bytes or inodes.",
+            value=nearly_full,
+        )

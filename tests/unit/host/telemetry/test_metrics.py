@@ -66,3 +66,9 @@ def test_what_is_recovered_collected_and_frozen_is_told() -> None:
     assert 'hakoiri_containers_collected_total{reason="idle"} 2.0' in page
     assert "hakoiri_containers_kept_unsaved_total 1.0" in page
     assert "hakoiri_containers_paused 2.0" in page
+
+
+def test_the_disks_of_workspaces_are_told_without_a_label() -> None:
+    page = ServerMetrics(live_containers=lambda: 0, disk_use=lambda: (4096, 2)).render()
+    assert "hakoiri_workspace_disk_used_bytes 4096.0" in page
+    assert "hakoiri_workspaces_nearly_full 2.0" in page
