@@ -109,8 +109,7 @@ class Guard:
         return Answer(201, _shown(paths, owner))
 
     async def _find_box(self, container_id: str) -> Answer:
-        owner = await self._users.owner()
-        return Answer(200, _shown(self._boxes.find(container_id), owner))
+        return Answer(200, _shown(self._boxes.find(container_id), await self._users.owner()))
 
     async def _list_boxes(self) -> Answer:
         trouble = await asyncio.to_thread(self._boxes.trouble)
