@@ -1,9 +1,11 @@
 """A whole Hakoiri for tests: its own data, ports and script; the engine's containers are real."""
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,20 @@ class Hakoiri:
     def inspect(self, container: str) -> dict[str, Any]:
         found: list[dict[str, Any]] = json.loads(self.docker("inspect", container))
         return found[0]
+
+    def mounts(self) -> list[str]:
+        """Where something of this server's containers is mounted on the host."""
+        points = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+        return [point for point in points if point.startswith(f"{self.tree}/")]
+
+    def kill_all(self) -> None:
+        """Kill the supervisor and all its processes at once, with no chance to say anything."""
+        pids = [self.server.pid, *descendants(self.server.pid)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # so that none sees another one's end
+            for pid in pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+        self.server.stop()
 
     def processes(self, module: str, *, with_spares: bool = False) -> list[int]:
         """Pids of this server's processes that run the module; of spares only if asked."""

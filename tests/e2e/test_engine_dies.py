@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.running import Hakoiri, hakoiri
+from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk, is_gapless, is_ready, is_usable, until
+from tests.e2e.test_failures import Talk, is_gapless, is_ready, until
 from tests.engine import PrivateEngine, TestEngine, private_engine
 
 from hakoiri.cli.api_client import ApiError
@@ -15,20 +15,33 @@ from hakoiri.cli.api_client import ApiError
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 
+def load(image: str, engine: TestEngine, own: PrivateEngine) -> None:
+    """Give our own engine the image of the shared one."""
+    with subprocess.Popen(
+        ["docker", "--host", engine.docker_host, "save", image], stdout=subprocess.PIPE
+    ) as saved:
+        subprocess.run(
+            ["docker", "--host", own.docker_host, "load", "--quiet"],
+            stdin=saved.stdout,
+            check=True,
+            capture_output=True,
+        )
+    assert saved.returncode == 0
+
+
 @pytest.fixture(scope="module")
 def own_engine(engine: TestEngine, image: str) -> Iterator[PrivateEngine]:
-    """An engine that the test may kill, with the image of the shared one."""
+    """An engine that the test may kill."""
     with private_engine() as own:
-        with subprocess.Popen(
-            ["docker", "--host", engine.docker_host, "save", image], stdout=subprocess.PIPE
-        ) as saved:
-            subprocess.run(
-                ["docker", "--host", own.docker_host, "load", "--quiet"],
-                stdin=saved.stdout,
-                check=True,
-                capture_output=True,
-            )
-        assert saved.returncode == 0
+        load(image, engine, own)
+        yield own
+
+
+@pytest.fixture(scope="module")
+def lasting_engine(engine: TestEngine, image: str) -> Iterator[PrivateEngine]:
+    """One whose containers go on while it is away."""
+    with private_engine(configuration={"live-restore": True}) as own:
+        load(image, engine, own)
         yield own
 
 
@@ -43,21 +56,49 @@ def server(own_engine: PrivateEngine, image: str, tmp_path: Path) -> Iterator[Ha
         yield running
 
 
-def test_an_engine_that_dies_in_a_turn_is_one_error_and_the_next_turn_works_when_it_is_back(
+def test_a_turn_goes_on_in_another_container_when_an_engine_that_died_is_back(
     own_engine: PrivateEngine, server: Hakoiri
 ) -> None:
     conversation = server.conversation()
-    talk = Talk(server, conversation, "run: sleep 600")
+    talk = Talk(server, conversation, "run: echo kept > kept; sleep 600")
     talk.until_tool_runs()
+    until(lambda: any((server.tree / box / "workspace/kept").exists() for box in server.boxes()))
     before = server.processes("hakoiri.host")
     own_engine.stop()
     with pytest.raises(ApiError, match=r"503: cannot ask the engine"):
         server.api.call("GET", "/ready")
     assert server.processes("hakoiri.host") == before
-    last = talk.end()
-    assert last["type"] == "error"
-    assert last["data"]["text"]
     own_engine.start()
+    last = talk.end()
+    assert last["type"] == "result", last
+    (recovered,) = data_of(talk.events, "container_recovered")
+    assert recovered["generation"] >= 2, "a start that failed while it was away counts too"
+    assert recovered["lost_paths"] == []
     until(lambda: is_ready(server))
-    assert is_usable(server, conversation)
+    after = server.turn(conversation, "run: cat kept")
+    assert data_of(after, "tool_result")[0]["text"].strip() == "kept"
     assert is_gapless(server, conversation)
+
+
+def test_a_turn_notices_nothing_of_an_engine_that_lets_its_containers_live(
+    lasting_engine: PrivateEngine, image: str, tmp_path: Path
+) -> None:
+    with hakoiri(
+        tmp_path,
+        docker_host=lasting_engine.docker_host,
+        script=RUN,
+        settings={"HAKOIRI_CONTAINER__IMAGE": image},
+    ) as server:
+        conversation = server.conversation()
+        talk = Talk(server, conversation, "run: until [ -e go ]; do sleep 0.1; done; echo went")
+        talk.until_tool_runs()
+        lasting_engine.stop()
+        lasting_engine.start()
+        (box,) = server.boxes()
+        (server.tree / box / "workspace/go").touch()
+        last = talk.end()
+        assert (last["type"], last["data"].get("text")) == ("result", "done: went")
+        assert not data_of(talk.events, "container_recovered")
+        until(lambda: is_ready(server))
+        after = server.turn(conversation, "run: ls")
+        assert data_of(after, "turn_started")[0]["container"] == box

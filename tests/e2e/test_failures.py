@@ -178,24 +178,6 @@ def test_a_client_that_goes_away_stops_nothing(server: Hakoiri) -> None:
     assert server.api.download(path) == b"finished\n"
 
 
-def test_a_container_that_dies_in_a_turn_costs_that_turn_and_no_saved_file(
-    server: Hakoiri,
-) -> None:
-    conversation = server.conversation()
-    server.turn(conversation, "run: echo kept > kept")
-    talk = Talk(server, conversation, "run: sleep 60")
-    talk.until_tool_runs()
-    container = data_of(talk.events, "turn_started")[0]["container"]
-    server.docker("kill", f"hakoiri-{container}")
-    last = talk.end()
-    assert last["type"] == "error"
-    assert last["data"]["code"] == "container-lost"
-    after = server.turn(conversation, "run: cat kept")
-    assert data_of(after, "tool_result")[0]["text"].strip() == "kept"
-    assert data_of(after, "turn_started")[0]["generation"] == 2
-    assert is_gapless(server, conversation)
-
-
 def test_a_proxy_that_is_killed_comes_back_and_the_same_container_goes_on(
     server: Hakoiri,
 ) -> None:
@@ -220,24 +202,6 @@ def test_a_proxy_that_is_killed_in_a_turn_leaves_the_conversation_usable(
     os.kill(old, signal.SIGKILL)
     assert talk.end()["type"] == "result", "the CLI asks again when the proxy is back"
     assert is_usable(server, conversation)
-
-
-def test_a_server_that_is_killed_in_a_turn_closes_it_and_clears_up_when_it_is_back(
-    server: Hakoiri,
-) -> None:
-    conversation = server.conversation()
-    talk = Talk(server, conversation, "run: sleep 60")
-    talk.until_tool_runs()
-    before = set(server.containers())
-    (old,) = server.processes("hakoiri.host")
-    os.kill(old, signal.SIGKILL)
-    talk.end()
-    until(lambda: is_ready(server))
-    last = server.log(conversation)[-1]
-    assert (last["type"], last["data"]["code"]) == ("error", "server-restarted")
-    assert not before & set(server.containers())
-    assert is_usable(server, conversation)
-    assert is_gapless(server, conversation)
 
 
 def container_of(events: list[dict[str, Any]]) -> str:

@@ -54,6 +54,9 @@ def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    keep_containers: Annotated[
+        bool, typer.Option("--keep-containers", help="Leave containers for the next start.")
+    ] = False,
     production: Annotated[
         bool, typer.Option("--production", help="Refuse to start while a layer is missing.")
     ] = False,
@@ -61,7 +64,9 @@ def serve(
     """Run the server: API, orchestrator, credential proxy and docker guard.
 
     Needs root, a container engine and the workspace image. Settings come from hakoiri.toml and
-    HAKOIRI_* variables. SIGHUP puts a changed file of the proxy (HAKOIRI_PROXY__FILE) in force.
+    HAKOIRI_* variables. SIGTERM saves all files and removes all containers; with --keep-containers
+    they and their turns stay, and the next start adopts them. SIGHUP puts a changed file of the
+    proxy (HAKOIRI_PROXY__FILE) in force.
 
     Examples:
       HAKOIRI_MODEL__PROVIDER=rehearsal hakoiri serve      # no model, no credentials needed
@@ -77,7 +82,7 @@ def serve(
         settings = host_settings.load(host=host, port=port)
         if production:
             _require_production(settings)
-        exit_code = _serve(settings)
+        exit_code = _serve(settings, keep_containers=keep_containers)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         typer.echo(f"hakoiri serve: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
@@ -95,13 +100,13 @@ def _require_production(settings: Settings) -> None:
         raise typer.Exit(USAGE_EXIT_CODE)
 
 
-def _serve(settings: Settings) -> int:
+def _serve(settings: Settings, *, keep_containers: bool) -> int:
     """Prepare the ground, keep the processes up until the end, clear the ground again."""
     shown = code_directories()
     ground = prepare(settings)
     try:
         rehearsal = _rehearsal(settings)
-        supervised = _processes(settings, ground, rehearsal)
+        supervised = _processes(settings, ground, rehearsal, keep_containers=keep_containers)
         if settings.model.provider == "rehearsal":
             typer.echo(
                 "REHEARSAL: no model is called; answers come from a script. "
@@ -115,9 +120,10 @@ def _serve(settings: Settings) -> int:
         )
         return asyncio.run(supervisor.run(supervised))
     finally:
-        clear(ground)
-        if settings.run_dir is None:
-            shutil.rmtree(ground.run_dir, ignore_errors=True)
+        if not keep_containers:
+            clear(ground)
+            if settings.run_dir is None:
+                shutil.rmtree(ground.run_dir, ignore_errors=True)
 
 
 def _rehearsal(settings: Settings) -> Rehearsal | None:
@@ -144,7 +150,9 @@ def _reload_proxy(
             one.process.send_signal(signal.SIGHUP)
 
 
-def _processes(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> list[Supervised]:
+def _processes(
+    settings: Settings, ground: Ground, rehearsal: Rehearsal | None, *, keep_containers: bool
+) -> list[Supervised]:
     """Return the processes in the order in which they start."""
     processes: list[Supervised] = []
     if rehearsal is not None:
@@ -167,7 +175,12 @@ def _processes(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) 
     proxy = proxy_process(settings, ground, rehearsal)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
     server = server_process(
-        settings, ground, image, kernel_log=open_kernel_log(), apparmor=read_apparmor()
+        settings,
+        ground,
+        image,
+        kernel_log=open_kernel_log(),
+        keep_containers=keep_containers,
+        apparmor=read_apparmor(),
     )
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes

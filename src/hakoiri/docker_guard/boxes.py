@@ -105,6 +105,18 @@ class Boxes:
             raise _failed(f"make the directories of {container_id}", error) from error
         return paths
 
+    def find(self, container_id: str) -> dict[str, Path]:
+        """Return the paths of directories that are there; `CallRefusedError` if they are not.
+
+        They are there with what is mounted on them: below a mount that is gone lies an empty
+        directory, which must not be taken for a workspace whose files were all removed.
+        """
+        paths = self.paths(container_id)
+        mounted = {point.path for point in mount_points()}
+        if not {paths[SOURCE_WORKSPACE], paths[SOURCE_HOME]} <= mounted:
+            raise CallRefusedError("no-box", f"{container_id} has no directories", status=404)
+        return paths
+
     def show_proxy(self, container_id: str) -> None:
         """Mount the proxy's directory for the container; raise `CallRefusedError` if it is none."""
         target = self.paths(container_id)[SOURCE_PROXY]

@@ -63,6 +63,13 @@ class MakeBox:
 
 
 @dataclass(frozen=True, slots=True)
+class FindBox:
+    """Where the directories of a container are."""
+
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveBox:
     """Remove them with all that is in them."""
 
@@ -81,6 +88,7 @@ Call: TypeAlias = (
     | InspectImage
     | AskRuntimes
     | MakeBox
+    | FindBox
     | RemoveBox
     | ListBoxes
 )
@@ -142,6 +150,8 @@ def _box_call(method: str, path: str) -> Call:
     one = _BOX.fullmatch(path)
     if one is not None and method == "PUT":
         return MakeBox(one[1])
+    if one is not None and method == "GET":
+        return FindBox(one[1])
     if one is not None and method == "DELETE":
         return RemoveBox(one[1])
     raise _not_allowed(method, path)

@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from hakoiri.docker_guard import strict_json
@@ -14,6 +15,7 @@ from hakoiri.docker_guard.calls import (
     AskRuntimes,
     Call,
     CreateContainer,
+    FindBox,
     InspectImage,
     ListBoxes,
     ListContainers,
@@ -21,7 +23,7 @@ from hakoiri.docker_guard.calls import (
     RemoveBox,
 )
 from hakoiri.docker_guard.engine_client import Engine, EngineAnswer, unusable_answer
-from hakoiri.docker_guard.ownership import PLAIN
+from hakoiri.docker_guard.ownership import PLAIN, Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
@@ -91,6 +93,8 @@ class Guard:
                 answer = await self._info()
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
+            case FindBox(container_id):
+                answer = await self._find_box(container_id)
             case RemoveBox(container_id):
                 answer = await self._remove_box(container_id)
             case ListBoxes():
@@ -102,9 +106,10 @@ class Guard:
         owner = await self._users.owner()
         async with self._place(container_id):
             paths = await asyncio.to_thread(self._boxes.make, container_id, owner=owner)
-        shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
-        made = BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid)
-        return Answer(201, made.model_dump())
+        return Answer(201, _shown(paths, owner))
+
+    async def _find_box(self, container_id: str) -> Answer:
+        return Answer(200, _shown(self._boxes.find(container_id), await self._users.owner()))
 
     async def _list_boxes(self) -> Answer:
         trouble = await asyncio.to_thread(self._boxes.trouble)
@@ -230,6 +235,11 @@ class Guard:
             place.users -= 1
             if place.users == 0:
                 self._places.pop(container_id, None)
+
+
+def _shown(paths: Mapping[str, Path], owner: Owner) -> dict[str, Any]:
+    shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
+    return BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid).model_dump()
 
 
 def _listed(entry: dict[str, Any]) -> dict[str, Any]:

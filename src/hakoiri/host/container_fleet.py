@@ -81,10 +81,9 @@ def make_fleet(
         pool=keeper,
         metrics=metrics.pool,
         limit=settings.container.limit,
-        idle_timeout_s=settings.container.idle_timeout_s,
         clock=time.monotonic,
     )
-    metrics.watch_containers(orchestrator.live_containers)
+    metrics.watch_containers(orchestrator.live_containers, paused=orchestrator.paused_containers)
     metrics.watch_disks(lambda: total_use(orchestrator.live_disks()))
     pool = PoolService(
         keeper=keeper, store=PoolFile(settings.data_dir), from_settings=configuration

@@ -26,6 +26,7 @@ from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
@@ -37,6 +38,8 @@ from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.container_fleet import make_fleet
+from hakoiri.host.container_keeping import leaves_containers, let_go, make_collector
+from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.confinement_told import look_at_confinement
@@ -58,6 +61,7 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import (
     WorkspaceServices,
     make_workspace_services,
@@ -74,8 +78,6 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
-COLLECT_EVERY_S: Final = 5.0
-
 log = structlog.get_logger(__name__)
 
 
@@ -153,17 +155,26 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         orchestrator = fleet.orchestrator
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
-        services = _services(settings, edges, orchestrator, metrics, audit)
+        leaves = leaves_containers(launch)
+        services = _services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await fleet.pool.load()
-        await orchestrator.sweep()
-        stack.push_async_callback(orchestrator.close)
-        await services.execute.close_unfinished()
+        await Adoption(
+            orchestrator=orchestrator,
+            lifecycle=fleet.lifecycle,
+            claims=SqlClaimStore(edges.database, clock=_now),
+            owners=services.owners,
+            clock=time.monotonic,
+        ).run()
+        stack.push_async_callback(let_go, orchestrator, services.owners.save, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
+        collector = make_collector(
+            settings, orchestrator, fleet.lifecycle, services.owners, metrics
+        )
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
-            ("collector", _collect(orchestrator)),
+            ("collector", collector.run()),
             ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
@@ -172,6 +183,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             stack.callback(keepers.create_task(keeping, name=name).cancel)
         await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
+        await services.execute.take_up_unfinished()
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -200,6 +212,7 @@ class Services:
     keys: KeyRing
     files: FileSync
     workspaces: WorkspaceServices
+    owners: WorkspaceOwners
 
 
 def _services(
@@ -208,6 +221,8 @@ def _services(
     orchestrator: Orchestrator,
     metrics: ServerMetrics,
     audit: AuditLog,
+    *,
+    leaves: Callable[[], bool],
 ) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
@@ -239,6 +254,8 @@ def _services(
         runtimes=settings.container.allowed_runtimes,
         default_model=settings.model.name,
         turn_ended=metrics.turn_ended,
+        recovered=metrics.recovered,
+        leaves_turns=leaves,
     )
     return Services(
         execute=execute,
@@ -264,6 +281,7 @@ def _services(
             runtimes=settings.container.allowed_runtimes,
             audit=audit,
         ),
+        owners=WorkspaceOwners(store=store, policies=policies, files=files),
     )
 
 
@@ -340,16 +358,6 @@ def _figures(metrics: ServerMetrics, proxy: ProxyClient) -> Figures:
         return await asyncio.to_thread(merge, metrics.render(), proxys)
 
     return figures
-
-
-async def _collect(orchestrator: Orchestrator) -> None:
-    """Collect idle containers."""
-    while True:
-        await asyncio.sleep(COLLECT_EVERY_S)
-        try:
-            await orchestrator.retire_idle()
-        except (ContainersError, StoreError) as error:
-            log.warning("collecting_failed", reason=str(error))
 
 
 @asynccontextmanager

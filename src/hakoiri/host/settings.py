@@ -110,6 +110,12 @@ class ContainerSettings(Section):
     idle_timeout_s: float = Field(default=1800, ge=1, le=86_400)
     """A container whose conversation is silent this long is removed; its workspace stays."""
 
+    pause_after_s: float = Field(default=120, ge=0, le=86_400)
+    """A container that is idle this long is frozen until the next message; 0 means never."""
+
+    lifetime_s: float = Field(default=28_800, ge=60, le=2_592_000)
+    """A container older than this is removed at its next pause; its workspace stays."""
+
     probe_at_start: bool = True
     """Whether a box is tried from inside when the server starts; `/ready` tells what was found."""
 
@@ -322,6 +328,9 @@ class ServerLaunch(Section):
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
 
     apparmor: AppArmorKnown = AppArmorKnown()
+
+    keep_containers: bool = False
+    """Whether containers stay when the server stops, for the next one to adopt."""
 
     audit_dir: Path | None = None
     """Where the server's own audit log is written; absent means none."""

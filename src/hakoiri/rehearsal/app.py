@@ -16,7 +16,7 @@ from hakoiri.rehearsal.anthropic_stream import NewId
 from hakoiri.rehearsal.attempts import Attempts
 from hakoiri.rehearsal.choice import Playback, choose
 from hakoiri.rehearsal.delivery import Sleep
-from hakoiri.rehearsal.journal import NOT_CHECKED, VALID, Entry, Journal, shortened
+from hakoiri.rehearsal.journal import NOT_CHECKED, TEXTS_LIMIT, VALID, Entry, Journal, shortened
 from hakoiri.rehearsal.messages import (
     BODY_LIMIT_BYTES,
     ModelRequest,
@@ -174,6 +174,7 @@ class Rehearsal:
         update = {
             "operation": "stream" if streams else "invoke",
             "user_text": shortened(cue.user_text),
+            "user_texts": [shortened(text) for text in cue.user_texts[-TEXTS_LIMIT:]],
             "scene": playback.scene,
             "reply": playback.reply_number,
             "attempt": attempt,

@@ -4,11 +4,14 @@ from collections import deque
 from datetime import datetime
 from typing import Final
 
+from pydantic import Field
+
 from hakoiri.rehearsal.routes import Operation, Provider
 from hakoiri.wire.messages import Message, ShortText
 
 CAPACITY: Final = 1000
 TEXT_LIMIT_CHARS: Final = 500
+TEXTS_LIMIT: Final = 20
 VALID: Final = "valid"
 NOT_CHECKED: Final = "not checked"
 
@@ -32,6 +35,9 @@ class Entry(Message):
     """`valid`, why the credentials were refused, or `not checked` if it was refused before that."""
 
     user_text: ShortText = ""
+    user_texts: list[ShortText] = Field(default=[])
+    """The newest of what the user said in the request's whole history, oldest first."""
+
     scene: ShortText = ""
     reply: int | None = None
     attempt: int = 0

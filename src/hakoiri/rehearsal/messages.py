@@ -24,6 +24,9 @@ INJECTED: Final = re.compile(
 )
 """What the agent CLI puts into user messages of its own accord; nobody typed it."""
 
+NO_ANSWER: Final = "No response requested."
+"""What the agent CLI puts where a conversation broke off before the model had answered."""
+
 Block = dict[str, Any]
 
 
@@ -56,6 +59,9 @@ class Cue:
 
     user_text: str
     first_user_text: str
+    user_texts: tuple[str, ...]
+    """All that the user said in this history, oldest first."""
+
     last_tool_result: str
     reply_number: int
     """From 0: how many answers the model has already given since the latest user text."""
@@ -82,6 +88,8 @@ def cue_of(request: ModelRequest) -> Cue:
     answers = 0
     role_before = ""
     for message in request.messages:
+        if message.role == "assistant" and _is_no_answer(message.content):
+            continue
         if message.role == "assistant":
             # One answer may be kept as several entries, one per content block.
             answers += role_before != "assistant"
@@ -96,6 +104,7 @@ def cue_of(request: ModelRequest) -> Cue:
     return Cue(
         user_text=user_texts[-1] if user_texts else "",
         first_user_text=user_texts[0] if user_texts else "",
+        user_texts=tuple(user_texts),
         last_tool_result=tool_result,
         reply_number=answers,
         has_tools=bool(request.tools),
@@ -106,6 +115,12 @@ def cue_of(request: ModelRequest) -> Cue:
 def count_tokens(body: bytes) -> int:
     """A deterministic stand-in for a tokenizer: four bytes are a token."""
     return max(1, len(body) // 4)
+
+
+def _is_no_answer(content: str | list[Block]) -> bool:
+    if isinstance(content, str):
+        return content == NO_ANSWER
+    return len(content) == 1 and _texts(content) == [NO_ANSWER]
 
 
 def _typed_text(content: str | list[Block]) -> str:

@@ -35,6 +35,13 @@ EVENT_LINE_LIMIT_BYTES = 8 * 1024 * 1024
 BUFFER_LIMIT_BYTES = 16 * 1024 * 1024
 """Unacknowledged events the agent keeps; beyond it, it stops reading from the model."""
 
+AGENT_KILLED = "agent-killed"
+"""Code of the `error` that ends a turn whose process in the container was killed, mostly for want
+of memory: the container is to be replaced, and the turn taken up."""
+
+UNKNOWN_TURN = "unknown-turn"
+"""Code of the problem that answers a call about a turn that is neither running nor the last."""
+
 AGENT_SOCKET_NAME = "agent.sock"
 PROXY_MOUNT = "/run/hakoiri/proxy"
 """Where the container finds the directory of its proxy socket."""
@@ -59,11 +66,16 @@ class AgentOptions(Message):
 
 
 class RunTurn(Message):
-    """Run one turn; `session_id` resumes the agent's memory where there is one."""
+    """Run one turn; `session_id` resumes the agent's memory where there is one.
+
+    `is_taken_up`: the turn may have begun before, in a container that was lost. If the agent's
+    memory holds the message, it goes on from there and is not given the message again.
+    """
 
     turn_id: Identifier
     text: Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE_TEXT_LIMIT_CHARS)]
     session_id: SessionId | None = None
+    is_taken_up: bool = False
     options: AgentOptions = AgentOptions()
 
 

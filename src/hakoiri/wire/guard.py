@@ -18,6 +18,7 @@ and, of our own, the directories of a box, which must be there before its contai
 | call | answer |
 |---|---|
 | `PUT /boxes/{id}` | 201 with `BoxDirectories`; 409 if it is there, 507 if the disk is full |
+| `GET /boxes/{id}` | `BoxDirectories`; 404 if there are none |
 | `DELETE /boxes/{id}` | 204, also if it is gone |
 | `GET /boxes` | `BoxList` |
 

@@ -9,7 +9,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from hakoiri.wire.agent import Acknowledge, AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.agent import (
+    UNKNOWN_TURN,
+    Acknowledge,
+    AgentHealth,
+    AgentOptions,
+    RunTurn,
+)
 from hakoiri.wire.command import RunCommand
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
@@ -36,7 +42,7 @@ KEEPALIVE_S: Final = 15.0
 
 _ANSWERS: Final[dict[type[Exception], tuple[int, str, str]]] = {
     TurnRunningError: (409, "turn-running", "A turn runs already"),
-    UnknownTurnError: (404, "unknown-turn", "No such turn"),
+    UnknownTurnError: (404, UNKNOWN_TURN, "No such turn"),
     EventsForgottenError: (410, "events-forgotten", "The events are gone"),
     StoppingError: (503, "stopping", "The agent is stopping"),
     ConnectError: (500, "not-connected", "The agent's own process could not be started"),

@@ -3,6 +3,9 @@
 The process stays connected after a turn, so that the next message of the same session with the
 same options does not pay its start again. It is started anew, with the session resumed, when it
 died, when options changed, or after a turn that failed.
+
+A turn that is taken up after its container was lost is never given its message twice: where the
+memory holds the message, the agent is asked to go on.
 """
 
 import asyncio
@@ -25,11 +28,30 @@ from claude_agent_sdk import (
 )
 
 from hakoiri.wire.agent import AgentOptions, RunTurn
-from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error
+from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error, Notice
 from hakoiri.workspace_agent.errors import AgentError, ConnectError
 from hakoiri.workspace_agent.sdk_errors import failure_error
 from hakoiri.workspace_agent.sdk_events import EventMapper
 from hakoiri.workspace_agent.sdk_options import sdk_options
+from hakoiri.workspace_agent.transcripts import message_id, session_that_holds
+
+GO_ON: Final = """<system-reminder>
+The container you work in was lost while you worked on the user's last message, and was replaced.
+Files and this conversation were brought back as they were last saved; processes are gone. A tool
+call without a result may have taken effect: look before you rely on it or run it again. Go on with
+the user's last message where you left off.
+</system-reminder>"""
+
+CONTINUED: Final = Notice(
+    code="turn-continued",
+    text="The agent's memory holds the message, so it goes on from there. What it had said and not "
+    "ended is void; what a tool had begun may be done again.",
+)
+BEGUN_AGAIN: Final = Notice(
+    code="turn-begun-again",
+    text="The agent's memory does not hold the message, so it is given it again. What was said in "
+    "this turn so far is void; what tools did may be done again.",
+)
 
 STDERR_LINES: Final = 50
 STDERR_LINE_CHARS: Final = 1000
@@ -56,9 +78,15 @@ class SdkAgent:
 
     async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
         """Yield the turn's events, the last a `result` or `error`; failures are errors too."""
-        mapper = EventMapper(prompt_id=str(uuid.uuid4()))
+        mapper = EventMapper(prompt_id=message_id(request.turn_id))
         last: AgentEvent | None = None
         try:
+            if request.is_taken_up:
+                remembered = await self._remembered(request)
+                yield CONTINUED if remembered else BEGUN_AGAIN
+                if remembered is not None:
+                    request = remembered
+                    mapper = EventMapper(prompt_id=str(uuid.uuid4()))
             client = await self._ask(request, mapper.prompt_id)
             async with aclosing(_messages_of(client)) as messages:
                 async for message in messages:
@@ -88,6 +116,18 @@ class SdkAgent:
         """End the process and empty the home, in which it has written."""
         await self.close()
         await asyncio.to_thread(_empty, self._home)
+
+    async def _remembered(self, request: RunTurn) -> RunTurn | None:
+        """Return how to go on where the memory holds the turn's message; None where it does not."""
+        session_id = await asyncio.to_thread(
+            session_that_holds,
+            message_id(request.turn_id),
+            home=self._home,
+            session_id=request.session_id,
+        )
+        if session_id is None:
+            return None
+        return request.model_copy(update={"text": GO_ON, "session_id": session_id})
 
     async def interrupt(self) -> None:
         """Ask the running turn to end. Raises `AgentError` if there is no process to ask yet."""

@@ -17,6 +17,7 @@ from claude_agent_sdk import (
 )
 from pydantic import ValidationError
 
+from hakoiri.wire.agent import AGENT_KILLED
 from hakoiri.wire.events import Error
 from hakoiri.wire.problems import OVER_BUDGET, PROBLEM_TYPE_PREFIX, Problem
 
@@ -55,6 +56,7 @@ def _run_error(message: ResultMessage, *, was_cut: bool) -> Error:
 def failure_error(failure: Exception, stderr_tail: Iterable[str]) -> Error:
     """Return the error that an exception of the SDK stands for, with the CLI's last words."""
     said = "\n".join(stderr_tail)
+    code = "agent-failed"
     if _is_unknown_session(f"{failure}\n{said}"):
         return _error("session-not-found", "The agent's memory of this session is not here.")
     match failure:
@@ -62,14 +64,16 @@ def failure_error(failure: Exception, stderr_tail: Iterable[str]) -> Error:
             reason = "The agent said something longer than a message may be, or no message at all"
         case CLINotFoundError():
             reason = "The image holds no agent CLI; build it anew"
-        case ProcessError(exit_code=int() as code):
-            reason = f"The agent's process ended with code {code}"
+        case ProcessError(exit_code=int() as exit_code):
+            reason = f"The agent's process ended with code {exit_code}"
+            if exit_code < 0:  # by a signal (subprocess, `Popen.returncode`)
+                code = AGENT_KILLED
         case ClaudeSDKError():
             reason = f"The agent's process broke off: {failure}"
         case _:
             reason = f"The agent failed: {failure!r}"
     # its newest words come last, so they are what is kept
-    return _error("agent-failed", f"{reason[:1000]}. {said[-3000:]}".strip(), retryable=True)
+    return _error(code, f"{reason[:1000]}. {said[-3000:]}".strip(), retryable=True)
 
 
 def _model_error(status: int | None, prose: str, *, was_cut: bool) -> Error:

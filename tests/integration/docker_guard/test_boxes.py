@@ -9,7 +9,13 @@ from tests.disks import disk_rules, small_disks
 from tests.engine import mounts_below
 
 from hakoiri.docker_guard.boxes import Boxes
-from hakoiri.docker_guard.kernel_mounts import MS_PRIVATE, MS_SHARED, bind, mount
+from hakoiri.docker_guard.kernel_mounts import (
+    MS_PRIVATE,
+    MS_SHARED,
+    bind,
+    detach_below,
+    mount,
+)
 from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 
@@ -64,11 +70,27 @@ async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree:
         assert {"nosuid", "nodev"} <= flags_of(made[name])
     assert "noexec" in flags_of(made["agent"])
     assert keeper.present() == [ID]
+    assert keeper.find(ID) == made
     assert mounts_below(tree.with_name("stage")) == []
     await keeper.remove(ID)
     assert keeper.present() == []
     assert mounts_below(tree) == []
     await keeper.remove(ID)
+
+
+def test_what_lies_below_a_mount_that_is_gone_is_not_found(tree: Path) -> None:
+    """It is an empty directory, and would be saved as a workspace without files."""
+    keeper = boxes(tree)
+    with pytest.raises(CallRefusedError, match="no directories") as refused:
+        keeper.find(ID)
+    assert refused.value.status == 404
+    made = keeper.make(ID, owner=OWNER)
+    assert keeper.find(ID) == made
+    detach_below(tree / ID)
+    assert made["workspace"].is_dir()
+    with pytest.raises(CallRefusedError, match="no directories"):
+        keeper.find(ID)
+    assert keeper.present() == [ID], "to be removed"
 
 
 def test_the_way_to_a_box_is_open_to_a_containers_root_and_closed_to_others(tree: Path) -> None:

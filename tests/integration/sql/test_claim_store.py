@@ -5,7 +5,7 @@ from tests.integration.sql.conftest import NOW, conversation
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database
-from hakoiri.host.containers.ports import ClaimConflictError, ContainersError
+from hakoiri.host.containers.ports import ClaimConflictError, ClaimRecord, ContainersError
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,10 @@ async def test_each_claim_counts_the_generation_up(claims: SqlClaimStore) -> Non
     await claims.release("one")
     await claims.release("one")
     assert await claims.claim(container_id="three", workspace_id="w-a") == 2
-    assert await claims.claimed() == {"two": "w-b", "three": "w-a"}
+    assert sorted(await claims.claimed(), key=lambda one: one.generation) == [
+        ClaimRecord("two", "w-b", 1),
+        ClaimRecord("three", "w-a", 2),
+    ]
 
 
 @pytest.mark.parametrize(("container", "workspace"), [("two", "w-a"), ("one", "w-b")])
@@ -40,7 +43,7 @@ async def test_a_second_claim_is_refused_and_counts_nothing(
 async def test_a_missing_workspace_cannot_be_claimed(claims: SqlClaimStore) -> None:
     with pytest.raises(ClaimConflictError):
         await claims.claim(container_id="one", workspace_id="w-none")
-    assert await claims.claimed() == {}
+    assert await claims.claimed() == []
 
 
 async def test_one_of_many_simultaneous_claims_wins(claims: SqlClaimStore) -> None:

@@ -20,7 +20,7 @@ from hakoiri.host.conversations.ports import (
     StoreError,
     TurnRunningError,
 )
-from hakoiri.wire.events import Error, Result, TextDelta
+from hakoiri.wire.events import Error, EventData, Result, TextDelta, TurnStarted
 from hakoiri.wire.messages import Runtime
 
 pytestmark = pytest.mark.anyio
@@ -236,3 +236,52 @@ async def test_the_runtime_asked_for_is_kept(
     made = replace(conversation("a"), runtime=runtime)
     await conversations.create(made)
     assert await conversations.get(tenant="default", conversation_id=made.id) == made
+
+
+async def test_how_far_an_agent_was_heard_is_recorded_with_its_events(
+    conversations: ConversationStore,
+) -> None:
+    await conversations.create(conversation("a"))
+    await conversations.begin_turn(conversation_id="c-a", text="hi", now=NOW)
+
+    async def heard() -> int:
+        return (await conversations.get(tenant="default", conversation_id="c-a")).agent_seq
+
+    async def append(*data: EventData, agent_seq: int | None) -> None:
+        await conversations.append(
+            conversation_id="c-a", turn=1, events=data, now=NOW, agent_seq=agent_seq
+        )
+
+    assert await heard() == 0
+    await append(TextDelta(text="x"), agent_seq=7)
+    await append(TextDelta(text="y"), agent_seq=None)
+    assert await heard() == 7
+    await append(Result(text="x"), agent_seq=8)
+    await conversations.begin_turn(conversation_id="c-a", text="hi", now=NOW)
+    assert await heard() == 0, "each turn is numbered anew"
+
+
+async def test_the_milestones_of_a_turn_tell_how_far_it_came(
+    conversations: ConversationStore,
+) -> None:
+    await conversations.create(conversation("a"))
+    for turn in (1, 2):
+        await conversations.begin_turn(conversation_id="c-a", text=f"turn {turn}", now=NOW)
+        await conversations.append(
+            conversation_id="c-a",
+            turn=turn,
+            events=[TurnStarted(generation=turn), TextDelta(text="x"), Result(text="x")],
+            now=NOW,
+        )
+    found = await conversations.milestones(conversation_id="c-a", turn=2)
+    assert [event.type for event in found] == ["user_message", "turn_started"]
+    assert found[0].data["text"] == "turn 2"
+    assert await conversations.milestones(conversation_id="c-none", turn=1) == []
+
+
+async def test_a_workspace_leads_to_its_conversation(conversations: ConversationStore) -> None:
+    stored = conversation("a")
+    await conversations.create(stored)
+    assert stored.workspace_id is not None
+    assert await conversations.in_workspace(stored.workspace_id) == stored
+    assert await conversations.in_workspace("w-none") is None

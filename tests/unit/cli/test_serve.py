@@ -18,7 +18,7 @@ def test_what_is_seen_of_apparmor_reaches_the_server(
     monkeypatch.setattr(serve, "write_proxy_file", lambda _, **__: None)
     monkeypatch.setattr(serve, "open_kernel_log", lambda: None)
 
-    (*_, server) = serve._processes(load(tmp_path), ground(tmp_path), None)
+    (*_, server) = serve._processes(load(tmp_path), ground(tmp_path), None, keep_containers=False)
 
     assert ServerLaunch.model_validate_json(server.spec.standard_input).apparmor == known
 

@@ -209,6 +209,7 @@ async def test_the_journal_tells_what_came_and_holds_no_secret(app: ASGIApp) -> 
         "identity": "AKIDEXAMPLE",
         "verdict": "valid",
         "user_text": "hi there",
+        "user_texts": ["hi there"],
         "scene": "default",
         "reply": 0,
         "attempt": 0,

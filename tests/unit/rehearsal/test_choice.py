@@ -18,6 +18,7 @@ from hakoiri.rehearsal.script import Script, read_script
 CUE = Cue(
     user_text="Please LIST it",
     first_user_text="the first",
+    user_texts=("the first", "Please LIST it"),
     last_tool_result="a.txt",
     reply_number=0,
     has_tools=True,

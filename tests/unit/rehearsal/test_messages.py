@@ -69,9 +69,21 @@ def test_the_mark_of_an_interrupt_is_not_a_user_text() -> None:
     assert cue(user("one"), answer(CALL), user(result("ok"), mark)).user_text == "one"
 
 
+@pytest.mark.parametrize(
+    "nothing", ["No response requested.", [{"type": "text", "text": "No response requested."}]]
+)
+def test_a_turn_that_broke_off_goes_on_with_the_reply_it_had_not_got(nothing: Any) -> None:
+    filler = {"role": "assistant", "content": nothing}
+    cut = [user("one"), answer("I look", CALL), user(result("interrupted")), filler]
+    seen = cue(*cut, user(REMINDER))
+    assert (seen.user_text, seen.reply_number) == ("one", 1)
+    assert cue(user("one"), filler, user(REMINDER)).reply_number == 0
+
+
 def test_a_resumed_history_still_knows_its_first_text() -> None:
     seen = cue(user(REMINDER, "my name is Aki"), answer("hello"), user("who am I?"))
     assert (seen.first_user_text, seen.user_text) == ("my name is Aki", "who am I?")
+    assert seen.user_texts == ("my name is Aki", "who am I?")
 
 
 def test_the_last_tool_result_is_the_latest_of_all() -> None:

@@ -1,3 +1,4 @@
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +18,9 @@ from claude_agent_sdk import (
 from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error
 from hakoiri.workspace_agent.errors import AgentError, ConnectError
-from hakoiri.workspace_agent.sdk_client import SdkAgent
+from hakoiri.workspace_agent.sdk_client import BEGUN_AGAIN, CONTINUED, GO_ON, SdkAgent
 from hakoiri.workspace_agent.sdk_options import CLI_LINE_LIMIT_BYTES
+from hakoiri.workspace_agent.transcripts import message_id
 
 pytestmark = pytest.mark.anyio
 
@@ -93,8 +95,8 @@ async def run(agent: SdkAgent, **fields: Any) -> list[AgentEvent]:
     return [event async for event in agent.run(request)]
 
 
-def agent_of(cli: Cli) -> SdkAgent:
-    return SdkAgent(workspace=Path("/workspace"), home=Path("/home/agent"), make_client=cli.make)
+def agent_of(cli: Cli, home: Path = Path("/nonexistent")) -> SdkAgent:
+    return SdkAgent(workspace=Path("/workspace"), home=home, make_client=cli.make)
 
 
 async def test_a_turn_is_asked_with_an_id_and_ends_with_its_result() -> None:
@@ -175,6 +177,51 @@ async def test_an_interrupted_turn_leaves_the_process_for_the_next() -> None:
     await agent.interrupt()
     await run(agent, session_id=SESSION)
     assert cli.calls == [["connect", "query", "interrupt", "query"]]
+
+
+def remember(home: Path, turn_id: str, session: str = SESSION) -> None:
+    """Put the turn's message into a transcript, as the CLI does."""
+    directory = home / ".claude/projects/-workspace"
+    directory.mkdir(parents=True, exist_ok=True)
+    entry = {"type": "user", "uuid": message_id(turn_id), "message": {"content": "/help me"}}
+    (directory / f"{session}.jsonl").write_text(json.dumps(entry) + "\n")
+
+
+async def test_a_turn_is_always_asked_under_the_same_id() -> None:
+    asked = []
+    for _ in range(2):
+        cli = Cli(turn())
+        await run(agent_of(cli))
+        asked.append(cli.clients[0].prompt["uuid"])
+    assert asked == [message_id("t1")] * 2
+
+
+@pytest.mark.parametrize("session_id", [SESSION, None], ids=["known", "not told in time"])
+async def test_a_turn_that_is_remembered_goes_on_and_its_message_is_not_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, session_id: str | None
+) -> None:
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    remember(tmp_path, "t1")
+    cli = Cli(turn())
+    events = await run(agent_of(cli, tmp_path), session_id=session_id, is_taken_up=True)
+    assert [event.type for event in events] == ["notice", "session_started", "result"]
+    assert events[0] == CONTINUED
+    (client,) = cli.clients
+    assert client.prompt["message"]["content"] == GO_ON
+    assert client.prompt["uuid"] != message_id("t1"), "the CLI knows that one already"
+    assert client.options.resume == SESSION
+
+
+async def test_a_turn_that_is_not_remembered_is_given_its_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    remember(tmp_path, "an earlier turn")
+    cli = Cli(turn())
+    events = await run(agent_of(cli, tmp_path), session_id=SESSION, is_taken_up=True)
+    assert events[0] == BEGUN_AGAIN
+    assert cli.clients[0].prompt["message"]["content"] == "/help me"
+    assert cli.clients[0].options.resume == SESSION
 
 
 async def test_before_there_is_a_process_nobody_can_be_interrupted() -> None:

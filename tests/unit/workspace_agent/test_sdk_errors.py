@@ -81,20 +81,21 @@ def test_the_proxys_refusal_is_told_in_the_proxys_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("failure", "words"),
+    ("failure", "words", "code"),
     [
-        (CLIJSONDecodeError("{", ValueError("x")), "longer than a message may be"),
-        (CLINotFoundError(), "build it anew"),
-        (ProcessError("gone", exit_code=-9), "code -9"),
-        (CLIConnectionError("broken pipe"), "broken pipe"),
-        (Exception("Control request timeout: initialize"), "timeout: initialize"),
+        (CLIJSONDecodeError("{", ValueError("x")), "longer than a message may be", "agent-failed"),
+        (CLINotFoundError(), "build it anew", "agent-failed"),
+        (ProcessError("gone", exit_code=1), "code 1", "agent-failed"),
+        (ProcessError("gone", exit_code=-9), "code -9", "agent-killed"),
+        (CLIConnectionError("broken pipe"), "broken pipe", "agent-failed"),
+        (Exception("Control request timeout: initialize"), "timeout: initialize", "agent-failed"),
     ],
 )
 def test_an_exception_of_the_sdk_is_one_error_with_the_clis_last_words(
-    failure: Exception, words: str
+    failure: Exception, words: str, code: str
 ) -> None:
     error = failure_error(failure, ["warming up", "out of memory"])
-    assert error.code == "agent-failed"
+    assert error.code == code
     assert words in error.text
     assert error.text.endswith("out of memory")
 

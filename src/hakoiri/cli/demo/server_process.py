@@ -36,6 +36,7 @@ class ServerProcess:
         self.port = free_port()
         self.log = log
         self.api = ApiClient(f"http://127.0.0.1:{self.port}", key=key, timeout_s=120)
+        self.options: tuple[str, ...] = ()
         self._environment = {**_kept(), **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -63,7 +64,7 @@ class ServerProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 # it ends with us, even if we are killed
-                ["setpriv", "--pdeathsig", "TERM", *_serve_command(self.port)],  # noqa: S607
+                ["setpriv", "--pdeathsig", "TERM", *_serve_command(self.port), *self.options],  # noqa: S607
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -32,6 +32,7 @@ from hakoiri.docker_guard.kernel_mounts import (
     bind,
     detach_below,
     mount,
+    mount_points,
 )
 from hakoiri.host.settings import Settings
 
@@ -174,10 +175,12 @@ def _live_directory(settings: Settings) -> Path:
 def _shared_directory(path: Path) -> Path:
     """Make where the guard mounts for others: root's, a mount of its own, and seen by the engine.
 
-    What an earlier run left mounted there is taken away first.
+    What an earlier run left mounted there stays: containers may live in it, which the server
+    adopts or removes.
     """
-    detach_below(path)
     _directory(path, 0, 0, 0o700)
+    if any(point.path == path for point in mount_points()):
+        return path
     bind(path, path, flags=MS_NOSUID | MS_NODEV)
     # out of the peer group of what it was bound from, into one of its own
     mount(None, path, flags=MS_PRIVATE)

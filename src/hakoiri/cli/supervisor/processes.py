@@ -176,6 +176,7 @@ def server_process(
     image: str,
     *,
     kernel_log: int | None = None,
+    keep_containers: bool = False,
     apparmor: AppArmorKnown | None = None,
 ) -> ProcessSpec:
     """Return the control plane: it holds no credential, and cannot see the proxy's files.
@@ -184,7 +185,12 @@ def server_process(
     `apparmor` is what root saw of the kernel's.
     """
     launch = _server_launch(
-        settings, ground, image, kernel_log=kernel_log, apparmor=apparmor or AppArmorKnown()
+        settings,
+        ground,
+        image,
+        kernel_log=kernel_log,
+        keep_containers=keep_containers,
+        apparmor=apparmor or AppArmorKnown(),
     )
     return ProcessSpec(
         name="server",
@@ -207,6 +213,7 @@ def _server_launch(
     *,
     kernel_log: int | None = None,
     apparmor: AppArmorKnown = AppArmorKnown(),  # noqa: B008 - it is frozen
+    keep_containers: bool = False,
 ) -> ServerLaunch:
     return ServerLaunch(
         settings=settings,
@@ -215,6 +222,7 @@ def _server_launch(
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
         guard_socket=ground.guard_dir / GUARD_SOCKET,
         kernel_log=kernel_log,
+        keep_containers=keep_containers,
         apparmor=apparmor,
         audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
     )

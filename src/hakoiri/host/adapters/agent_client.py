@@ -21,10 +21,12 @@ from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
     TooManyCommandsError,
+    UnknownTurnError,
 )
 from hakoiri.wire.agent import (
     AGENT_SOCKET_NAME,
     EVENT_LINE_LIMIT_BYTES,
+    UNKNOWN_TURN,
     Acknowledge,
     AgentHealth,
     AgentOptions,
@@ -164,6 +166,8 @@ class AgentClient:
         except SseError as error:
             raise AgentProtocolError(f"the agent's stream is not as agreed: {error}") from error
         except UnixHttpError as error:
+            if error.problem is not None and error.problem.code == UNKNOWN_TURN:
+                raise UnknownTurnError(f"the agent does not know the turn: {error}") from error
             raise AgentUnreachableError(f"the agent's stream broke off: {error}") from error
 
 

@@ -14,6 +14,7 @@ from hakoiri.wire.guard import (
     API_VERSION,
     LABEL_CONTAINER,
     LABEL_INSTANCE,
+    LABEL_RUNTIME,
     BoxDirectories,
     BoxList,
 )
@@ -89,6 +90,20 @@ class DockerEngine:
         async with _our_errors(f"remove the container {engine_id}", HTTP_NOT_FOUND, HTTP_CONFLICT):
             await self._docker.containers.container(engine_id).delete(force=True, v=True)
 
+    async def pause(self, engine_id: str) -> None:
+        """Freeze all its processes."""
+        async with _our_errors(f"freeze the container {engine_id}"):
+            await self._docker.containers.container(engine_id).pause()
+
+    async def unpause(self, engine_id: str) -> None:
+        """Let them run again; nothing happens if they do."""
+        try:
+            async with _our_errors(f"thaw the container {engine_id}"):
+                await self._docker.containers.container(engine_id).unpause()
+        except EngineError as error:
+            if _status(error) is None or (await self._state(engine_id)).get("Paused"):
+                raise
+
     async def is_running(self, engine_id: str) -> bool:
         """Whether it exists and runs."""
         state = await self._state(engine_id)
@@ -120,7 +135,9 @@ class DockerEngine:
             EngineContainer(
                 engine_id=entry["Id"],
                 container_id=entry["Labels"].get(LABEL_CONTAINER, ""),
-                running=entry["State"] == "running",
+                # one that is frozen is there as well, with all its processes
+                running=entry["State"] in ("running", "paused"),
+                runtime="runsc" if entry["Labels"].get(LABEL_RUNTIME) == "runsc" else "runc",
             )
             for entry in listed
         ]
@@ -131,10 +148,17 @@ class DockerEngine:
             made = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
                 f"boxes/{container_id}", method="PUT", versioned_api=False
             )
-        try:
-            return BoxDirectories.model_validate(made)
-        except ValidationError as error:
-            raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
+        return _box(made)
+
+    async def find_box(self, container_id: str) -> BoxDirectories | None:
+        """Return where its directories are; None if there are none."""
+        found: list[BoxDirectories] = []
+        async with _our_errors(f"find the directories of {container_id}", HTTP_NOT_FOUND):
+            told = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
+                f"boxes/{container_id}", method="GET", versioned_api=False
+            )
+            found.append(_box(told))
+        return found[0] if found else None
 
     async def remove_box(self, container_id: str) -> None:
         """Have the guard remove its directories; nothing happens if they are gone."""
@@ -218,6 +242,13 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
     except (aiohttp.ClientError, OSError) as error:
         said = str(error) or type(error).__name__
         raise EngineError(f"cannot {what}: the docker guard does not answer ({said})") from error
+
+
+def _box(answer: object) -> BoxDirectories:
+    try:
+        return BoxDirectories.model_validate(answer)
+    except ValidationError as error:
+        raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
 
 
 def _said(message: str) -> str:

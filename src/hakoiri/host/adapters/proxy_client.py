@@ -16,7 +16,7 @@ from hakoiri.host.adapters.unix_http import (
 )
 from hakoiri.host.containers.ports import Gone, PolicyRefusedError, ProxyControlError
 from hakoiri.wire.policy import Policy
-from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened
+from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened, SocketStats
 
 TIMEOUT_S: Final = 10.0
 FIGURES_TIMEOUT_S: Final = 5.0
@@ -95,17 +95,24 @@ class ProxyClient:
         except UnixHttpError as error:
             raise _ours(error) from error
 
+    async def open_sockets(self) -> frozenset[str]:
+        """Return the names of all sockets that are open, bound or not."""
+        return frozenset(socket.container for socket in await self._sockets())
+
     async def bound_sockets(self) -> frozenset[str]:
         """Return the containers whose sockets are open and bound."""
+        return frozenset(
+            socket.container for socket in await self._sockets() if socket.workspace is not None
+        )
+
+    async def _sockets(self) -> list[SocketStats]:
         try:
             stats = await call(
                 self._session, "GET", "/stats", answer=ProxyStats, timeout_s=TIMEOUT_S
             )
         except UnixHttpError as error:
             raise _ours(error) from error
-        return frozenset(
-            socket.container for socket in stats.sockets if socket.workspace is not None
-        )
+        return stats.sockets
 
     @asynccontextmanager
     async def attached(self) -> AsyncIterator[Gone]:

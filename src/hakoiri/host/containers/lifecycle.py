@@ -31,6 +31,9 @@ ALIVE_CHECK_EVERY = 25
 STEP_TIMEOUT_S = 60.0
 """One step of a removal; the engine's own force-remove takes well under a second."""
 
+ADOPTION_TIMEOUT_S = 10.0
+"""An agent that runs already answers within this, on a machine that starts much else."""
+
 log = structlog.get_logger(__name__)
 
 Prepare = Callable[[ContainerDirectories], Awaitable[None]]
@@ -87,6 +90,23 @@ class Lifecycle:
         self._start_timeout_s = start_timeout_s
         self._stop_grace_s = stop_grace_s
         self._sleep = sleep
+        self._in_hand: set[str] = set()
+
+    def in_hand(self) -> frozenset[str]:
+        """Return all that this server started or adopted and has not removed: live, warm, or such.
+
+        Also what it is about to start or to remove: the collector touches none of it.
+        """
+        return frozenset(self._in_hand)
+
+    async def present(self) -> frozenset[str]:
+        """Return every id for which there is a container of ours, directories, or a socket."""
+        listed = await self._engine.list_ours(self._instance)
+        return frozenset(
+            {member.container_id for member in listed}
+            | set(await self._engine.list_boxes())
+            | await self._proxy.open_sockets()
+        )
 
     async def start(
         self, container_id: str, *, prepare: Prepare, runtime: Runtime | None = None
@@ -95,6 +115,7 @@ class Lifecycle:
 
         Raises `ContainersError`, or what `prepare` raises, and leaves nothing behind.
         """
+        self._in_hand.add(container_id)
         try:
             async with asyncio.timeout(self._start_timeout_s):
                 return await self._start(container_id, prepare, runtime)
@@ -154,13 +175,77 @@ class Lifecycle:
             else:
                 return
 
+    async def running(self) -> dict[str, Runtime]:
+        """Return the containers of our instance that run, frozen or not, with their runtimes."""
+        listed = await self._engine.list_ours(self._instance)
+        return {member.container_id: member.runtime for member in listed if member.running}
+
+    async def directories_of(self, container_id: str) -> ContainerDirectories | None:
+        """Return where a container's directories are; None if they are gone."""
+        box = await self._engine.find_box(container_id)
+        return ContainerDirectories.of(box) if box is not None else None
+
+    async def adopt(self, container_id: str) -> StartedContainer:
+        """Take over a container that runs already, healthy and able to be claimed.
+
+        Raises `ContainersError` if it has no directories or its agent does not answer in time.
+        """
+        directories = await self.directories_of(container_id)
+        if directories is None:
+            raise ContainersError("its directories are gone")
+        name = engine_name(container_id)
+        await self._engine.unpause(name)
+        agent = self._agents.connect(directories.agent)
+        try:
+            async with asyncio.timeout(ADOPTION_TIMEOUT_S):
+                await self._until_healthy(name, agent)
+        except (TimeoutError, ContainersError) as error:
+            await agent.close()
+            raise AgentUnreachableError(f"its agent does not answer: {error}") from error
+        self._in_hand.add(container_id)
+        return StartedContainer(container_id, ContainerState.HEALTHY, directories, agent)
+
+    async def freeze(self, container: StartedContainer) -> None:
+        """Freeze all that runs in a claimed container; `ContainersError` if that cannot be done."""
+        await self._engine.pause(engine_name(container.container_id))
+        container.advance(ContainerState.PAUSED)
+
+    async def thaw(self, container: StartedContainer) -> None:
+        """Let a frozen container run again; nothing happens if it is not frozen."""
+        if container.state is ContainerState.PAUSED:
+            await self._engine.unpause(engine_name(container.container_id))
+            container.advance(ContainerState.CLAIMED)
+
+    async def kill(self, container_id: str) -> None:
+        """Cut the container's way out and end all that runs in it; its directories stay.
+
+        Raises `ContainersError` if the engine does not say that it has ended.
+        """
+        await self._step("close its proxy socket", self._proxy.close_socket(container_id))
+        await self._engine.stop(engine_name(container_id), grace_s=0)
+
+    async def halt(self, container: StartedContainer) -> None:
+        """Kill what runs in a lost container, so that its directories hold still.
+
+        Container and directories stay, for `stop` to remove. Raises `ContainersError` if the
+        engine does not say that it has ended; may be tried again.
+        """
+        if container.agent is not None:
+            await container.agent.close()
+        await self.kill(container.container_id)
+        if container.state is not ContainerState.HALTED:
+            container.advance(ContainerState.HALTED)
+
     async def stop(self, container: StartedContainer) -> None:
         """Cut its way out, let it end within the grace, remove all that belongs to it."""
+        was_frozen = container.state is ContainerState.PAUSED
         container.advance(ContainerState.STOPPING)
         if container.agent is not None:
             await container.agent.close()
         await self._step("close its proxy socket", self._proxy.close_socket(container.container_id))
         name = engine_name(container.container_id)
+        if was_frozen:  # or it could not take the signal to end
+            await self._step("thaw it", self._engine.unpause(name))
         await self._step("stop it", self._engine.stop(name, grace_s=self._stop_grace_s))
         await self.discard(container.container_id)
         container.advance(ContainerState.GONE)
@@ -174,6 +259,7 @@ class Lifecycle:
         await self._step("close its proxy socket", self._proxy.close_socket(container_id))
         await self._step("remove it", self._engine.remove(name))
         await self._step("remove its directories", self._engine.remove_box(container_id))
+        self._in_hand.discard(container_id)
 
     async def _step(self, what: str, step: Awaitable[None]) -> None:
         try:

@@ -11,7 +11,7 @@ from hakoiri.wire.guard import BoxDirectories
 
 
 class ContainerState(StrEnum):
-    """Where a container is in its life. It goes forward only, and serves one workspace."""
+    """Where a container is in its life. It serves one workspace, and only a pause is left again."""
 
     CREATING = "creating"
     """Its sockets and directories are made, and the engine was asked to create it."""
@@ -25,6 +25,12 @@ class ContainerState(StrEnum):
     CLAIMED = "claimed"
     """A workspace is live in it."""
 
+    PAUSED = "paused"
+    """Its workspace is idle: its processes are frozen, until the next turn thaws them."""
+
+    HALTED = "halted"
+    """It was lost in a turn: nothing runs in it, and its directories wait to be saved."""
+
     STOPPING = "stopping"
     """Its socket is unbound and it is being stopped."""
 
@@ -36,7 +42,11 @@ TRANSITIONS: Final[dict[ContainerState, frozenset[ContainerState]]] = {
     ContainerState.CREATING: frozenset({ContainerState.STARTING, ContainerState.STOPPING}),
     ContainerState.STARTING: frozenset({ContainerState.HEALTHY, ContainerState.STOPPING}),
     ContainerState.HEALTHY: frozenset({ContainerState.CLAIMED, ContainerState.STOPPING}),
-    ContainerState.CLAIMED: frozenset({ContainerState.STOPPING}),
+    ContainerState.CLAIMED: frozenset(
+        {ContainerState.PAUSED, ContainerState.HALTED, ContainerState.STOPPING}
+    ),
+    ContainerState.PAUSED: frozenset({ContainerState.CLAIMED, ContainerState.STOPPING}),
+    ContainerState.HALTED: frozenset({ContainerState.STOPPING}),
     ContainerState.STOPPING: frozenset({ContainerState.GONE}),
     ContainerState.GONE: frozenset(),
 }

@@ -1,6 +1,6 @@
 """What the containers room needs from outside: an engine, the proxy, claims, agents."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import BoxDirectories
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.pool import PoolConfiguration
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
@@ -39,6 +40,10 @@ class AgentUnreachableError(ContainersError):
     """The agent does not answer, or its stream broke off."""
 
 
+class UnknownTurnError(AgentUnreachableError):
+    """The agent knows of no such turn: it never began there."""
+
+
 class AgentProtocolError(ContainersError):
     """The agent said something that is not in the contract."""
 
@@ -51,17 +56,43 @@ class CapacityError(ContainersError):
     """As many containers as allowed are live; try again later."""
 
 
+class FilesUnsavedError(ContainersError):
+    """The workspace's container died with the only copy of files, which are to be saved first."""
+
+
+class BeingReplacedError(ContainersError):
+    """Somebody else uses the workspace's container, which was lost; try again in a moment."""
+
+
 class ClaimConflictError(ContainersError):
     """The workspace already has a container."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineContainer:
-    """A container of ours as the engine sees it."""
+    """A container of ours as the engine sees it; a frozen one runs too."""
 
     engine_id: str
     container_id: str
     running: bool
+    runtime: Runtime = "runc"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """One live claim."""
+
+    container_id: str
+    workspace_id: str
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose workspace it is, and what it may reach now."""
+
+    tenant: str
+    policy: Policy
 
 
 class ContainerEngine(Protocol):
@@ -79,6 +110,12 @@ class ContainerEngine(Protocol):
     async def remove(self, engine_id: str) -> None:
         """Remove it with its anonymous volumes; nothing happens if it is gone."""
 
+    async def pause(self, engine_id: str) -> None:
+        """Freeze all its processes."""
+
+    async def unpause(self, engine_id: str) -> None:
+        """Let them run again; nothing happens if they do."""
+
     async def is_running(self, engine_id: str) -> bool:
         """Whether it exists and runs."""
 
@@ -90,6 +127,9 @@ class ContainerEngine(Protocol):
 
     async def make_box(self, container_id: str) -> BoxDirectories:
         """Make the directories of a container that is to be created."""
+
+    async def find_box(self, container_id: str) -> BoxDirectories | None:
+        """Return where its directories are; None if there are none."""
 
     async def remove_box(self, container_id: str) -> None:
         """Remove its directories with all that is in them; nothing happens if they are gone."""
@@ -129,6 +169,9 @@ class ProxyControl(Protocol):
 
     async def close_socket(self, container_id: str) -> None:
         """Cut its streams and remove it; nothing happens if it is gone."""
+
+    async def open_sockets(self) -> frozenset[str]:
+        """Return the names of all sockets that are open, bound or not."""
 
     async def bound_sockets(self) -> frozenset[str]:
         """Return the containers whose sockets are open and bound."""
@@ -212,5 +255,5 @@ class ClaimStore(Protocol):
     async def release(self, container_id: str) -> None:
         """Forget the claim; nothing happens if there is none."""
 
-    async def claimed(self) -> dict[str, str]:
-        """All live claims, workspace id by container id."""
+    async def claimed(self) -> Sequence[ClaimRecord]:
+        """All live claims."""

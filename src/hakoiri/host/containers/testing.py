@@ -1,7 +1,7 @@
 """In-memory stand-ins for the containers room's ports, for tests and for trying things out."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentUnreachableError,
     ClaimConflictError,
+    ClaimRecord,
     EngineContainer,
     EngineError,
     Gone,
@@ -39,6 +40,7 @@ class MemoryEngine:
     root: Path = Path("/nonexistent")
     containers: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
+    frozen: set[str] = field(default_factory=set)
     fail: set[str] = field(default_factory=set)
     dies_at_start: bool = False
     owner_uid: int = CONTAINER_UID
@@ -70,7 +72,18 @@ class MemoryEngine:
         """Forget it."""
         self._may("remove")
         self.running.discard(engine_id)
+        self.frozen.discard(engine_id)
         self.containers.pop(engine_id, None)
+
+    async def pause(self, engine_id: str) -> None:
+        """Count it as frozen."""
+        self._may("pause")
+        self.frozen.add(engine_id)
+
+    async def unpause(self, engine_id: str) -> None:
+        """Count it as frozen no more."""
+        self._may("unpause")
+        self.frozen.discard(engine_id)
 
     async def is_running(self, engine_id: str) -> bool:
         """Whether it counts as running."""
@@ -84,7 +97,12 @@ class MemoryEngine:
         """All containers whose labels name the instance."""
         self._may("list_ours")
         return [
-            EngineContainer(name, name.removeprefix("hakoiri-"), name in self.running)
+            EngineContainer(
+                name,
+                name.removeprefix("hakoiri-"),
+                name in self.running,
+                config["Labels"].get("hakoiri.runtime", "runc"),
+            )
             for name, config in self.containers.items()
             if config["Labels"]["hakoiri.instance"] == instance
         ]
@@ -95,6 +113,16 @@ class MemoryEngine:
         base = self.root / container_id
         for name in ("workspace", "home", "agent"):
             (base / name).mkdir(parents=True)
+        made = await self.find_box(container_id)
+        if made is None:
+            raise EngineError("the directories are gone already")
+        return made
+
+    async def find_box(self, container_id: str) -> BoxDirectories | None:
+        """Return its directories, if it has any."""
+        base = self.root / container_id
+        if not base.exists():
+            return None
         return BoxDirectories(
             workspace=f"{base}/workspace",
             home=f"{base}/home",
@@ -167,6 +195,10 @@ class MemoryProxy:
         """Forget it."""
         self.sockets.pop(container_id, None)
 
+    async def open_sockets(self) -> frozenset[str]:
+        """All sockets."""
+        return frozenset(self.sockets)
+
     async def bound_sockets(self) -> frozenset[str]:
         """The sockets that speak for somebody."""
         if self.away:
@@ -238,9 +270,12 @@ class MemoryClaims:
         """Forget it."""
         self.by_container.pop(container_id, None)
 
-    async def claimed(self) -> dict[str, str]:
+    async def claimed(self) -> Sequence[ClaimRecord]:
         """All of them."""
-        return dict(self.by_container)
+        return [
+            ClaimRecord(container, workspace, self.generations[workspace])
+            for container, workspace in self.by_container.items()
+        ]
 
 
 @dataclass

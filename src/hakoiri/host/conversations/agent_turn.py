@@ -2,41 +2,50 @@
 
 A turn ends in exactly one `result` or `error`, which is its last event. Before it is logged the
 files are saved and the container is let go, so that whoever reads the end may begin the next turn.
+
+A turn whose container is lost goes on in another: what the lost one left on this host is saved and
+brought back, and the agent is asked to go on where its memory ends (`is_taken_up`).
 """
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import TypeVar
 
 import anyio
 import structlog
 
-from hakoiri.host.containers.model import Claim, ContainerDirectories
-from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.containers.model import Claim
+from hakoiri.host.containers.ports import ContainersError, FilesUnsavedError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
-from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.patient_call import PatientCall
 from hakoiri.host.conversations.ports import (
     Containers,
     ConversationStore,
-    SaveReport,
-    StoreError,
     WorkspaceFiles,
 )
+from hakoiri.host.conversations.recovery import (
+    RECOVERY_LIMIT,
+    Loss,
+    LossKind,
+    given_up,
+    loss_in_ending,
+    loss_in_failure,
+    may_pass,
+)
 from hakoiri.host.conversations.runtime_choice import choose_runtime
+from hakoiri.host.conversations.turn_files import TurnFiles
+from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
-from hakoiri.host.files.ports import FilesError
-from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.agent import RunTurn
-from hakoiri.wire.events import Error, EventData, FileSynced, Notice, TurnStarted
+from hakoiri.wire.events import ContainerRecovered, Error, EventData, TurnStarted
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
-LEFT_OUT_LIMIT: Final = 100
-"""Paths named in one `file_synced` event."""
+Answer = TypeVar("Answer")
 
 logger = structlog.get_logger()
 
@@ -57,7 +66,13 @@ class AgentTurn:
         files: WorkspaceFiles,
         limits: TurnLimits,
         runtimes: Sequence[Runtime],
+        recovered: Callable[[LossKind], None] = lambda _: None,
+        history: TurnHistory | None = None,
     ) -> None:
+        """`recovered` is told of each loss that the turn got over.
+
+        With a `history`, the turn was begun by an earlier server, and is taken up.
+        """
         self._conversation = conversation
         self._workspace_id = workspace_id
         self._text = text
@@ -65,14 +80,23 @@ class AgentTurn:
         self._store = store
         self._current_policy = current_policy
         self._containers = containers
-        self._files = files
+        self._files = TurnFiles(
+            files=files,
+            tenant=conversation.tenant,
+            workspace_id=workspace_id,
+            log=log,
+            save_timeout_s=limits.save_timeout_s,
+        )
         self._limits = limits
         self._runtimes = runtimes
+        self._recovered = recovered
+        self._history = history
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
-        self._restore_failure: FilesError | None = None
-        self._is_unsaved = False
-        self._session_id: str | None = None
+        self._deadline_s = math.inf
+        self._is_taken_up = False
+        self._is_kept = False
+        self._resume_after: int | None = None
         self._stopped: StopReason | None = None
         self._work_scope = anyio.CancelScope()
         self._work_done = anyio.Event()
@@ -91,10 +115,14 @@ class AgentTurn:
         if ending is None:  # cancelled from outside
             ending = Ending(failures.stopped(StopReason.SERVER_STOPPED), is_container_sound=False)
         if self._claim is not None:
-            await self._save(self._claim)
-            await self._tell_if_nearly_full(self._claim)
+            await self._files.save(self._claim)
+            await self._files.tell_if_nearly_full(self._claim)
         await self._let_go(ending)
         return ending
+
+    def leave(self) -> None:
+        """Begin no container any more: the server goes, and leaves the turn to the next."""
+        self._starting.end()
 
     async def stop(self, reason: StopReason) -> None:
         """Ask the agent to end the turn; after the grace, end it without the agent."""
@@ -109,33 +137,61 @@ class AgentTurn:
 
     async def _work(self) -> Ending:
         try:
-            claim = await self._take_container()
+            claim = await self._begin()
         except Exception as error:  # noqa: BLE001 - every failure has to end the turn
-            if self._stopped is not None:
-                return Ending(failures.stopped(self._stopped), is_container_sound=False)
-            return Ending(
-                self._explain(self._restore_failure or error, is_working=False),
-                is_container_sound=False,
-            )
+            return self._not_begun(error)
+        losses = self._history.losses if self._history else 0
+        while True:
+            ending, loss = await self._attempt(claim)
+            if loss is None or self._stopped is not None:
+                return ending
+            losses += 1
+            if losses > RECOVERY_LIMIT:
+                return Ending(given_up(loss), is_container_sound=False)
+            try:
+                claim = await self._recover(claim, loss)
+            except Exception as error:  # noqa: BLE001 - the same
+                return self._not_begun(error)
+
+    async def _attempt(self, claim: Claim) -> tuple[Ending, Loss | None]:
+        """Let the agent work; return how that ended, and the loss if it was one."""
         try:
-            return await self._converse(claim)
-        except Exception as error:  # noqa: BLE001 - the same
+            ending = await self._converse(claim)
+        except Exception as error:  # noqa: BLE001 - every failure has to end the turn
             why = await self._why_lost(claim) if failures.is_loss(error) else ""
-            return Ending(
-                self._explain(error, is_working=True, why_lost=why), is_container_sound=False
+            told = self._explain(error, is_working=True, why_lost=why)
+            return Ending(told, is_container_sound=False), loss_in_failure(error, why=why)
+        return ending, loss_in_ending(ending.data)
+
+    async def _begin(self) -> Claim:
+        claim = await self._take_container()
+        if claim.start == "live":
+            self._files.session_id = await self._store.session_id(self._workspace_id)
+        self._deadline_s = anyio.current_time() + self._limits.timeout_s
+        ran_in = self._history.generation if self._history else None
+        if ran_in is None:
+            started = TurnStarted(
+                container=claim.container_id, generation=claim.generation, start=claim.start
             )
+            await self._log.append(started)
+        elif self._history and ran_in == claim.generation:
+            self._resume_after = self._history.agent_seq
+        else:
+            loss = Loss("server-restarted", "it was gone when the server came back")
+            await self._tell_recovered(claim, loss, lost_paths=[])
+        return claim
 
     async def _take_container(self) -> Claim:
         policy = await self._current_policy()
         runtime = choose_runtime(self._conversation.runtime, policy=policy, allowed=self._runtimes)
-        restores = await self._files.has_recovery_point(self._workspace_id)
+        restores = await self._files.are_to_be_restored()
         await anyio.lowlevel.checkpoint_if_cancelled()  # a shielded call would not notice
         claim = await self._starting.run(
             self._containers.claim(
                 workspace_id=self._workspace_id,
                 tenant=self._conversation.tenant,
                 policy=policy,
-                prepare=self._prepare,
+                prepare=self._files.restore,
                 runtime=runtime,
                 restores=restores,
             )
@@ -147,27 +203,51 @@ class AgentTurn:
             await self._containers.rebind(
                 workspace_id=self._workspace_id, tenant=self._conversation.tenant, policy=newest
             )
-        if claim.start == "live":
-            self._session_id = await self._store.session_id(self._workspace_id)
-        await self._log.append(
-            TurnStarted(
-                container=claim.container_id, generation=claim.generation, start=claim.start
-            )
-        )
         return claim
 
-    async def _prepare(self, directories: ContainerDirectories) -> None:
-        try:
-            restored = await self._files.restore(
-                tenant=self._conversation.tenant,
-                workspace_id=self._workspace_id,
-                tree=live_tree(directories),
-            )
-        except FilesError as error:
-            self._restore_failure = error
-            raise
-        # The agent's memory is in the files: only a session that came back with them goes on.
-        self._session_id = restored.session_id if restored else None
+    async def _recover(self, lost: Claim, loss: Loss) -> Claim:
+        """Save what the lost container left, and give the workspace another with it.
+
+        The old one has ended before its files are read, so that what is saved is whole; the new
+        one's generation keeps whatever may still come from the old one out.
+        """
+        logger.warning("container lost in a turn", turn=self._turn_id, reason=loss.reason)
+        workspace, patience_s = self._workspace_id, self._limits.recovery_timeout_s
+        give_up_s = anyio.current_time() + patience_s
+        await self._patiently(lambda: self._containers.halt(workspace), give_up_s)
+        await self._files.save(lost)
+        lost_paths = await self._files.lost_with(lost)
+        self._claim = None
+        await self._patiently(
+            lambda: self._starting.run(self._containers.retire(workspace, reason=loss.kind)),
+            give_up_s,
+        )
+        claim = await self._patiently(self._take_container, give_up_s)
+        await self._tell_recovered(claim, loss, lost_paths=lost_paths)
+        return claim
+
+    async def _tell_recovered(self, claim: Claim, loss: Loss, *, lost_paths: list[str]) -> None:
+        told = ContainerRecovered(
+            generation=claim.generation,
+            reason=loss.reason,
+            restored_seq=self._files.restored_seq,
+            lost_paths=lost_paths,
+        )
+        await self._log.append(told, agent_seq=0)
+        self._is_taken_up = True
+        self._resume_after = None
+        self._recovered(loss.kind)
+
+    async def _patiently(self, step: Callable[[], Awaitable[Answer]], give_up_s: float) -> Answer:
+        """Do the step, again while what it needs is away, until `give_up_s` of the clock."""
+        while True:
+            try:
+                return await step()
+            except ContainersError as error:
+                if not may_pass(error) or anyio.current_time() >= give_up_s:
+                    raise
+                logger.info("recovery waits", turn=self._turn_id, reason=str(error))
+            await anyio.sleep(self._limits.retry_pause_s)
 
     async def _converse(self, claim: Claim) -> Ending:
         stream = TurnStream(
@@ -175,70 +255,39 @@ class AgentTurn:
             request=RunTurn(
                 turn_id=self._turn_id,
                 text=self._text,
-                session_id=self._session_id,
+                session_id=self._files.session_id,
+                is_taken_up=self._is_taken_up,
                 options=self._conversation.options,
             ),
             record=self._record,
             remember_session=self._remember_session,
             limits=self._limits,
+            resume_after=self._resume_after,
         )
-        with anyio.move_on_after(self._limits.timeout_s):
+        with anyio.CancelScope(deadline=self._deadline_s):
             return Ending(await stream.run(), is_container_sound=True)
         return Ending(failures.timed_out(self._limits.timeout_s), is_container_sound=False)
 
-    async def _record(self, data: Sequence[EventData]) -> None:
-        await self._log.append(*data)
+    async def _record(self, data: Sequence[EventData], agent_seq: int) -> None:
+        await self._log.append(*data, agent_seq=agent_seq)
 
     async def _remember_session(self, session_id: str) -> None:
         await self._store.set_session_id(self._workspace_id, session_id)
-        self._session_id = session_id
-
-    async def _save(self, claim: Claim) -> None:
-        """Commit a recovery point and log it; a failure is logged as a notice and ends nothing."""
-        reason = f"saving took longer than {self._limits.save_timeout_s:g} s"
-        synced: FileSynced | None = None
-        try:
-            with anyio.move_on_after(self._limits.save_timeout_s):
-                synced = _synced(
-                    await self._files.save(
-                        tenant=self._conversation.tenant,
-                        workspace_id=self._workspace_id,
-                        generation=claim.generation,
-                        event_number=self._log.last_event,
-                        tree=live_tree(claim.directories),
-                        session_id=self._session_id,
-                    )
-                )
-        except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
-            reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
-            await logger.aexception("files not saved", workspace=self._workspace_id)
-        notice = Notice(
-            code="files-not-saved",
-            text=failures.clip(f"The turn's files are not saved yet: {reason}"),
-        )
-        self._is_unsaved = synced is None
-        with suppress(StoreError):
-            await self._log.append(synced or notice)
-
-    async def _tell_if_nearly_full(self, claim: Claim) -> None:
-        """Log a notice if the next turn may find no room; nothing else depends on it."""
-        with suppress(FilesError, StoreError):
-            found = nearly_full(await self._files.usage(live_tree(claim.directories)))
-            if found:
-                text = " ".join([*found, "Remove what is not needed."])
-                await self._log.append(Notice(code="workspace-nearly-full", text=text))
+        self._files.session_id = session_id
 
     async def _let_go(self, ending: Ending) -> None:
         """Keep a sound container for the next turn; remove one whose state is not known.
 
-        A sound container whose files could not be saved is not let go: it holds the only copy, so
-        it counts as in use until a later turn has saved them.
+        A sound container whose files could not be saved holds the only copy: it stays until a
+        later turn, or the collector, has saved them. So does a dead one that does.
         """
-        if ending.is_container_sound and self._is_unsaved:
+        if self._is_kept:
             return
         try:
             if ending.is_container_sound:
-                letting_go = self._containers.release(self._workspace_id)
+                letting_go = self._containers.release(
+                    self._workspace_id, is_saved=not self._files.is_unsaved
+                )
             else:
                 letting_go = self._containers.retire(
                     self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")
@@ -252,20 +301,16 @@ class AgentTurn:
             return await self._containers.why_lost(claim.container_id)
         return ""
 
+    def _not_begun(self, error: Exception) -> Ending:
+        if self._stopped is not None:
+            return Ending(failures.stopped(self._stopped), is_container_sound=False)
+        self._is_kept = isinstance(error, FilesUnsavedError)
+        told = self._explain(self._files.restore_failure or error, is_working=False)
+        return Ending(told, is_container_sound=False)
+
     def _explain(self, error: Exception, *, is_working: bool, why_lost: str = "") -> Error:
         if not failures.is_known(error):
             logger.error("turn failed", turn=self._turn_id, exc_info=error)
         if is_working:
             return failures.error_while_working(error, why_lost=why_lost)
         return failures.error_while_starting(error)
-
-
-def _synced(report: SaveReport) -> FileSynced:
-    return FileSynced(
-        recovery_point=report.recovery_point,
-        uploaded=report.uploaded,
-        uploaded_bytes=report.uploaded_bytes,
-        deleted=report.deleted,
-        kept=report.kept,
-        left_out=[failures.clip(item) for item in report.left_out[:LEFT_OUT_LIMIT]],
-    )

@@ -1,7 +1,8 @@
 """Turns as tasks of the server: they begin with a request and outlive it.
 
 Every turn that began ends in one `result` or `error`, whatever fails; if even that cannot be
-recorded, the turn is closed when the conversation gets its next message.
+recorded, the turn is closed when the conversation gets its next message. Turns that an earlier
+server left running are taken up.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,6 +25,7 @@ from hakoiri.host.conversations.model import (
     ConversationKind,
     StopReason,
     TurnLimits,
+    UnfinishedTurn,
 )
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import (
@@ -36,6 +38,13 @@ from hakoiri.host.conversations.ports import (
     ServerStoppingError,
     StoreError,
     WorkspaceFiles,
+)
+from hakoiri.host.conversations.recovery import LossKind
+from hakoiri.host.conversations.turn_history import (
+    RESTART_LIMIT,
+    RESTARTED,
+    TurnHistory,
+    read_history,
 )
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.telemetry.metrics import TurnResult
@@ -67,10 +76,14 @@ class ExecuteService:
         runtimes: Sequence[Runtime],
         default_model: str | None = None,
         turn_ended: Callable[[TurnResult], None] = lambda _: None,
+        recovered: Callable[[LossKind], None] = lambda _: None,
+        leaves_turns: Callable[[], bool] = lambda: False,
     ) -> None:
         """`runtimes` are those containers may have, the usual one first.
 
-        `turn_ended` is told the last event's type of each turn.
+        `turn_ended` is told the last event's type of each turn, `recovered` of lost containers. If
+        `leaves_turns` says so when the service is left, turns are left as they are, for the next
+        server to take up.
         """
         self._store = store
         self._feed = feed
@@ -83,6 +96,9 @@ class ExecuteService:
         self._runtimes = runtimes
         self._default_model = default_model
         self._turn_ended = turn_ended
+        self._recovered = recovered
+        self._leaves_turns = leaves_turns
+        self._has_left = False
         self._group: TaskGroup | None = None
         self._running: dict[str, Turn] = {}
         # One at a time: a turn that is recorded as running but not yet in `_running` would look
@@ -104,13 +120,22 @@ class ExecuteService:
         group, self._group = self._group, None
         if group is None:
             return
+        if self._leaves_turns():
+            self._has_left = True
+            for turn in self._running.values():
+                if isinstance(turn, AgentTurn):
+                    turn.leave()
+        else:
+            await self._stop_all(group)
+        group.cancel_scope.cancel()
+        await group.__aexit__(kind, error, trace)
+
+    async def _stop_all(self, group: TaskGroup) -> None:
         with anyio.move_on_after(self._limits.shutdown_timeout_s, shield=True):
             for turn in self._running.values():
                 group.start_soon(turn.stop, StopReason.SERVER_STOPPED)
             if self._running:
                 await self._all_ended.wait()
-        group.cancel_scope.cancel()
-        await group.__aexit__(kind, error, trace)
 
     async def start_turn(
         self, *, tenant: str, conversation_id: str, text: str
@@ -170,15 +195,44 @@ class ExecuteService:
             # Nobody owns it any more, so the garbage collector will find it.
             await logger.aexception("container not retired", workspace=conversation.workspace_id)
 
-    async def close_unfinished(self) -> int:
-        """End the turns that an earlier server left behind; return how many. Call before serving.
+    async def take_up_unfinished(self) -> int:
+        """Go on with the turns that an earlier server left behind, or close what cannot be.
 
-        Raises `StoreError`.
+        Returns how many there were. Call before serving, when live containers are adopted, inside
+        of the service's `async with`. Raises `StoreError`.
         """
         unfinished = await self._store.unfinished_turns()
         for turn in unfinished:
-            await self._close(turn.conversation_id, turn.turn)
+            await self._take_up(turn)
         return len(unfinished)
+
+    async def _take_up(self, unfinished: UnfinishedTurn) -> None:
+        conversation = await self._store.get(
+            tenant=unfinished.tenant, conversation_id=unfinished.conversation_id
+        )
+        milestones = await self._store.milestones(
+            conversation_id=conversation.id, turn=unfinished.turn
+        )
+        history = read_history(milestones, agent_seq=conversation.agent_seq)
+        is_agents = conversation.workspace_id is not None
+        if self._group is None or history is None or not is_agents:
+            await self._close(conversation.id, unfinished.turn)
+            return
+        if history.restarts >= RESTART_LIMIT:
+            await self._close(conversation.id, unfinished.turn)
+            return
+        log = TurnLog(
+            store=self._store,
+            feed=self._feed,
+            clock=self._clock,
+            message=history.message,
+            last_event=conversation.last_event,
+        )
+        await log.append(RESTARTED)
+        turn = self._turn(conversation, history.text, log, history)
+        self._running[conversation.id] = turn
+        name = f"turn {conversation.id} {unfinished.turn}, taken up"
+        self._group.start_soon(self._run, turn, log, name=name)
 
     async def _close(self, conversation_id: str, turn: int) -> None:
         try:
@@ -193,7 +247,13 @@ class ExecuteService:
         self._turn_ended("error")
         self._feed.publish(added)
 
-    def _turn(self, conversation: Conversation, text: str, log: TurnLog) -> Turn:
+    def _turn(
+        self,
+        conversation: Conversation,
+        text: str,
+        log: TurnLog,
+        history: TurnHistory | None = None,
+    ) -> Turn:
         conversation = _with_model(conversation, self._default_model)
         if conversation.kind is ConversationKind.CHAT or conversation.workspace_id is None:
             return ChatTurn(
@@ -216,6 +276,8 @@ class ExecuteService:
             files=self._files,
             limits=self._limits,
             runtimes=self._runtimes,
+            recovered=self._recovered,
+            history=history,
         )
 
     async def _run(self, turn: Turn, log: TurnLog) -> None:
@@ -226,8 +288,9 @@ class ExecuteService:
             await logger.aexception("turn failed", conversation=log.conversation_id)
             last = failures.error_while_working(error)
         finally:
-            with anyio.CancelScope(shield=True):
-                await self._record_end(log, last)
+            if not (self._has_left and isinstance(turn, AgentTurn)):
+                with anyio.CancelScope(shield=True):
+                    await self._record_end(log, last)
             if self._running.get(log.conversation_id) is turn:
                 del self._running[log.conversation_id]
             if self._group is None and not self._running:

@@ -12,6 +12,7 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     ClaimConflictError,
     ContainersError,
+    FilesUnsavedError,
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.model import StopReason
@@ -88,6 +89,14 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (
         ClaimConflictError,
         _Meaning("workspace-busy", "The workspace is live elsewhere; try later.", retryable=True),
+    ),
+    (
+        FilesUnsavedError,
+        _Meaning(
+            "files-not-saved",
+            "Files of the last turn are being saved; try again in a minute.",
+            retryable=True,
+        ),
     ),
     (
         ContainersError,

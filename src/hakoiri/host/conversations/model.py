@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.messages import Runtime
@@ -37,6 +38,9 @@ class Conversation:
     last_event: int
     runtime: Runtime | None = None
     """The container runtime that it asks for, if any."""
+
+    agent_seq: int = 0
+    """Up to which of its own numbers the agent's events of the last turn are in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ class TurnLimits:
 
     `silence_timeout_s` bounds the wait for the agent's next event, `interrupt_grace_s` the time an
     interrupted agent has to end its turn, `shutdown_timeout_s` the time all turns together have
-    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record.
+    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record, and
+    `recovery_timeout_s` the wait for an engine that is away while a lost container is replaced.
     """
 
     timeout_s: float
@@ -89,6 +94,13 @@ class TurnLimits:
     retire_timeout_s: float = 30
     shutdown_timeout_s: float = 20
     retry_pause_s: float = 0.5
+    recovery_timeout_s: float = 120
+
+
+MILESTONES: Final = ("user_message", "turn_started", "container_recovered", "notice")
+"""Types of the events that tell how far a turn had come when its server went away."""
+
+MILESTONES_LIMIT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +108,7 @@ class UnfinishedTurn:
     """A turn whose server went away before it ended."""
 
     conversation_id: str
+    tenant: str
     turn: int
 
 

@@ -87,9 +87,17 @@ class ConversationStore(Protocol):
         """
 
     async def append(
-        self, *, conversation_id: str, turn: int, events: Sequence[EventData], now: datetime
+        self,
+        *,
+        conversation_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        now: datetime,
+        agent_seq: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order, in one transaction; a terminal event also ends the turn.
+
+        `agent_seq` is recorded with them: up to which of its own numbers the agent was heard.
 
         Raises `NoTurnRunningError` for a turn that has ended: nothing follows a last event.
         """
@@ -102,8 +110,14 @@ class ConversationStore(Protocol):
         Empty only if there are none.
         """
 
+    async def milestones(self, *, conversation_id: str, turn: int) -> Sequence[ConversationEvent]:
+        """The turn's message, starts, recoveries and notices, in order, bounded."""
+
     async def unfinished_turns(self) -> Sequence[UnfinishedTurn]:
         """Turns that are recorded as running."""
+
+    async def in_workspace(self, workspace_id: str) -> Conversation | None:
+        """Return the conversation of a workspace; None if there is none."""
 
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
@@ -218,11 +232,19 @@ class Containers(Protocol):
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
         """Give the live container as it is, unasked and as it is bound; None if none is live."""
 
-    async def release(self, workspace_id: str, *, holder: str = ...) -> None:
-        """The holder (by default the turn) is done: without any the container idles."""
+    async def release(
+        self, workspace_id: str, *, holder: str = ..., is_saved: bool | None = None
+    ) -> None:
+        """The holder (by default the turn) is done: without any the container idles.
+
+        `is_saved` tells whether the holder has saved the files; one that is not saved stays.
+        """
 
     def holders(self, workspace_id: str) -> frozenset[str] | None:
         """Who uses the live container now; None if none is live."""
+
+    async def halt(self, workspace_id: str) -> None:
+        """End all that runs in a lost container; its directories stay until it is retired."""
 
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, for an error message."""
@@ -263,6 +285,10 @@ class RestoreReport(Protocol):
     def session_id(self) -> str | None:
         """The agent's session whose memory came back with the files."""
 
+    @property
+    def event_number(self) -> int:
+        """The event up to which they go."""
+
 
 class WorkspaceFiles(Protocol):
     """Recovery points of workspaces. Errors are `FilesError`."""
@@ -286,6 +312,9 @@ class WorkspaceFiles(Protocol):
         session_id: str | None,
     ) -> SaveReport:
         """Commit a recovery point of the tree."""
+
+    async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
+        """Name what differs from the newest recovery point, a printable line each, bounded."""
 
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are."""

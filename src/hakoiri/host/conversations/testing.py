@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from hakoiri.host.conversations.model import (
+    MILESTONES,
+    MILESTONES_LIMIT,
     ApiKey,
     Conversation,
     SaveMark,
@@ -91,16 +93,24 @@ class MemoryConversations:
             raise TurnRunningError(
                 "a turn is running in this conversation; wait for its end or interrupt it"
             )
-        begun = replace(conversation, turn=conversation.turn + 1)
+        begun = replace(conversation, turn=conversation.turn + 1, agent_seq=0)
         return self._append(begun, [UserMessage(text=text)], now)[0]
 
     async def append(
-        self, *, conversation_id: str, turn: int, events: Sequence[EventData], now: datetime
+        self,
+        *,
+        conversation_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        now: datetime,
+        agent_seq: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order; a terminal event also ends the turn."""
         conversation = await self._existing(conversation_id)
         if not conversation.running or conversation.turn != turn:
             raise NoTurnRunningError(f"turn {turn} is not running; its log is closed")
+        if agent_seq is not None:
+            conversation = replace(conversation, agent_seq=agent_seq)
         return self._append(conversation, events, now)
 
     async def read(
@@ -115,10 +125,23 @@ class MemoryConversations:
         """Turns that are recorded as running."""
         await self.check()
         return [
-            UnfinishedTurn(item.id, item.turn)
+            UnfinishedTurn(item.id, item.tenant, item.turn)
             for item in self._conversations.values()
             if item.running
         ]
+
+    async def milestones(self, *, conversation_id: str, turn: int) -> Sequence[ConversationEvent]:
+        """The turn's message, starts, recoveries and notices, in order, bounded."""
+        await self.check()
+        found = self._events.get(conversation_id, [])
+        mine = [event for event in found if event.turn == turn and event.type in MILESTONES]
+        return mine[:MILESTONES_LIMIT]
+
+    async def in_workspace(self, workspace_id: str) -> Conversation | None:
+        """Return the conversation of a workspace; None if there is none."""
+        await self.check()
+        found = self._conversations.values()
+        return next((item for item in found if item.workspace_id == workspace_id), None)
 
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""

@@ -15,6 +15,7 @@ from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
     ContainersError,
+    UnknownTurnError,
 )
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.inbox import Inbox, closing
@@ -38,16 +39,22 @@ class TurnStream:
         *,
         agent: AgentConnection,
         request: RunTurn,
-        record: Callable[[Sequence[EventData]], Awaitable[None]],
+        record: Callable[[Sequence[EventData], int], Awaitable[None]],
         remember_session: Callable[[str], Awaitable[None]],
         limits: TurnLimits,
+        resume_after: int | None = None,
     ) -> None:
+        """`record` is also given up to which number the agent is heard with these events.
+
+        With `resume_after` the turn runs already, and is read on after that number.
+        """
         self._agent = agent
         self._request = request
         self._record = record
         self._remember_session = remember_session
         self._limits = limits
-        self._recorded = 0
+        self._recorded = resume_after or 0
+        self._is_begun = resume_after is not None
 
     async def run(self) -> Result | Error:
         """Run the turn and return its terminal event.
@@ -55,14 +62,24 @@ class TurnStream:
         Raises `AgentUnreachableError` when the stream broke too often, `AgentProtocolError`,
         `AgentSilentError`, `StoreError`.
         """
-        source = self._agent.run_turn(self._request)
+        source = self._resume() if self._is_begun else self._agent.run_turn(self._request)
         for attempt in range(1, RECONNECT_LIMIT + 1):
             try:
                 return await self._read(source)
+            except UnknownTurnError:
+                if not self._is_begun or self._recorded > 0:
+                    raise
+                # it was about to be given the turn when the server before us went away
+                self._is_begun = False
+                source = self._agent.run_turn(self._request)
+                continue
             except AgentUnreachableError:
                 await anyio.sleep(self._limits.retry_pause_s * attempt)
-            source = self._agent.resume_stream(self._request.turn_id, after=self._recorded)
+            source = self._resume()
         return await self._read(source)
+
+    def _resume(self) -> AsyncIterator[Numbered]:
+        return self._agent.resume_stream(self._request.turn_id, after=self._recorded)
 
     async def _read(self, source: AsyncIterator[Numbered]) -> Result | Error:
         """Read one connection to its end; what arrived is recorded before a failure is told."""
@@ -112,7 +129,7 @@ class TurnStream:
                 data.append(event)
             taken = number
         if data:
-            await self._record(data)
+            await self._record(data, taken)
         self._recorded = taken
         await self._acknowledge()
         return terminal

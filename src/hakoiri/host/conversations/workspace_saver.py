@@ -14,8 +14,8 @@ import anyio
 import structlog
 from anyio.abc import TaskGroup
 
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim
-from hakoiri.host.containers.orchestrator import TURN
 from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.ports import (
@@ -175,7 +175,8 @@ class WorkspaceSaver:
             self._tell(due)
         if self._is_current(due):
             del self._due[due.workspace.id]
-        await self._containers.release(due.workspace.id, holder=due.holder)
+        is_saved = True if due.saved == due.touches else None
+        await self._containers.release(due.workspace.id, holder=due.holder, is_saved=is_saved)
         self._tell(due)
 
     async def _until_quiet(self, due: _Due, retry_s: float) -> None:

@@ -20,6 +20,7 @@ from hakoiri.host.files.manifest import (
     parse_manifest,
     recovery_point_of,
 )
+from hakoiri.host.files.paths import reported
 from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
 from hakoiri.host.files.ports import (
     DamagedError,
@@ -190,6 +191,24 @@ class FileSync:
             tree=tree,
             limits=self._limits,
         )
+
+    async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
+        """Name what of the tree differs from the newest recovery point, without reading files.
+
+        Returns a printable line for each path, bounded, the last line telling how many more.
+        """
+        known = await self.manifest(tenant=tenant, workspace_id=workspace_id)
+        scanned = await run_in_thread(
+            partial(scan, tree, limits=self._limits, monotonic=self._monotonic)
+        )
+        entries = known.entries if known else ()
+        plan = await run_in_thread(partial(make_plan, entries, scanned))
+        places = [*(found.place for found in plan.upload), *(entry.place for entry in plan.delete)]
+        changed = [f"{root}/{reported(path)}" for root, path in places]
+        changed += [str(left) for left in scanned.left_out]
+        limit = self._limits.left_out_limit
+        more = len(changed) + scanned.left_out_total - len(scanned.left_out) - limit
+        return [*changed[:limit], f"and {more} more"] if more > 0 else changed
 
     async def manifest(self, *, tenant: str, workspace_id: str) -> Manifest | None:
         """Return the newest recovery point's manifest; None before the first."""

@@ -26,10 +26,27 @@ class ServerMetrics:
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
         self.pool = PoolMetrics(self._registry)
+        self._removals = Counter(
+            "hakoiri_containers_collected",
+            "Containers that the garbage collector removed, by reason.",
+            ["reason"],
+            registry=self._registry,
+        )
+        self._kept = Counter(
+            "hakoiri_containers_kept_unsaved",
+            "Times that an idle container was kept because its files could not be saved.",
+            registry=self._registry,
+        )
         turns = Counter(
             "hakoiri_turns",
             "Turns that have ended, by their last event.",
             ["result"],
+            registry=self._registry,
+        )
+        self._recoveries = Counter(
+            "hakoiri_container_recoveries",
+            "Turns that went on in another container, by what was lost.",
+            ["reason"],
             registry=self._registry,
         )
         self._killed_calls = Counter(
@@ -41,9 +58,20 @@ class ServerMetrics:
         self._told_workspaces: set[str] = set()
         self._turns = {"result": turns.labels("result"), "error": turns.labels("error")}
 
-    def watch_containers(self, live_containers: Callable[[], int]) -> None:
-        """Show the number of containers from now on."""
-        self._registry.register(_LiveContainers(live_containers))
+    def watch_containers(
+        self, live_containers: Callable[[], int], *, paused: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Show the number of containers from now on, and of those that are frozen."""
+        self._registry.register(
+            _Gauge(
+                "hakoiri_containers_live",
+                "Containers that are live, warm or starting.",
+                live_containers,
+            )
+        )
+        self._registry.register(
+            _Gauge("hakoiri_containers_paused", "Live containers that are frozen.", paused)
+        )
 
     def watch_disks(self, disk_use: Callable[[], tuple[int, int]]) -> None:
         """Show from now on the bytes in use, and how many workspaces are nearly full."""
@@ -52,6 +80,18 @@ class ServerMetrics:
     def turn_ended(self, result: TurnResult) -> None:
         """Count a turn."""
         self._turns[result].inc()
+
+    def removed(self, reason: str) -> None:
+        """Count a container that the collector removed; the reasons are few and ours."""
+        self._removals.labels(reason).inc()
+
+    def kept_unsaved(self) -> None:
+        """Count that a container stayed whose files could not be saved."""
+        self._kept.inc()
+
+    def recovered(self, reason: str) -> None:
+        """Count a turn that got over a loss; the reasons are few and ours."""
+        self._recoveries.labels(reason).inc()
 
     def system_call_killed(self, workspace_id: str) -> None:
         """Count a process that the filter killed; beyond a bound, new workspaces share a label."""
@@ -65,16 +105,14 @@ class ServerMetrics:
         return generate_latest(self._registry).decode()
 
 
-class _LiveContainers(Collector):
-    def __init__(self, live_containers: Callable[[], int]) -> None:
-        self._live_containers = live_containers
+class _Gauge(Collector):
+    def __init__(self, name: str, meaning: str, count: Callable[[], int]) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._count = count
 
     def collect(self) -> Iterable[Metric]:
-        yield GaugeMetricFamily(
-            "hakoiri_containers_live",
-            "Containers that are live, warm or starting.",
-            value=self._live_containers(),
-        )
+        yield GaugeMetricFamily(self._name, self._meaning, value=self._count())
 
 
 class _DiskUse(Collector):

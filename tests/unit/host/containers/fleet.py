@@ -103,15 +103,17 @@ class Fleet:
             jitter=lambda: 0.0,
         )
 
-    def orchestrator(self, keeper: PoolKeeper | None = None) -> Orchestrator:
+    def orchestrator(
+        self, keeper: PoolKeeper | None = None, *, lifecycle: Lifecycle | None = None
+    ) -> Orchestrator:
+        lifecycle = lifecycle or self.lifecycle()
         return Orchestrator(
-            lifecycle=self.lifecycle(),
-            pool=keeper or self.keeper(),
+            lifecycle=lifecycle,
+            pool=keeper or self.keeper(lifecycle),
             metrics=PoolMetrics(CollectorRegistry()),
             proxy=self.proxy,
             claims=self.claims,
             limit=self.limit,
-            idle_timeout_s=30,
             clock=lambda: self.now_s,
         )
 

@@ -1,33 +1,121 @@
+"""Who may go, who may be frozen, and who never."""
+
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hakoiri.host.containers.gc import IdleMember, longest_idle, overdue
+from hakoiri.host.containers.gc import (
+    GcLimits,
+    Member,
+    due,
+    longest_idle,
+    strays,
+    to_freeze,
+)
 
-members = st.lists(
+LIMITS = GcLimits(idle_timeout_s=30, lifetime_s=1000, pause_after_s=10, stray_grace_s=60)
+ALL = frozenset({"a", "b", "c"})
+OURS, OTHER = "c0123456789abcdef", "cfedcba9876543210"
+TIMES = st.floats(0, 100_000)
+
+
+def member(name: str, idle_since_s: float | None, **fields: object) -> Member:
+    made = Member(name, f"w-{name}", started_at_s=0, idle_since_s=idle_since_s)
+    return replace(made, **fields)  # type: ignore[arg-type]
+
+
+def names(members: list[Member], now_s: float, *, running: frozenset[str] = ALL) -> list[str]:
+    found = due(members, running=running, now_s=now_s, limits=LIMITS)
+    return [f"{one.member.container_id} {one.reason}" for one in found]
+
+
+fleets = st.lists(
     st.builds(
-        IdleMember,
+        Member,
+        container_id=st.uuids().map(str),
         workspace_id=st.uuids().map(str),
-        idle_since_s=st.none() | st.floats(0, 10_000),
+        started_at_s=TIMES,
+        idle_since_s=st.none() | TIMES,
+        is_frozen=st.booleans(),
+        is_unsaved=st.booleans(),
     ),
-    unique_by=lambda member: member.workspace_id,
+    unique_by=lambda one: one.workspace_id,
     max_size=20,
 )
 
 
-@given(members, st.floats(0, 10_000), st.floats(0.1, 5_000))
-def test_a_turn_in_progress_is_never_collected(
-    fleet: list[IdleMember], now_s: float, timeout_s: float
+@given(fleets, TIMES, st.sets(st.uuids().map(str)))
+def test_a_turn_in_progress_is_never_touched(
+    fleet: list[Member], now_s: float, running: set[str]
 ) -> None:
-    busy = {member.workspace_id for member in fleet if member.idle_since_s is None}
-    assert not busy & set(overdue(fleet, now_s=now_s, idle_timeout_s=timeout_s))
+    busy = {one.workspace_id for one in fleet if one.idle_since_s is None}
+    found = due(fleet, running=frozenset(running), now_s=now_s, limits=LIMITS)
+    assert not busy & {one.member.workspace_id for one in found}
+    assert not busy & set(to_freeze(fleet, now_s=now_s, limits=LIMITS))
     assert longest_idle(fleet) not in busy
 
 
-def test_idle_for_the_timeout_is_overdue_and_a_moment_less_is_not() -> None:
-    fleet = [IdleMember("a", 10.0), IdleMember("b", 10.1), IdleMember("c", None)]
-    assert overdue(fleet, now_s=40.0, idle_timeout_s=30.0) == ["a"]
+def test_idle_for_the_timeout_may_go_and_a_moment_less_may_not() -> None:
+    fleet = [member("a", 10.0), member("b", 10.1), member("c", None)]
+    assert names(fleet, 40.0) == ["a idle"]
 
 
-def test_the_one_that_waits_longest_gives_way_first() -> None:
-    assert longest_idle([IdleMember("a", 5.0), IdleMember("b", 2.0)]) == "b"
-    assert longest_idle([IdleMember("c", None)]) is None
+def test_one_that_lived_long_enough_goes_at_its_next_pause_and_not_in_a_turn() -> None:
+    assert names([member("a", 999.0), member("b", None)], 1000.0) == ["a lifetime"]
+    assert names([member("a", 999.0, started_at_s=1)], 1000.0) == []
+
+
+def test_one_that_ended_between_two_turns_may_go_at_once() -> None:
+    fleet = [member("a", 0.0), member("b", None)]
+    assert names(fleet, 1.0, running=frozenset()) == ["a dead"]
+    assert due(fleet, running=None, now_s=1.0, limits=LIMITS) == [], "nobody asked"
+
+
+def test_what_is_idle_is_frozen_once() -> None:
+    fleet = [member("a", 0.0), member("b", 0.1), member("c", 0.0, is_frozen=True)]
+    assert to_freeze(fleet, now_s=10.0, limits=LIMITS) == ["w-a"]
+    never = replace(LIMITS, pause_after_s=None)
+    assert to_freeze(fleet, now_s=10_000.0, limits=never) == []
+
+
+def test_the_one_that_waits_longest_gives_way_first_unless_it_holds_the_only_copy() -> None:
+    assert longest_idle([member("a", 5.0), member("b", 2.0)]) == "w-b"
+    assert longest_idle([member("a", 5.0), member("b", 2.0, is_unsaved=True)]) == "w-a"
+    assert longest_idle([member("c", None)]) is None
+
+
+def test_what_nobody_owns_goes_after_the_grace() -> None:
+    nobody: frozenset[str] = frozenset()
+    found, seen = strays([OURS], owned=nobody, first_seen={}, now_s=100, limits=LIMITS)
+    assert (found, seen) == ([], {OURS: 100})
+    found, seen = strays([OURS], owned=nobody, first_seen=seen, now_s=159, limits=LIMITS)
+    assert found == []
+    found, _ = strays([OURS], owned=nobody, first_seen=seen, now_s=160, limits=LIMITS)
+    assert found == [OURS]
+
+
+def test_the_grace_begins_anew_when_it_was_owned_or_gone_meanwhile() -> None:
+    for present, owned in ((OURS, frozenset({OURS})), (OTHER, frozenset({OTHER}))):
+        _, seen = strays([present], owned=owned, first_seen={OURS: 0}, now_s=9999, limits=LIMITS)
+        assert seen == {}
+
+
+@given(st.sets(st.sampled_from([OURS, OTHER])), TIMES)
+def test_what_is_owned_is_never_a_stray(owned: set[str], now_s: float) -> None:
+    found, _ = strays(
+        [OURS, OTHER],
+        owned=frozenset(owned),
+        first_seen={OURS: 0, OTHER: 0},
+        now_s=now_s,
+        limits=LIMITS,
+    )
+    assert not owned & set(found)
+
+
+@given(st.text())
+def test_what_has_not_the_form_of_our_ids_is_somebody_elses(name: str) -> None:
+    found, seen = strays(
+        [name, "chat-c-1"], owned=frozenset(), first_seen={name: 0}, now_s=9999, limits=LIMITS
+    )
+    assert (found, seen) == ([], {})

@@ -177,3 +177,30 @@ async def test_a_sweep_finds_leftovers_of_every_kind_and_keeps_what_is_live(
 
     assert set(fleet.engine.containers) == {"hakoiri-c2", "other"}
     assert [path.name for path in fleet.root.iterdir()] == ["c2"]
+
+
+async def test_a_halted_container_runs_no_more_and_keeps_its_directories(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    container.advance(ContainerState.CLAIMED)
+    (container.directories.workspace / "kept").touch()
+    await lifecycle.halt(container)
+    await lifecycle.halt(container)
+    assert container.state is ContainerState.HALTED
+    assert fleet.engine.running == set()
+    assert fleet.proxy.sockets == {}
+    assert (container.directories.workspace / "kept").exists()
+    await lifecycle.stop(container)
+    assert fleet.is_empty()
+
+
+async def test_a_container_that_may_still_run_is_not_halted(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    container.advance(ContainerState.CLAIMED)
+    fleet.engine.fail = {"stop"}
+    with pytest.raises(EngineError):
+        await lifecycle.halt(container)
+    assert container.state is ContainerState.CLAIMED

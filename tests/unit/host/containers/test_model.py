@@ -23,12 +23,18 @@ def test_the_table_alone_says_which_steps_there_are(
             advance(state, to)
 
 
-def test_every_state_but_the_last_can_be_left_for_removal_and_none_returns() -> None:
+def test_every_state_leads_to_removal_and_none_back_but_a_pause() -> None:
     order = list(ContainerState)
     for state, targets in TRANSITIONS.items():
-        assert all(order.index(to) > order.index(state) for to in targets)
-        assert state is ContainerState.GONE or targets
+        thaws = {ContainerState.CLAIMED} if state is ContainerState.PAUSED else set()
+        assert all(order.index(to) > order.index(state) for to in targets - thaws)
+        assert ContainerState.STOPPING in targets or not targets - {ContainerState.GONE}
 
 
 def test_a_claimed_container_never_becomes_free_again() -> None:
-    assert TRANSITIONS[ContainerState.CLAIMED] == {ContainerState.STOPPING}
+    left = {ContainerState.CLAIMED}
+    reached = set(left)
+    while left:
+        left = {to for state in left for to in TRANSITIONS[state]} - reached
+        reached |= left
+    assert ContainerState.HEALTHY not in reached

@@ -13,6 +13,7 @@ from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.ports import (
     AgentUnreachableError,
+    BeingReplacedError,
     CapacityError,
     EngineError,
     PolicyRefusedError,
@@ -120,19 +121,6 @@ async def test_busy_containers_are_never_taken_and_idle_ones_give_way(tmp_path: 
     await orchestrator.release("w2")
     await claim(orchestrator, "w3")
     assert set(fleet.claims.by_container.values()) == {"w1", "w3"}
-
-
-async def test_only_idle_containers_are_collected_and_a_new_turn_saves_one(tmp_path: Path) -> None:
-    fleet = Fleet(tmp_path / "live", limit=3)
-    orchestrator = fleet.orchestrator()
-    for workspace in ("w1", "w2", "w3"):
-        await claim(orchestrator, workspace)
-    await orchestrator.release("w1")
-    await orchestrator.release("w2")
-    await claim(orchestrator, "w2")
-    fleet.now_s = 31
-    assert await orchestrator.retire_idle() == ["w1"]
-    assert set(fleet.claims.by_container.values()) == {"w2", "w3"}
 
 
 async def test_sockets_that_a_new_proxy_does_not_know_are_bound_again(tmp_path: Path) -> None:
@@ -370,12 +358,54 @@ async def test_a_container_is_idle_only_when_nobody_holds_it(tmp_path: Path) -> 
     assert orchestrator.holders("w1") == frozenset({"turn", "command 1"})
     await orchestrator.release("w1")
     fleet.now_s = 10_000
-    assert await orchestrator.retire_idle() == []
+    assert not await orchestrator.retire_if_idle("w1", "idle")
+    assert [member.idle_since_s for member in orchestrator.members()] == [None]
     await orchestrator.release("w1", holder="command 1")
-    fleet.now_s += 29
-    assert await orchestrator.retire_idle() == []
-    fleet.now_s += 1
-    assert await orchestrator.retire_idle() == ["w1"]
+    assert [member.idle_since_s for member in orchestrator.members()] == [10_000]
+    assert await orchestrator.retire_if_idle("w1", "idle")
+
+
+async def test_only_who_knows_says_whether_files_are_saved(tmp_path: Path) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.join("w1", holder="command 1")
+    await orchestrator.release("w1", is_saved=False)
+    await orchestrator.release("w1", holder="command 1")
+    assert not await orchestrator.retire_if_idle("w1", "idle")
+    await orchestrator.join("w1", holder="save 1")
+    await orchestrator.release("w1", holder="save 1", is_saved=True)
+    assert await orchestrator.retire_if_idle("w1", "idle")
+
+
+async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
+    tmp_path: Path,
+) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.halt("w1")
+    assert await orchestrator.join("w1", holder="command 1") is None
+    with pytest.raises(BeingReplacedError):
+        await orchestrator.claim(
+            workspace_id="w1",
+            tenant="default",
+            policy=DENY_ALL,
+            prepare=nothing,
+            runtime="runc",
+            restores=True,
+            holder="command 1",
+        )
+    assert orchestrator.holders("w1") == frozenset({"turn"})
+
+
+async def test_joining_a_frozen_container_thaws_it(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    made = await claim(orchestrator, "w1")
+    await orchestrator.release("w1")
+    await orchestrator.freeze("w1")
+    assert fleet.engine.frozen == {f"hakoiri-{made.container_id}"}
+    assert await orchestrator.join("w1", holder="command 1") is not None
+    assert fleet.engine.frozen == set()
 
 
 async def test_a_container_that_a_command_holds_gives_no_way(tmp_path: Path) -> None:
@@ -426,3 +456,15 @@ async def test_a_replaced_policy_is_bound_beside_a_command(tmp_path: Path) -> No
     await orchestrator.join("w1", holder="command 1")
     await orchestrator.rebind(workspace_id="w1", tenant="default", policy=WIDER)
     assert fleet.proxy.sockets[made.container_id] == ("w1", "default", 1, WIDER)
+
+
+async def test_a_halted_containers_socket_is_not_opened_again(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    made = await claim(orchestrator, "w1")
+    await orchestrator.halt("w1")
+    assert await orchestrator.rebind_lost(frozenset()) == []
+    assert fleet.proxy.sockets == {}
+    await orchestrator.retire("w1", reason="container-lost")
+    assert (await claim(orchestrator, "w1")).generation == made.generation + 1
+    await orchestrator.halt("w2")

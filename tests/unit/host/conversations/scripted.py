@@ -12,8 +12,8 @@ from typing import Literal
 import anyio
 
 from hakoiri.audit.testing import MemoryAudit
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
-from hakoiri.host.containers.orchestrator import TURN
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -86,7 +86,7 @@ class ScriptedAgent:
         return self._play()
 
     def resume_stream(self, turn_id: str, *, after: int) -> AsyncIterator[tuple[int, AgentEvent]]:
-        assert turn_id == self.requests[-1].turn_id
+        assert not self.requests or turn_id == self.requests[-1].turn_id
         self.resumed_after.append(after)
         return self._play()
 
@@ -159,10 +159,12 @@ class ScriptedContainers:
     claim_failure: Exception | None = None
     rebind_failures: list[Exception | None] = field(default_factory=list)
     release_failure: Exception | None = None
+    halt_failures: list[Exception | None] = field(default_factory=list)
     hold_claim: anyio.Event | None = None
     hold_retire: anyio.Event | None = None
     during_claim: Callable[[], Awaitable[None]] | None = None
     container_id: str = "k-1"
+    generation: int = 1
     held: dict[str, set[str]] = field(default_factory=dict)
     """The holders of each live container."""
 
@@ -199,7 +201,7 @@ class ScriptedContainers:
         return Claim(
             container_id=self.container_id,
             workspace_id=workspace_id,
-            generation=1,
+            generation=self.generation,
             start=start,
             agent=self.agent,
             directories=DIRECTORIES,
@@ -224,14 +226,21 @@ class ScriptedContainers:
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         self.log.append(f"retire {reason}")
         self.held.pop(workspace_id, None)
+        self.generation += 1
         if self.hold_retire is not None:
             await self._held("retire", self.hold_retire)
 
-    async def release(self, workspace_id: str, *, holder: str = TURN) -> None:
+    async def halt(self, workspace_id: str) -> None:
+        self.log.append("halt")
+        if self.halt_failures and (failure := self.halt_failures.pop(0)) is not None:
+            raise failure
+
+    async def release(
+        self, workspace_id: str, *, holder: str = TURN, is_saved: bool | None = None
+    ) -> None:
         self.held.get(workspace_id, set()).discard(holder)
-        self.log.append(
-            "release" if holder == TURN else f"release of a {holder.split(maxsplit=1)[0]}"
-        )
+        told = "release" if holder == TURN else f"release of a {holder.split(maxsplit=1)[0]}"
+        self.log.append(told if is_saved is not False else f"{told} unsaved")
         if self.release_failure is not None:
             raise self.release_failure
 
@@ -261,6 +270,7 @@ class Report:
 @dataclass(frozen=True)
 class Restored:
     session_id: str | None
+    event_number: int = 0
 
 
 @dataclass
@@ -328,6 +338,9 @@ class ScriptedFiles:
     async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
         self.blobs[sha256] = os.pread(descriptor, size, 0)
 
+    async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
+        return ["workspace/changed"]
+
 
 class ScriptedModel:
     """A chat model that answers with a script."""
@@ -366,6 +379,7 @@ class World:
     ) -> None:
         self.runtimes = runtimes
         self.ended: list[str] = []
+        self.leaves_turns = False
         self.store = MemoryConversations()
         self.policy_store = MemoryPolicies(self.store)
         self.feed = EventFeed(store=self.store)
@@ -393,6 +407,7 @@ class World:
             clock=lambda: NOW,
             runtimes=self.runtimes,
             turn_ended=self.ended.append,
+            leaves_turns=lambda: self.leaves_turns,
         )
         self.workspace_store = MemoryWorkspaces(self.store)
         self.now_s = 0.0

@@ -23,6 +23,7 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     ClaimConflictError,
     EngineError,
+    FilesUnsavedError,
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.model import Conversation, ConversationKind
@@ -156,6 +157,14 @@ async def test_a_container_that_cannot_be_had_is_one_error(failure: Exception, c
     assert world.containers.log[1] == f"retire {code}"
 
 
+async def test_a_dead_container_with_the_only_copy_of_files_is_left_to_be_saved() -> None:
+    world = World(containers=ScriptedContainers(claim_failure=FilesUnsavedError("not saved")))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert events[-1].data["code"] == "files-not-saved"
+    assert world.containers.log == ["claim"], "it is not retired"
+
+
 async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_over_them() -> None:
     world = World(files=ScriptedFiles(restore_failure=FilesError("blob ab… is damaged")))
     async with world.service:
@@ -169,8 +178,6 @@ async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_
 @pytest.mark.parametrize(
     ("script", "code"),
     [
-        ([AgentUnreachableError("cut")], "container-lost"),
-        ([], "container-lost"),
         ([AgentProtocolError("a line is longer than 8388608 bytes")], "agent-protocol"),
         ([(2, TextDelta(text="x"))], "agent-protocol"),
         ([(1, TextDelta(text="x")), (1, TextDelta(text="x"))], "agent-protocol"),
@@ -192,14 +199,6 @@ async def test_a_turn_that_breaks_off_ends_in_one_error_without_its_container(
         assert types(events)[-2] == "file_synced"
         world.containers.agent.scripts = [ANSWER]
         assert types(await world.turn(conversation)) == GOOD_TURN
-
-
-async def test_a_lost_container_is_told_with_the_engines_word_after_three_reconnections() -> None:
-    world = world_of([AgentUnreachableError("cut")])
-    async with world.service:
-        events = await world.turn(await world.conversation())
-    assert "out of memory" in str(events[-1].data["text"])
-    assert world.containers.agent.resumed_after == [0, 0, 0]
 
 
 async def test_what_arrived_before_the_agent_lied_is_kept() -> None:
@@ -288,7 +287,7 @@ async def test_a_container_that_holds_the_only_copy_of_files_is_not_let_go_until
     assert types(events) == ["user_message", "turn_started", "text_delta", "notice", "result"]
     assert events[-2].data["code"] == "files-not-saved"
     assert str(failure) in str(events[-2].data["text"])
-    assert world.containers.log == ["claim"]
+    assert world.containers.log == ["claim", "release unsaved"]
 
 
 async def test_a_turn_that_leaves_little_room_ends_with_a_notice_after_saving() -> None:
@@ -320,7 +319,7 @@ async def test_a_later_turn_that_saves_lets_the_container_go() -> None:
         world.files.save_failure = None
         events = await world.turn(conversation)
     assert types(events)[-2:] == ["file_synced", "result"]
-    assert world.containers.log == ["claim", "claim", "release"]
+    assert world.containers.log == ["claim", "release unsaved", "claim", "release"]
 
 
 async def test_saving_that_never_ends_is_given_up() -> None:

@@ -17,13 +17,23 @@ from tests.unit.host.conversations.scripted import (
     types,
 )
 
+from hakoiri.host.containers.ports import AgentUnreachableError
+from hakoiri.host.conversations.model import Conversation, ConversationKind
 from hakoiri.host.conversations.ports import (
     NoSuchConversationError,
     ServerStoppingError,
     StoreError,
     TurnRunningError,
 )
-from hakoiri.wire.events import Result
+from hakoiri.host.conversations.turn_history import RESTART_LIMIT, RESTARTED
+from hakoiri.wire.events import (
+    ContainerRecovered,
+    ConversationEvent,
+    EventData,
+    Result,
+    TextDelta,
+    TurnStarted,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -158,18 +168,138 @@ async def test_a_container_that_starts_while_the_server_stops_is_cleaned_up() ->
     assert world.containers.log == ["claim", "claim cleaned up", "retire server-stopped"]
 
 
-async def test_turns_of_an_earlier_server_are_closed_at_the_start() -> None:
-    world = World()
+async def begun(world: World, *events: EventData, agent_seq: int = 0) -> Conversation:
+    """A conversation whose turn an earlier server left running, with what it had recorded."""
     conversation = await world.conversation()
     await world.store.begin_turn(conversation_id=conversation.id, text="hello", now=NOW)
+    await world.store.append(
+        conversation_id=conversation.id, turn=1, events=events, now=NOW, agent_seq=agent_seq
+    )
+    return conversation
+
+
+async def end_of(world: World, conversation: Conversation) -> list[ConversationEvent]:
+    return [event async for event in world.feed.follow(conversation.id, after=0, until_turn=1)]
+
+
+STARTED = TurnStarted(container="k-1", generation=1, start="cold")
+
+
+async def test_a_turn_of_an_earlier_server_is_read_on_in_its_container() -> None:
+    world = world_of([(3, TextDelta(text="on")), (4, Result(text="half, on"))])
+    world.containers.start = "live"
+    conversation = await begun(world, STARTED, TextDelta(text="half, "), agent_seq=2)
     async with world.service:
-        assert await world.service.close_unfinished() == 1
-        assert await world.service.close_unfinished() == 0
-        events = await world.store.read(conversation_id=conversation.id, after=0, limit=99)
-        assert types(events) == ["user_message", "error"]
+        assert await world.service.take_up_unfinished() == 1
+        events = await end_of(world, conversation)
+    assert types(events) == [
+        "user_message",
+        "turn_started",
+        "text_delta",
+        "notice",
+        "text_delta",
+        "file_synced",
+        "result",
+    ]
+    assert [event.id for event in events] == list(range(1, 8))
+    assert events[3].data["code"] == "turn-taken-up"
+    assert world.containers.agent.resumed_after == [2]
+    assert world.containers.agent.requests == [], "the message is not given again"
+    assert world.files.saves[0]["event_number"] == 5
+
+
+async def test_a_turn_whose_container_went_with_its_server_goes_on_in_another() -> None:
+    world = World()
+    world.containers.generation = 2
+    conversation = await begun(world, STARTED, TextDelta(text="half"), agent_seq=2)
+    async with world.service:
+        await world.service.take_up_unfinished()
+        events = await end_of(world, conversation)
+    assert types(events)[3:] == [
+        "notice",
+        "container_recovered",
+        "text_delta",
+        "file_synced",
+        "result",
+    ]
+    (request,) = world.containers.agent.requests
+    assert (request.text, request.is_taken_up) == ("hello", True)
+    assert (await world.store.get(tenant="default", conversation_id=conversation.id)).agent_seq == 1
+
+
+async def test_a_turn_that_had_no_container_yet_begins() -> None:
+    world = World()
+    conversation = await begun(world)
+    async with world.service:
+        await world.service.take_up_unfinished()
+        events = await end_of(world, conversation)
+    assert types(events) == ["user_message", "notice", *GOOD_TURN[1:]]
+
+
+async def test_what_an_earlier_server_lost_counts_too() -> None:
+    lost = ContainerRecovered(generation=3, reason="x", restored_seq=0)
+    world = world_of([AgentUnreachableError("cut")])
+    world.containers.generation = 3
+    world.containers.start = "live"
+    conversation = await begun(world, STARTED, lost, lost)
+    async with world.service:
+        await world.service.take_up_unfinished()
+        events = await end_of(world, conversation)
+    assert types(events)[-2:] == ["file_synced", "error"]
+    assert types(events).count("container_recovered") == 2
+    assert events[-1].data["code"] == "container-lost"
+
+
+async def test_a_turn_that_sees_server_after_server_go_is_closed() -> None:
+    world = World()
+    conversation = await begun(world, STARTED, *[RESTARTED] * RESTART_LIMIT)
+    async with world.service:
+        await world.service.take_up_unfinished()
+        events = await end_of(world, conversation)
         assert events[-1].data["code"] == "server-restarted"
         assert types(await world.turn(conversation)) == GOOD_TURN
     assert world.ended == ["error", "result"]
+
+
+async def test_a_chat_of_an_earlier_server_is_closed() -> None:
+    world = World()
+    conversation = await world.conversation(ConversationKind.CHAT)
+    await world.store.begin_turn(conversation_id=conversation.id, text="hello", now=NOW)
+    async with world.service:
+        assert await world.service.take_up_unfinished() == 1
+        assert await world.service.take_up_unfinished() == 0
+        events = await end_of(world, conversation)
+    assert types(events) == ["user_message", "error"]
+    assert events[-1].data["code"] == "server-restarted"
+
+
+async def test_turns_that_are_left_stay_as_they_are_for_the_next_server() -> None:
+    world = world_of([(1, TextDelta(text="half")), anyio.Event()])
+    world.leaves_turns = True
+    async with world.service:
+        conversation = await world.conversation()
+        await world.service.start_turn(
+            tenant="default", conversation_id=conversation.id, text="hello"
+        )
+        await anyio.wait_all_tasks_blocked()
+    left = await world.store.get(tenant="default", conversation_id=conversation.id)
+    assert left.running
+    assert left.agent_seq == 1
+    assert world.containers.log == ["claim"], "neither interrupted nor retired"
+    assert world.files.saves == []
+
+
+async def test_a_container_that_starts_while_the_server_leaves_is_given_up() -> None:
+    world = World(containers=ScriptedContainers(hold_claim=anyio.Event()))
+    world.leaves_turns = True
+    async with world.service:
+        conversation = await world.conversation()
+        await world.service.start_turn(
+            tenant="default", conversation_id=conversation.id, text="hello"
+        )
+        await anyio.wait_all_tasks_blocked()
+    assert world.containers.log[:2] == ["claim", "claim cleaned up"]
+    assert (await world.store.get(tenant="default", conversation_id=conversation.id)).running
 
 
 async def test_a_database_that_comes_back_gets_the_end_of_the_turn() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.host.conversations import scripted
 from tests.unit.host.conversations.scripted import World
 
-from hakoiri.host.containers.orchestrator import TURN
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import EditRefusedError, NoSuchFileError, StaleGenerationError
 

@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.host.conversations.scripted import LIMITS, ScriptedAgent, Step
 
-from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
+from hakoiri.host.containers.ports import (
+    AgentProtocolError,
+    AgentUnreachableError,
+    UnknownTurnError,
+)
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.turn_stream import TurnStream
 from hakoiri.wire.agent import RunTurn
@@ -19,7 +23,8 @@ pytestmark = pytest.mark.anyio
 
 
 class Reading:
-    def __init__(self, *scripts: Sequence[Step]) -> None:
+    def __init__(self, *scripts: Sequence[Step], resume_after: int | None = None) -> None:
+        self.heard: list[int] = []
         self.agent = ScriptedAgent(*scripts)
         self.batches: list[list[EventData]] = []
         self.sessions: list[str] = []
@@ -29,11 +34,13 @@ class Reading:
             record=self._record,
             remember_session=self._remember,
             limits=replace(LIMITS, silence_timeout_s=0.05),
+            resume_after=resume_after,
         )
 
-    async def _record(self, data: Sequence[EventData]) -> None:
+    async def _record(self, data: Sequence[EventData], agent_seq: int) -> None:
         await anyio.lowlevel.checkpoint()
         self.batches.append(list(data))
+        self.heard.append(agent_seq)
 
     async def _remember(self, session_id: str) -> None:
         self.sessions.append(session_id)
@@ -100,3 +107,31 @@ def test_wherever_it_breaks_nothing_is_lost_or_doubled(cuts: list[int], end: str
         return reading
 
     assert anyio.run(read).text == text
+
+
+async def test_what_is_recorded_says_how_far_the_agent_was_heard() -> None:
+    session = SessionStarted(session_id="ab")
+    reading = Reading([(1, session), (2, session), (3, TextDelta(text="x")), (4, Result(text="x"))])
+    await reading.stream.run()
+    assert reading.heard[-1] == 3
+
+
+async def test_a_turn_that_runs_already_is_read_on_and_not_begun_again() -> None:
+    reading = Reading([(8, TextDelta(text="on")), (9, Result(text="on"))], resume_after=7)
+    assert await reading.stream.run() == Result(text="on")
+    assert reading.agent.resumed_after == [7]
+    assert reading.agent.requests == []
+    assert reading.heard == [8]
+
+
+async def test_a_turn_that_never_reached_its_agent_is_begun() -> None:
+    reading = Reading([UnknownTurnError("no such turn")], [(1, Result(text="x"))], resume_after=0)
+    assert await reading.stream.run() == Result(text="x")
+    assert len(reading.agent.requests) == 1
+
+
+async def test_a_turn_that_its_agent_forgot_is_not_begun_twice_in_one_container() -> None:
+    reading = Reading([UnknownTurnError("no such turn")], resume_after=3)
+    with pytest.raises(UnknownTurnError):
+        await reading.stream.run()
+    assert reading.agent.requests == []

@@ -2,8 +2,8 @@ import anyio
 import pytest
 from tests.unit.host.conversations.scripted import World
 
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim
-from hakoiri.host.containers.orchestrator import TURN
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
 from hakoiri.host.files.ports import FilesError, StaleGenerationError

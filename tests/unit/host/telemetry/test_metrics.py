@@ -56,6 +56,20 @@ def test_killed_calls_are_counted_by_workspace_and_the_labels_end_somewhere() ->
     assert sum(found.values()) == WORKSPACE_LABELS + 53
 
 
+def test_what_is_recovered_collected_and_frozen_is_told() -> None:
+    metrics = ServerMetrics()
+    metrics.watch_containers(lambda: 3, paused=lambda: 2)
+    metrics.recovered("container-lost")
+    metrics.removed("idle")
+    metrics.removed("idle")
+    metrics.kept_unsaved()
+    page = metrics.render()
+    assert 'hakoiri_container_recoveries_total{reason="container-lost"} 1.0' in page
+    assert 'hakoiri_containers_collected_total{reason="idle"} 2.0' in page
+    assert "hakoiri_containers_kept_unsaved_total 1.0" in page
+    assert "hakoiri_containers_paused 2.0" in page
+
+
 def test_the_disks_of_workspaces_are_told_without_a_label() -> None:
     metrics = ServerMetrics()
     metrics.watch_disks(lambda: (4096, 2))

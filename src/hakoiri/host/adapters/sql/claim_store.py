@@ -1,13 +1,13 @@
 """Whose container is whose, in SQL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from hakoiri.host.adapters.sql.database import ConstraintError, Database
 from hakoiri.host.adapters.sql.schema import claims, workspaces
-from hakoiri.host.containers.ports import ClaimConflictError
+from hakoiri.host.containers.ports import ClaimConflictError, ClaimRecord
 
 
 class SqlClaimStore:
@@ -53,8 +53,11 @@ class SqlClaimStore:
         async with self._database.writing() as connection:
             await connection.execute(sa.delete(claims).where(claims.c.container_id == container_id))
 
-    async def claimed(self) -> dict[str, str]:
-        """All live claims, workspace id by container id."""
-        query = sa.select(claims.c.container_id, claims.c.workspace_id)
+    async def claimed(self) -> Sequence[ClaimRecord]:
+        """All live claims."""
+        query = sa.select(claims.c.container_id, claims.c.workspace_id, claims.c.generation)
         async with self._database.reading() as connection:
-            return {row.container_id: row.workspace_id for row in await connection.execute(query)}
+            return [
+                ClaimRecord(row.container_id, row.workspace_id, row.generation)
+                for row in await connection.execute(query)
+            ]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -10,7 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.adapters.sql.schema import conversations, events, workspaces
-from hakoiri.host.conversations.model import Conversation, ConversationKind, UnfinishedTurn
+from hakoiri.host.conversations.model import (
+    MILESTONES,
+    MILESTONES_LIMIT,
+    Conversation,
+    ConversationKind,
+    UnfinishedTurn,
+)
 from hakoiri.host.conversations.ports import (
     NoSuchConversationError,
     NoTurnRunningError,
@@ -94,7 +101,7 @@ class SqlConversationStore:
             return (
                 await _append(
                     connection,
-                    conversation,
+                    replace(conversation, agent_seq=0),
                     turn=conversation.turn + 1,
                     data=[UserMessage(text=text)],
                     now=now,
@@ -102,13 +109,21 @@ class SqlConversationStore:
             )[0]
 
     async def append(
-        self, *, conversation_id: str, turn: int, events: Sequence[EventData], now: datetime
+        self,
+        *,
+        conversation_id: str,
+        turn: int,
+        events: Sequence[EventData],
+        now: datetime,
+        agent_seq: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order, in one transaction; a terminal event also ends the turn."""
         async with self._database.writing() as connection:
             conversation = await _locked(connection, conversation_id)
             if not conversation.running or conversation.turn != turn:
                 raise NoTurnRunningError(f"turn {turn} is not running; its log is closed")
+            if agent_seq is not None:
+                conversation = replace(conversation, agent_seq=agent_seq)
             return await _append(connection, conversation, turn=turn, data=events, now=now)
 
     async def read(
@@ -133,11 +148,34 @@ class SqlConversationStore:
 
     async def unfinished_turns(self) -> Sequence[UnfinishedTurn]:
         """Turns that are recorded as running."""
-        query = sa.select(conversations.c.id, conversations.c.turn).where(
-            conversations.c.running.is_(sa.true())
+        query = sa.select(conversations).where(conversations.c.running.is_(sa.true()))
+        async with self._database.reading() as connection:
+            return [
+                UnfinishedTurn(row.id, row.tenant, row.turn)
+                for row in await connection.execute(query)
+            ]
+
+    async def milestones(self, *, conversation_id: str, turn: int) -> Sequence[ConversationEvent]:
+        """The turn's message, starts, recoveries and notices, in order, bounded."""
+        query = (
+            sa.select(events)
+            .where(
+                events.c.conversation_id == conversation_id,
+                events.c.turn == turn,
+                events.c.type.in_(MILESTONES),
+            )
+            .order_by(events.c.id)
+            .limit(MILESTONES_LIMIT)
         )
         async with self._database.reading() as connection:
-            return [UnfinishedTurn(row.id, row.turn) for row in await connection.execute(query)]
+            return [_event(row) for row in await connection.execute(query)]
+
+    async def in_workspace(self, workspace_id: str) -> Conversation | None:
+        """Return the conversation of a workspace; None if there is none."""
+        query = sa.select(conversations).where(conversations.c.workspace_id == workspace_id)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return _conversation(row) if row is not None else None
 
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
@@ -208,6 +246,7 @@ async def _append(
             turn=turn,
             running=not any(event.type in TERMINAL_TYPES for event in added),
             last_event=added[-1].id,
+            agent_seq=conversation.agent_seq,
         )
     )
     return added
@@ -236,6 +275,7 @@ def _row(conversation: Conversation) -> dict[str, Any]:
         "turn": conversation.turn,
         "running": conversation.running,
         "last_event": conversation.last_event,
+        "agent_seq": conversation.agent_seq,
     }
 
 
@@ -252,6 +292,7 @@ def _conversation(row: sa.Row[Any]) -> Conversation:
         turn=row.turn,
         running=row.running,
         last_event=row.last_event,
+        agent_seq=row.agent_seq,
     )
 
 

@@ -74,6 +74,7 @@ conversations: Final = sa.Table(
     sa.Column("turn", sa.Integer, nullable=False),
     sa.Column("running", sa.Boolean, nullable=False),
     sa.Column("last_event", sa.BigInteger, nullable=False),
+    sa.Column("agent_seq", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index(None, "tenant", "created_at", "id"),
     sa.Index(None, "running"),
 )

@@ -1,0 +1,144 @@
+"""What an earlier server left: containers that live are taken over, the rest is cleared away.
+
+The engine says which containers of ours there are, the database whose they are. A container that
+runs, answers and has an owner is adopted as it is, whatever it does. Of one that does not, the
+files are saved before it goes.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from hakoiri.host.containers.lifecycle import Lifecycle
+from hakoiri.host.containers.live import Live
+from hakoiri.host.containers.model import ContainerDirectories
+from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.containers.ports import ClaimRecord, ClaimStore, ContainersError, Owner
+from hakoiri.wire.messages import Runtime
+
+AT_ONCE: Final = 8
+RESCUE_ATTEMPTS: Final = 3
+RESCUE_PAUSE_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+class Owners(Protocol):
+    """Whose workspaces are whose, and how their files are saved."""
+
+    async def owner(self, workspace_id: str) -> Owner | None:
+        """Return the workspace's owner; None if it has none that may use it now."""
+
+    async def save(
+        self, workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        """Commit a recovery point of a container's files; whether that was done, or needless."""
+
+
+@dataclass(slots=True)
+class Adopted:
+    """What became of the containers of an earlier server, by container id."""
+
+    adopted: list[str] = field(default_factory=list)
+    saved: list[str] = field(default_factory=list)
+    unsaved: list[str] = field(default_factory=list)
+    removed: Sequence[str] = ()
+
+
+class Adoption:
+    """Done once, before anything is served."""
+
+    def __init__(
+        self,
+        *,
+        orchestrator: Orchestrator,
+        lifecycle: Lifecycle,
+        claims: ClaimStore,
+        owners: Owners,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`clock` is the orchestrator's."""
+        self._orchestrator = orchestrator
+        self._lifecycle = lifecycle
+        self._claims = claims
+        self._owners = owners
+        self._clock = clock
+        self._sleep = sleep
+
+    async def run(self) -> Adopted:
+        """Adopt what lives, save what does not, remove all that is left.
+
+        Raises `ContainersError` where engine or database do not answer.
+        """
+        told = Adopted()
+        running = await self._lifecycle.running()
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def one(record: ClaimRecord) -> None:
+            async with slots:
+                await self._take(record, told, runtime=running.get(record.container_id))
+
+        async with asyncio.TaskGroup() as group:
+            for record in await self._claims.claimed():
+                group.create_task(one(record), name=f"adopt {record.container_id}")
+        told.removed = await self._orchestrator.sweep()
+        log.info(
+            "containers_of_an_earlier_server",
+            adopted=len(told.adopted),
+            saved=len(told.saved),
+            unsaved=told.unsaved,
+            removed=len(told.removed),
+        )
+        return told
+
+    async def _take(self, record: ClaimRecord, told: Adopted, *, runtime: Runtime | None) -> None:
+        """See to one container; without a runtime it does not run any more."""
+        container_id = record.container_id
+        owner = await self._owners.owner(record.workspace_id)
+        if owner and runtime and await self._adopt(record, owner, runtime):
+            told.adopted.append(container_id)
+            return
+        directories = await self._lifecycle.directories_of(container_id)
+        if owner is None or directories is None:
+            return
+        is_saved = await self._rescue(record, directories)
+        (told.saved if is_saved else told.unsaved).append(container_id)
+
+    async def _adopt(self, record: ClaimRecord, owner: Owner, runtime: Runtime) -> bool:
+        """Take the container over; whether that was possible."""
+        try:
+            container = await self._lifecycle.adopt(record.container_id)
+            live = Live(
+                container=container,
+                workspace_id=record.workspace_id,
+                tenant=owner.tenant,
+                generation=record.generation,
+                policy=owner.policy,
+                runtime=runtime,
+                started_at_s=self._clock(),
+                idle_since_s=self._clock(),
+            )
+            await self._orchestrator.adopt(live)
+        except ContainersError as error:
+            log.warning("not_adopted", container=record.container_id, reason=str(error))
+            return False
+        return True
+
+    async def _rescue(self, record: ClaimRecord, directories: ContainerDirectories) -> bool:
+        """Save a dead container's files; it has ended before they are read."""
+        try:
+            await self._lifecycle.kill(record.container_id)
+        except ContainersError as error:
+            log.warning("not_ended", container=record.container_id, reason=str(error))
+        for attempt in range(RESCUE_ATTEMPTS):
+            await self._sleep(RESCUE_PAUSE_S * attempt)
+            if await self._owners.save(
+                record.workspace_id, generation=record.generation, directories=directories
+            ):
+                return True
+        log.error("files_lost", workspace=record.workspace_id, container=record.container_id)
+        return False

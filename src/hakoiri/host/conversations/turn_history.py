@@ -1,0 +1,53 @@
+"""How far a turn had come when its server went away, read from its log. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hakoiri.wire.events import ConversationEvent, Notice
+
+RESTART_LIMIT: Final = 5
+"""A turn that saw its server go away more often may be what ends it."""
+
+RESTARTED: Final = Notice(
+    code="turn-taken-up",
+    text="The server was restarted during the turn, which goes on.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnHistory:
+    """A turn as its log tells it.
+
+    `generation` is that of the container it ran in last, None before it had one; `losses` counts
+    the containers it lost, `restarts` the servers; up to `agent_seq` its agent was heard.
+    """
+
+    message: ConversationEvent
+    generation: int | None
+    losses: int
+    restarts: int
+    agent_seq: int
+
+    @property
+    def text(self) -> str:
+        """What the user said."""
+        return str(self.message.data["text"])
+
+
+def read_history(milestones: Sequence[ConversationEvent], *, agent_seq: int) -> TurnHistory | None:
+    """Return the turn's history; None if its first event, the user's message, is not there."""
+    if not milestones or milestones[0].type != "user_message":
+        return None
+    generation: int | None = None
+    for event in milestones:
+        told = event.data.get("generation")
+        if isinstance(told, int):
+            generation = told
+    return TurnHistory(
+        message=milestones[0],
+        generation=generation,
+        losses=sum(event.type == "container_recovered" for event in milestones),
+        restarts=sum(event.data.get("code") == RESTARTED.code for event in milestones),
+        agent_seq=agent_seq,
+    )

@@ -1,0 +1,233 @@
+"""The collector's steps over a whole containers room in memory."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.unit.host.containers.fleet import Fleet
+
+from hakoiri.host.containers.collector import Collector
+from hakoiri.host.containers.gc import GcLimits
+from hakoiri.host.containers.lifecycle import Lifecycle
+from hakoiri.host.containers.model import Claim, ContainerDirectories, new_container_id
+from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.containers.ports import EngineError, FilesUnsavedError
+from hakoiri.wire.policy import DENY_ALL
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = GcLimits(idle_timeout_s=30, lifetime_s=1000, pause_after_s=10, stray_grace_s=60)
+
+
+@dataclass
+class World:
+    fleet: Fleet
+    saves: list[str] = field(default_factory=list)
+    can_save: bool = True
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.lifecycle: Lifecycle = self.fleet.lifecycle()
+        self.orchestrator: Orchestrator = self.fleet.orchestrator(lifecycle=self.lifecycle)
+        self.collector = Collector(
+            orchestrator=self.orchestrator,
+            lifecycle=self.lifecycle,
+            save=self.save,
+            tell=self,
+            limits=LIMITS,
+            clock=lambda: self.fleet.now_s,
+        )
+
+    async def save(
+        self, workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        assert directories.workspace.exists()
+        assert generation == 1
+        self.saves.append(workspace_id)
+        return self.can_save
+
+    def removed(self, reason: str) -> None:
+        self.told.append(reason)
+
+    def kept_unsaved(self) -> None:
+        self.told.append("kept")
+
+    async def claim(self, workspace: str) -> Claim:
+        return await self.orchestrator.claim(
+            workspace_id=workspace,
+            tenant="default",
+            policy=DENY_ALL,
+            prepare=nothing,
+            runtime="runc",
+            restores=True,
+        )
+
+    async def step(self, now_s: float, *, looks: bool = True) -> None:
+        self.fleet.now_s = now_s
+        await self.collector.step(looks=looks)
+
+
+async def nothing(_: ContainerDirectories) -> None:
+    return
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(Fleet(tmp_path / "live", limit=3))
+
+
+async def test_only_idle_containers_are_collected_and_a_new_turn_saves_one(world: World) -> None:
+    for workspace in ("w1", "w2", "w3"):
+        await world.claim(workspace)
+    await world.orchestrator.release("w1")
+    await world.orchestrator.release("w2")
+    await world.claim("w2")
+    await world.step(31)
+    assert set(world.fleet.claims.by_container.values()) == {"w2", "w3"}
+    assert world.told == ["idle"]
+    assert world.saves == [], "the turn's own save was enough"
+
+
+async def test_an_idle_container_is_frozen_and_the_next_turn_thaws_it(world: World) -> None:
+    made = await world.claim("w1")
+    await world.orchestrator.release("w1")
+    await world.step(10)
+    assert world.fleet.engine.frozen == {f"hakoiri-{made.container_id}"}
+    assert world.orchestrator.paused_containers() == 1
+    await world.step(11)
+    again = await world.claim("w1")
+    assert (again.container_id, again.start) == (made.container_id, "live")
+    assert world.fleet.engine.frozen == set()
+    assert world.orchestrator.paused_containers() == 0
+    await world.step(1001)
+    assert world.fleet.engine.frozen == set(), "a turn runs"
+
+
+async def test_a_container_that_cannot_be_frozen_idles_on(world: World) -> None:
+    await world.claim("w1")
+    await world.orchestrator.release("w1")
+    world.fleet.engine.fail = {"pause"}
+    await world.step(10)
+    assert (await world.claim("w1")).start == "live"
+
+
+async def test_one_that_cannot_be_thawed_is_replaced(world: World) -> None:
+    await world.claim("w1")
+    await world.orchestrator.release("w1")
+    await world.step(10)
+    world.fleet.engine.fail = {"unpause"}
+    assert (await world.claim("w1")).generation == 2
+
+
+async def test_a_frozen_container_is_removed_like_any_other(world: World) -> None:
+    await world.claim("w1")
+    await world.orchestrator.release("w1")
+    await world.step(10)
+    await world.step(31)
+    assert world.fleet.is_empty()
+    assert world.lifecycle.in_hand() == frozenset()
+
+
+async def test_a_container_with_the_only_copy_is_saved_before_it_goes(world: World) -> None:
+    await world.claim("w1")
+    await world.orchestrator.release("w1", is_saved=False)
+    world.can_save = False
+    await world.step(31)
+    await world.step(32)
+    assert world.told == ["kept", "kept"]
+    assert (await world.claim("w1")).start == "live"
+    await world.orchestrator.release("w1", is_saved=False)
+    world.can_save = True
+    await world.step(70)
+    assert world.told == ["kept", "kept", "idle"]
+    assert world.saves == ["w1"] * 3
+    assert world.fleet.is_empty()
+
+
+async def test_a_container_with_the_only_copy_gives_way_to_nobody(world: World) -> None:
+    for workspace in ("w1", "w2", "w3"):
+        await world.claim(workspace)
+    await world.orchestrator.release("w1", is_saved=False)
+    world.fleet.now_s = 1
+    await world.orchestrator.release("w2")
+    await world.claim("w4")
+    assert set(world.fleet.claims.by_container.values()) == {"w1", "w3", "w4"}
+
+
+async def test_a_container_that_died_between_two_turns_is_removed(world: World) -> None:
+    await world.claim("w1")
+    await world.orchestrator.release("w1")
+    world.fleet.engine.running.clear()
+    await world.step(1, looks=False)
+    assert world.told == []
+    await world.step(2)
+    assert world.told == ["dead"]
+    assert world.fleet.is_empty()
+
+
+async def test_a_container_that_lived_long_enough_goes_at_its_next_pause(world: World) -> None:
+    await world.claim("w1")
+    await world.step(2000)
+    assert world.told == []
+    await world.orchestrator.release("w1")
+    await world.step(2001)
+    assert world.told == ["lifetime"]
+
+
+async def test_what_nobody_owns_is_removed_after_the_grace(world: World) -> None:
+    lost, box, socket = new_container_id(), new_container_id(), new_container_id()
+    await world.fleet.lifecycle().start(lost, prepare=nothing)
+    await world.fleet.engine.make_box(box)
+    await world.fleet.proxy.open_socket(socket)
+    await world.fleet.proxy.open_socket("chat-c-1")
+    await world.step(0)
+    await world.step(59)
+    assert world.told == []
+    await world.step(60)
+    assert world.told == ["stray"] * 3
+    assert world.fleet.engine.containers == {}
+    assert await world.fleet.engine.list_boxes() == []
+    assert set(world.fleet.proxy.sockets) == {"chat-c-1"}
+
+
+async def test_what_the_server_holds_is_no_stray_warm_or_not(world: World) -> None:
+    warm = new_container_id()
+    await world.lifecycle.start(warm, prepare=nothing)
+    await world.claim("w1")
+    for now_s in (0, 100, 200):
+        await world.step(now_s)
+    assert world.told == []
+    assert len(world.fleet.engine.containers) == 2
+
+
+async def test_a_removal_that_was_not_finished_is_taken_up_as_a_stray(world: World) -> None:
+    await world.claim("w1")
+    world.fleet.engine.fail = {"remove", "remove_box"}
+    await world.orchestrator.retire("w1", reason="test")
+    world.fleet.engine.fail = set()
+    assert world.fleet.engine.containers
+    await world.step(0)
+    await world.step(60)
+    assert world.fleet.is_empty()
+
+
+async def test_an_engine_that_is_away_stops_the_step_and_no_more(world: World) -> None:
+    world.fleet.engine.fail = {"list_ours"}
+    with pytest.raises(EngineError):
+        await world.step(0)
+
+
+async def test_a_container_that_died_with_the_only_copy_is_not_replaced_before_it_is_saved(
+    world: World,
+) -> None:
+    made = await world.claim("w1")
+    await world.orchestrator.release("w1", is_saved=False)
+    world.fleet.engine.running.clear()
+    for agent in world.fleet.agents.by_directory.values():
+        agent.dead = True
+    with pytest.raises(FilesUnsavedError):
+        await world.claim("w1")
+    assert made.directories.workspace.exists()
+    await world.step(1)
+    assert (world.saves, world.told) == (["w1"], ["dead"])
+    assert (await world.claim("w1")).generation == 2
