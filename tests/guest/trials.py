@@ -121,7 +121,10 @@ def programs() -> dict[str, str]:
     return {"turn": turn} | dict(sorted(measured.items(), reverse=True))
 
 
-PROBE: Final = "exec /opt/hakoiri/bin/python -I -m hakoiri.workspace_agent.probe --runtime runc"
+PROBE: Final = (
+    "exec /opt/hakoiri/bin/python -I -m hakoiri.workspace_agent.probe"
+    " --runtime runc --owner 1000:1000"
+)
 
 
 def profile_text(name: str = PROFILE, changes: Mapping[str, str] | None = None) -> str:
