@@ -27,6 +27,7 @@ from hakoiri.workspace_agent.errors import AgentError
 from hakoiri.workspace_agent.sdk_errors import failure_error
 from hakoiri.workspace_agent.sdk_events import EventMapper
 from hakoiri.workspace_agent.sdk_options import sdk_options
+from hakoiri.workspace_agent.transcript import Transcript
 
 STDERR_LINES: Final = 50
 STDERR_LINE_CHARS: Final = 1000
@@ -37,10 +38,17 @@ MakeClient = Callable[[ClaudeAgentOptions], ClaudeSDKClient]
 class SdkAgent:
     """Runs turns, one after the other, all in one task (the SDK's clients want that)."""
 
-    def __init__(self, *, workspace: Path, make_client: MakeClient = ClaudeSDKClient) -> None:
+    def __init__(
+        self,
+        *,
+        workspace: Path,
+        make_client: MakeClient = ClaudeSDKClient,
+        transcript: Transcript | None = None,
+    ) -> None:
         """Work in the directory `workspace`."""
         self._workspace = workspace
         self._make_client = make_client
+        self._transcript = transcript or Transcript()
         self._client: ClaudeSDKClient | None = None
         self._options: AgentOptions | None = None
         self._session_id: str | None = None
@@ -57,6 +65,7 @@ class SdkAgent:
                 async for message in messages:
                     for event in mapper.events_of(message):
                         last = event
+                        await self._transcript.wait_for(event)
                         yield event
                     if last is not None and last.type in TERMINAL_TYPES:
                         break
@@ -111,6 +120,7 @@ class SdkAgent:
                 session_id=request.session_id,
                 system_prompt_file=self._write_prompt(request.options.system_prompt),
                 workspace=self._workspace,
+                transcript=self._transcript,
                 on_stderr=lambda line: self._stderr.append(line[:STDERR_LINE_CHARS]),
             )
         )
