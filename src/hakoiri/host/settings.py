@@ -108,6 +108,12 @@ class TurnSettings(Section):
     silence_timeout_s: float = Field(default=600, gt=0, le=86_400)
     """A turn in which the agent says nothing for this long has failed."""
 
+    sync_quiet_s: float = Field(default=10, ge=1, le=3600)
+    """A running turn's files are saved once no tool has ended for this long."""
+
+    sync_longest_wait_s: float = Field(default=30, ge=1, le=3600)
+    """They are saved at the latest this long after a tool may have changed them."""
+
 
 class FilesSettings(Section):
     """Bounds of what one workspace's recovery point may hold."""

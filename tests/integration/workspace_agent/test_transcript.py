@@ -52,13 +52,10 @@ async def test_no_event_of_a_tool_comes_before_its_entry_is_on_the_disk(
         seen: list[AgentEvent] = []
         async for event in agent.run(RunTurn(turn_id="t1", text="go")):
             seen.append(event)
-            memory = memory_of(tmp_path)
-            if isinstance(event, ToolUse) and f'"id":"{event.tool_use_id}"' not in memory:
-                early.append(event)
-            elif isinstance(event, ToolResult) and (
-                f'"tool_use_id":"{event.tool_use_id}"' not in memory
-            ):
-                early.append(event)
+            if isinstance(event, (ToolUse, ToolResult)):
+                name = "id" if isinstance(event, ToolUse) else "tool_use_id"
+                if f'"{name}":"{event.tool_use_id}"' not in memory_of(tmp_path):
+                    early.append(event)
         (session,) = [event for event in seen if isinstance(event, SessionStarted)]
         again = RunTurn(turn_id="t2", text="again", session_id=session.session_id)
         await agent.close()  # so that the next turn resumes

@@ -64,5 +64,6 @@ def test_the_workspaces_own_settings_are_not_read_and_the_text_is_not_a_command(
 
 def test_the_transcript_hears_of_each_entry_at_once() -> None:
     options = made_of()
-    assert isinstance(options.session_store, Transcript)
+    store: object = options.session_store
+    assert store is TRANSCRIPT
     assert options.session_store_flush == "eager"

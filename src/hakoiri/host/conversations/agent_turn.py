@@ -6,6 +6,7 @@ files are saved and the container is let go, so that whoever reads the end may b
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import anyio
@@ -15,6 +16,7 @@ from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
+from hakoiri.host.conversations.live_sync import NOT_SAVED, LiveSync
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.patient_call import PatientCall
 from hakoiri.host.conversations.ports import (
@@ -24,6 +26,7 @@ from hakoiri.host.conversations.ports import (
     StoreError,
     WorkspaceFiles,
 )
+from hakoiri.host.conversations.sync_schedule import SyncSchedule
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
 from hakoiri.host.files.ports import FilesError, LiveTree
@@ -71,6 +74,7 @@ class AgentTurn:
         self._work_scope = anyio.CancelScope()
         self._work_done = anyio.Event()
         self._starting = PatientCall()
+        self._live_sync: LiveSync | None = None
 
     async def run(self) -> Ending:
         """Work, save, let the container go. Return how the turn ends; the caller logs it."""
@@ -171,12 +175,21 @@ class AgentTurn:
             remember_session=self._remember_session,
             limits=self._limits,
         )
+        self._live_sync = LiveSync(
+            schedule=SyncSchedule(
+                quiet_s=self._limits.sync_quiet_s, longest_wait_s=self._limits.sync_longest_wait_s
+            ),
+            save=partial(self._commit, claim),
+            tell=self._log.append,
+        )
         with anyio.move_on_after(self._limits.timeout_s):
-            return Ending(await stream.run(), is_container_sound=True)
+            return Ending(await self._live_sync.beside(stream.run), is_container_sound=True)
         return Ending(failures.timed_out(self._limits.timeout_s), is_container_sound=False)
 
     async def _record(self, data: Sequence[EventData]) -> None:
-        await self._log.append(*data)
+        last_event = await self._log.append(*data)
+        if self._live_sync is not None:
+            self._live_sync.saw(data, last_event=last_event)
 
     async def _remember_session(self, session_id: str) -> None:
         await self._store.set_session_id(self._workspace_id, session_id)
@@ -184,30 +197,35 @@ class AgentTurn:
 
     async def _save(self, claim: Claim) -> None:
         """Commit a recovery point and log it; a failure is logged as a notice and ends nothing."""
-        reason = f"saving took longer than {self._limits.save_timeout_s:g} s"
         synced: FileSynced | None = None
+        reason = ""
         try:
-            with anyio.move_on_after(self._limits.save_timeout_s):
-                synced = _synced(
-                    await self._files.save(
-                        tenant=self._conversation.tenant,
-                        workspace_id=self._workspace_id,
-                        generation=claim.generation,
-                        event_number=self._log.last_event,
-                        tree=_tree(claim.directories),
-                        session_id=self._session_id,
-                    )
-                )
+            synced = await self._commit(claim, self._log.last_event)
         except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
             reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
             await logger.aexception("files not saved", workspace=self._workspace_id)
         notice = Notice(
-            code="files-not-saved",
+            code=NOT_SAVED,
             text=failures.clip(f"The turn's files are not saved yet: {reason}"),
         )
         self._is_unsaved = synced is None
         with suppress(StoreError):
             await self._log.append(synced or notice)
+
+    async def _commit(self, claim: Claim, event_number: int) -> FileSynced:
+        """Commit a recovery point; `FilesError`, also if that takes too long."""
+        with anyio.move_on_after(self._limits.save_timeout_s):
+            return _synced(
+                await self._files.save(
+                    tenant=self._conversation.tenant,
+                    workspace_id=self._workspace_id,
+                    generation=claim.generation,
+                    event_number=event_number,
+                    tree=_tree(claim.directories),
+                    session_id=self._session_id,
+                )
+            )
+        raise FilesError(f"saving took longer than {self._limits.save_timeout_s:g} s")
 
     async def _let_go(self, ending: Ending) -> None:
         """Keep a sound container for the next turn; remove one whose state is not known.

@@ -52,7 +52,9 @@ class TurnLimits:
 
     `silence_timeout_s` bounds the wait for the agent's next event, `interrupt_grace_s` the time an
     interrupted agent has to end its turn, `shutdown_timeout_s` the time all turns together have
-    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record.
+    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record. While
+    the turn runs its files are saved once no tool has ended for `sync_quiet_s`, and at the latest
+    `sync_longest_wait_s` after one may have changed them.
     """
 
     timeout_s: float
@@ -62,6 +64,8 @@ class TurnLimits:
     retire_timeout_s: float = 30
     shutdown_timeout_s: float = 20
     retry_pause_s: float = 0.5
+    sync_quiet_s: float = 10
+    sync_longest_wait_s: float = 30
 
 
 @dataclass(frozen=True, slots=True)
