@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import cold_start, docker_guard, file_sync, proxy
+from benchmarks import cold_start, docker_guard, file_sync, live_sync, proxy
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
 
@@ -26,6 +26,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "cold_start": cold_start.measure,
     "docker_guard": docker_guard.measure,
     "file_sync": file_sync.measure,
+    "live_sync": live_sync.measure,
 }
 
 

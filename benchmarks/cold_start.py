@@ -98,7 +98,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
         server = ServerProcess(
-            environment=_environment(root, rehearsal_port), log=root / "server.log"
+            environment=environment(root, rehearsal_port), log=root / "server.log"
         )
         settings = load(data_dir=root / "data", docker_host=engine_host)
         image = settings.container.image or workspace_image()
@@ -122,7 +122,8 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     return report
 
 
-def _environment(root: Path, rehearsal_port: int) -> dict[str, str]:
+def environment(root: Path, rehearsal_port: int) -> dict[str, str]:
+    """Return the variables of a server of its own on the rehearsal model."""
     own = root / "proxy"
     own.mkdir()
     return {
