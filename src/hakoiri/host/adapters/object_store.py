@@ -7,7 +7,6 @@ short runs, and in none with the synchronous calls).
 """
 
 import ctypes
-import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from hakoiri.host.files.ports import (
-    ContentChangedError,
     FilesError,
     ObjectMissingError,
     ObjectStore,
@@ -68,14 +66,6 @@ class FileObjectStore:
         with _ours(key):
             await run_in_thread(partial(obstore.put, self._store, key, data, use_multipart=False))
 
-    async def put_file(self, key: str, descriptor: int, size: int, *, sha256: str) -> None:
-        """Stream the open file's first bytes in; an error on the way leaves no object."""
-        chunks = _checked_chunks(key, descriptor, size, sha256)
-        with _ours(key):
-            await run_in_thread(
-                partial(obstore.put, self._store, key, chunks, chunk_size=5 * _CHUNK_BYTES)
-            )
-
     async def get(self, key: str, *, limit_bytes: int) -> bytes:
         """Return an object."""
         with _ours(key):
@@ -92,15 +82,6 @@ class FileObjectStore:
             if chunk is None:
                 return
             yield bytes(chunk)
-
-    async def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
-        try:
-            with _ours(key):
-                await run_in_thread(partial(obstore.head, self._store, key))
-        except ObjectMissingError:
-            return False
-        return True
 
     async def flush(self) -> None:
         """Write all that the file system still holds in memory to the disk, by syncfs(2).
@@ -124,21 +105,6 @@ def _get(store: LocalStore, key: str, limit_bytes: int) -> bytes:
     if size > limit_bytes:
         raise ObjectTooLargeError(f"{key} has {size} bytes, over the limit of {limit_bytes}")
     return bytes(result.bytes())
-
-
-def _checked_chunks(key: str, descriptor: int, size: int, sha256: str) -> Iterator[bytes]:
-    """Yield the file; raise at its end, before the store commits, if it is not what it was."""
-    digest = hashlib.sha256()
-    offset = 0
-    while offset < size:
-        chunk = os.pread(descriptor, min(_CHUNK_BYTES, size - offset), offset)
-        if not chunk:
-            raise ContentChangedError(f"{key}: the file got shorter under the upload")
-        digest.update(chunk)
-        offset += len(chunk)
-        yield chunk
-    if digest.hexdigest() != sha256:
-        raise ContentChangedError(f"{key}: the file changed under the upload")
 
 
 def _sync_file_system(directory: Path) -> None:

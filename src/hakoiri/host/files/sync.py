@@ -1,7 +1,6 @@
 """File sync: a live tree becomes a recovery point, and a recovery point a live tree."""
 
 import asyncio
-import hashlib
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable
@@ -10,29 +9,22 @@ from datetime import datetime
 from functools import partial
 
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
-from hakoiri.host.files.keys import blob_key, manifest_key
-from hakoiri.host.files.manifest import (
-    MANIFEST_LIMIT_BYTES,
-    Entry,
-    Manifest,
-    ManifestError,
-    encode_manifest,
-    parse_manifest,
-    recovery_point_of,
-)
+from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.manifest_store import ManifestStore
+from hakoiri.host.files.packs import Known, known_of, wasteful_objects
 from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
 from hakoiri.host.files.ports import (
     DamagedError,
     LiveTree,
     NoSuchFileError,
-    ObjectMissingError,
     ObjectStore,
     StaleGenerationError,
     WorkspaceHead,
     WorkspaceHeads,
 )
-from hakoiri.host.files.restore import RestoreReport, damaged, restore_tree
+from hakoiri.host.files.restore import RestoreReport, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
+from hakoiri.host.files.stored_bytes import StoredBytes
 from hakoiri.host.files.upload import Upload, Uploaded
 from hakoiri.host.files.worker_thread import run_in_thread
 
@@ -73,6 +65,7 @@ class FileSync:
     ) -> None:
         self._store = store
         self._heads = heads
+        self._manifests = ManifestStore(store)
         self._limits = limits
         self._clock = clock
         self._monotonic = monotonic
@@ -100,11 +93,8 @@ class FileSync:
             head = await self._fenced_head(workspace_id, generation)
             previous, notes = await self._previous(tenant, workspace_id, head)
             known = previous.entries if previous else ()
-            scanned = await run_in_thread(
-                partial(scan, tree, limits=self._limits, monotonic=self._monotonic)
-            )
-            plan = await run_in_thread(partial(make_plan, known, scanned))
-            uploaded = await self._upload(tenant, tree, scanned, plan, known)
+            scanned, plan, stored = await run_in_thread(partial(self._look, tree, known))
+            uploaded = await self._upload(tenant, tree, scanned, plan, stored)
             manifest = Manifest(
                 workspace_id=workspace_id,
                 parent=head.recovery_point if head else None,
@@ -133,7 +123,7 @@ class FileSync:
         head = await self._heads.head(workspace_id)
         if head is None:
             return None
-        manifest = await self._manifest(tenant, workspace_id, head.recovery_point)
+        manifest = await self._manifests.read(tenant, workspace_id, head.recovery_point)
         return await restore_tree(
             store=self._store,
             tenant=tenant,
@@ -148,26 +138,37 @@ class FileSync:
         head = await self._heads.head(workspace_id)
         if head is None:
             return None
-        return await self._manifest(tenant, workspace_id, head.recovery_point)
+        return await self._manifests.read(tenant, workspace_id, head.recovery_point)
 
-    async def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+    async def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
         """Stream a file of `/workspace` from the newest recovery point, never from the live tree.
 
-        `path` is relative; bytes that are not UTF-8 stand as lone surrogates (`os.fsdecode`).
-        `NoSuchFileError` on the first step if there is no regular file; `DamagedError`, at the
-        latest after the last chunk, if its bytes are not those that were saved.
+        `path` is relative; bytes that are not UTF-8 stand as lone surrogates (`os.fsdecode`). Of a
+        range, `start` up to `end`, only the packs that hold it are read. `NoSuchFileError` on the
+        first step if there is no regular file; `DamagedError`, at the latest after the last chunk,
+        if its bytes are not those that were saved.
         """
         manifest = await self.manifest(tenant=tenant, workspace_id=workspace_id)
         entry = _file_at(manifest, path)
-        digest = hashlib.sha256()
-        try:
-            async for chunk in self._store.stream(blob_key(tenant, entry.sha256)):
-                digest.update(chunk)
-                yield chunk
-        except ObjectMissingError as error:
-            raise damaged(entry, "is missing") from error
-        if digest.hexdigest() != entry.sha256:
-            raise damaged(entry, "holds other bytes")
+        stored = StoredBytes(store=self._store, tenant=tenant)
+        async for chunk in stored.stream(entry, start=start, end=end):
+            yield chunk
+
+    def _look(self, tree: LiveTree, known: tuple[Entry, ...]) -> tuple[Scan, Plan, Known]:
+        """Scan, and plan what to do; in a worker thread.
+
+        Where something is sent anyway, what lies in packs that are not worth their place goes too.
+        """
+        scanned = scan(tree, limits=self._limits, monotonic=self._monotonic)
+        plan = make_plan(known, scanned)
+        if not plan.upload:
+            return scanned, plan, Known()
+        wasteful = wasteful_objects(plan.keep)
+        if wasteful:
+            plan = make_plan(known, scanned, without=wasteful)
+        return scanned, plan, known_of(known, without=wasteful)
 
     async def _fenced_head(self, workspace_id: str, generation: int) -> WorkspaceHead | None:
         """Return the head; refuse a replaced container before it costs any work."""
@@ -186,27 +187,9 @@ class FileSync:
         if head is None:
             return None, []
         try:
-            return await self._manifest(tenant, workspace_id, head.recovery_point), []
+            return await self._manifests.newest(tenant, workspace_id, head.recovery_point), []
         except DamagedError as error:
             return None, [f"{error}; all files were stored anew"]
-
-    async def _manifest(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
-        key = manifest_key(tenant, workspace_id, recovery_point)
-        try:
-            encoded = await self._store.get(key, limit_bytes=MANIFEST_LIMIT_BYTES)
-        except ObjectMissingError as error:
-            raise DamagedError(
-                f"recovery point {recovery_point}: its manifest is missing"
-            ) from error
-        if recovery_point_of(encoded) != recovery_point:
-            raise DamagedError(f"recovery point {recovery_point}: its manifest holds other bytes")
-        try:
-            manifest = await run_in_thread(partial(parse_manifest, encoded))
-        except ManifestError as error:
-            raise DamagedError(f"recovery point {recovery_point}: {error}") from error
-        if manifest.workspace_id != workspace_id:
-            raise DamagedError(f"recovery point {recovery_point} belongs to another workspace")
-        return manifest
 
     async def _upload(
         self,
@@ -214,7 +197,7 @@ class FileSync:
         tree: LiveTree,
         scanned: Scan,
         plan: Plan,
-        known: tuple[Entry, ...],
+        known: Known,
     ) -> Uploaded:
         total_bytes = sum(found.size for found in scanned.found)
         reader = FileReader(
@@ -223,15 +206,11 @@ class FileSync:
             budget=GrowthBudget(self._limits.limit_bytes - total_bytes),
             wall_ns=self._wall_ns,
         )
-        hashes = {entry.sha256 for entry in known if entry.kind == "file"}
-        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=hashes)
+        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=known)
         return await upload.run(plan.upload)
 
     async def _commit(self, tenant: str, manifest: Manifest) -> str:
-        encoded = await run_in_thread(partial(encode_manifest, manifest))
-        recovery_point = recovery_point_of(encoded)
-        key = manifest_key(tenant, manifest.workspace_id, recovery_point)
-        await self._store.put(key, encoded)
+        recovery_point = await self._manifests.write(tenant, manifest)
         await self._store.flush()
         head = WorkspaceHead(recovery_point, manifest.generation, manifest.event_number)
         await self._heads.move_head(manifest.workspace_id, head)

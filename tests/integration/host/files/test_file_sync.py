@@ -18,6 +18,7 @@ from tests.unit.host.files.trees import (
 
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
+from hakoiri.host.files.pack_codec import CodecError, decompress
 from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, ObjectStore
 from hakoiri.host.files.sync import FileSync, SaveReport
 from hakoiri.host.files.testing import MemoryHeads
@@ -64,13 +65,21 @@ async def restore(sync: FileSync, base: Path) -> LiveTree:
     return tree
 
 
-def only_blob(directory: Path) -> Path:
-    [blob] = directory.rglob("blobs/*/*")
-    return blob
+def only_pack(directory: Path) -> Path:
+    [pack] = directory.rglob("packs/*/*")
+    return pack
 
 
 def stored_bytes(directory: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in directory.rglob("*") if path.is_file())
+    """All that the store holds, decoded."""
+    return b"".join(decoded(path.read_bytes()) for path in directory.rglob("*") if path.is_file())
+
+
+def decoded(content: bytes) -> bytes:
+    try:
+        return decompress(content, limit_bytes=2**30)
+    except CodecError:
+        return content
 
 
 async def test_a_workspace_and_its_memory_survive(
@@ -213,18 +222,18 @@ async def test_a_file_rewritten_all_the_time_is_stored_as_one_state_of_it(
     assert (back.workspace / "f").read_bytes() in states
 
 
-async def test_a_missing_and_a_damaged_blob_on_disk_are_named(
+async def test_a_missing_and_a_damaged_pack_on_disk_are_named(
     store: ObjectStore, directory: Path, tree: LiveTree, tmp_path: Path
 ) -> None:
     build(tree.workspace, {b"f": File(b"precious")})
     sync = file_sync(store, MemoryHeads())
     await save(sync, tree)
-    blob = only_blob(directory)
-    blob.write_bytes(b"rotten!!")
-    with pytest.raises(DamagedError, match=f"workspace/f: blob {blob.name} holds other bytes"):
+    pack = only_pack(directory)
+    pack.write_bytes(b"rotten!!")
+    with pytest.raises(DamagedError, match=f"workspace/f: pack {pack.name} holds other bytes"):
         await restore(sync, tmp_path / "one")
-    blob.unlink()
-    with pytest.raises(DamagedError, match=f"workspace/f: blob {blob.name} is missing"):
+    pack.unlink()
+    with pytest.raises(DamagedError, match=f"workspace/f: pack {pack.name} is missing"):
         await restore(sync, tmp_path / "two")
 
 
@@ -238,8 +247,8 @@ async def test_a_store_that_refuses_a_write_leaves_the_head(
     head = heads.heads["ws"]
     (tree.workspace / "f").write_bytes(b"new")
     tenant = directory / "tenants" / "acme"
-    (tenant / "blobs").rename(tenant / "gone")
-    (tenant / "blobs").write_bytes(b"")
+    (tenant / "packs").rename(tenant / "gone")
+    (tenant / "packs").write_bytes(b"")
     with pytest.raises(FilesError):
         await save(sync, tree, event_number=2)
     assert heads.heads["ws"] == head
