@@ -53,6 +53,9 @@ def test_an_unknown_variable_is_an_error_that_names_it(
         ('[container]\nruntime = "sysbox"\n', "container.runtime"),
         ("[container]\nuserns = 'host'\n", "container.userns"),
         ('data_dir = "relative"\n', "data_dir"),
+        ('[object_store]\nkms_key_id = "k"\n', "object_store.*kms_key_id needs encryption"),
+        ('[object_store]\nencryption = "rot13"\n', "object_store.encryption"),
+        ('[object_store]\nendpoint = "https://u:p@s3.example.test"\n', "object_store.endpoint"),
         ("not toml", "hakoiri.toml"),
     ],
 )

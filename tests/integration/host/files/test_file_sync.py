@@ -1,15 +1,18 @@
 """File sync on a real directory store, against a container that does what it can."""
 
+import asyncio
 import os
 import stat
 import threading
 from pathlib import Path
 
 import pytest
+from tests.s3_server import Fault, S3Server, credentials_file, faulty_proxy
 from tests.unit.host.files.trees import (
     File,
     Folder,
     Link,
+    Node,
     build,
     describe,
     file_sync,
@@ -22,6 +25,7 @@ from hakoiri.host.files.pack_codec import CodecError, decompress
 from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, ObjectStore
 from hakoiri.host.files.sync import FileSync, SaveReport
 from hakoiri.host.files.testing import MemoryHeads
+from hakoiri.host.settings import ObjectStoreSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +45,23 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(directory: Path) -> ObjectStore:
     return open_object_store(directory.as_uri())
+
+
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.root)])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """Each kind of store in turn."""
+    if request.param == "file":
+        return open_object_store((tmp_path / "any objects").as_uri())
+    server: S3Server = request.getfixturevalue("s3")
+    return open_s3(server, server.endpoint, tmp_path)
+
+
+def open_s3(server: S3Server, endpoint: str, tmp_path: Path) -> ObjectStore:
+    bucket = server.bucket(f"b-{os.urandom(6).hex()}")
+    settings = ObjectStoreSettings(
+        credentials_file=credentials_file(tmp_path), endpoint=endpoint, timeout_s=3
+    )
+    return open_object_store(f"s3://{bucket}/prefix", settings)
 
 
 @pytest.fixture
@@ -83,7 +104,7 @@ def decoded(content: bytes) -> bytes:
 
 
 async def test_a_workspace_and_its_memory_survive(
-    store: ObjectStore, tree: LiveTree, tmp_path: Path
+    any_store: ObjectStore, tree: LiveTree, tmp_path: Path
 ) -> None:
     build(
         tree.workspace,
@@ -96,7 +117,7 @@ async def test_a_workspace_and_its_memory_survive(
         },
     )
     build(tree.home, {b".claude": Folder({b"projects": Folder({b"s.jsonl": File(b"{}\n")})})})
-    sync = file_sync(store, MemoryHeads())
+    sync = file_sync(any_store, MemoryHeads())
     await save(sync, tree)
 
     back = await restore(sync, tmp_path / "back")
@@ -106,10 +127,10 @@ async def test_a_workspace_and_its_memory_survive(
 
 
 async def test_a_restored_workspace_saves_without_sending_a_byte(
-    store: ObjectStore, tree: LiveTree, tmp_path: Path
+    any_store: ObjectStore, tree: LiveTree, tmp_path: Path
 ) -> None:
     build(tree.workspace, {b"a": File(b"1"), b"b": File(os.urandom(2 * SMALL_FILE_LIMIT_BYTES))})
-    sync = file_sync(store, MemoryHeads())
+    sync = file_sync(any_store, MemoryHeads())
     await save(sync, tree)
     back = await restore(sync, tmp_path / "back")
     report = await save(sync, back, event_number=2)
@@ -193,7 +214,7 @@ async def test_a_directory_swapped_for_a_symlink_all_the_time_gives_nothing_away
 
 
 async def test_a_file_rewritten_all_the_time_is_stored_as_one_state_of_it(
-    store: ObjectStore, tree: LiveTree, tmp_path: Path
+    any_store: ObjectStore, tree: LiveTree, tmp_path: Path
 ) -> None:
     states = [bytes([letter]) * (2 * SMALL_FILE_LIMIT_BYTES) for letter in b"abcdefgh"]
     path = tree.workspace / "f"
@@ -208,7 +229,7 @@ async def test_a_file_rewritten_all_the_time_is_stored_as_one_state_of_it(
             staged.write_bytes(states[number % len(states)])
             staged.replace(path)
 
-    sync = file_sync(store, MemoryHeads())
+    sync = file_sync(any_store, MemoryHeads())
     await save(sync, tree)
     writer = threading.Thread(target=rewrite)
     writer.start()
@@ -252,3 +273,70 @@ async def test_a_store_that_refuses_a_write_leaves_the_head(
     with pytest.raises(FilesError):
         await save(sync, tree, event_number=2)
     assert heads.heads["ws"] == head
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("fault", ["away", "broken", "throttled", "hanging"])
+async def test_a_save_fails_while_the_store_is_away_and_the_next_one_catches_up(
+    s3: S3Server, tree: LiveTree, tmp_path: Path, fault: Fault
+) -> None:
+    build(tree.workspace, {b"old": File(b"old")})
+    heads = MemoryHeads()
+    with faulty_proxy(s3) as proxy:
+        sync = file_sync(open_s3(s3, proxy.endpoint, tmp_path), heads)
+        await save(sync, tree)
+        head = heads.heads["ws"]
+        (tree.workspace / "new").write_bytes(b"new")
+        proxy.fail(fault)
+        with pytest.raises(FilesError):
+            await save(sync, tree, event_number=2)
+        assert heads.heads["ws"] == head
+        proxy.fail("none")
+        assert (await save(sync, tree, event_number=3)).uploaded == 1
+        back = await restore(sync, tmp_path / "back")
+    assert describe(back.workspace) == describe(tree.workspace)
+
+
+@pytest.mark.root
+async def test_a_restore_from_answers_cut_short_ends_in_an_error_or_is_whole(
+    s3: S3Server, tree: LiveTree, tmp_path: Path
+) -> None:
+    build(tree.workspace, {b"%d" % number: File(os.urandom(500_000)) for number in range(20)})
+    with faulty_proxy(s3) as proxy:
+        sync = file_sync(open_s3(s3, proxy.endpoint, tmp_path), MemoryHeads())
+        await save(sync, tree)
+        proxy.fail("cut", times=2)
+        back = await restore(sync, tmp_path / "back")
+        assert describe(back.workspace) == describe(tree.workspace)
+        proxy.fail("cut")
+        with pytest.raises(FilesError):
+            await restore(sync, tmp_path / "never")
+
+
+async def test_two_syncs_at_once_of_the_same_files_both_hold(
+    any_store: ObjectStore, tmp_path: Path
+) -> None:
+    content: dict[bytes, Node] = {
+        b"%d" % number: File(b"same %d" % number * 1000) for number in range(50)
+    }
+    heads = MemoryHeads()
+    trees = {name: make_live_tree(tmp_path / name) for name in ("one", "two")}
+    for tree in trees.values():
+        build(tree.workspace, content)
+    servers = {name: file_sync(any_store, heads) for name in trees}
+    async with asyncio.TaskGroup() as group:
+        for name, tree in trees.items():
+            group.create_task(
+                servers[name].save(
+                    tenant="acme",
+                    workspace_id=name,
+                    generation=1,
+                    event_number=1,
+                    tree=tree,
+                    session_id=None,
+                )
+            )
+    for name, tree in trees.items():
+        back = make_live_tree(tmp_path / f"{name}-back")
+        await servers[name].restore(tenant="acme", workspace_id=name, tree=back)
+        assert describe(back.workspace) == describe(tree.workspace)
