@@ -129,6 +129,7 @@ def environment(root: Path, rehearsal_port: int) -> dict[str, str]:
     return {
         "HAKOIRI_DATA_DIR": str(root / "data"),
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
+        "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),

@@ -56,6 +56,7 @@ main() {
   ensure_user hakoiri
   ensure_user hakoiri-proxy
   ensure_user hakoiri-guard
+  ensure_user hakoiri-audit
   ensure_engine
   say "the host is ready: Docker $(engine_version) answers on $(engine_host)"
 }

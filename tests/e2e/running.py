@@ -176,6 +176,7 @@ def prepare(
         "HAKOIRI_DATA_DIR": str(root / "data"),
         "HAKOIRI_DOCKER_HOST": docker_host,
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
+        "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),

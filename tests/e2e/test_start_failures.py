@@ -42,6 +42,7 @@ def variables(
         "HAKOIRI_DATA_DIR": str(root / "data"),
         "HAKOIRI_DOCKER_HOST": docker_host,
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
+        "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_PORT": str(free_port()),

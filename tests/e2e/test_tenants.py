@@ -74,7 +74,11 @@ def key_command(root: Path, *arguments: str) -> Any:
     """`hakoiri key`, on the data of a server."""
     said = subprocess.run(
         [sys.executable, "-P", "-m", "hakoiri.cli", "key", *arguments, "--json"],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HAKOIRI_DATA_DIR": str(root / "data")},
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HAKOIRI_DATA_DIR": str(root / "data"),
+            "HAKOIRI_AUDIT__DIR": str(root / "audit"),
+        },
         cwd="/",
         check=True,
         capture_output=True,

@@ -7,9 +7,13 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.audit.writer import AuditLog
 from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
+    operator_chain,
     prepare_data_directory,
     require_root,
 )
@@ -21,6 +25,7 @@ from hakoiri.host.conversations.model import DEFAULT_TENANT, ApiKey
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.main import database_url
 from hakoiri.host.settings import Settings, SettingsError
+from hakoiri.host.telemetry.audit_log import audit_log
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
 
@@ -76,9 +81,10 @@ def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
     try:
         require_root()
         settings = host_settings.load()
-        prepare_data_directory(settings)
-        return asyncio.run(_on_database(settings, work))
-    except (SettingsError, PreparationError) as error:
+        instance = prepare_data_directory(settings)
+        with audit_log(operator_chain(settings, instance), chain=OPERATOR_CHAIN) as audit:
+            return asyncio.run(_on_database(settings, work, audit))
+    except (SettingsError, PreparationError, AuditError) as error:
         typer.echo(f"hakoiri key: {error}", err=True)
         raise typer.Exit(2) from None
     except (StoreError, NoSuchKeyError) as error:
@@ -86,10 +92,13 @@ def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
         raise typer.Exit(1) from None
 
 
-async def _on_database(settings: Settings, work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
+async def _on_database(
+    settings: Settings, work: Callable[[KeyRing], Awaitable[Answer]], audit: AuditLog
+) -> Answer:
     database = await open_database(database_url(settings))
     try:
-        return await work(KeyRing(store=SqlKeyStore(database), clock=lambda: datetime.now(UTC)))
+        store = SqlKeyStore(database)
+        return await work(KeyRing(store=store, clock=lambda: datetime.now(UTC), audit=audit))
     finally:
         await database.close()
 

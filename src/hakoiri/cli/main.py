@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hakoiri.cli import conversation, image, key, policy
+from hakoiri.cli import audit, conversation, image, key, policy
 from hakoiri.cli.demo.command import demo
 from hakoiri.cli.docker_guard import docker_guard
 from hakoiri.cli.doctor.command import doctor
@@ -29,6 +29,7 @@ app.command()(probe)
 app.add_typer(conversation.app, name="conversation")
 app.add_typer(policy.app, name="policy")
 app.add_typer(key.app, name="key")
+app.add_typer(audit.app, name="audit")
 app.add_typer(image.app, name="image")
 
 

@@ -29,8 +29,8 @@ from hakoiri.cli.supervisor.processes import (
     guard_process,
     probe_process,
     proxy_process,
-    write_proxy_file,
 )
+from hakoiri.cli.supervisor.proxy_file import write_proxy_file
 from hakoiri.cli.supervisor.supervisor import (
     Supervised,
     Supervisor,

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 import uvloop
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.cli.supervisor.audit_ground import PROXY_CHAIN
 from hakoiri.credential_proxy.binding import check_policy
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.decision_log import DecisionLog
@@ -39,6 +41,10 @@ def proxy(
         Path | None,
         typer.Option(help="A Unix socket that answers GET /metrics, for Prometheus."),
     ] = None,
+    audit_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where to keep an audit log; see `hakoiri audit --dir`."),
+    ] = None,
     mode: Annotated[
         str, typer.Option(help="The socket's mode; 666 for a container with users of its own.")
     ] = "600",
@@ -68,11 +74,12 @@ def proxy(
             state_dir=_state_directory(state_dir),
             bundle=(ca_bundle or socket_path.with_name(socket_path.name + ".ca.pem")).absolute(),
             metrics=metrics.absolute() if metrics is not None else None,
+            audit_dir=_own_directory(audit_dir / PROXY_CHAIN) if audit_dir is not None else None,
             mode=int(mode, 8),
         )
         keep_freed_memory()
         uvloop.run(serve_alone(settings, environ=os.environ, log=DecisionLog()))
-    except (CredentialProxyError, OSError) as error:
+    except (CredentialProxyError, AuditError, OSError) as error:
         typer.echo(f"hakoiri proxy: {error}", err=True)
         raise typer.Exit(_EXIT_USAGE) from None
 
@@ -86,6 +93,10 @@ def _check(policy: Path, credentials: Path | None) -> None:
 def _state_directory(given: Path | None) -> Path:
     """Return the directory given, or the user's own (XDG Base Directory), made for them alone."""
     base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
-    directory = (given or Path(base) / "hakoiri-proxy").absolute()
+    return _own_directory(given or Path(base) / "hakoiri-proxy")
+
+
+def _own_directory(path: Path) -> Path:
+    directory = path.absolute()
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return directory

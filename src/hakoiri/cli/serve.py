@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
@@ -22,18 +23,18 @@ from hakoiri.cli.supervisor.processes import (
     CONTROL_SOCKET,
     GUARD_SOCKET,
     PROXY_NAME,
-    Rehearsal,
     guard_process,
-    new_rehearsal,
-    proxy_file,
+    keeper_process,
     proxy_process,
     rehearsal_process,
     server_process,
-    write_proxy_file,
 )
+from hakoiri.cli.supervisor.proxy_file import proxy_file, write_proxy_file
+from hakoiri.cli.supervisor.rehearsal import Rehearsal, new_rehearsal
 from hakoiri.cli.supervisor.supervisor import (
     Supervised,
     Supervisor,
+    file_is_there,
     tcp_port_answers,
     unix_socket_answers,
 )
@@ -127,6 +128,9 @@ def _processes(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) 
     if rehearsal is not None:
         spec = rehearsal_process(settings, rehearsal)
         processes.append(Supervised(spec, tcp_port_answers("127.0.0.1", rehearsal.port)))
+    if ground.audit is not None:
+        keeper = keeper_process(ground, ground.audit)
+        processes.append(Supervised(keeper, file_is_there(ground.audit.keeper / PUBLIC_KEY_NAME)))
     image = trusted_image(settings)
     rules = guard_rules(
         settings,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hakoiri.credential_proxy.service import run
+from hakoiri.credential_proxy.service import ProxySettings, run
 
 
 def main(
@@ -15,6 +15,9 @@ def main(
     control: Annotated[Path, typer.Option(help="The control plane's socket.")],
     file: Annotated[Path, typer.Option(help="The proxy's own file (TOML).")],
     state_dir: Annotated[Path, typer.Option(help="The proxy's own directory, for nobody else.")],
+    audit_dir: Annotated[
+        Path | None, typer.Option(help="Where its audit log is written; absent means none.")
+    ] = None,
     *,
     stand_by: Annotated[
         bool, typer.Option("--stand-by", help="Serve only when standard input ends.")
@@ -23,7 +26,14 @@ def main(
     """Run the credential proxy until SIGTERM; SIGHUP reloads its file."""
     if stand_by:
         _until_needed()
-    raise typer.Exit(run(sockets_dir=sockets_dir, control=control, file=file, state_dir=state_dir))
+    settings = ProxySettings(
+        sockets_dir=sockets_dir,
+        control=control,
+        file=file,
+        state_dir=state_dir,
+        audit_dir=audit_dir,
+    )
+    raise typer.Exit(run(settings))
 
 
 def _until_needed() -> None:

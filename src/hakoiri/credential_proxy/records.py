@@ -1,5 +1,7 @@
-"""What is kept of each request once it is over: its line, what was taken out of it, its figures."""
+"""What is kept of each request once it is over: its line, its audit, its figures."""
 
+from hakoiri.audit.writer import AuditLog, NoAuditLog
+from hakoiri.credential_proxy.audit_events import further_events, request_event
 from hakoiri.credential_proxy.decision import Decision
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner
 from hakoiri.credential_proxy.framing import RequestHead
@@ -8,11 +10,14 @@ from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 
 
 class Records:
-    """Writes the log and counts."""
+    """Writes the log, tells the audit log, and counts."""
 
-    def __init__(self, *, log: DecisionLog, metrics: RequestMetrics) -> None:
+    def __init__(
+        self, *, log: DecisionLog, metrics: RequestMetrics, audit: AuditLog | None = None
+    ) -> None:
         self._log = log
         self._metrics = metrics
+        self._audit = audit or NoAuditLog()
 
     def decided(
         self, *, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
@@ -21,9 +26,13 @@ class Records:
         self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
         if outcome.scrubbed:
             self._log.secret_scrubbed(owner=owner, decision=decision, outcome=outcome)
+        self._audit.tell(request_event(owner=owner, head=head, decision=decision, outcome=outcome))
+        for event in further_events(owner=owner, head=head, decision=decision, outcome=outcome):
+            self._audit.tell(event)
         self._metrics.count(observe(decision, outcome), tenant=owner.tenant)
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
         """Record a request whose head was not sound enough to decide on."""
         self._log.unreadable(owner=owner, outcome=outcome)
+        self._audit.tell(request_event(owner=owner, head=None, decision=None, outcome=outcome))
         self._metrics.count(observe(None, outcome), tenant=owner.tenant)

@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import Final
 import uvloop
 from aiohttp import web
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.audit.writer import AuditLog, ChainWriter, NoAuditLog
 from hakoiri.credential_proxy.configuration import read_configuration
 from hakoiri.credential_proxy.control import Control
 from hakoiri.credential_proxy.decision_log import DecisionLog
@@ -31,37 +33,52 @@ DRAIN_TIMEOUT_S: Final = 5.0
 _CONTROL_MODE: Final = 0o660
 
 EXIT_USAGE: Final = 2
+CHAIN: Final = "proxy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxySettings:
-    """Where the proxy finds its file, makes its sockets, and keeps what outlives it."""
+    """Where the proxy finds its file, makes its sockets, and keeps what outlives it.
+
+    It audits into `audit_dir`; without one it keeps no audit log.
+    """
 
     sockets_dir: Path
     control: Path
     file: Path
     state_dir: Path
+    audit_dir: Path | None = None
 
 
-def run(*, sockets_dir: Path, control: Path, file: Path, state_dir: Path) -> int:
+def run(settings: ProxySettings) -> int:
     """Run the proxy until SIGTERM or SIGINT; SIGHUP reloads its file.
 
     Returns the exit code: 0 after an orderly end, 2 when the file or a path cannot be used (told
     on standard error with the mend).
     """
-    settings = ProxySettings(
-        sockets_dir=sockets_dir, control=control, file=file, state_dir=state_dir
-    )
     keep_freed_memory()
     try:
-        uvloop.run(serve(settings, environ=os.environ, log=DecisionLog()))
-    except CredentialProxyError as error:
+        with audit_log(settings.audit_dir) as audit:
+            uvloop.run(serve(settings, environ=os.environ, log=DecisionLog(), audit=audit))
+    except (CredentialProxyError, AuditError) as error:
         print(f"hakoiri proxy: {error}", file=sys.stderr)  # noqa: T201 - the process's own voice
         return EXIT_USAGE
     return 0
 
 
-async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: DecisionLog) -> None:
+def audit_log(directory: Path | None) -> AbstractContextManager[AuditLog]:
+    """Return the proxy's chain, to be entered; one that forgets where there is no directory.
+
+    Entering raises `AuditError`.
+    """
+    if directory is None:
+        return nullcontext(NoAuditLog())
+    return ChainWriter(directory, chain=CHAIN, version=version("hakoiri"))
+
+
+async def serve(
+    settings: ProxySettings, *, environ: Mapping[str, str], log: DecisionLog, audit: AuditLog
+) -> None:
     """Serve until the process is told to stop.
 
     Raises:
@@ -75,6 +92,7 @@ async def serve(settings: ProxySettings, *, environ: Mapping[str, str], log: Dec
         environ=environ,
         state_dir=settings.state_dir,
         log=log,
+        audit=audit,
     )
     bundle = TrustBundle(
         directory=settings.sockets_dir,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.credential_proxy.binding import Binding, check_policy
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
@@ -21,6 +22,7 @@ from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.interception.trust_bundle import TrustBundle
 from hakoiri.credential_proxy.metrics_endpoint import metrics_socket
 from hakoiri.credential_proxy.policy_file import read_policy
+from hakoiri.credential_proxy.service import audit_log
 from hakoiri.credential_proxy.unix_socket import BACKLOG, SocketPathError, listen_at
 from hakoiri.credential_proxy.wiring import Wiring
 from hakoiri.wire.proxy import Bind
@@ -36,7 +38,7 @@ class StandaloneSettings:
     """What one socket needs. Without `credentials` nothing can be injected.
 
     The certificates that clients of the socket must trust are written to `bundle`. On `metrics`,
-    a Unix socket too, figures are told.
+    a Unix socket too, figures are told. Requests are audited into `audit_dir`, if it is named.
     """
 
     listen: Path
@@ -45,6 +47,7 @@ class StandaloneSettings:
     state_dir: Path
     bundle: Path
     metrics: Path | None = None
+    audit_dir: Path | None = None
     mode: int = 0o600
 
 
@@ -55,7 +58,15 @@ async def serve_alone(
 
     Raises:
         CredentialProxyError: a file or a path cannot be used; the message tells the mend.
+        AuditError: the audit log cannot be used.
     """
+    with audit_log(settings.audit_dir) as audit:
+        await _serve(settings, environ=environ, log=log, audit=audit)
+
+
+async def _serve(
+    settings: StandaloneSettings, *, environ: Mapping[str, str], log: DecisionLog, audit: AuditLog
+) -> None:
     for path in (settings.listen, settings.metrics):
         if path is not None:
             _require_free(path)
@@ -64,6 +75,7 @@ async def serve_alone(
         environ=environ,
         state_dir=settings.state_dir,
         log=log,
+        audit=audit,
         ledger_name=_ledger_name(settings.listen),
     )
     async with AsyncExitStack() as stack:

@@ -9,6 +9,7 @@ from typing import Self
 
 from prometheus_client import CollectorRegistry
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
 from hakoiri.credential_proxy.budgets.store import FILE_NAME
 from hakoiri.credential_proxy.configuration import Configuration, Network
@@ -40,6 +41,7 @@ class Wiring:
     authority: CertificateAuthority
     leaves: LeafCache
     log: DecisionLog
+    audit: AuditLog
     tasks: RefreshTasks
     books: Bookkeeping
     dns_cache: DnsCache
@@ -53,6 +55,7 @@ class Wiring:
         environ: Mapping[str, str],
         state_dir: Path,
         log: DecisionLog,
+        audit: AuditLog,
         ledger_name: str = FILE_NAME,
     ) -> Self:
         """Put the parts together inside a running loop; `read` reads the proxy's own file.
@@ -91,6 +94,7 @@ class Wiring:
             authority=authority,
             leaves=leaves,
             log=log,
+            audit=audit,
             tasks=tasks,
             books=books,
             dns_cache=dns_cache,
@@ -104,7 +108,7 @@ class Wiring:
             in_force=self.in_force,
             client=self.client,
             leaves=self.leaves,
-            records=Records(log=self.log, metrics=self.request_metrics),
+            records=Records(log=self.log, metrics=self.request_metrics, audit=self.audit),
             gate=self.books.gate,
         )
 

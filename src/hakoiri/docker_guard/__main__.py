@@ -6,6 +6,7 @@ from typing import Final
 import uvloop
 from pydantic import ValidationError
 
+from hakoiri.audit.chain import AuditError
 from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.process import serve
 from hakoiri.docker_guard.rules import GuardLaunch
@@ -21,7 +22,7 @@ def main() -> None:
     except ValidationError as error:
         sys.stderr.write(f"hakoiri docker-guard: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except OSError as error:
+    except (AuditError, OSError) as error:
         sys.stderr.write(f"hakoiri docker-guard: cannot serve: {error}\n")
         sys.exit(1)
 

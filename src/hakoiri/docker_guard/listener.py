@@ -14,7 +14,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from hakoiri.docker_guard.call_log import CallLog
+from hakoiri.docker_guard.call_records import CallRecords
 from hakoiri.docker_guard.calls import Call, read_call, takes_body
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.service import Answer
@@ -36,18 +36,20 @@ CarryOut = Callable[[Call, bytes], Awaitable[Answer]]
 class Listener:
     """Answers on one Unix socket. `client_uids` may call, and root."""
 
-    def __init__(self, *, carry_out: CarryOut, client_uids: tuple[int, ...], log: CallLog) -> None:
+    def __init__(
+        self, *, carry_out: CarryOut, client_uids: tuple[int, ...], records: CallRecords
+    ) -> None:
         """Name what is asked and who may ask."""
         self._carry_out = carry_out
         self._uids = frozenset({0, *client_uids})
-        self._log = log
+        self._records = records
 
     async def answer(self, request: web.BaseRequest) -> web.Response:
         """Decide one request, have it carried out, record it."""
         started_s = time.perf_counter()
         method, target = request.method, request.raw_path
         pid, uid = _peer(request)
-        code = reason = None
+        code = reason = call = None
         try:
             self._check_caller(uid)
             call = read_call(method, target)
@@ -56,7 +58,8 @@ class Listener:
         except CallRefusedError as error:
             code, reason = error.code, error.detail
             response = refusal(error)
-        self._log.write(
+        self._records.answered(
+            call,
             method=method,
             target=target,
             status=response.status,
@@ -76,7 +79,8 @@ class Listener:
         """Refuse and record what is no request at all."""
         pid, uid = _peer(request)
         error = CallRefusedError("request-unreadable", "this is not HTTP/1.1", status=status)
-        self._log.write(
+        self._records.answered(
+            None,
             method="",
             target="",
             status=status,

@@ -54,4 +54,7 @@ class GuardLaunch(Message):
     """Where the credential proxy makes a directory for each container."""
 
     proxy_uid: int
+    audit_dir: Path | None = None
+    """Where its audit log is written; absent means none."""
+
     rules: Rules

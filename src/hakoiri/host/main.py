@@ -20,6 +20,8 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from hakoiri.audit.chain import AuditError
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
@@ -44,6 +46,7 @@ from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
+    ViolationAudit,
     ViolationCount,
     ViolationLog,
     watch_violations,
@@ -60,6 +63,7 @@ from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
+from hakoiri.host.telemetry.audit_log import EventAudit, audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
@@ -89,7 +93,7 @@ def main() -> None:
     except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (ContainersError, StoreError, FilesError) as error:
+    except (AuditError, ContainersError, StoreError, FilesError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(1)
 
@@ -133,12 +137,13 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(_object_store_url(settings), settings.object_store),
         )
+        audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
         metrics = ServerMetrics(live_containers=orchestrator.live_containers)
-        services = _services(settings, edges, orchestrator, metrics)
+        services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await orchestrator.sweep()
@@ -149,7 +154,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         for name, keeping in (
             ("collector", _collect(orchestrator)),
             ("proxy watch", watch.run()),
-            ("violations", _tell_violations(launch, edges, orchestrator, metrics)),
+            ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
@@ -160,7 +165,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             keys=services.keys,
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
-            readiness=_readiness(settings, edges),
+            readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
@@ -206,15 +211,20 @@ class Services:
 
 
 def _services(
-    settings: Settings, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    settings: Settings,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> Services:
     database = edges.database
     store = SqlConversationStore(database)
-    feed = EventFeed(store=store)
+    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
     policies = PolicyService(
         store=SqlPolicyStore(database),
         containers=orchestrator,
         default_policy=default_policy(settings),
+        audit=audit,
     )
     files = FileSync(
         store=edges.objects,
@@ -241,7 +251,7 @@ def _services(
         execute=execute,
         conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
         policies=policies,
-        keys=KeyRing(store=SqlKeyStore(database), clock=_now),
+        keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
     )
 
@@ -260,11 +270,15 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
     return there_are_keys
 
 
-def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[str]]]:
+def _readiness(
+    settings: Settings, edges: Edges, audit: AuditLog
+) -> Callable[[], Awaitable[list[str]]]:
     """Return the check behind `/ready`: reasons why a turn cannot start now."""
 
     async def reasons() -> list[str]:
         found = await edges.proxy.check()
+        if audit.failure is not None:  # what cannot be audited is not to be begun
+            found.append(audit.failure)
         checks = (
             edges.engine.check(runtime=settings.container.runtime),
             edges.database.check(),
@@ -281,7 +295,11 @@ def _readiness(settings: Settings, edges: Edges) -> Callable[[], Awaitable[list[
 
 
 async def _tell_violations(
-    launch: ServerLaunch, edges: Edges, orchestrator: Orchestrator, metrics: ServerMetrics
+    launch: ServerLaunch,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
 ) -> None:
     """Log and count calls for which the filter killed a process, where the kernel's log tells."""
     if launch.kernel_log is None:
@@ -296,6 +314,7 @@ async def _tell_violations(
         ),
         sinks=[
             ViolationLog(clock=time.monotonic),
+            ViolationAudit(audit, clock=time.monotonic),
             ViolationCount(metrics.system_call_killed),
         ],
     )

@@ -166,12 +166,21 @@ class GuardSettings(Section):
     """Below it lie the files of live containers; root's and the guard's to write."""
 
 
+class AuditSettings(Section):
+    """The audit log: one chain for each process, and the keeper that signs how far each got."""
+
+    enabled: bool = True
+    dir: Path = Path("/var/log/hakoiri")
+    """Below it each instance has a directory; root's."""
+
+
 class UserSettings(Section):
     """The system users that the processes run as; `make` creates them."""
 
     server: str = "hakoiri"
     proxy: str = "hakoiri-proxy"
     guard: str = "hakoiri-guard"
+    audit: str = "hakoiri-audit"
 
 
 class Settings(BaseSettings):
@@ -203,6 +212,7 @@ class Settings(BaseSettings):
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
+    audit: AuditSettings = AuditSettings()
     users: UserSettings = UserSettings()
 
     @model_validator(mode="after")
@@ -238,6 +248,9 @@ class ServerLaunch(Section):
     guard_socket: Path
     kernel_log: int | None = None
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
+
+    audit_dir: Path | None = None
+    """Where the server's own audit log is written; absent means none."""
 
 
 class ProbeLaunch(Section):

@@ -1,15 +1,20 @@
 """`hakoiri proxy`: one socket, one policy, no server."""
 
 import asyncio
+import json
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import pytest
+
+from hakoiri.audit.chain import Position, follow
+from hakoiri.audit.segments import read_chain
 
 from .conftest import Upstream, absolute, converse, statuses
 
@@ -194,6 +199,16 @@ async def test_files_are_checked_without_serving(tmp_path: Path) -> None:
     file.write_text('{"rules": [{"host": "a.example.test"}]}')
     assert (await run(tmp_path, "--check"))[0] == 0
     assert not (tmp_path / "p.sock").exists()
+
+
+async def test_what_it_decides_is_audited(tmp_path: Path) -> None:
+    (tmp_path / "policy.toml").touch()
+    async with alone(tmp_path, "--audit-dir", str(tmp_path / "audit")) as proxy:
+        assert statuses(await converse(proxy.socket, DENIED)) == [403]
+    lines = list(read_chain(tmp_path / "audit" / "proxy"))
+    told = [json.loads(line)["metadata"]["event_code"] for line in lines]
+    assert told == ["audit_log_opened", "proxy_request_blocked", "audit_log_closed"]
+    assert reduce(follow, lines, Position()).sequence == 3
 
 
 async def test_its_figures_are_told_on_a_socket_of_their_own(

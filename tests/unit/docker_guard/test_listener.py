@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from tests.unit.docker_guard.bodies import ID
 
+from hakoiri.audit.writer import NoAuditLog
 from hakoiri.docker_guard import listener
 from hakoiri.docker_guard.call_log import CallLog
+from hakoiri.docker_guard.call_records import CallRecords
 from hakoiri.docker_guard.calls import Call, CreateContainer
 from hakoiri.docker_guard.service import Answer
 
@@ -49,6 +51,10 @@ class Served:
         document: dict[str, object] = json.loads(content) if content else {}
         return int(head.split()[1]), document
 
+    @property
+    def records(self) -> CallRecords:
+        return CallRecords(log=CallLog(self.log), audit=NoAuditLog())
+
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
@@ -57,7 +63,9 @@ class Served:
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     made = Served(tmp_path / "s", io.StringIO())
     one = listener.Listener(
-        carry_out=made.carry_out, client_uids=(os.geteuid(),), log=CallLog(made.log)
+        carry_out=made.carry_out,
+        client_uids=(os.geteuid(),),
+        records=made.records,
     )
     runner = await listener.start(one, listener.listen_at(made.path, mode=0o600))
     yield made
@@ -135,7 +143,11 @@ async def test_a_caller_that_was_not_named_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = Served(tmp_path / "s", io.StringIO())
-    one = listener.Listener(carry_out=made.carry_out, client_uids=(4711,), log=CallLog(made.log))
+    one = listener.Listener(
+        carry_out=made.carry_out,
+        client_uids=(4711,),
+        records=made.records,
+    )
     monkeypatch.setattr(listener, "_peer", lambda _: (1, 4712))
     runner = await listener.start(one, listener.listen_at(made.path, mode=0o600))
     try:

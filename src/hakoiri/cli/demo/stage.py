@@ -96,6 +96,7 @@ def _lay_out(root: Path, site_port: int) -> Stage:
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_MODEL__REHEARSAL_SCRIPT": str(script),
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
+        "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
         "HAKOIRI_PROXY__STATE_DIR": str(root / "proxy-state"),

@@ -52,9 +52,9 @@ def _examine_ground(settings: Settings) -> list[Finding]:
     run_directory = settings.run_dir or DEFAULT_RUN_DIRECTORY
     holder = host_facts.nearest_directory(run_directory)
     proxy = settings.proxy
-    users = {settings.users.server, settings.users.proxy, settings.users.guard}
+    names = set(settings.users.model_dump().values())
     return [
-        *(host_checks.check_user(name, host_facts.user_id(name)) for name in sorted(users)),
+        *(host_checks.check_user(name, host_facts.user_id(name)) for name in sorted(names)),
         host_checks.check_run_directory(
             run_directory, holder=holder, facts=host_facts.look_at(holder)
         ),

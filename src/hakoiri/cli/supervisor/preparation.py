@@ -14,6 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hakoiri
+from hakoiri.cli.supervisor.audit_ground import (
+    GUARD_CHAIN,
+    OPERATOR_CHAIN,
+    PROXY_CHAIN,
+    SERVER_CHAIN,
+    AuditGround,
+    audit_ground,
+    make_directories,
+    make_operator_directory,
+)
 from hakoiri.docker_guard.kernel_mounts import (
     MS_NODEV,
     MS_NOSUID,
@@ -49,7 +59,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What was prepared. `lock` is held as long as it is open."""
+    """What was prepared. `lock` is held as long as it is open; `audit` is None if none is kept."""
 
     instance: str
     run_dir: Path
@@ -60,6 +70,8 @@ class Ground:
     server: Account
     proxy: Account
     guard: Account
+    keeper: Account
+    audit: AuditGround | None
     lock: int
 
 
@@ -90,6 +102,7 @@ def prepare(settings: Settings) -> Ground:
     """Make directories and the instance's id, take the lock; raise `PreparationError`."""
     users = settings.users
     server, proxy, guard = account(users.server), account(users.proxy), account(users.guard)
+    keeper = account(users.audit)
     try:
         data_dir = _data_directory(settings.data_dir, server)
         instance = instance_id(data_dir / INSTANCE_FILE)
@@ -104,6 +117,18 @@ def prepare(settings: Settings) -> Ground:
         settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         state_dir = _directory(settings.proxy.state_dir / instance, proxy.uid, proxy.gid, 0o700)
         tree = _tree(settings, instance)
+        audit = audit_ground(settings, instance)
+        if audit is not None:
+            make_directories(
+                audit,
+                writers={
+                    SERVER_CHAIN: server.uid,
+                    PROXY_CHAIN: proxy.uid,
+                    GUARD_CHAIN: guard.uid,
+                },
+                keeper_uid=keeper.uid,
+                keeper_gid=keeper.gid,
+            )
     except OSError as error:
         raise PreparationError(f"cannot prepare the directories: {error}") from error
     return Ground(
@@ -116,6 +141,8 @@ def prepare(settings: Settings) -> Ground:
         server=server,
         proxy=proxy,
         guard=guard,
+        keeper=keeper,
+        audit=audit,
         lock=lock,
     )
 
@@ -149,13 +176,25 @@ def _tree(settings: Settings, instance: str) -> Path:
     return tree
 
 
-def prepare_data_directory(settings: Settings) -> None:
-    """Make the data directory and the instance's id, for work without a server."""
+def prepare_data_directory(settings: Settings) -> str:
+    """Make the data directory and the instance's id, for work without a server; return the id."""
     try:
         directory = _data_directory(settings.data_dir, account(settings.users.server))
-        instance_id(directory / INSTANCE_FILE)
+        return instance_id(directory / INSTANCE_FILE)
     except OSError as error:
         raise PreparationError(f"cannot prepare {settings.data_dir}: {error}") from error
+
+
+def operator_chain(settings: Settings, instance: str) -> Path | None:
+    """Return where what root does is audited, made if it is missing; None if nothing is audited."""
+    ground = audit_ground(settings, instance)
+    if ground is None:
+        return None
+    try:
+        make_operator_directory(ground, keeper_gid=account(settings.users.audit).gid)
+    except OSError as error:
+        raise PreparationError(f"HAKOIRI_AUDIT__DIR: cannot prepare it: {error}") from error
+    return ground.chains[OPERATOR_CHAIN]
 
 
 def account(name: str) -> Account:

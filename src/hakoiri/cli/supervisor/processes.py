@@ -2,16 +2,17 @@
 
 import os
 import re
-import secrets
-import socket
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import tomli_w
-
+from hakoiri.audit.launch import KeeperLaunch
+from hakoiri.cli.supervisor.audit_ground import (
+    GUARD_CHAIN,
+    PROXY_CHAIN,
+    SERVER_CHAIN,
+    AuditGround,
+)
 from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
@@ -20,8 +21,8 @@ from hakoiri.cli.supervisor.preparation import (
     read_proxy_environment,
 )
 from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
-from hakoiri.credential_proxy.configuration import parse_configuration
-from hakoiri.credential_proxy.errors import ConfigurationError
+from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
+from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host.settings import ProbeLaunch, ServerLaunch, Settings
 
@@ -30,9 +31,7 @@ NOBODY: Final = 65534
 
 CONTROL_SOCKET: Final = "control.sock"
 GUARD_SOCKET: Final = "docker.sock"
-PROXY_FILE: Final = "own/proxy.toml"
 PROXY_NAME: Final = "credential_proxy"
-"""Below the run directory, in a directory that the control plane sees empty."""
 
 PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 """All that our processes get of the environment `hakoiri serve` was started in."""
@@ -53,105 +52,6 @@ FILE_STORE: Final = re.compile(r"file://(?P<path>/[^?]*).*")
 SQLITE: Final = re.compile(r"sqlite(\+\w+)?:///(?P<path>/[^?]*).*")
 
 SCRATCH: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - covered by one of its own
-
-
-@dataclass(frozen=True, slots=True)
-class Rehearsal:
-    """Where the rehearsal model listens, and the keys it accepts (secret to nobody)."""
-
-    port: int
-    access_key_id: str
-    secret_access_key: str
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What the rehearsal model and the proxy must both know."""
-        return {
-            "HAKOIRI_REHEARSAL_ACCESS_KEY_ID": self.access_key_id,
-            "HAKOIRI_REHEARSAL_SECRET_ACCESS_KEY": self.secret_access_key,
-        }
-
-
-def new_rehearsal(port: int) -> Rehearsal:
-    """Make keys for one run; a port of 0 becomes a free one."""
-    if port == 0:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-    return Rehearsal(port, f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
-
-
-def proxy_file(settings: Settings, rehearsal: Rehearsal | None) -> dict[str, Any]:
-    """Return the proxy's own file: the operator's, or what the provider needs where there is none.
-
-    With the rehearsal model, its credential and address are added. Raises `PreparationError`.
-    """
-    path = settings.proxy.file
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise PreparationError(f"HAKOIRI_PROXY__FILE: cannot read {path}: {error}") from error
-    credentials = content.setdefault("credentials", {})
-    if rehearsal is not None:
-        address = f"127.0.0.1:{rehearsal.port}"
-        credentials["bedrock"] = {
-            "kind": "aws",
-            "source": "static",
-            "access_key_id_env": "HAKOIRI_REHEARSAL_ACCESS_KEY_ID",
-            "secret_access_key_env": "HAKOIRI_REHEARSAL_SECRET_ACCESS_KEY",
-            "services": ["bedrock"],
-            "regions": [settings.model.region],
-            "endpoint": f"http://{address}",
-        }
-        content.setdefault("network", {}).setdefault("allow_addresses", []).append(address)
-    elif not credentials:
-        credentials |= _default_credentials(settings)
-    return content
-
-
-def _default_credentials(settings: Settings) -> dict[str, Any]:
-    if settings.model.provider == "anthropic":
-        return {
-            "anthropic": {
-                "kind": "header",
-                "header": "x-api-key",
-                "value_env": "ANTHROPIC_API_KEY",
-                "hosts": ["api.anthropic.com"],
-            }
-        }
-    return {
-        "bedrock": {
-            "kind": "aws",
-            "source": "chain",
-            "services": ["bedrock"],
-            "regions": [settings.model.region],
-        }
-    }
-
-
-def write_proxy_file(content: Mapping[str, Any], *, ground: Ground) -> Path:
-    """Write the proxy's file where only root can write and only the proxy can read.
-
-    It is there whole or not at all: a proxy may start at any time. Raises `PreparationError` for a
-    file that the proxy would refuse; what is there stays.
-    """
-    text = tomli_w.dumps(content)
-    try:
-        parse_configuration(text)
-    except ConfigurationError as error:
-        raise PreparationError(str(error)) from error
-    path = ground.run_dir / PROXY_FILE
-    path.parent.mkdir(mode=0o750, exist_ok=True)
-    os.chown(path.parent, 0, ground.proxy.gid)
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text.encode())
-        os.fchown(file.fileno(), 0, ground.proxy.gid)
-        os.fchmod(file.fileno(), 0o640)
-    new.rename(path)
-    return path
 
 
 def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
@@ -183,6 +83,7 @@ def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
 
 def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> ProcessSpec:
     """Return the credential proxy: the one process that holds secrets."""
+    audit = ground.audit
     return ProcessSpec(
         name=PROXY_NAME,
         arguments=(
@@ -196,6 +97,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
             str(ground.run_dir / PROXY_FILE),
             "--state-dir",
             str(ground.proxy_state_dir),
+            *(("--audit-dir", str(audit.chains[PROXY_CHAIN])) if audit is not None else ()),
             "--stand-by",
         ),
         uid=ground.proxy.uid,
@@ -206,7 +108,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
         | read_proxy_environment(settings.proxy.env_file)
         | (rehearsal.environment if rehearsal is not None else {}),
         hidden=(settings.data_dir, ground.guard_dir),
-        shown=(ground.proxy_state_dir,),
+        shown=(ground.proxy_state_dir, *_own_chain(ground, PROXY_CHAIN)),
         has_spare=True,
     )
 
@@ -220,6 +122,7 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         tree=ground.tree,
         proxy_sockets=ground.proxy_dir,
         proxy_uid=ground.proxy.uid,
+        audit_dir=next(iter(_own_chain(ground, GUARD_CHAIN)), None),
         rules=rules,
     )
     return ProcessSpec(
@@ -231,8 +134,17 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         groups=(ground.server.gid, *docker_socket_group(settings.docker_host)),
         environment=passed_on(),
         capabilities=GUARD_CAPABILITIES,
-        hidden=(settings.data_dir, *_proxy_directories(settings, ground)),
-        shown=(ground.tree, ground.run_dir, engine_directory(settings)),
+        hidden=(
+            settings.data_dir,
+            *_proxy_directories(settings, ground),
+            *(ground.audit.others(GUARD_CHAIN) if ground.audit is not None else ()),
+        ),
+        shown=(
+            ground.tree,
+            ground.run_dir,
+            engine_directory(settings),
+            *_own_chain(ground, GUARD_CHAIN),
+        ),
         shared=(ground.tree,),
         standard_input=launch.model_dump_json().encode(),
     )
@@ -286,7 +198,26 @@ def _server_launch(
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
         guard_socket=ground.guard_dir / GUARD_SOCKET,
         kernel_log=kernel_log,
+        audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
     )
+
+
+def keeper_process(ground: Ground, audit: AuditGround) -> ProcessSpec:
+    """Return the audit log's keeper, which alone can read its key and write its heads."""
+    launch = KeeperLaunch(directory=audit.keeper, chains=audit.chains)
+    return ProcessSpec(
+        name="audit_keeper",
+        arguments=("-m", "hakoiri.audit"),
+        uid=ground.keeper.uid,
+        gid=ground.keeper.gid,
+        environment=passed_on(),
+        shown=(audit.root,),
+        standard_input=launch.model_dump_json().encode(),
+    )
+
+
+def _own_chain(ground: Ground, chain: str) -> tuple[Path, ...]:
+    return (ground.audit.chains[chain],) if ground.audit is not None else ()
 
 
 def server_view(settings: Settings, ground: Ground) -> SealedView:
@@ -296,13 +227,18 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
         stores.append(Path(found["path"]))
     if found := SQLITE.fullmatch(settings.database_url or ""):
         stores.append(Path(found["path"]).parent)
+    stores += _own_chain(ground, SERVER_CHAIN)
     kept = [ground.run_dir, Path("/etc/resolv.conf")]
     if settings.container.seccomp_profile is not None:
         kept.append(settings.container.seccomp_profile)
     return SealedView(
         writable=tuple(stores),
         received=(ground.tree,),
-        covered=(*COVERED, engine_directory(settings)),
+        covered=(
+            *COVERED,
+            engine_directory(settings),
+            *((ground.audit.root,) if ground.audit is not None else ()),
+        ),
         kept=tuple(kept),
         scratch=SCRATCH,
     )

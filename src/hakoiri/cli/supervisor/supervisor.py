@@ -215,6 +215,15 @@ def unix_socket_answers(path: Path) -> IsReady:
     return is_ready
 
 
+def file_is_there(path: Path) -> IsReady:
+    """Return a check whether the process has made a file that it makes at its first start."""
+
+    async def is_ready() -> bool:
+        return await asyncio.to_thread(path.is_file)
+
+    return is_ready
+
+
 def tcp_port_answers(host: str, port: int) -> IsReady:
     """Return a check whether somebody listens on the port."""
 

@@ -6,6 +6,8 @@ from typing import Final, Protocol
 
 import structlog
 
+from hakoiri.audit.event import AuditEvent, EventKind
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.containers.ports import ContainerEngine, EngineError
 from hakoiri.host.containers.violations import ReportBound, Violation
 
@@ -63,6 +65,34 @@ class ViolationCount:
         """Count it."""
         del violation
         self._count(workspace_id)
+
+
+class ViolationAudit:
+    """Audits each, within the bound that the log has too: a container cannot fill it."""
+
+    def __init__(self, audit: AuditLog, *, clock: Callable[[], float]) -> None:
+        """`clock` gives monotonic seconds."""
+        self._audit = audit
+        self._clock = clock
+        self._bound = ReportBound()
+
+    def report(self, violation: Violation, *, workspace_id: str) -> None:
+        """Tell of it, or count it for the next one."""
+        held_back = self._bound.admit(self._clock())
+        if held_back is None:
+            return
+        self._audit.tell(
+            AuditEvent(
+                kind=EventKind.SECCOMP_VIOLATION,
+                succeeded=False,
+                workspace=workspace_id,
+                details={
+                    "call": violation.call_name,
+                    "pid": violation.pid,
+                    "held_back": held_back,
+                },
+            )
+        )
 
 
 class ContainerOwners:

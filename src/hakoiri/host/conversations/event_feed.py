@@ -7,7 +7,7 @@ the tail reads from the store again. Memory: one page a watcher, one tail a watc
 """
 
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final
 from weakref import WeakValueDictionary
@@ -21,17 +21,22 @@ PAGE_LIMIT_EVENTS: Final = 256
 TAIL_LIMIT_EVENTS: Final = 256
 TAIL_LIMIT_CHARS: Final = 1_000_000
 
+Recorded = Callable[[Sequence[ConversationEvent]], None]
+
 
 class EventFeed:
     """Wakes the watchers of a conversation when its log grows."""
 
-    def __init__(self, *, store: ConversationStore) -> None:
+    def __init__(self, *, store: ConversationStore, recorded: Recorded = lambda _: None) -> None:
+        """`recorded` is told of all that is published, once."""
         self._store = store
+        self._recorded = recorded
         # A channel lives as long as somebody watches it.
         self._channels: WeakValueDictionary[str, _Channel] = WeakValueDictionary()
 
     def publish(self, events: Sequence[ConversationEvent]) -> None:
         """Tell watchers that these events, in order and of one conversation, are committed."""
+        self._recorded(events)
         if events and (channel := self._channels.get(events[0].conversation_id)):
             channel.extend(events)
 

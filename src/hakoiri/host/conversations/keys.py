@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from hakoiri.audit.event import AuditEvent, Detail, EventKind
+from hakoiri.audit.writer import AuditLog, NoAuditLog
 from hakoiri.host.conversations.model import ApiKey
 from hakoiri.host.conversations.ports import ConversationsError, KeyStore
 
@@ -29,7 +31,10 @@ class NoSuchKeyError(ConversationsError):
 class KeyRing:
     """Makes, checks and revokes keys."""
 
-    def __init__(self, *, store: KeyStore, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, *, store: KeyStore, clock: Callable[[], datetime], audit: AuditLog | None = None
+    ) -> None:
+        self._audit = audit or NoAuditLog()
         self._store = store
         self._clock = clock
 
@@ -44,6 +49,7 @@ class KeyRing:
         )
         secret = secrets.token_hex(SECRET_BYTES)
         await self._store.add_key(key, secret_hash=_hash(secret))
+        self._tell(EventKind.KEY_CREATED, key)
         return key, f"hk_{key.id}_{secret}"
 
     async def authenticate(self, authorization: str | None) -> str | None:
@@ -59,8 +65,24 @@ class KeyRing:
         key, expected = found or (None, _NO_HASH)
         is_right = hmac.compare_digest(_hash(secret), expected)
         if key is None or not is_right or key.revoked_at or scheme.lower() != "bearer":
+            self._tell_refused(key_id if form else None, found[0] if found else None)
             return None
         return key.tenant
+
+    def _tell_refused(self, key_id: str | None, known: ApiKey | None) -> None:
+        """Audit a failed login: which key was named, whose it is, and never what was sent."""
+        reason = "no key"
+        if key_id is not None:
+            reason = "wrong or revoked key" if known else "unknown key"
+        self._audit.tell(
+            AuditEvent(
+                kind=EventKind.LOGIN_FAILED,
+                succeeded=False,
+                tenant=known.tenant if known else None,
+                actor=f"key:{key_id}" if key_id else None,
+                details={"reason": reason},
+            )
+        )
 
     async def list_keys(self, *, tenant: str | None) -> Sequence[ApiKey]:
         """List keys of one tenant, or of all."""
@@ -72,6 +94,11 @@ class KeyRing:
         if found is None or tenant not in (None, found[0].tenant):
             raise NoSuchKeyError("there is no such key")
         await self._store.revoke_key(key_id, now=self._clock())
+        self._tell(EventKind.KEY_REVOKED, found[0])
+
+    def _tell(self, kind: EventKind, key: ApiKey) -> None:
+        named: dict[str, Detail] = {"key": key.id, "name": key.name}
+        self._audit.tell(AuditEvent(kind=kind, tenant=key.tenant, details=named))
 
 
 def _hash(secret: str) -> bytes:

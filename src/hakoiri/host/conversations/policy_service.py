@@ -1,7 +1,11 @@
 """Policies of a tenant: what counts now, and how a change reaches the workspaces that are live."""
 
+import hashlib
+
 import anyio
 
+from hakoiri.audit.event import AuditEvent, EventKind
+from hakoiri.audit.writer import AuditLog, NoAuditLog
 from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError
 from hakoiri.host.conversations.model import DEFAULT_POLICY, Conversation
 from hakoiri.host.conversations.ports import Containers, NoSuchPolicyError, PolicyStore
@@ -12,8 +16,14 @@ class PolicyService:
     """Reads and replaces policies. `default_policy` counts until a tenant stores its own."""
 
     def __init__(
-        self, *, store: PolicyStore, containers: Containers, default_policy: Policy
+        self,
+        *,
+        store: PolicyStore,
+        containers: Containers,
+        default_policy: Policy,
+        audit: AuditLog | None = None,
     ) -> None:
+        self._audit = audit or NoAuditLog()
         self._store = store
         self._containers = containers
         self._default_policy = default_policy
@@ -54,7 +64,22 @@ class PolicyService:
                 await self._rebind(tenant, name, policy)
             except PolicyRefusedError:
                 await self._restore(tenant, name, former)
+                self._tell(tenant, name, policy, succeeded=False)
                 raise
+            self._tell(tenant, name, policy, succeeded=True)
+
+    def _tell(self, tenant: str, name: str, policy: Policy, *, succeeded: bool) -> None:
+        """Audit a change, with the policy's hash: its text may be long, and stands in the store."""
+        digest = hashlib.sha256(policy.model_dump_json().encode()).hexdigest()
+        self._audit.tell(
+            AuditEvent(
+                kind=EventKind.POLICY_CHANGED,
+                succeeded=succeeded,
+                tenant=tenant,
+                actor=tenant,
+                details={"name": name, "sha256": digest},
+            )
+        )
 
     async def _restore(self, tenant: str, name: str, former: Policy | None) -> None:
         if former is None:

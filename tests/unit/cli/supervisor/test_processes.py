@@ -1,22 +1,26 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hakoiri.audit.launch import KeeperLaunch
+from hakoiri.cli.supervisor.audit_ground import AuditGround
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import Account, Ground, PreparationError
 from hakoiri.cli.supervisor.processes import (
     NOBODY,
-    Rehearsal,
     engine_directory,
     guard_process,
-    proxy_file,
+    keeper_process,
     proxy_process,
     rehearsal_process,
     server_process,
     server_view,
 )
-from hakoiri.docker_guard.rules import GuardLaunch
+from hakoiri.cli.supervisor.proxy_file import proxy_file
+from hakoiri.cli.supervisor.rehearsal import Rehearsal
+from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import ServerLaunch, Settings
 
@@ -48,8 +52,14 @@ def ground(tmp_path: Path) -> Ground:
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
         guard=Account("guard", 905, 906),
+        keeper=Account("keeper", 907, 908),
+        audit=AuditGround(tmp_path / "audit" / "i1"),
         lock=-1,
     )
+
+
+def rules(settings: Settings) -> Rules:
+    return guard_rules(settings, instances=["i1"], images=["i"], runtimes=["runc"])
 
 
 def test_without_a_file_the_provider_gets_its_credential_from_the_proxys_own_environment(
@@ -110,7 +120,7 @@ def test_only_server_and_guard_have_capabilities_and_the_server_cannot_see_the_p
     assert str(tmp_path / "state" / "i1") in proxy.arguments
     assert tmp_path / "run" / "own" in server.hidden
     assert proxy.hidden == (settings.data_dir, tmp_path / "run" / "guard")
-    assert proxy.shown == (tmp_path / "state" / "i1",)
+    assert proxy.shown == (tmp_path / "state" / "i1", tmp_path / "audit" / "i1" / "proxy")
 
 
 def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Path) -> None:
@@ -153,10 +163,38 @@ def test_the_server_can_write_its_stores_and_sees_no_engine(tmp_path: Path) -> N
         }
     )
     view = server_view(settings, ground(tmp_path))
-    assert view.writable == (settings.data_dir, Path("/srv/objects"), Path("/srv/database"))
+    own_chain = tmp_path / "audit" / "i1" / "server"
+    assert view.writable == (
+        settings.data_dir,
+        Path("/srv/objects"),
+        Path("/srv/database"),
+        own_chain,
+    )
+    assert own_chain.parent in view.covered, "no other chain, and not the keeper's key"
     assert view.received == (tmp_path / "live" / "i1",)
     assert {Path("/srv/engine"), Path("/run"), Path("/dev")} <= set(view.covered)
     assert Path("/dev") not in view.kept
+
+
+def test_the_guard_sees_its_own_chain_alone_and_the_keeper_all_of_them(tmp_path: Path) -> None:
+    made, audit = ground(tmp_path), AuditGround(tmp_path / "audit" / "i1")
+    guard = guard_process(load(tmp_path), made, rules(load(tmp_path)))
+    assert set(audit.others("guard")) <= set(guard.hidden)
+    assert audit.chains["guard"] in guard.shown
+    keeper = keeper_process(made, audit)
+    assert (keeper.uid, keeper.gid, keeper.capabilities, keeper.groups) == (907, 908, (), ())
+    assert KeeperLaunch.model_validate_json(keeper.standard_input).chains == audit.chains
+
+
+def test_without_an_audit_log_no_process_is_told_of_one(tmp_path: Path) -> None:
+    made = replace(ground(tmp_path), audit=None)
+    settings = load(tmp_path)
+    proxy = proxy_process(settings, made, None)
+    assert "--audit-dir" not in proxy.arguments
+    server = ServerLaunch.model_validate_json(server_process(settings, made, "i").standard_input)
+    guard = guard_process(settings, made, rules(settings))
+    assert server.audit_dir is None
+    assert GuardLaunch.model_validate_json(guard.standard_input).audit_dir is None
 
 
 @pytest.mark.parametrize(

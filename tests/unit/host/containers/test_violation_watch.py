@@ -3,10 +3,12 @@ from collections.abc import AsyncGenerator
 import pytest
 import structlog
 
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.containers.ports import EngineContainer, EngineError
 from hakoiri.host.containers.testing import MemoryEngine
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
+    ViolationAudit,
     ViolationCount,
     ViolationLog,
     watch_violations,
@@ -111,3 +113,16 @@ def test_the_log_is_bounded_and_says_how_many_it_held_back() -> None:
         "held_back": 0,
     }
     assert (lines[-1]["call"], lines[-1]["held_back"]) == ("bpf", 30)
+
+
+def test_violations_are_audited_within_the_bound_and_held_back_ones_are_counted() -> None:
+    audit, now_s = MemoryAudit(), 0.0
+    into = ViolationAudit(audit, clock=lambda: now_s)
+    for _ in range(REPORTS_A_MINUTE + 5):
+        into.report(MOUNT, workspace_id="w1")
+    assert len(audit.events) == REPORTS_A_MINUTE
+    assert audit.events[0].workspace == "w1"
+    assert audit.events[0].details == {"call": "mount", "pid": 7, "held_back": 0}
+    now_s = 61.0
+    into.report(BPF, workspace_id="w1")
+    assert audit.events[-1].details["held_back"] == 5

@@ -3,6 +3,8 @@ import hashlib
 import pytest
 from tests.unit.host.conversations.scripted import NOW
 
+from hakoiri.audit.event import EventKind
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.conversations.keys import KEY_FORM, SECRET_BYTES, KeyRing, NoSuchKeyError
 from hakoiri.host.conversations.testing import MemoryKeys
 
@@ -88,3 +90,38 @@ async def test_only_its_own_tenant_or_the_operator_revokes_a_key(ring: KeyRing) 
     assert await ring.authenticate(f"Bearer {text}") == "red"
     await ring.revoke_key(key.id, tenant=None)
     assert await ring.authenticate(f"Bearer {text}") is None
+
+
+async def test_keys_made_and_revoked_are_audited_without_their_secrets(store: MemoryKeys) -> None:
+    audit = MemoryAudit()
+    ring = KeyRing(store=store, clock=lambda: NOW, audit=audit)
+    key, text = await ring.create_key(name="laptop", tenant="red")
+    await ring.revoke_key(key.id, tenant=None)
+    assert audit.kinds() == ["key_created", "key_revoked"]
+    assert {event.tenant for event in audit.events} == {"red"}
+    assert audit.events[0].details == {"key": key.id, "name": "laptop"}
+    assert text.rpartition("_")[2] not in str(audit.events)
+
+
+async def test_a_failed_login_is_audited_with_the_key_that_was_named_and_not_what_was_sent(
+    store: MemoryKeys,
+) -> None:
+    audit = MemoryAudit()
+    ring = KeyRing(store=store, clock=lambda: NOW, audit=audit)
+    key, text = await ring.create_key(name="laptop", tenant="red")
+    assert await ring.authenticate(f"Bearer {text}") == "red"
+    for sent in (None, "planted", f"Bearer hk_{'1' * 16}_{'2' * 64}", f"Bearer {text[:-1]}"):
+        assert await ring.authenticate(sent) is None
+    wrong = f"Bearer hk_{key.id}_{'3' * 64}"
+    assert await ring.authenticate(wrong) is None
+    failed = [event for event in audit.events if event.kind is EventKind.LOGIN_FAILED]
+    assert [(event.actor, event.details["reason"]) for event in failed] == [
+        (None, "no key"),
+        (None, "no key"),
+        (f"key:{'1' * 16}", "unknown key"),
+        (None, "no key"),
+        (f"key:{key.id}", "wrong or revoked key"),
+    ]
+    assert failed[-1].tenant == "red"
+    assert "planted" not in str(failed)
+    assert "3" * 64 not in str(failed)

@@ -1,9 +1,13 @@
+import hashlib
+
 import anyio
 import pytest
 from tests.unit.host.conversations.scripted import World
 
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.containers.ports import EngineError, PolicyRefusedError
 from hakoiri.host.conversations.model import Conversation
+from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import NoSuchPolicyError
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.policy import DENY_ALL, Policy, Rule
@@ -83,3 +87,23 @@ async def test_two_changes_at_once_end_in_one_of_them() -> None:
             )
     stored = await world.policies.effective(tenant="default", name="web")
     assert world.containers.policies[-1] == stored
+
+
+async def test_a_change_is_audited_by_the_policys_hash_and_so_is_one_that_is_refused() -> None:
+    world, audit = World(), MemoryAudit()
+    policies = PolicyService(
+        store=world.policy_store,
+        containers=world.containers,
+        default_policy=DENY_ALL,
+        audit=audit,
+    )
+    await under(world, "web", 1)
+    await policies.replace(tenant="default", name="web", policy=WIDER)
+    world.containers.rebind_failures = [PolicyRefusedError("too wide")]
+    with pytest.raises(PolicyRefusedError):
+        await policies.replace(tenant="default", name="web", policy=OPEN)
+    assert audit.kinds() == ["policy_changed", "policy_changed"]
+    assert [event.succeeded for event in audit.events] == [True, False]
+    digest = hashlib.sha256(WIDER.model_dump_json().encode()).hexdigest()
+    assert audit.events[0].details == {"name": "web", "sha256": digest}
+    assert audit.events[0].tenant == "default"

@@ -1,0 +1,89 @@
+"""Signed heads: how far a chain was at some time, in a hand that its writer does not have; purely.
+
+A head is one line of JSON. Its signature is Ed25519 (RFC 8032) over the line without it. A chain
+that was rewritten, or cut before the newest head, does not have the hash that the head tells.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from hakoiri.audit.chain import ChainError, Position
+
+HEAD_LIMIT_BYTES: Final = 1024
+
+
+class Head(BaseModel):
+    """How far a chain was. Times are in UTC, as ISO 8601."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    chain: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+    sequence: int = Field(ge=1)
+    hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    time: Annotated[str, StringConstraints(max_length=40)]
+
+
+class SignedHead(Head):
+    """A head with its signature, in base64."""
+
+    signature: Annotated[str, StringConstraints(max_length=128)]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSigner:
+    """Signs heads with a private key that never leaves its process."""
+
+    key: Ed25519PrivateKey
+
+    def sign(self, chain: str, position: Position, *, at: datetime) -> bytes:
+        """Return the line, line break included."""
+        head = Head(
+            chain=chain, sequence=position.sequence, hash=position.hash, time=at.isoformat()
+        )
+        signature = base64.b64encode(self.key.sign(_signed_bytes(head))).decode()
+        return _line({**head.model_dump(), "signature": signature})
+
+
+def read_heads(lines: Iterable[bytes], *, public: Ed25519PublicKey) -> dict[str, dict[int, str]]:
+    """Return the hashes that heads tell, by chain and number. A torn last line is passed over.
+
+    Raises `ChainError` for a line that is no head, that the key did not sign, or that contradicts
+    another.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            break
+        head = _read_head(line, number, public)
+        told = found.setdefault(head.chain, {}).setdefault(head.sequence, head.hash)
+        if told != head.hash:
+            raise ChainError(f"head {number} contradicts an earlier one on {head.chain}")
+    return found
+
+
+def _read_head(line: bytes, number: int, public: Ed25519PublicKey) -> SignedHead:
+    try:
+        head = SignedHead.model_validate_json(line)
+        public.verify(base64.b64decode(head.signature, validate=True), _signed_bytes(head))
+    except ValidationError:
+        raise ChainError(f"head {number} is none") from None
+    except (InvalidSignature, binascii.Error):
+        raise ChainError(f"head {number} was not signed with this installation's key") from None
+    return head
+
+
+def _signed_bytes(head: Head) -> bytes:
+    return _line({name: getattr(head, name) for name in Head.model_fields})
+
+
+def _line(fields: dict[str, object]) -> bytes:
+    return (json.dumps(fields, ensure_ascii=True, separators=(",", ":")) + "\n").encode()

@@ -1,0 +1,17 @@
+"""What the keeper is told at its start, by whoever starts it."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+ChainName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class KeeperLaunch(BaseModel):
+    """Where the keeper's own directory is, and where each chain is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    directory: Path
+    chains: dict[ChainName, Path]
