@@ -55,8 +55,9 @@ class S3Server:
 
 
 def credentials_file(directory: Path) -> Path:
-    """Write the server's credentials where only root reads them."""
-    path = directory / "store-credentials.toml"
+    """Write the server's credentials into a directory of their own, where only root reads them."""
+    path = directory / "store" / "credentials.toml"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(CREDENTIALS)
     path.chmod(0o640)
     return path
