@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import cold_start, docker_guard, file_sync, live_sync, proxy
+from benchmarks import cold_start, docker_guard, file_sync, live_sync, object_sync, proxy
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
 
@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "docker_guard": docker_guard.measure,
     "file_sync": file_sync.measure,
     "live_sync": live_sync.measure,
+    "object_sync": object_sync.measure,
 }
 
 
