@@ -1,4 +1,5 @@
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from tests.engine import (
     default_engine,
     private_engine,
     reason_against_private_engine,
+    remove_directory,
 )
+from tests.remapped_engine import copy_image, remapped_engine
 
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
 
@@ -45,6 +48,31 @@ def image(engine: TestEngine) -> str:
         cache_dir=DEFAULT_CACHE_DIR,
         progress=print,
     )
+
+
+@pytest.fixture(scope="session")
+def remapped() -> Iterator[TestEngine]:
+    """A private engine set up as `deployment/docker` says, with userns-remap."""
+    if reason := reason_against_private_engine():
+        give_up(reason)
+    with remapped_engine() as own:
+        yield TestEngine(docker_host=own.docker_host, owned=True)
+
+
+@pytest.fixture(scope="session")
+def remapped_image(remapped: TestEngine, engine: TestEngine, image: str) -> str:
+    """The workspace image, copied there: that takes half a minute, building it some."""
+    copy_image(image, source=engine.docker_host, target=remapped.docker_host)
+    return image
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A directory that every user can pass to, for a container's root is nobody on the host."""
+    made = Path(tempfile.mkdtemp(prefix="hakoiri-test-", dir="/var/tmp"))
+    made.chmod(0o755)
+    yield made
+    remove_directory(made)
 
 
 def give_up(reason: str) -> None:

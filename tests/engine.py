@@ -57,7 +57,7 @@ def reason_against_private_engine() -> str | None:
     if os.geteuid() != 0:
         return "no engine with runsc answers, and only root can start one; run `make test` as root"
     for command in ("dockerd", "runsc", "setpriv"):
-        if _find(command) is None:
+        if find_command(command) is None:
             return f"no engine with runsc answers, and there is no {command}; run `make test`"
     return None
 
@@ -85,27 +85,7 @@ class PrivateEngine:
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises `EngineStartError`."""
-        command = [
-            # it must not outlive us, even if we are killed
-            "setpriv",
-            "--pdeathsig",
-            "TERM",
-            _find("dockerd") or "dockerd",
-            f"--config-file={self._configuration_file}",
-            f"--host={self.docker_host}",
-            f"--data-root={self.data_directory}/data",
-            f"--exec-root={self.run_directory}/exec",
-            f"--pidfile={self.run_directory}/docker.pid",
-            "--bridge=none",
-        ]
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = self._spawn(self._command())
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline_s:
@@ -114,17 +94,36 @@ class PrivateEngine:
                 raise EngineStartError(f"the private engine did not start:\n{last_words}")
             time.sleep(POLL_S)
 
+    def _command(self) -> list[str]:
+        return [*self._daemon(), "--bridge=none"]
+
+    def _daemon(self) -> list[str]:
+        """Return the engine's command with all that keeps it apart from the default one."""
+        return [
+            find_command("dockerd") or "dockerd",
+            f"--config-file={self._configuration_file}",
+            f"--host={self.docker_host}",
+            f"--data-root={self.data_directory}/data",
+            f"--exec-root={self.run_directory}/exec",
+            f"--pidfile={self.run_directory}/docker.pid",
+        ]
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process that does not outlive us, even if we are killed."""
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
     def stop(self) -> None:
         """End it and its containers; nothing happens if it does not run."""
         process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        if process is not None:
+            end_process(process)
 
     def remove(self) -> None:
         """End it and remove all that it made."""
@@ -138,6 +137,16 @@ class PrivateEngine:
         except EngineUnknownError:
             return False
         return True
+
+
+def end_process(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to end; kill it if it does not."""
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def remove_directory(directory: Path) -> None:
@@ -169,10 +178,10 @@ _BASE_CONFIGURATION: dict[str, Any] = {
 def _runsc() -> dict[str, Any]:
     # ptrace: the one platform that needs neither KVM nor a new kernel
     flags = [*RUNSC_FLAGS, "--platform=ptrace"]
-    return {"runtimes": {"runsc": {"path": _find("runsc") or "runsc", "runtimeArgs": flags}}}
+    return {"runtimes": {"runsc": {"path": find_command("runsc") or "runsc", "runtimeArgs": flags}}}
 
 
-def _find(command: str) -> str | None:
+def find_command(command: str) -> str | None:
     return shutil.which(command, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 

@@ -84,7 +84,7 @@ def test_a_box_that_is_not_sealed_is_found_out(engine: TestEngine, image: str) -
         [
             *("docker", "run", "--rm", "--network=bridge", "--security-opt=seccomp=unconfined"),
             *("--env=DB_PASSWORD=planted", "--entrypoint=/opt/hakoiri/bin/python", image),
-            *("-I", "-m", "hakoiri.workspace_agent.probe", "--runtime=runc"),
+            *("-I", "-m", "hakoiri.workspace_agent.probe", "--runtime=runc", "--owner=1000:1000"),
         ],
         env={"PATH": os.environ["PATH"], "DOCKER_HOST": engine.docker_host},
         capture_output=True,

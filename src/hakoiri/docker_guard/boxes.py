@@ -25,10 +25,9 @@ from hakoiri.docker_guard.kernel_mounts import (
     mount,
     mount_points,
 )
+from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.wire.guard import (
-    CONTAINER_GID,
-    CONTAINER_UID,
     SOURCE_AGENT,
     SOURCE_HOME,
     SOURCE_PROXY,
@@ -37,9 +36,13 @@ from hakoiri.wire.guard import (
 
 REMOVAL_TIMEOUT_S: Final = 120.0
 SAFE: Final = MS_NOSUID | MS_NODEV
-AGENT_OPTIONS: Final = f"size=64k,nr_inodes=16,mode=0700,uid={CONTAINER_UID},gid={CONTAINER_GID}"
+AGENT_OPTIONS: Final = "size=64k,nr_inodes=16,mode=0700"
 """A container can put a socket there, and no more: it can fill neither the host's memory nor its
 table of inodes."""
+
+PASSABLE: Final = 0o710
+"""Of the way to a box: for root, and for the group of a container's root to pass through. To all
+others it is closed, for whoever reaches the proxy's socket may speak for the container."""
 
 
 class Boxes:
@@ -63,8 +66,8 @@ class Boxes:
         names = (SOURCE_WORKSPACE, SOURCE_HOME, SOURCE_AGENT, SOURCE_PROXY)
         return {name: base / name for name in names}
 
-    def make(self, container_id: str) -> dict[str, Path]:
-        """Make a container's directories; raise `CallRefusedError` if that cannot be done."""
+    def make(self, container_id: str, *, owner: Owner) -> dict[str, Path]:
+        """Make a container's directories for `owner`; raise `CallRefusedError` if it cannot be."""
         paths = self.paths(container_id)
         try:
             (self._tree / container_id).mkdir(mode=0o700)
@@ -75,17 +78,20 @@ class Boxes:
         except OSError as error:
             raise _failed(f"make the directories of {container_id}", error) from error
         try:
+            for passed in (self._tree, self._tree / container_id):
+                os.chown(passed, -1, owner.root_gid)
+                passed.chmod(PASSABLE)
             for path in paths.values():
                 path.mkdir(mode=0o700)
             for name in (SOURCE_WORKSPACE, SOURCE_HOME):
-                os.chown(paths[name], CONTAINER_UID, CONTAINER_GID)
+                os.chown(paths[name], owner.uid, owner.gid)
                 self._bind(paths[name], paths[name], flags=SAFE)
             mount(
                 "tmpfs",
                 paths[SOURCE_AGENT],
                 kind="tmpfs",
                 flags=SAFE | MS_NOEXEC,
-                options=AGENT_OPTIONS,
+                options=f"{AGENT_OPTIONS},uid={owner.uid},gid={owner.gid}",
             )
         except OSError as error:
             detach_below(self._tree / container_id)

@@ -52,7 +52,7 @@ class InspectImage:
 
 @dataclass(frozen=True, slots=True)
 class AskRuntimes:
-    """Which runtimes the engine has."""
+    """Which runtimes the engine has, and whether it maps users."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Connections are kept while the engine is up; when it was started anew, the next 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import aiohttp
 from yarl import URL
@@ -27,6 +27,25 @@ class EngineAnswer:
 
     status: int
     document: Any
+
+
+def unusable_answer() -> CallRefusedError:
+    """Return the refusal of an answer that is not what the engine's API says."""
+    return CallRefusedError("engine-answer", "the engine's answer has another form", status=502)
+
+
+class Engine(Protocol):
+    """The engine's calls; errors are `CallRefusedError`."""
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: object = None,
+    ) -> EngineAnswer:
+        """Make one call."""
 
 
 class EngineClient:

@@ -21,4 +21,10 @@ MASKED_PATHS: Final = (
 READ_ONLY_PATHS: Final = (
     *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
     "/sys/fs/cgroup",
+    *("/sys/fs/cgroup/blkio", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"),
+    *("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpuset", "/sys/fs/cgroup/devices"),
+    *("/sys/fs/cgroup/freezer", "/sys/fs/cgroup/hugetlb", "/sys/fs/cgroup/memory"),
+    *("/sys/fs/cgroup/misc", "/sys/fs/cgroup/net_cls", "/sys/fs/cgroup/net_cls,net_prio"),
+    *("/sys/fs/cgroup/net_prio", "/sys/fs/cgroup/perf_event", "/sys/fs/cgroup/pids"),
+    *("/sys/fs/cgroup/rdma", "/sys/fs/cgroup/systemd"),
 )

@@ -13,6 +13,7 @@ from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.call_records import CallRecords
 from hakoiri.docker_guard.engine_client import EngineClient
 from hakoiri.docker_guard.listener import Listener, listen_at, start
+from hakoiri.docker_guard.processes import Processes
 from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.docker_guard.service import Guard
 
@@ -50,7 +51,7 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
             proxy_sockets=launch.proxy_sockets,
             proxy_uid=launch.proxy_uid,
         )
-        guard = Guard(engine=engine, boxes=boxes, rules=launch.rules)
+        guard = Guard(engine=engine, boxes=boxes, rules=launch.rules, processes=Processes())
         listener = Listener(
             carry_out=guard.carry_out,
             client_uids=launch.client_uids,

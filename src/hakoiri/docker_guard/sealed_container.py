@@ -91,14 +91,22 @@ def security_options(runtime: Runtime, rules: Rules) -> list[str]:
 
 
 def engine_body(
-    body: ContainerBody, *, sources: Mapping[str, Path], rules: Rules
+    body: ContainerBody, *, sources: Mapping[str, Path], rules: Rules, is_remapped: bool
 ) -> dict[str, Any]:
-    """Return what the engine is asked for; `sources` are the paths of the box's directories."""
+    """Return what the engine is asked for; `sources` are the paths of the box's directories.
+
+    In a user namespace of its own (`is_remapped`) a container cannot take flags off the mounts that
+    the guard made, among them read-only. For runc the engine then is not asked for it as well: runc
+    before 1.2 sets that flag alone, which takes the others off, and the kernel refuses it.
+    """
     host = body.HostConfig
+    by_source = is_remapped and host.Runtime == "runc"
     made = body.model_dump(by_alias=True)
     made["HostConfig"]["SecurityOpt"] = security_options(host.Runtime, rules)
     made["HostConfig"]["Mounts"] = [
-        mount.model_dump() | {"Source": str(sources[mount.Source])} for mount in host.Mounts
+        mount.model_dump()
+        | {"Source": str(sources[mount.Source]), "ReadOnly": mount.ReadOnly and not by_source}
+        for mount in host.Mounts
     ]
     return made
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from hakoiri.docker_guard import strict_json
 from hakoiri.docker_guard.boxes import Boxes
@@ -20,7 +20,8 @@ from hakoiri.docker_guard.calls import (
     MakeBox,
     RemoveBox,
 )
-from hakoiri.docker_guard.engine_client import EngineAnswer
+from hakoiri.docker_guard.engine_client import Engine, EngineAnswer, unusable_answer
+from hakoiri.docker_guard.ownership import PLAIN
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
@@ -30,7 +31,8 @@ from hakoiri.docker_guard.sealed_container import (
     engine_body,
     read_body,
 )
-from hakoiri.wire.guard import LABEL_INSTANCE, engine_name
+from hakoiri.docker_guard.user_namespace import ShownProcesses, UserNamespace
+from hakoiri.wire.guard import LABEL_INSTANCE, BoxDirectories, engine_name
 
 KNOWN_LIMIT: Final = 20_000
 """Containers whose labels are remembered; labels never change (Engine API, `ContainerCreate`)."""
@@ -38,20 +40,6 @@ KNOWN_LIMIT: Final = 20_000
 NOT_FOUND: Final = 404
 _ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}")
 STATE_FIELDS: Final = ("Status", "Running", "Paused", "OOMKilled", "ExitCode", "Error")
-
-
-class Engine(Protocol):
-    """The engine's calls; errors are `CallRefusedError`."""
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: object = None,
-    ) -> EngineAnswer:
-        """Make one call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +61,12 @@ class _Place:
 class Guard:
     """Between callers and the engine. `rules` say whose containers and how sealed."""
 
-    def __init__(self, *, engine: Engine, boxes: Boxes, rules: Rules) -> None:
+    def __init__(
+        self, *, engine: Engine, boxes: Boxes, rules: Rules, processes: ShownProcesses
+    ) -> None:
         """Collaborators; nothing is asked yet."""
         self._engine = engine
+        self._users = UserNamespace(engine=engine, processes=processes)
         self._boxes = boxes
         self._rules = rules
         self._known: dict[str, str] = {}
@@ -94,7 +85,7 @@ class Guard:
             case InspectImage(reference):
                 answer = Answer(200, {"Id": await self._resolve(reference)})
             case AskRuntimes():
-                answer = Answer(200, {"Runtimes": {name: {} for name in await self._runtimes()}})
+                answer = await self._engine_told()
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
             case RemoveBox(container_id):
@@ -105,10 +96,12 @@ class Guard:
 
     async def _make_box(self, container_id: str) -> Answer:
         self._require_instance()
+        owner = await self._users.owner()
         async with self._place(container_id):
-            paths = self._boxes.make(container_id)
-        shown = ("workspace", "home", "agent")
-        return Answer(201, {name: str(paths[name]) for name in shown})
+            paths = self._boxes.make(container_id, owner=owner)
+        shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
+        made = BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid)
+        return Answer(201, made.model_dump())
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):
@@ -124,13 +117,15 @@ class Guard:
         check_image(body.Image, ours=self._image_ids)
         if body.HostConfig.Runtime == "runsc":
             check_runtime("runsc", (await self._runtimes()).get("runsc"))
+        is_remapped = await self._users.owner() != PLAIN
         async with self._place(container_id):
             self._boxes.show_proxy(container_id)
+            sources = self._boxes.paths(container_id)
             made = await self._engine.call(
                 "POST",
                 "/containers/create",
                 query={"name": engine_name(container_id)},
-                body=engine_body(body, sources=self._boxes.paths(container_id), rules=self._rules),
+                body=engine_body(body, sources=sources, rules=self._rules, is_remapped=is_remapped),
             )
         engine_id = _id_of(_object(made.document))
         self._remember(engine_name(container_id), engine_id)
@@ -152,6 +147,8 @@ class Guard:
             return await self._act(call)
         if call.action == "remove":
             self._known.pop(call.reference, None)
+        elif call.action == "start":
+            await self._users.require(engine_id)
         return Answer(done.status)
 
     async def _on_engine(self, call: ActOnContainer, engine_id: str) -> EngineAnswer:
@@ -180,8 +177,14 @@ class Guard:
             "GET", "/containers/json", query={"all": "1", "filters": filters}
         )
         if not isinstance(listed.document, list):
-            raise _unusable()
+            raise unusable_answer()
         return Answer(200, [_listed(_object(entry)) for entry in listed.document])
+
+    async def _engine_told(self) -> Answer:
+        names = await self._runtimes()
+        options = ["name=userns"] if await self._users.owner() != PLAIN else []
+        runtimes: dict[str, Any] = {name: {} for name in names}
+        return Answer(200, {"Runtimes": runtimes, "SecurityOptions": options})
 
     async def _runtimes(self) -> dict[str, list[str]]:
         info = _object((await self._engine.call("GET", "/info")).document)
@@ -231,16 +234,12 @@ def _listed(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _object(document: object) -> dict[str, Any]:
     if not isinstance(document, dict):
-        raise _unusable()
+        raise unusable_answer()
     return document
 
 
 def _id_of(document: Mapping[str, Any]) -> str:
     found = document.get("Id")
     if not isinstance(found, str) or not _ID.fullmatch(found):
-        raise _unusable()
+        raise unusable_answer()
     return found
-
-
-def _unusable() -> CallRefusedError:
-    return CallRefusedError("engine-answer", "the engine's answer has another form", status=502)

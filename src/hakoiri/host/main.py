@@ -44,6 +44,7 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
+from hakoiri.host.containers.user_namespace import tell_user_namespace
 from hakoiri.host.containers.violation_watch import (
     ContainerOwners,
     ViolationAudit,
@@ -139,6 +140,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
+        await tell_user_namespace(edges.engine)
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)

@@ -19,7 +19,7 @@ from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.main import USAGE_EXIT_CODE, LaunchError, make_lifecycle, refuse_credentials
 from hakoiri.host.settings import ProbeLaunch
 from hakoiri.host.telemetry.logging import configure_logging
-from hakoiri.wire.probe import ProbeReport, ProbeRequest
+from hakoiri.wire.probe import ProbeReport
 
 
 def main() -> None:
@@ -50,8 +50,7 @@ async def look(launch: ProbeLaunch, box: Box) -> ProbeReport:
         image_id = await engine.image_id(server.image)
         lifecycle = make_lifecycle(box, engine=engine, proxy=proxy, image_id=image_id)
         runtime = server.settings.container.runtime
-        request = ProbeRequest(runtime=runtime, thorough=launch.thorough)
-        return await look_at_a_box(lifecycle, request)
+        return await look_at_a_box(lifecycle, runtime=runtime, thorough=launch.thorough)
 
 
 if __name__ == "__main__":

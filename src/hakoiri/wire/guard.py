@@ -5,7 +5,7 @@ cut down to what it reads:
 
 | call | answer |
 |---|---|
-| `GET /v1.41/info` | `{"Runtimes": {NAME: {}}}` |
+| `GET /v1.41/info` | `{"Runtimes": {NAME: {}}, "SecurityOptions": []}`, or `["name=userns"]` |
 | `GET /v1.41/images/{reference}/json` | `{"Id": …}`, for the images the guard was told of |
 | `GET /v1.41/containers/json?all=1&filters={"label":["hakoiri.instance=ID"]}` | ours |
 | `POST /v1.41/containers/create?name=hakoiri-{id}` | `{"Id": …}`; only a sealed container |
@@ -40,7 +40,7 @@ LABEL_RUNTIME: Final = "hakoiri.runtime"
 
 CONTAINER_UID: Final = 1000
 CONTAINER_GID: Final = 1000
-"""The user in the box, who owns its directories."""
+"""The user in the box, by the box's own numbers."""
 
 CONTAINER_ID_PATTERN: Final = r"c[0-9a-f]{16}"
 
@@ -59,6 +59,10 @@ RUNSC_FLAGS: Final = ("--network=none", "--host-uds=all", "--oci-seccomp")
 of our containers), and the container's own filter on top. Source: `runsc flags`."""
 
 ContainerId = Annotated[str, StringConstraints(pattern=f"^{CONTAINER_ID_PATTERN}$")]
+HOST_ID_LIMIT: Final = 2**32 - 2
+"""The highest id that a user can have (credentials(7))."""
+
+HostId = Annotated[int, Field(ge=1, le=HOST_ID_LIMIT)]
 _Path = Annotated[str, StringConstraints(pattern=r"^/", max_length=4096)]
 
 
@@ -68,11 +72,16 @@ def engine_name(container_id: str) -> str:
 
 
 class BoxDirectories(Message):
-    """Where a box's writable directories, and that of its agent's socket, lie on this host."""
+    """Where a box's writable directories, and that of its agent's socket, lie on this host.
+
+    `owner_uid` and `owner_gid` are the host's numbers for the user in the box.
+    """
 
     workspace: _Path
     home: _Path
     agent: _Path
+    owner_uid: HostId
+    owner_gid: HostId
 
 
 class BoxList(Message):

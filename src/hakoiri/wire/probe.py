@@ -4,15 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from hakoiri.wire.guard import HostId
 from hakoiri.wire.messages import Message, ShortText
 
 FINDINGS_LIMIT = 1000
 
 
 class ProbeRequest(Message):
-    """Look at the box; `thorough` also uses up its resources, which hurts what runs in it."""
+    """Look at the box; `thorough` also uses up its resources, which hurts what runs in it.
+
+    `owner_uid` and `owner_gid` are who the engine makes of the box's user on the host.
+    """
 
     runtime: Literal["runc", "runsc"]
+    owner_uid: HostId
+    owner_gid: HostId
     thorough: bool = False
 
 

@@ -9,6 +9,7 @@ from tests.engine import mounts_below
 
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.kernel_mounts import MS_PRIVATE, MS_SHARED, bind, mount
+from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 
 pytestmark = [pytest.mark.anyio, pytest.mark.root]
@@ -16,6 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.root]
 RECEIVE = "echo ready; read go; cat /proc/self/mountinfo"
 ID = "c" + "0" * 16
 OTHER = "c" + "1" * 16
+OWNER = Owner(101_000, 102_000, 101_000)
 
 
 @pytest.fixture
@@ -44,10 +46,11 @@ def flags_of(path: Path) -> set[str]:
 
 async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree: Path) -> None:
     keeper = boxes(tree)
-    made = keeper.make(ID)
+    made = keeper.make(ID, owner=OWNER)
     for name in ("workspace", "home", "agent"):
         status = made[name].stat()
-        assert (status.st_uid, status.st_gid, oct(status.st_mode & 0o7777)) == (1000, 1000, "0o700")
+        assert (status.st_uid, status.st_gid) == (OWNER.uid, OWNER.gid)
+        assert oct(status.st_mode & 0o7777) == "0o700"
         assert {"nosuid", "nodev"} <= flags_of(made[name])
     assert "noexec" in flags_of(made["agent"])
     assert keeper.present() == [ID]
@@ -58,8 +61,17 @@ async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree:
     await keeper.remove(ID)
 
 
+def test_the_way_to_a_box_is_open_to_a_containers_root_and_closed_to_others(tree: Path) -> None:
+    """Whoever passes reaches the proxy's socket, which is open to all who do."""
+    boxes(tree).make(ID, owner=OWNER)
+    for path in (tree, tree / ID):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid) == (0, OWNER.root_gid)
+        assert oct(status.st_mode & 0o7777) == "0o710"
+
+
 def test_the_agents_directory_cannot_be_filled_beyond_its_own(tree: Path) -> None:
-    agent = boxes(tree).make(ID)["agent"]
+    agent = boxes(tree).make(ID, owner=OWNER)["agent"]
     with pytest.raises(OSError, match="No space") as full:
         (agent / "big").write_bytes(b"x" * (65 * 1024))
     assert full.value.errno == errno.ENOSPC
@@ -72,9 +84,9 @@ def test_the_agents_directory_cannot_be_filled_beyond_its_own(tree: Path) -> Non
 
 def test_a_container_does_not_get_the_directories_of_another(tree: Path) -> None:
     keeper = boxes(tree)
-    keeper.make(ID)
+    keeper.make(ID, owner=OWNER)
     with pytest.raises(CallRefusedError, match=ID) as refused:
-        keeper.make(ID)
+        keeper.make(ID, owner=OWNER)
     assert refused.value.status == 409
 
 
@@ -83,7 +95,7 @@ async def test_removal_follows_no_link(tree: Path, tmp_path: Path) -> None:
     outside.mkdir()
     (outside / "precious").write_text("kept")
     keeper = boxes(tree)
-    workspace = keeper.make(ID)["workspace"]
+    workspace = keeper.make(ID, owner=OWNER)["workspace"]
     (workspace / "link").symlink_to(outside)
     (workspace / "file").symlink_to(outside / "precious")
     await keeper.remove(ID)
@@ -93,7 +105,7 @@ async def test_removal_follows_no_link(tree: Path, tmp_path: Path) -> None:
 
 async def test_removal_bears_hostile_names_modes_and_depth(tree: Path) -> None:
     keeper = boxes(tree)
-    workspace = keeper.make(ID)["workspace"]
+    workspace = keeper.make(ID, owner=OWNER)["workspace"]
     (workspace / "-rf\n*").touch()
     (workspace / os.fsdecode(b"\xff\xfe")).touch()
     os.mkfifo(workspace / "fifo")
@@ -115,7 +127,7 @@ async def test_removal_takes_what_was_mounted_inside_away_and_does_not_empty_it(
     outside.mkdir()
     (outside / "precious").write_text("kept")
     keeper = boxes(tree)
-    inside = keeper.make(ID)["workspace"] / "mounted"
+    inside = keeper.make(ID, owner=OWNER)["workspace"] / "mounted"
     inside.mkdir()
     await anyio.run_process(["mount", "--bind", str(outside), str(inside)])
     await keeper.remove(ID)
@@ -125,9 +137,9 @@ async def test_removal_takes_what_was_mounted_inside_away_and_does_not_empty_it(
 
 async def test_removal_of_one_leaves_the_others_mounts(tree: Path) -> None:
     keeper = boxes(tree)
-    kept = keeper.make(OTHER)["workspace"]
+    kept = keeper.make(OTHER, owner=OWNER)["workspace"]
     (kept / "file").write_text("kept")
-    keeper.make(ID)
+    keeper.make(ID, owner=OWNER)
     await keeper.remove(ID)
     assert (kept / "file").read_text() == "kept"
     assert kept in mounts_below(tree)
@@ -136,7 +148,7 @@ async def test_removal_of_one_leaves_the_others_mounts(tree: Path) -> None:
 
 async def test_the_proxys_directory_is_shown_by_what_it_is_now(tree: Path, sockets: Path) -> None:
     keeper = boxes(tree, sockets)
-    shown = keeper.make(ID)["proxy"]
+    shown = keeper.make(ID, owner=OWNER)["proxy"]
     (sockets / ID).mkdir()
     (sockets / ID / "proxy.sock").touch()
     keeper.show_proxy(ID)
@@ -158,7 +170,7 @@ async def test_what_is_not_the_proxys_own_directory_is_not_shown(
     tree: Path, sockets: Path, swap: str
 ) -> None:
     keeper = boxes(tree, sockets, proxy_uid=0 if swap != "foreign" else 4711)
-    shown = keeper.make(ID)["proxy"]
+    shown = keeper.make(ID, owner=OWNER)["proxy"]
     if swap == "link":
         (sockets / ID).symlink_to("/etc")
     elif swap == "file":
@@ -188,7 +200,7 @@ def test_a_box_that_cannot_be_mounted_leaves_no_mount(
 
     monkeypatch.setattr("hakoiri.docker_guard.boxes.mount", fail)
     with pytest.raises(CallRefusedError, match="not allowed"):
-        boxes(tree).make(ID)
+        boxes(tree).make(ID, owner=OWNER)
     assert mounts_below(tree) == []
 
 
@@ -207,7 +219,7 @@ def test_who_receives_the_mounts_receives_their_flags(tree: Path, sockets: Path)
         assert receiver.stdout is not None
         assert receiver.stdin is not None
         assert receiver.stdout.readline() == "ready\n"
-        made = keeper.make(ID)
+        made = keeper.make(ID, owner=OWNER)
         (sockets / ID).mkdir()
         keeper.show_proxy(ID)
         receiver.stdin.write("\n")

@@ -40,9 +40,8 @@ def default_engines_state() -> dict[str, object] | None:
     return {key: info[key] for key in ("ID", "DockerRootDir", "Runtimes", "SecurityOptions")}
 
 
-def image_with_echo() -> bytes:
+def image_with(program: Path) -> bytes:
     """A root file system of one program and its libraries, as a tar archive."""
-    program = Path("/usr/bin/echo")
     linked = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
     libraries = re.findall(r"(/\S+) \(0x", linked)
     archive = io.BytesIO()
@@ -57,7 +56,9 @@ def test_a_private_engine_runs_both_runtimes_and_leaves_the_default_one_as_it_wa
 
     with private_engine() as own:
         info = json.loads(docker(own.docker_host, "info", "--format", "{{json .}}"))
-        docker(own.docker_host, "import", "-", "echo:private", stdin=image_with_echo())
+        docker(
+            own.docker_host, "import", "-", "echo:private", stdin=image_with(Path("/usr/bin/echo"))
+        )
         said = [
             docker(
                 own.docker_host,
@@ -82,7 +83,9 @@ def test_a_private_engine_runs_both_runtimes_and_leaves_the_default_one_as_it_wa
 
 def test_its_data_outlives_a_restart() -> None:
     with private_engine() as own:
-        docker(own.docker_host, "import", "-", "echo:private", stdin=image_with_echo())
+        docker(
+            own.docker_host, "import", "-", "echo:private", stdin=image_with(Path("/usr/bin/echo"))
+        )
         own.stop()
         assert own.pid is None
         own.start()

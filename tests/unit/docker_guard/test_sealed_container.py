@@ -26,7 +26,7 @@ SOURCES = {name: Path("/tree") / ID / name for name in ("workspace", "home", "pr
 def judged(document: object, rules: Rules = RULES) -> dict[str, Any]:
     body = read_body(document)
     check_body(body, container_id=ID, rules=rules)
-    return engine_body(body, sources=SOURCES, rules=rules)
+    return engine_body(body, sources=SOURCES, rules=rules, is_remapped=False)
 
 
 def test_what_the_server_sends_passes_and_only_the_sources_become_paths() -> None:
@@ -34,6 +34,20 @@ def test_what_the_server_sends_passes_and_only_the_sources_become_paths() -> Non
     for mount in expected["HostConfig"]["Mounts"]:
         mount["Source"] = f"/tree/{ID}/{mount['Source']}"
     assert judged(sealed()) == expected
+
+
+@pytest.mark.parametrize(
+    ("runtime", "is_remapped", "read_only"),
+    [("runc", True, False), ("runc", False, True), ("runsc", True, True)],
+)
+def test_only_for_a_remapped_runc_read_only_is_left_to_the_guards_own_mount(
+    runtime: Any, *, is_remapped: bool, read_only: bool
+) -> None:
+    body = read_body(sealed(runtime=runtime))
+    made = engine_body(body, sources=SOURCES, rules=RULES, is_remapped=is_remapped)
+    mounts = {mount["Target"]: mount["ReadOnly"] for mount in made["HostConfig"]["Mounts"]}
+    assert mounts.pop("/run/hakoiri/proxy") is read_only
+    assert not any(mounts.values())
 
 
 def test_a_runtime_without_a_filter_starts_nothing() -> None:

@@ -14,17 +14,40 @@ from hakoiri.docker_guard.calls import (
     Call,
     CreateContainer,
     InspectImage,
+    ListBoxes,
     ListContainers,
     MakeBox,
 )
 from hakoiri.docker_guard.engine_client import EngineAnswer
+from hakoiri.docker_guard.ownership import IdMaps, Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
+from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.service import Answer, Guard
+from hakoiri.wire.guard import BoxDirectories
+from hakoiri.wire.id_map import WHOLE, IdRange
 
 pytestmark = pytest.mark.anyio
 
 NAME = f"hakoiri-{ID}"
 OURS, NEWER, FOREIGN = "1" * 64, "2" * 64, "f" * 64
+
+
+HOSTS = IdMaps(WHOLE, WHOLE)
+
+
+class ShownProcesses:
+    """Processes that all have the same ids."""
+
+    def __init__(self, maps: IdMaps = HOSTS) -> None:
+        self.maps = maps
+
+    def id_maps(self, pid: int) -> IdMaps | None:
+        del pid
+        return self.maps
+
+    def siblings(self, pid: int) -> list[int]:
+        del pid
+        return []
 
 
 class ShownBoxes(Boxes):
@@ -42,6 +65,7 @@ class MemoryEngine:
     """The engine's id and the instance's label, by name."""
 
     image_id: str = IMAGE_ID
+    info: Mapping[str, Any] = field(default_factory=dict)
     runsc: tuple[str, ...] = ("--network=none", "--host-uds=all", "--oci-seccomp")
     asked: list[tuple[str, str, Any]] = field(default_factory=list)
 
@@ -59,7 +83,7 @@ class MemoryEngine:
             return EngineAnswer(200, {"Id": self.image_id, "Config": {"Env": ["planted"]}})
         if parts == ["info"]:
             runtimes = {"runc": {"path": "runc"}, "runsc": {"runtimeArgs": list(self.runsc)}}
-            return EngineAnswer(200, {"Runtimes": runtimes, "Name": "planted"})
+            return EngineAnswer(200, {"Runtimes": runtimes, "Name": "planted"} | dict(self.info))
         if parts == ["containers", "json"]:
             return EngineAnswer(200, [self._listed(*one) for one in self.containers.values()])
         if parts == ["containers", "create"]:
@@ -82,6 +106,7 @@ class MemoryEngine:
             "Id": engine_id,
             "Config": {"Labels": {"hakoiri.instance": instance}, "Env": ["planted"]},
             "State": {"Running": True, "ExitCode": 0, "Pid": 4711},
+            "HostConfig": {"Runtime": "runc"},
         }
 
     def _listed(self, engine_id: str, instance: str) -> dict[str, Any]:
@@ -93,9 +118,15 @@ class MemoryEngine:
         }
 
 
-def guard(engine: MemoryEngine, tree: Path = Path("/nonexistent")) -> Guard:
+def guard(
+    engine: MemoryEngine,
+    tree: Path = Path("/nonexistent"),
+    *,
+    rules: Rules = RULES,
+    processes: ShownProcesses | None = None,
+) -> Guard:
     boxes = ShownBoxes(tree=tree, stage=tree, proxy_sockets=None, proxy_uid=0)
-    return Guard(engine=engine, boxes=boxes, rules=RULES)
+    return Guard(engine=engine, boxes=boxes, rules=rules, processes=processes or ShownProcesses())
 
 
 async def carried_out(engine: MemoryEngine, call: Call, document: object = None) -> Answer:
@@ -145,12 +176,11 @@ async def test_a_foreign_container_is_left_alone_even_under_a_name_like_ours(
 async def test_a_container_of_ours_is_acted_on_by_its_id_and_asked_about_once() -> None:
     engine = MemoryEngine({NAME: (OURS, INSTANCE)})
     under_test = guard(engine)
-    for action in ("start", "pause", "unpause"):
+    for action in ("pause", "unpause"):
         assert (await under_test.carry_out(ActOnContainer(NAME, action), b"")).status == 204
     await under_test.carry_out(ActOnContainer(NAME, "stop", grace_s=3), b"")
     assert [(path, query) for _, path, query in engine.asked] == [
         (f"/containers/{NAME}/json", None),
-        (f"/containers/{OURS}/start", None),
         (f"/containers/{OURS}/pause", None),
         (f"/containers/{OURS}/unpause", None),
         (f"/containers/{OURS}/stop", {"t": "3"}),
@@ -188,7 +218,10 @@ async def test_answers_hold_what_is_needed_and_nothing_else() -> None:
     assert "planted" not in said
     assert "4711" not in said
     assert answers[2].document == {"Id": IMAGE_ID}
-    assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}}
+    assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}, "SecurityOptions": []}
+    remapped = await carried_out(MemoryEngine(info=REMAPPED), AskRuntimes())
+    assert remapped.document is not None
+    assert dict(remapped.document)["SecurityOptions"] == ["name=userns"]
 
 
 async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> None:
@@ -201,11 +234,50 @@ async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> 
 
 
 async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) -> None:
-    boxes = ShownBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)
-    rules = RULES.model_copy(update={"instances": ()})
+    under_test = guard(MemoryEngine(), tmp_path, rules=RULES.model_copy(update={"instances": ()}))
     with pytest.raises(CallRefusedError, match="no instance"):
-        await Guard(engine=MemoryEngine(), boxes=boxes, rules=rules).carry_out(MakeBox(ID), b"")
-    assert boxes.present() == []
+        await under_test.carry_out(MakeBox(ID), b"")
+    assert (await under_test.carry_out(ListBoxes(), b"")).document == {"containers": []}
+
+
+REMAPPED = {"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker/100000.200000"}
+SHIFTED = IdMaps((IdRange(0, 100_000, 65_536),), (IdRange(0, 200_000, 65_536),))
+
+
+async def test_a_started_container_has_the_ids_that_the_engine_said() -> None:
+    engine = MemoryEngine({NAME: (OURS, INSTANCE)}, info=REMAPPED)
+    under_test = guard(engine, processes=ShownProcesses(SHIFTED))
+    assert (await under_test.carry_out(ActOnContainer(NAME, "start"), b"")).status == 204
+    assert NAME in engine.containers
+
+
+async def test_a_container_with_the_hosts_ids_under_userns_remap_is_removed() -> None:
+    engine = MemoryEngine({NAME: (OURS, INSTANCE)}, info=REMAPPED)
+    with pytest.raises(CallRefusedError, match="101000:201000") as refused:
+        await carried_out(engine, ActOnContainer(NAME, "start"))
+    assert refused.value.code == "user-namespace"
+    assert engine.containers == {}
+
+
+async def test_directories_belong_to_whom_the_engine_makes_of_the_user_in_the_box(
+    tmp_path: Path,
+) -> None:
+    class OwnedBoxes(ShownBoxes):
+        def make(self, container_id: str, *, owner: Owner) -> dict[str, Path]:
+            assert owner == Owner(101_000, 201_000, 200_000)
+            return self.paths(container_id)
+
+    boxes = OwnedBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)
+    engine = MemoryEngine(info=REMAPPED)
+    under_test = Guard(engine=engine, boxes=boxes, rules=RULES, processes=ShownProcesses())
+    answer = await under_test.carry_out(MakeBox(ID), b"")
+    assert BoxDirectories.model_validate(answer.document) == BoxDirectories(
+        workspace=f"{tmp_path}/{ID}/workspace",
+        home=f"{tmp_path}/{ID}/home",
+        agent=f"{tmp_path}/{ID}/agent",
+        owner_uid=101_000,
+        owner_gid=201_000,
+    )
 
 
 async def test_an_answer_of_another_form_is_not_passed_on() -> None:

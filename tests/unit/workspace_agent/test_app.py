@@ -199,12 +199,14 @@ async def test_a_body_over_the_limit_is_refused() -> None:
 async def test_no_probe_where_a_turn_ever_ran() -> None:
     async with running() as agent:
         await agent.post("/turns", TURN)
-        answer = await agent.post("/probe", {"runtime": "runc"})
+        answer = await agent.post("/probe", {"runtime": "runc", "owner_uid": 7, "owner_gid": 8})
         assert answer.status_code == 409
         assert Problem.model_validate_json(answer.content).type.endswith("turn-running")
 
 
 async def test_a_probe_is_asked_for_as_agreed() -> None:
     async with running() as agent:
-        assert (await agent.post("/probe", {"runtime": "crun"})).status_code == 422
+        assert (
+            await agent.post("/probe", {"runtime": "crun", "owner_uid": 7, "owner_gid": 8})
+        ).status_code == 422
         assert (await agent.post("/probe", {})).status_code == 422

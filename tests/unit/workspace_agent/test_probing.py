@@ -8,7 +8,7 @@ from hakoiri.workspace_agent.probing import REPORT_LIMIT_BYTES, run_probe
 
 pytestmark = pytest.mark.anyio
 
-REQUEST = ProbeRequest(runtime="runc")
+REQUEST = ProbeRequest(runtime="runc", owner_uid=1000, owner_gid=1000)
 REPORT = '{"findings": [{"name": "a", "result": "open", "how": "b"}]}'
 
 
@@ -23,9 +23,9 @@ async def test_a_report_is_read_whatever_the_exit_code() -> None:
 
 async def test_the_program_is_told_what_to_look_at() -> None:
     script = f"print('{REPORT}'.replace('b', ' '.join(sys.argv[1:])))"
-    asked = ProbeRequest(runtime="runsc", thorough=True)
+    asked = ProbeRequest(runtime="runsc", owner_uid=7, owner_gid=8, thorough=True)
     report = await run_probe(asked, program=program(script))
-    assert report.findings[0].how == "--runtime runsc --thorough"
+    assert report.findings[0].how == "--runtime runsc --owner 7:8 --thorough"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,17 @@
 
 from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import Finding
+from hakoiri.docker_guard.ownership import PLAIN, owner_told_by
+from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.wire.guard import RUNSC_FLAGS
 
 RUNSC_MEND = (
     'register it in the engine\'s daemon.json: "runtimes": {"runsc": {"path": "/usr/bin/runsc", '
     '"runtimeArgs": ["--network=none", "--host-uds=all", "--oci-seccomp"]}}, then reload the engine'
+)
+REMAP_MEND = (
+    'set "userns-remap": "default" in the engine\'s daemon.json, restart it and build the image '
+    "again; how to go there and back: docs/operations/userns-remap.md"
 )
 SLOW_STORAGE = frozenset({"vfs", "devicemapper", "aufs"})
 
@@ -86,12 +92,20 @@ def check_apparmor(engine: EngineFacts, *, kernel_has_apparmor: bool) -> Finding
 
 def check_user_namespace(engine: EngineFacts) -> Finding:
     """Root in a container is nobody on the host."""
-    if engine.security_option("userns") is not None:
-        return Finding.ok("userns-remap", "on")
+    told = {
+        "SecurityOptions": engine.security_options,
+        "DockerRootDir": engine.root_directory,
+    }
+    try:
+        owner = owner_told_by(told)
+    except CallRefusedError as error:
+        return Finding.missing("userns-remap", error.detail, mend=REMAP_MEND)
+    if owner != PLAIN:
+        return Finding.ok("userns-remap", f"on; our containers' user is {owner.uid}:{owner.gid}")
     return Finding.warning(
         "userns-remap",
         "off; a container's user ids are the host's (ours run as 1000, never as root)",
-        mend='set "userns-remap": "default" in the engine\'s daemon.json',
+        mend=REMAP_MEND,
     )
 
 

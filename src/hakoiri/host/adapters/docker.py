@@ -173,14 +173,23 @@ class DockerEngine:
                 ) from error
             raise
 
+    async def has_user_namespaces(self) -> bool:
+        """Whether the engine gives containers users that are nobody on the host."""
+        return "name=userns" in (await self._info())["SecurityOptions"]
+
     async def check(self, *, runtime: str) -> None:
         """Raise `EngineError` if the engine is away or lacks the runtime."""
-        async with _our_errors("ask the engine how it is"):
-            info = await self._docker.system.info()
+        info = await self._info()
         if runtime not in info["Runtimes"]:
             raise EngineError(
                 f"the engine has no runtime {runtime}; it has {', '.join(sorted(info['Runtimes']))}"
             )
+
+    async def _info(self) -> Mapping[str, Any]:
+        info: dict[str, Any] = {}
+        async with _our_errors("ask the engine how it is"):
+            info.update(await self._docker.system.info())
+        return info
 
 
 @asynccontextmanager

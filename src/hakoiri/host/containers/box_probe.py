@@ -17,7 +17,9 @@ SHOWN_LIMIT: Final = 20
 log = structlog.get_logger(__name__)
 
 
-async def look_at_a_box(lifecycle: Lifecycle, request: ProbeRequest) -> ProbeReport:
+async def look_at_a_box(
+    lifecycle: Lifecycle, *, runtime: Literal["runc", "runsc"], thorough: bool = False
+) -> ProbeReport:
     """Start a container, have it looked at, and remove it, whatever comes of it.
 
     Raises:
@@ -27,7 +29,14 @@ async def look_at_a_box(lifecycle: Lifecycle, request: ProbeRequest) -> ProbeRep
     try:
         if container.agent is None:
             raise ContainersError("the container has no agent to ask")
-        return await container.agent.probe(request)
+        return await container.agent.probe(
+            ProbeRequest(
+                runtime=runtime,
+                owner_uid=container.directories.owner_uid,
+                owner_gid=container.directories.owner_gid,
+                thorough=thorough,
+            )
+        )
     finally:
         await lifecycle.stop(container)
 
@@ -52,14 +61,14 @@ class BoxProbe:
     def __init__(self, *, lifecycle: Lifecycle, runtime: Literal["runc", "runsc"]) -> None:
         """Look at boxes of the runtime that containers get."""
         self._lifecycle = lifecycle
-        self._request = ProbeRequest(runtime=runtime)
+        self._runtime = runtime
         self.told = ProbeTold("off")
 
     async def run(self) -> None:
         """Look, and keep what was found."""
         self.told = ProbeTold("running")
         try:
-            report = await look_at_a_box(self._lifecycle, self._request)
+            report = await look_at_a_box(self._lifecycle, runtime=self._runtime)
         except ContainersError as error:
             self.told = ProbeTold("failed", reason=str(error))
             log.warning("probe_failed", reason=str(error))

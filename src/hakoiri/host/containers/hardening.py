@@ -56,6 +56,13 @@ READ_ONLY_PATHS: Final = (
     *("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"),
     # under cgroup v1 the engine leaves the directory over the controllers writable
     "/sys/fs/cgroup",
+    # under userns-remap the engine mounts those of cgroup v1, and all of v2, to be written
+    *("/sys/fs/cgroup/blkio", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct"),
+    *("/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/cpuset", "/sys/fs/cgroup/devices"),
+    *("/sys/fs/cgroup/freezer", "/sys/fs/cgroup/hugetlb", "/sys/fs/cgroup/memory"),
+    *("/sys/fs/cgroup/misc", "/sys/fs/cgroup/net_cls", "/sys/fs/cgroup/net_cls,net_prio"),
+    *("/sys/fs/cgroup/net_prio", "/sys/fs/cgroup/perf_event", "/sys/fs/cgroup/pids"),
+    *("/sys/fs/cgroup/rdma", "/sys/fs/cgroup/systemd"),
 )
 """Not to be written, whatever rights a process has: they set how the whole host works."""
 

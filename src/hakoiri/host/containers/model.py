@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from hakoiri.host.containers.ports import AgentConnection, ContainersError
-from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories
+from hakoiri.wire.guard import BoxDirectories
 
 
 class ContainerState(StrEnum):
@@ -59,13 +59,15 @@ class ContainerDirectories:
     workspace: Path
     home: Path
     agent: Path
-    owner_uid: int = CONTAINER_UID
-    owner_gid: int = CONTAINER_GID
+    owner_uid: int
+    owner_gid: int
 
     @classmethod
     def of(cls, box: BoxDirectories) -> Self:
         """Return what the guard made."""
-        return cls(Path(box.workspace), Path(box.home), Path(box.agent))
+        return cls(
+            Path(box.workspace), Path(box.home), Path(box.agent), box.owner_uid, box.owner_gid
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,9 @@ class ContainerEngine(Protocol):
     async def image_id(self, reference: str) -> str:
         """Return the content id of an image; `ImageMissingError` if there is none."""
 
+    async def has_user_namespaces(self) -> bool:
+        """Whether the engine gives containers users that are nobody on the host."""
+
     async def check(self, *, runtime: str) -> None:
         """Raise `EngineError` if the engine is away or lacks the runtime."""
 

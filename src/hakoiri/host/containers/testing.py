@@ -21,7 +21,7 @@ from hakoiri.host.containers.ports import (
 )
 from hakoiri.wire.agent import AgentHealth, RunTurn
 from hakoiri.wire.events import AgentEvent
-from hakoiri.wire.guard import BoxDirectories
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.probe import ProbeFinding, ProbeReport, ProbeRequest
 
@@ -38,6 +38,8 @@ class MemoryEngine:
     running: set[str] = field(default_factory=set)
     fail: set[str] = field(default_factory=set)
     dies_at_start: bool = False
+    owner_uid: int = CONTAINER_UID
+    owner_gid: int = CONTAINER_GID
 
     def _may(self, method: str) -> None:
         if method in self.fail:
@@ -91,7 +93,11 @@ class MemoryEngine:
         for name in ("workspace", "home", "agent"):
             (base / name).mkdir(parents=True)
         return BoxDirectories(
-            workspace=f"{base}/workspace", home=f"{base}/home", agent=f"{base}/agent"
+            workspace=f"{base}/workspace",
+            home=f"{base}/home",
+            agent=f"{base}/agent",
+            owner_uid=self.owner_uid,
+            owner_gid=self.owner_gid,
         )
 
     async def remove_box(self, container_id: str) -> None:
@@ -106,6 +112,11 @@ class MemoryEngine:
     async def image_id(self, reference: str) -> str:
         """Give a content id made from the reference."""
         return f"sha256:{reference}"
+
+    async def has_user_namespaces(self) -> bool:
+        """Whether the owner of boxes is another than the user in them."""
+        self._may("has_user_namespaces")
+        return self.owner_uid != CONTAINER_UID
 
     async def check(self, *, runtime: str) -> None:
         """Fail only when told to."""

@@ -1,6 +1,8 @@
 """How the box must stand: rights, mounts, limits, processes. What must be is in `posture.json`.
 
-The reading is apart from the judging, so that every difference can be tested.
+The reading is apart from the judging, so that every difference can be tested. Whether the engine
+maps users (`userns-remap`) is not guessed from what is seen: who asks says who owns the box on the
+host, as the engine said it, and the box's own id maps must say the same.
 """
 
 import ctypes
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
+from hakoiri.wire.id_map import WHOLE, IdRange, outside_id, parse_id_map
 from hakoiri.workspace_agent.probe.attempt import Finding
 
 _GET_NO_NEW_PRIVILEGES: Final = 39
@@ -28,6 +32,8 @@ class Posture:
 
     user_ids: frozenset[int]
     group_ids: frozenset[int]
+    user_map: tuple[IdRange, ...]
+    group_map: tuple[IdRange, ...]
     status: Mapping[str, str]
     has_no_new_privileges: bool
     host_name: str
@@ -45,6 +51,8 @@ def read_posture() -> Posture:
     return Posture(
         user_ids=frozenset(os.getresuid()),
         group_ids=frozenset((*os.getresgid(), *os.getgroups())),
+        user_map=_id_map("uid_map"),
+        group_map=_id_map("gid_map"),
         status=status,
         has_no_new_privileges=ctypes.CDLL(None).prctl(_GET_NO_NEW_PRIVILEGES, 0, 0, 0, 0) == 1,
         host_name=socket.gethostname(),
@@ -72,17 +80,30 @@ def parse_mounts(mountinfo: str) -> dict[str, frozenset[str]]:
     return mounts
 
 
-def expected_posture(runtime: str) -> dict[str, Any]:
-    """Return the part of `posture.json` for a runtime."""
+def expected_posture(runtime: str, *, owner: tuple[int, int]) -> dict[str, Any]:
+    """Return what `posture.json` says for a runtime.
+
+    `owner` are user and group of the box on the host. Where they are not the box's own numbers, the
+    engine maps users, and what is said of the runtime `remapped` holds instead.
+    """
     everything = json.loads(Path(__file__).with_name("posture.json").read_text(encoding="utf-8"))
-    return dict(everything[runtime])
+    expected = dict(everything[runtime]) | {"owner": owner}
+    if owner == (CONTAINER_UID, CONTAINER_GID):
+        return expected
+    remapped = dict(everything[f"{runtime} remapped"])
+    below = expected["mounts_below"] | remapped.pop("mounts_below", {})
+    return expected | remapped | {"mounts_below": below}
 
 
 def judge(posture: Posture, expected: Mapping[str, Any]) -> list[Finding]:
     """Compare what is with what must be; each difference is an open finding."""
+    user_id = expected["user_id"]
+    host_uid, host_gid = expected["owner"]
     return [
-        _finding("user", posture.user_ids == {expected["user_id"]}, sorted(posture.user_ids)),
-        _finding("groups", posture.group_ids == {expected["user_id"]}, sorted(posture.group_ids)),
+        _finding("user", posture.user_ids == {user_id}, sorted(posture.user_ids)),
+        _finding("groups", posture.group_ids == {user_id}, sorted(posture.group_ids)),
+        _judge_ids("users", posture.user_map, expected, host_id=host_uid),
+        _judge_ids("groups", posture.group_map, expected, host_id=host_gid),
         *_judge_rights(posture),
         _finding("host name", posture.host_name == expected["host_name"], posture.host_name),
         *_judge_mounts(posture.mounts, expected["mounts"], expected["mounts_below"]),
@@ -91,6 +112,20 @@ def judge(posture: Posture, expected: Mapping[str, Any]) -> list[Finding]:
         _judge_devices(posture.devices, expected["devices"]),
         _finding("processes of others", not posture.foreign_processes, posture.foreign_processes),
     ]
+
+
+def _judge_ids(
+    whose: str, ranges: Sequence[IdRange], expected: Mapping[str, Any], *, host_id: int
+) -> Finding:
+    """Nobody in the box is anybody on the host, where the engine sees to that."""
+    if expected["id_maps"] == "whole":  # the host's own; gVisor's are whole, whatever the host's
+        is_held = ranges == WHOLE
+    else:
+        is_held = outside_id(ranges, expected["user_id"]) == host_id and all(
+            one.outside >= expected["subordinate_from"] for one in ranges
+        )
+    told = [f"{one.inside} is {one.outside}, {one.count} of them" for one in ranges[:5]]
+    return _finding(f"{whose} on the host", is_held, told)
 
 
 def _judge_rights(posture: Posture) -> Iterator[Finding]:
@@ -149,6 +184,13 @@ def _finding(name: str, is_held: bool, seen: object) -> Finding:  # noqa: FBT001
 def _pairs(text: str) -> dict[str, str]:
     pairs = (line.partition(":") for line in text.splitlines())
     return {name: value.strip() for name, _, value in pairs}
+
+
+def _id_map(name: str) -> tuple[IdRange, ...]:
+    try:
+        return parse_id_map(Path("/proc/self", name).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return ()
 
 
 def _open_files() -> tuple[str, ...]:

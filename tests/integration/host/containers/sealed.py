@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hakoiri.docker_guard.boxes import Boxes
+from hakoiri.docker_guard.ownership import PLAIN, Owner
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
 from hakoiri.host.settings import ContainerSettings, Settings
-from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
 
 Runtime = Literal["runc", "runsc"]
 Change = Callable[[dict[str, Any]], None]
@@ -106,14 +106,15 @@ def sealed(
     *,
     runtime: Runtime = "runc",
     change: Change | None = None,
+    owner: Owner = PLAIN,
 ) -> Iterator[Sealed]:
     """Start a command in a container of our making; `change` takes parts of the sealing off."""
     name = f"hakoiri-test-{uuid.uuid4().hex[:12]}"
     stage = root / f"{name}-stage"
     stage.mkdir()
     boxes = Boxes(tree=root, stage=stage, proxy_sockets=None, proxy_uid=0)
-    sources = boxes.make(name)
-    os.chown(sources["proxy"], CONTAINER_UID, CONTAINER_GID)
+    sources = boxes.make(name, owner=owner)
+    os.chown(sources["proxy"], owner.uid, owner.gid)
     body = configuration(image, name, sources, runtime=runtime)
     body |= {"Entrypoint": command[:1], "Cmd": command[1:]}
     if change is not None:

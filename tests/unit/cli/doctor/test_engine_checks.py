@@ -81,8 +81,21 @@ def test_apparmor_is_said_to_be_off_with_a_mend_that_fits_the_kernel() -> None:
 
 def test_user_namespaces_are_said_to_be_off() -> None:
     off = engine_checks.check_user_namespace(ENGINE)
-    on = engine_checks.check_user_namespace(replace(ENGINE, security_options=("name=userns",)))
+    remapped = replace(
+        ENGINE,
+        security_options=("name=userns",),
+        root_directory="/var/lib/docker/165536.265536",
+    )
+    on = engine_checks.check_user_namespace(remapped)
     assert (off.state, on.state) == (State.WARNING, State.OK)
+    assert "docs/operations/userns-remap.md" in off.mend
+    assert "166536:266536" in on.text
+
+
+def test_an_engine_whose_users_cannot_be_told_starts_no_box() -> None:
+    for options, root in (("name=userns", "/var/lib/docker"), ("name=rootless", "/home/x/docker")):
+        engine = replace(ENGINE, security_options=(options,), root_directory=root)
+        assert engine_checks.check_user_namespace(engine).state is State.MISSING
 
 
 def test_runc_is_needed() -> None:

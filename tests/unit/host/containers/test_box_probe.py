@@ -73,6 +73,16 @@ async def test_an_engine_that_is_away_is_a_reason_too(tmp_path: Path) -> None:
 
 async def test_the_request_reaches_the_box(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
-    request = ProbeRequest(runtime="runsc", thorough=True)
-    report = await look_at_a_box(fleet.lifecycle(), request)
-    assert report.findings[0].how == "runsc"
+    fleet.engine.owner_uid, fleet.engine.owner_gid = 166_536, 266_536
+    asked: list[ProbeRequest] = []
+
+    class Asked(ScriptedAgent):
+        async def probe(self, request: ProbeRequest) -> ProbeReport:
+            asked.append(request)
+            return await super().probe(request)
+
+    fleet.agents = ScriptedAgents(Asked)
+    await look_at_a_box(fleet.lifecycle(), runtime="runsc", thorough=True)
+    assert asked == [
+        ProbeRequest(runtime="runsc", owner_uid=166_536, owner_gid=266_536, thorough=True)
+    ]

@@ -102,7 +102,10 @@ def test_at_least_what_engines_mask_is_masked_and_kept_from_writing() -> None:
     assert set(HOST["MaskedPaths"]) >= DOCKERS_MASKED | NEWER_MASKED
     assert len(set(HOST["MaskedPaths"])) == len(HOST["MaskedPaths"])
     read_only = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"}
-    assert set(HOST["ReadonlyPaths"]) == read_only | {"/sys/fs/cgroup"}
+    others = set(HOST["ReadonlyPaths"]) - read_only
+    assert len(set(HOST["ReadonlyPaths"])) == len(HOST["ReadonlyPaths"])
+    assert {"/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/devices"} <= others
+    assert all(path.startswith("/sys/fs/cgroup") for path in others)
 
 
 def test_each_processor_of_the_host_keeps_its_heat_to_itself() -> None:

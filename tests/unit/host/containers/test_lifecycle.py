@@ -22,8 +22,10 @@ async def nothing(_: ContainerDirectories) -> None:
 
 async def test_a_started_container_is_healthy_sealed_and_prepared(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live", agents=ScriptedAgents(lambda: ScriptedAgent(unhealthy=3)))
+    fleet.engine.owner_uid, fleet.engine.owner_gid = 101_000, 102_000
 
     async def prepare(directories: ContainerDirectories) -> None:
+        assert (directories.owner_uid, directories.owner_gid) == (101_000, 102_000)
         (directories.workspace / "restored").touch()
 
     container = await fleet.lifecycle().start("c1", prepare=prepare)
@@ -116,7 +118,7 @@ class UnhurriedEngine(MemoryEngine):
 
         self.making = asyncio.get_running_loop().create_task(make())
         await asyncio.shield(self.making)
-        return BoxDirectories(workspace="/w", home="/h", agent="/a")
+        return BoxDirectories(workspace="/w", home="/h", agent="/a", owner_uid=1000, owner_gid=1000)
 
 
 @pytest.mark.parametrize("slow", ["make_box", "create"])

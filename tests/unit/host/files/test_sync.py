@@ -506,3 +506,49 @@ async def test_a_pack_of_mostly_dead_bytes_is_left_behind(tree: LiveTree, tmp_pa
     assert sum(pack.plain_size for pack in packs) == 200_003
     back = await restored(sync, tmp_path / "back")
     assert contents(back) == contents(tree)
+
+
+async def test_files_go_to_an_engine_with_subordinate_users_and_back(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    """What is stored names no user: a box's files are whosever box they are restored into."""
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    build(
+        tree.workspace,
+        {b"d": Folder({b"f": File(b"x", 0o2755)}), b"l": Link(b"d/f"), b"s": File(b"")},
+    )
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    mapped = replace(make_live_tree(tmp_path / "mapped"), owner_uid=166_536, owner_gid=266_536)
+    plain = replace(make_live_tree(tmp_path / "plain"), owner_uid=1000, owner_gid=1000)
+    await save(sync, tree)
+    for restored in (mapped, plain):
+        await sync.restore(tenant="acme", workspace_id="ws", tree=restored)
+        found = [path.lstat() for path in restored.workspace.rglob("*")]
+        assert {(one.st_uid, one.st_gid) for one in found} == {
+            (restored.owner_uid, restored.owner_gid)
+        }
+        assert len(found) == 4
+        # a box may leave files to other ids of its own range, groups above all
+        os.chown(restored.workspace / "s", 165_541, 265_543)
+        os.chown(restored.workspace / "d", -1, 265_600)
+        report = await save(sync, restored)
+        assert report.left_out == []
+
+
+async def test_a_hard_link_to_a_file_of_another_subordinate_user_is_left_out(
+    tmp_path: Path,
+) -> None:
+    """The host's own user 1000 among them, who is a stranger to a remapped box."""
+    if os.getuid() != 0:
+        pytest.skip("needs root")
+    tree = replace(make_live_tree(tmp_path), owner_uid=166_536, owner_gid=266_536)
+    build(tree.workspace, {b"own": File(b"x"), b"foreign": File(b"y")})
+    for name, uid in (("own", 166_536), ("foreign", 1000)):
+        os.chown(tree.workspace / name, uid, -1)
+        os.link(tree.workspace / name, tree.workspace / f"{name} again")
+    report = await save(file_sync(MemoryObjectStore(), MemoryHeads()), tree)
+    assert sorted(report.left_out) == [
+        "workspace/foreign again: a hard link to a file of another owner",
+        "workspace/foreign: a hard link to a file of another owner",
+    ]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hakoiri.wire.id_map import WHOLE, IdRange
 from hakoiri.workspace_agent.probe.posture import (
     Posture,
     expected_posture,
@@ -15,10 +16,13 @@ from hakoiri.workspace_agent.probe.posture import (
     read_posture,
 )
 
-EXPECTED = expected_posture("runc")
+SHIFTED_USERS = (IdRange(0, 165_536, 65_536),)
+EXPECTED = expected_posture("runc", owner=(1000, 1000))
 SOUND = Posture(
     user_ids=frozenset({1000}),
     group_ids=frozenset({1000}),
+    user_map=WHOLE,
+    group_map=WHOLE,
     status={"CapInh": "0000", "CapPrm": "0", "CapEff": "0", "CapBnd": "0", "CapAmb": "0"}
     | {"Seccomp": "2"},
     has_no_new_privileges=True,
@@ -33,8 +37,17 @@ SOUND = Posture(
 )
 
 
-def found_open(posture: Posture) -> list[str]:
-    return [finding.name for finding in judge(posture, EXPECTED) if finding.result == "open"]
+REMAPPED = expected_posture("runc", owner=(166_536, 266_536))
+SHIFTED = dataclasses.replace(
+    SOUND,
+    user_map=SHIFTED_USERS,
+    group_map=(IdRange(0, 265_536, 65_536),),
+    mounts={**SOUND.mounts, "/dev/null": frozenset({"rw"}), "/proc/keys": frozenset({"rw"})},
+)
+
+
+def found_open(posture: Posture, expected: dict[str, Any] = EXPECTED) -> list[str]:
+    return [finding.name for finding in judge(posture, expected) if finding.result == "open"]
 
 
 def test_the_posture_that_must_be_has_no_open_finding() -> None:
@@ -47,6 +60,9 @@ def test_the_posture_that_must_be_has_no_open_finding() -> None:
         ({"user_ids": frozenset({0})}, "posture: user"),
         ({"user_ids": frozenset({1000, 0})}, "posture: user"),
         ({"group_ids": frozenset({1000, 999})}, "posture: groups"),
+        ({"user_map": ()}, "posture: users on the host"),
+        ({"user_map": SHIFTED_USERS}, "posture: users on the host"),
+        ({"group_map": SHIFTED_USERS}, "posture: groups on the host"),
         (
             {"status": {**SOUND.status, "CapBnd": "00000000a80425fb"}},
             "posture: capabilities capbnd",
@@ -75,6 +91,44 @@ def test_the_posture_that_must_be_has_no_open_finding() -> None:
 )
 def test_each_difference_is_a_finding(difference: dict[str, Any], name: str) -> None:
     assert found_open(dataclasses.replace(SOUND, **difference)) == [name]
+
+
+def test_where_the_engine_maps_users_the_box_must_show_it() -> None:
+    assert found_open(SHIFTED, REMAPPED) == []
+    assert found_open(SOUND, REMAPPED) == [
+        "posture: users on the host",
+        "posture: groups on the host",
+    ]
+
+
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        (),
+        (IdRange(0, 165_537, 65_536),),
+        (IdRange(0, 165_536, 1000),),
+        # the user is right, but the box's root is the host's
+        (IdRange(0, 0, 1), IdRange(1, 165_537, 65_535)),
+        (IdRange(0, 65_535, 1), IdRange(1, 165_537, 65_535)),
+    ],
+)
+def test_other_ids_than_those_the_engine_told_are_a_finding(ranges: tuple[IdRange, ...]) -> None:
+    users = dataclasses.replace(SHIFTED, user_map=ranges)
+    assert found_open(users, REMAPPED) == ["posture: users on the host"]
+
+
+def test_what_only_a_remapped_box_may_have_is_a_finding_in_another() -> None:
+    mounts = {**SOUND.mounts, "/proc/keys": frozenset({"rw"})}
+    assert found_open(dataclasses.replace(SOUND, mounts=mounts)) == ["posture: mounts besides"]
+
+
+def test_gvisor_shows_whole_maps_whatever_the_hosts_are() -> None:
+    for owner in ((1000, 1000), (166_536, 266_536)):
+        expected = expected_posture("runsc", owner=owner)
+        names = {finding.name: finding.result for finding in judge(SOUND, expected)}
+        assert names["posture: users on the host"] == "refused"
+        names = {finding.name: finding.result for finding in judge(SHIFTED, expected)}
+        assert names["posture: users on the host"] == "open"
 
 
 def test_a_mount_that_is_missing_is_a_finding() -> None:
@@ -108,5 +162,7 @@ def test_this_process_can_be_read_and_is_not_a_box() -> None:
 def test_the_file_has_both_runtimes_and_the_same_shape() -> None:
     path = Path(__file__).parents[4] / "src/hakoiri/workspace_agent/probe/posture.json"
     everything = json.loads(path.read_text())
-    assert set(everything) == {"runc", "runsc"}
+    assert set(everything) == {"runc", "runc remapped", "runsc", "runsc remapped"}
     assert set(everything["runc"]) == set(everything["runsc"])
+    assert set(everything["runc remapped"]) <= set(everything["runc"])
+    assert everything["runsc remapped"] == {}
