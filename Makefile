@@ -21,17 +21,32 @@ demo: ## Run one conversation end to end and show the proofs
 	$(HAKOIRI) demo
 
 .PHONY: test
-test: ## Run all tests; pass options to pytest with ARGS="…"
+test: ## Run all tests but those in a virtual machine; pass options to pytest with ARGS="…"
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
-	$(VENV)/bin/pytest $(ARGS)
+	$(VENV)/bin/pytest -m "not guest" $(ARGS)
+
+.PHONY: test-apparmor
+test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine
+	@deployment/setup/host.sh --for guest
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/pytest tests/guest $(ARGS)
 
 .PHONY: mutants
 mutants: ## Take each defence out and see its tests fail; pass ids with ARGS="…"
-	@deployment/setup/host.sh --for check
+	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
 	$(VENV)/bin/python -m tests.mutation $(ARGS)
+
+.PHONY: escape
+escape: ## Attack a running Hakoiri and write the penetration test report; some with ARGS="…"
+	@deployment/setup/host.sh --for test
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/python -m tests.escape.report $(ARGS)
 
 .PHONY: bench
 bench: ## Measure starts, turns, the proxy and file sync beside their peers

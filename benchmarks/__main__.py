@@ -9,7 +9,17 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import cold_start, docker_guard, file_sync, live_sync, object_sync, proxy
+from benchmarks import (
+    box_disks,
+    cold_start,
+    docker_guard,
+    file_sync,
+    live_sync,
+    neighbours,
+    object_sync,
+    proxy,
+    runtimes,
+)
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
 
@@ -23,11 +33,14 @@ EXAMPLES: Final = """examples:
 
 Measure = Callable[..., Report]
 BENCHMARKS: Final[dict[str, Measure]] = {
+    "box_disks": box_disks.measure,
     "cold_start": cold_start.measure,
     "docker_guard": docker_guard.measure,
     "file_sync": file_sync.measure,
     "live_sync": live_sync.measure,
+    "neighbours": neighbours.measure,
     "object_sync": object_sync.measure,
+    "runtimes": runtimes.measure,
 }
 
 

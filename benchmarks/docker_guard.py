@@ -18,7 +18,7 @@ from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.hardening import engine_configuration
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST, Settings, load
-from hakoiri.wire.guard import engine_name
+from hakoiri.wire.guard import SOURCE_HOME, SOURCE_WORKSPACE, engine_name
 
 ROUNDS_EACH = 10
 """One sample is a round of so many calls for each call; a create is one call."""
@@ -92,7 +92,7 @@ class _Pair:
         await behind.start(pair.name)
         pair.engine_body = body | {"HostConfig": dict(body["HostConfig"])}
         pair.engine_body["HostConfig"]["Mounts"] = [
-            one | {"Source": str(root / "tree" / container_id / one["Source"])}
+            one | {"Source": str(_place(root, one["Source"]) / container_id / one["Source"])}
             for one in body["HostConfig"]["Mounts"]
         ]
         return pair
@@ -126,6 +126,11 @@ class _Pair:
 
     async def _create_guarded(self) -> None:
         await self.behind.create(name=self.name, config=self.body)
+
+
+def _place(root: Path, source: str) -> Path:
+    """Where the engine finds a box's directory."""
+    return root / ("disks" if source in (SOURCE_WORKSPACE, SOURCE_HOME) else "tree")
 
 
 Way = tuple[str, Callable[[], Awaitable[Any]]]

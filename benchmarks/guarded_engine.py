@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hakoiri.cli.supervisor.guard_rules import guard_rules
+from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host.settings import Settings
 
@@ -30,13 +30,16 @@ async def guarded_engine(
 ) -> AsyncIterator[GuardedEngine]:
     """Run a guard before the engine, with its tree below `root`."""
     socket, sockets, tree = root / "guard.sock", root / "proxy-sockets", root / "tree"
-    for directory in (sockets, tree):
+    disks = root / "disks"
+    for directory in (sockets, tree, disks):
         directory.mkdir(exist_ok=True)
     launch = GuardLaunch(
         socket=socket,
         client_uids=(),
         engine=engine_host,
         tree=tree,
+        disks=disks,
+        disk_rules=disk_rules(settings),
         proxy_sockets=sockets,
         proxy_uid=os.geteuid(),
         rules=guard_rules(

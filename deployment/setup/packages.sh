@@ -13,8 +13,12 @@ list_missing() {
   if ! has docker || { ! engine_answers && ! has dockerd; }; then echo docker.io; fi
   # Tests run containers under runsc too, on an engine of their own where the default lacks it.
   [[ $1 != test ]] || has dockerd || echo docker.io
+  # The guest's disks are made by a private engine and run in an emulated machine.
+  [[ $1 != guest ]] || has dockerd || echo docker.io
+  [[ $1 != guest ]] || { has qemu-system-x86_64 || echo qemu-system-x86; has mke2fs || echo e2fsprogs; }
   [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }
   has runsc || echo runsc
+  has mke2fs || [[ -x /usr/sbin/mke2fs ]] || echo e2fsprogs
   has mmdebstrap || echo mmdebstrap
   has npm || printf '%s\n' nodejs npm
 }

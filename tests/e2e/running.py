@@ -44,6 +44,11 @@ class Hakoiri:
         return self.root / "live" / self.instance
 
     @property
+    def disks(self) -> Path:
+        """Where the disks of containers lie."""
+        return self.root / "live" / f"{self.instance}.disks"
+
+    @property
     def run_dir(self) -> Path:
         return Path("/run/hakoiri") / self.instance
 

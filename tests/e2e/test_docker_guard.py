@@ -153,7 +153,10 @@ def test_what_the_server_itself_asks_for_passes_and_is_sealed(server: Hakoiri) -
         assert status == 201, answer
         assert server.inspect(answer["Id"])["HostConfig"]["Privileged"] is False
         sources = {one["Source"] for one in server.inspect(answer["Id"])["HostConfig"]["Mounts"]}
-        assert {Path(source).parent for source in sources} == {server.tree / NEW}
+        assert {Path(source).parent for source in sources} == {
+            server.tree / NEW,
+            server.disks / NEW,
+        }
         assert call(server, "POST", f"/v1.41/containers/{name}/start")[0] == 204
         assert call(server, "POST", f"/v1.41/containers/{name}/pause")[0] == 204
         assert call(server, "POST", f"/v1.41/containers/{name}/unpause")[0] == 204
@@ -259,6 +262,8 @@ def test_the_engines_socket_is_nowhere_in_sight(server: Hakoiri) -> None:
         "{tree}/planted",
         "{tree}/{container}/planted",
         "{tree}/{container}/proxy/planted",
+        "{disks}/planted",
+        "{disks}/{container}/planted",
         "{run_dir}/proxy/planted",
         "{code}/planted.py",
     ],
@@ -266,6 +271,7 @@ def test_the_engines_socket_is_nowhere_in_sight(server: Hakoiri) -> None:
 def test_nothing_of_the_host_can_be_written(server: Hakoiri, path: str) -> None:
     target = path.format(
         tree=server.tree,
+        disks=server.disks,
         container=container_of(server)[0],
         run_dir=server.run_dir,
         code=Path(__file__).parents[2] / "src" / "hakoiri",
@@ -274,6 +280,18 @@ def test_nothing_of_the_host_can_be_written(server: Hakoiri, path: str) -> None:
     assert exit_code != 0
     assert "Read-only" in said or "PermissionError" in said or "FileNotFoundError" in said
     assert not Path(target).exists()
+
+
+def test_the_images_of_disks_and_their_sizes_are_not_the_servers(server: Hakoiri) -> None:
+    assert seen_by(process(server, SERVER), server.tree.parent) == [server.tree.name]
+    image = server.disks / container_of(server)[0] / "workspace.img"
+    assert image.stat().st_size == 4096 * 1024**2
+    exit_code, said = run_code(server, "import sys; open(sys.argv[1], 'r+b')", str(image))
+    assert exit_code != 0
+    assert "FileNotFoundError" in said
+    # nothing of a size goes over the guard's socket
+    assert call(server, "PUT", f"/boxes/{NEW}?workspace_mib=1")[0] in {400, 403}
+    assert call(server, "PUT", f"/boxes/{NEW}", {"workspace_mib": 1})[0] in {400, 403}
 
 
 def test_no_disk_and_no_memory_of_the_host_can_be_opened(server: Hakoiri) -> None:

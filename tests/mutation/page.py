@@ -44,5 +44,5 @@ def _line(defence: Defence) -> str:
 
 def _short(node: str) -> str:
     file, _, function = node.partition("::")
-    kind = "unit" if "/unit/" in file else "integration"
+    kind = Path(file).parts[1]  # the directory below tests/
     return f"{kind} `{Path(file).stem}`: `{function}`"

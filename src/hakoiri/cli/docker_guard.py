@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 import uvloop
 
-from hakoiri.cli.supervisor.guard_rules import guard_rules
+from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
+from hakoiri.cli.supervisor.preparation import DISKS_SUFFIX
 from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.process import serve
 from hakoiri.docker_guard.rules import GuardLaunch, Runtime
@@ -63,13 +64,17 @@ def docker_guard(
         if not engine.startswith(f"{_UNIX}/"):
             raise typer.BadParameter(f"{engine!r} is not like unix:///PATH", param_hint="--engine")
         tree = (live_dir or settings.guard.live_dir / "alone").absolute()
-        tree.mkdir(mode=0o700, parents=True, exist_ok=True)
+        disks = tree.with_name(tree.name + DISKS_SUFFIX)
+        for directory in (tree, disks):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         sockets = proxy_sockets.absolute() if proxy_sockets is not None else None
         launch = GuardLaunch(
             socket=listen.absolute(),
             client_uids=tuple(client_uid or (os.geteuid(),)),
             engine=engine,
             tree=tree,
+            disks=disks,
+            disk_rules=disk_rules(settings),
             proxy_sockets=sockets,
             proxy_uid=sockets.stat().st_uid if sockets is not None else -1,
             rules=guard_rules(

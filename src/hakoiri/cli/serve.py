@@ -9,6 +9,9 @@ from typing import Annotated
 import typer
 
 from hakoiri.audit.verification import PUBLIC_KEY_NAME
+from hakoiri.cli.doctor.apparmor_facts import read_apparmor
+from hakoiri.cli.doctor.finding import State
+from hakoiri.cli.doctor.production_facts import examine_production
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
@@ -48,8 +51,12 @@ USAGE_EXIT_CODE = 2
 
 
 def serve(
+    *,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    production: Annotated[
+        bool, typer.Option("--production", help="Refuse to start while a layer is missing.")
+    ] = False,
 ) -> None:
     """Run the server: API, orchestrator, credential proxy and docker guard.
 
@@ -62,15 +69,30 @@ def serve(
       HAKOIRI_MODEL__REGION=eu-west-1 hakoiri serve        # Bedrock; keys in /etc/hakoiri/proxy.env
 
       hakoiri serve --port 9000
+
+      hakoiri serve --production                           # `hakoiri doctor --production` tells all
     """
     try:
         require_root()
         settings = host_settings.load(host=host, port=port)
+        if production:
+            _require_production(settings)
         exit_code = _serve(settings)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         typer.echo(f"hakoiri serve: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
+
+
+def _require_production(settings: Settings) -> None:
+    """Exit with 2 and a line for each thing that production lacks; nothing was touched then."""
+    missing = [
+        finding for finding in examine_production(settings) if finding.state is State.MISSING
+    ]
+    for finding in missing:
+        typer.echo(f"hakoiri serve: {finding.name}: {finding.text}; mend: {finding.mend}", err=True)
+    if missing:
+        raise typer.Exit(USAGE_EXIT_CODE)
 
 
 def _serve(settings: Settings) -> int:
@@ -144,7 +166,9 @@ def _processes(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) 
     control = ground.proxy_dir / CONTROL_SOCKET
     proxy = proxy_process(settings, ground, rehearsal)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
-    server = server_process(settings, ground, image, kernel_log=open_kernel_log())
+    server = server_process(
+        settings, ground, image, kernel_log=open_kernel_log(), apparmor=read_apparmor()
+    )
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes
 

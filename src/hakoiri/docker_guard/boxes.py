@@ -1,18 +1,20 @@
 """The directories of boxes on this host: made, mounted, removed, by the guard alone.
 
 Below the tree, where only root and the guard may write, each container has four directories. The
-two that hold files and the one for the agent's socket are mounts: whoever is given the tree to see
-read-only still writes inside them, and can replace none of them. The fourth shows the proxy's
-directory, taken hold of by descriptor and without following a link. A container owns what is in its
-directories, so removal takes nothing about them for granted: names, depth, modes and links are
-hostile.
+two that hold files are disks (`disks`), and the one for the agent's socket is a mount as well:
+whoever is given the tree to see read-only still writes inside them, and can replace none of them.
+The fourth shows the proxy's directory, taken hold of by descriptor and without following a link. A
+container owns what is in its directories, so removal takes nothing about them for granted: names,
+depth, modes and links are hostile.
 """
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 from typing import Final
 
+from hakoiri.docker_guard.disks import Disks, let_pass
 from hakoiri.docker_guard.kernel_mounts import (
     MS_NODEV,
     MS_NOEXEC,
@@ -40,31 +42,38 @@ AGENT_OPTIONS: Final = "size=64k,nr_inodes=16,mode=0700"
 """A container can put a socket there, and no more: it can fill neither the host's memory nor its
 table of inodes."""
 
-PASSABLE: Final = 0o710
-"""Of the way to a box: for root, and for the group of a container's root to pass through. To all
-others it is closed, for whoever reaches the proxy's socket may speak for the container."""
-
 
 class Boxes:
     """`tree/<container>/{workspace,home,agent,proxy}`."""
 
     def __init__(
-        self, *, tree: Path, stage: Path, proxy_sockets: Path | None, proxy_uid: int
+        self,
+        *,
+        tree: Path,
+        disks: Disks,
+        stage: Path,
+        proxy_sockets: Path | None,
+        proxy_uid: int,
     ) -> None:
         """Keep boxes under `tree`; `proxy_sockets` holds each container's socket directory.
 
         `stage` is a directory of the guard's own, outside of the tree.
         """
         self._tree = tree
+        self._disks = disks
         self._stage = stage
         self._proxy_sockets = proxy_sockets
         self._proxy_uid = proxy_uid
 
     def paths(self, container_id: str) -> dict[str, Path]:
-        """Return the paths of a container's directories, by the names that mounts may have."""
+        """Return where the host sees a container's directories, by the names mounts may have."""
         base = self._tree / container_id
         names = (SOURCE_WORKSPACE, SOURCE_HOME, SOURCE_AGENT, SOURCE_PROXY)
         return {name: base / name for name in names}
+
+    def sources(self, container_id: str) -> dict[str, Path]:
+        """Return what the engine mounts: the same, where the box may execute in its disks."""
+        return self.paths(container_id) | self._disks.paths(container_id)
 
     def make(self, container_id: str, *, owner: Owner) -> dict[str, Path]:
         """Make a container's directories for `owner`; raise `CallRefusedError` if it cannot be."""
@@ -78,14 +87,11 @@ class Boxes:
         except OSError as error:
             raise _failed(f"make the directories of {container_id}", error) from error
         try:
-            for passed in (self._tree, self._tree / container_id):
-                os.chown(passed, -1, owner.root_gid)
-                passed.chmod(PASSABLE)
+            let_pass(self._tree, owner)
+            let_pass(self._tree / container_id, owner)
             for path in paths.values():
                 path.mkdir(mode=0o700)
-            for name in (SOURCE_WORKSPACE, SOURCE_HOME):
-                os.chown(paths[name], owner.uid, owner.gid)
-                self._bind(paths[name], paths[name], flags=SAFE)
+            self._disks.make(container_id, shown=paths, owner=owner)
             mount(
                 "tmpfs",
                 paths[SOURCE_AGENT],
@@ -93,8 +99,10 @@ class Boxes:
                 flags=SAFE | MS_NOEXEC,
                 options=f"{AGENT_OPTIONS},uid={owner.uid},gid={owner.gid}",
             )
-        except OSError as error:
-            detach_below(self._tree / container_id)
+        except BaseException as error:
+            self._unmount(container_id)
+            if not isinstance(error, OSError):
+                raise
             raise _failed(f"make the directories of {container_id}", error) from error
         return paths
 
@@ -138,42 +146,59 @@ class Boxes:
         finally:
             detach(self._stage)
 
+    def _unmount(self, container_id: str) -> None:
+        self._disks.unmount(container_id)
+        detach_below(self._tree / container_id)
+
     async def remove(self, container_id: str) -> None:
         """Remove a container's directories with all that is in them; nothing if they are gone.
 
         `rm` removes trees of any depth without following links and without crossing into another
         file system, which `shutil.rmtree` (recursive) does not.
         """
-        base = self._tree / container_id
         try:
-            detach_below(base)
+            await asyncio.to_thread(self._unmount, container_id)
         except OSError as error:
             raise _failed(f"unmount the directories of {container_id}", error) from error
-        process = await asyncio.create_subprocess_exec(
-            *("rm", "-rf", "--one-file-system", "--", str(base)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(REMOVAL_TIMEOUT_S):
-                _, said = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            raise CallRefusedError(
-                "box-failed", f"removing {base} took over {REMOVAL_TIMEOUT_S:.0f} s", status=500
-            ) from None
-        if process.returncode:
-            why = said.decode(errors="replace")[:500]
-            raise CallRefusedError("box-failed", f"cannot remove {base}: {why}", status=500)
+        # the tree's last: as long as it is there, the box counts as present
+        for base in (self._disks.directory_of(container_id), self._tree / container_id):
+            await _remove_tree(base)
 
     def present(self) -> list[str]:
-        """Ids of the containers that have directories."""
+        """Ids of the containers that have directories, or what is left of some."""
         try:
-            return sorted(entry.name for entry in self._tree.iterdir())
+            ids = {entry.name for entry in self._tree.iterdir()}
+            return sorted(ids.union(self._disks.present()))
         except OSError as error:
             raise _failed("list the boxes", error) from error
 
+    def trouble(self) -> str | None:
+        """Say why no box can be made now, and the mend; None if one can."""
+        return self._disks.trouble()
+
+
+async def _remove_tree(base: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("rm", "-rf", "--one-file-system", "--", str(base)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(REMOVAL_TIMEOUT_S):
+            _, said = await process.communicate()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise CallRefusedError(
+            "box-failed", f"removing {base} took over {REMOVAL_TIMEOUT_S:.0f} s", status=500
+        ) from None
+    if process.returncode:
+        why = said.decode(errors="replace")[:500]
+        raise CallRefusedError("box-failed", f"cannot remove {base}: {why}", status=500)
+
 
 def _failed(what: str, error: OSError) -> CallRefusedError:
-    return CallRefusedError("box-failed", f"cannot {what}: {error.strerror or error}", status=500)
+    detail = f"cannot {what}: {error.strerror or error}"
+    if error.errno == errno.ENOSPC:
+        return CallRefusedError("disk-full", f"{detail}; free some of the host's disk", status=507)
+    return CallRefusedError("box-failed", detail, status=500)

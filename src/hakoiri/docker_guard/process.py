@@ -11,6 +11,7 @@ from hakoiri.audit.writer import AuditLog, ChainWriter, NoAuditLog
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.call_records import CallRecords
+from hakoiri.docker_guard.disks import Disks
 from hakoiri.docker_guard.engine_client import EngineClient
 from hakoiri.docker_guard.listener import Listener, listen_at, start
 from hakoiri.docker_guard.processes import Processes
@@ -47,6 +48,7 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
         stage.mkdir(mode=0o700, exist_ok=True)
         boxes = Boxes(
             tree=launch.tree,
+            disks=Disks(directory=launch.disks, rules=launch.disk_rules),
             stage=stage,
             proxy_sockets=launch.proxy_sockets,
             proxy_uid=launch.proxy_uid,

@@ -15,6 +15,7 @@ TITLES: Final = {
     415: "Unsupported media type",
     502: "The container engine's answer cannot be used",
     503: "The container engine does not answer",
+    507: "The host's disk is full",
 }
 
 

@@ -3,11 +3,18 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from hakoiri.wire.messages import Message
 
 Runtime = Literal["runc", "runsc"]
+
+
+def _is_confined(profile: str) -> str:
+    """Refuse the engine's word for no profile at all."""
+    if profile.lower() == "unconfined":
+        raise ValueError("unconfined would open the box; name a loaded profile, or none")
+    return profile
 
 
 class LimitCeilings(Message):
@@ -22,6 +29,25 @@ class LimitCeilings(Message):
     file_limit_bytes: int = Field(ge=1)
 
 
+class DiskSize(Message):
+    """How large one disk is; the file system's own tables are in `bytes`."""
+
+    bytes: int = Field(ge=1)
+    inodes: int = Field(ge=1)
+
+
+class DiskRules(Message):
+    """How large the disks of every box are, and what they leave of the host's."""
+
+    workspace: DiskSize
+    home: DiskSize
+    floor_bytes: int = Field(ge=0)
+    """No box is made while the host's disk has less free."""
+
+    reserve: bool = False
+    """Whether a box's whole disks are taken from the host's when it is made."""
+
+
 class Rules(Message):
     """Whose containers, of which images, under which runtimes and profiles, how large."""
 
@@ -33,7 +59,14 @@ class Rules(Message):
     seccomp_profiles: dict[Runtime, str]
     """The filter's JSON for each runtime; a runtime without one starts nothing."""
 
-    apparmor_profile: str | None = None
+    apparmor_profile: (
+        Annotated[
+            str, AfterValidator(_is_confined), StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+        ]
+        | None
+    ) = None
+    """What every container is put under; None leaves it to the engine's own."""
+
     ceilings: LimitCeilings
 
 
@@ -48,7 +81,12 @@ class GuardLaunch(Message):
     """The engine's address, `unix:///…`."""
 
     tree: Path
-    """Where boxes are made; only root and the guard may write there."""
+    """Where boxes are made, as the server sees them; only root and the guard may write there."""
+
+    disks: Path
+    """Where the boxes' disks lie, and the engine finds them mounted; root's and the guard's too."""
+
+    disk_rules: DiskRules
 
     proxy_sockets: Path | None
     """Where the credential proxy makes a directory for each container."""

@@ -39,6 +39,9 @@ KNOWN_LIMIT: Final = 20_000
 
 NOT_FOUND: Final = 404
 _ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}")
+LAYERS: Final = ("name=apparmor", "name=seccomp", "name=userns", "name=cgroupns")
+"""The engine's security options that are told on; what else it says of them is not."""
+
 STATE_FIELDS: Final = ("Status", "Running", "Paused", "OOMKilled", "ExitCode", "Error")
 
 
@@ -85,23 +88,27 @@ class Guard:
             case InspectImage(reference):
                 answer = Answer(200, {"Id": await self._resolve(reference)})
             case AskRuntimes():
-                answer = await self._engine_told()
+                answer = await self._info()
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
             case RemoveBox(container_id):
                 answer = await self._remove_box(container_id)
             case ListBoxes():
-                answer = Answer(200, {"containers": self._boxes.present()})
+                answer = await self._list_boxes()
         return answer
 
     async def _make_box(self, container_id: str) -> Answer:
         self._require_instance()
         owner = await self._users.owner()
         async with self._place(container_id):
-            paths = self._boxes.make(container_id, owner=owner)
+            paths = await asyncio.to_thread(self._boxes.make, container_id, owner=owner)
         shown = {name: str(paths[name]) for name in ("workspace", "home", "agent")}
         made = BoxDirectories(**shown, owner_uid=owner.uid, owner_gid=owner.gid)
         return Answer(201, made.model_dump())
+
+    async def _list_boxes(self) -> Answer:
+        trouble = await asyncio.to_thread(self._boxes.trouble)
+        return Answer(200, {"containers": self._boxes.present(), "trouble": trouble})
 
     async def _remove_box(self, container_id: str) -> Answer:
         async with self._place(container_id):
@@ -120,7 +127,7 @@ class Guard:
         is_remapped = await self._users.owner() != PLAIN
         async with self._place(container_id):
             self._boxes.show_proxy(container_id)
-            sources = self._boxes.paths(container_id)
+            sources = self._boxes.sources(container_id)
             made = await self._engine.call(
                 "POST",
                 "/containers/create",
@@ -180,11 +187,10 @@ class Guard:
             raise unusable_answer()
         return Answer(200, [_listed(_object(entry)) for entry in listed.document])
 
-    async def _engine_told(self) -> Answer:
-        names = await self._runtimes()
-        options = ["name=userns"] if await self._users.owner() != PLAIN else []
-        runtimes: dict[str, Any] = {name: {} for name in names}
-        return Answer(200, {"Runtimes": runtimes, "SecurityOptions": options})
+    async def _info(self) -> Answer:
+        info = _object((await self._engine.call("GET", "/info")).document)
+        names: dict[str, Any] = {name: {} for name in _object(info.get("Runtimes") or {})}
+        return Answer(200, {"Runtimes": names, "SecurityOptions": _layers(info)})
 
     async def _runtimes(self) -> dict[str, list[str]]:
         info = _object((await self._engine.call("GET", "/info")).document)
@@ -230,6 +236,15 @@ def _listed(entry: dict[str, Any]) -> dict[str, Any]:
     labels = _object(entry.get("Labels") or {})
     ours = {name: value for name, value in labels.items() if name.startswith("hakoiri.")}
     return {"Id": entry.get("Id"), "State": entry.get("State"), "Labels": ours}
+
+
+def _layers(info: Mapping[str, Any]) -> list[str]:
+    """Return which layers of protection the engine has, by name alone (`name=apparmor`)."""
+    options = info.get("SecurityOptions") or []
+    if not isinstance(options, list):
+        raise unusable_answer()
+    said = {str(option).partition(",")[0] for option in options}
+    return [name for name in LAYERS if name in said]
 
 
 def _object(document: object) -> dict[str, Any]:

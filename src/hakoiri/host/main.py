@@ -40,6 +40,7 @@ from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
@@ -60,6 +61,7 @@ from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError, ObjectStore
+from hakoiri.host.files.quota import total_use
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.own_environment import credential_variables
@@ -144,7 +146,10 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
         orchestrator = _orchestrator(edges, settings, lifecycle)
         box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
-        metrics = ServerMetrics(live_containers=orchestrator.live_containers)
+        metrics = ServerMetrics(
+            live_containers=orchestrator.live_containers,
+            disk_use=lambda: total_use(orchestrator.live_disks()),
+        )
         services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
@@ -169,6 +174,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             files=RecoveryPointFiles(services.files),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
+            confinement=await look_at_confinement(launch, edges.engine),
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )

@@ -26,6 +26,10 @@ CLIENT_KEY_VARIABLE = "HAKOIRI_KEY"
 
 DEFAULT_CONFIG_FILE = "hakoiri.toml"
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
+INODES_A_MIB = 256
+"""One for each block of 4 KiB, of which each takes 256 bytes."""
+
+MIB = 1024 * 1024
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -82,6 +86,12 @@ class ContainerSettings(Section):
     tmp_mib: int = Field(default=512, ge=16, le=65_536)
     shm_mib: int = Field(default=64, ge=1, le=4096)
     open_files: int = Field(default=4096, ge=256, le=65_536)
+    workspace_mib: int = Field(default=4096, ge=16, le=65_536)
+    workspace_inodes: int = Field(default=160_000, ge=256, le=16_777_216)
+    home_mib: int = Field(default=1024, ge=16, le=65_536)
+    home_inodes: int = Field(default=40_000, ge=256, le=16_777_216)
+    """Hard quotas, each a disk of its own: a full workspace leaves the agent's memory room."""
+
     start_timeout_s: float = Field(default=60, gt=0, le=600)
     stop_grace_s: float = Field(default=3, ge=0, le=60)
     idle_timeout_s: float = Field(default=1800, ge=1, le=86_400)
@@ -99,6 +109,17 @@ class ContainerSettings(Section):
         if value == "unconfined":
             raise ValueError("unconfined would open the box; name a loaded profile, or none")
         return value
+
+    @model_validator(mode="after")
+    def _inodes_leave_room(self) -> Self:
+        for name in ("workspace", "home"):
+            mib, inodes = getattr(self, f"{name}_mib"), getattr(self, f"{name}_inodes")
+            if inodes > mib * INODES_A_MIB:
+                raise ValueError(
+                    f"{name}_inodes: {inodes} are too many for {mib} MiB; name at most "
+                    f"{mib * INODES_A_MIB}, or raise {name}_mib"
+                )
+        return self
 
 
 class TurnSettings(Section):
@@ -118,7 +139,7 @@ class TurnSettings(Section):
 class FilesSettings(Section):
     """Bounds of what one workspace's recovery point may hold."""
 
-    limit_bytes: int = Field(default=2 * 1024**3, ge=1024)
+    limit_bytes: int = Field(default=5 * 1024**3, ge=1024)
     limit_entries: int = Field(default=200_000, ge=1)
     file_limit_bytes: int = Field(default=1024**3, ge=1024, le=1024**4)
     depth_limit: int = Field(default=64, ge=1, le=512)
@@ -164,6 +185,12 @@ class GuardSettings(Section):
 
     live_dir: Path = Path("/var/lib/hakoiri-live")
     """Below it lie the files of live containers; root's and the guard's to write."""
+
+    disk_floor_mib: int = Field(default=2048, ge=0, le=1_048_576)
+    """No container is made while the disk of `live_dir` has less free."""
+
+    reserve_disk: bool = False
+    """Take a container's whole disks from the host's when it is made, not as they fill."""
 
 
 class AuditSettings(Section):
@@ -223,6 +250,27 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} must be an absolute path, not {value}")
         return self
 
+    @model_validator(mode="after")
+    def _what_fits_a_workspace_can_be_saved(self) -> Self:
+        container, files = self.container, self.files
+        held_bytes = (container.workspace_mib + container.home_mib) * MIB
+        held_entries = container.workspace_inodes + container.home_inodes
+        for key, limit, held, mend in (
+            ("limit_bytes", files.limit_bytes, held_bytes, "container.workspace_mib or home_mib"),
+            (
+                "limit_entries",
+                files.limit_entries,
+                held_entries,
+                "container.workspace_inodes or home_inodes",
+            ),
+        ):
+            if limit < held:
+                raise ValueError(
+                    f"files.{key}: a recovery point may hold {limit}, but a container's disks "
+                    f"{held}; raise it, or lower {mend}"
+                )
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -238,6 +286,14 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
+class AppArmorKnown(Section):
+    """What root saw of the kernel's AppArmor; the server itself may not look."""
+
+    enabled: bool = False
+    profiles: dict[str, str] | None = None
+    """The mode of each loaded profile; None if that cannot be told."""
+
+
 class ServerLaunch(Section):
     """What the supervisor hands to the control plane on its standard input."""
 
@@ -248,6 +304,8 @@ class ServerLaunch(Section):
     guard_socket: Path
     kernel_log: int | None = None
     """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
+
+    apparmor: AppArmorKnown = AppArmorKnown()
 
     audit_dir: Path | None = None
     """Where the server's own audit log is written; absent means none."""

@@ -5,7 +5,7 @@ cut down to what it reads:
 
 | call | answer |
 |---|---|
-| `GET /v1.41/info` | `{"Runtimes": {NAME: {}}, "SecurityOptions": []}`, or `["name=userns"]` |
+| `GET /v1.41/info` | `{"Runtimes": {NAME: {}}, "SecurityOptions": ["name=…"]}`, names alone |
 | `GET /v1.41/images/{reference}/json` | `{"Id": …}`, for the images the guard was told of |
 | `GET /v1.41/containers/json?all=1&filters={"label":["hakoiri.instance=ID"]}` | ours |
 | `POST /v1.41/containers/create?name=hakoiri-{id}` | `{"Id": …}`; only a sealed container |
@@ -17,7 +17,7 @@ and, of our own, the directories of a box, which must be there before its contai
 
 | call | answer |
 |---|---|
-| `PUT /boxes/{id}` | 201 with `BoxDirectories`; 409 if it is there |
+| `PUT /boxes/{id}` | 201 with `BoxDirectories`; 409 if it is there, 507 if the disk is full |
 | `DELETE /boxes/{id}` | 204, also if it is gone |
 | `GET /boxes` | `BoxList` |
 
@@ -85,6 +85,7 @@ class BoxDirectories(Message):
 
 
 class BoxList(Message):
-    """The containers that have directories."""
+    """The containers that have directories, and why no more can be made now, if that is so."""
 
     containers: list[ContainerId] = Field(max_length=100_000)
+    trouble: str | None = Field(default=None, max_length=4096)

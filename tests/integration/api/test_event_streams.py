@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
-from tests.unit.host.api.served import MemoryFiles, blocks
+from tests.unit.host.api.served import CONFINED, MemoryFiles, blocks
 from tests.unit.host.conversations.scripted import (
     LIMITS,
     NOW,
@@ -79,6 +79,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         files=MemoryFiles(),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),
+        confinement=CONFINED,
         figures=no_figures,
         require_keys=False,
     )

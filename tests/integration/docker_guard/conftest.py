@@ -12,5 +12,5 @@ def tree(tmp_path: Path) -> Iterator[Path]:
     made = tmp_path / "tree"
     made.mkdir(mode=0o700)
     yield made
-    for mounted in mounts_below(made):
+    for mounted in (*mounts_below(made), *mounts_below(tmp_path / "disks")):
         subprocess.run(["umount", "--lazy", str(mounted)], check=False)

@@ -135,8 +135,10 @@ async def test_a_containers_whole_life_through_the_servers_adapter(
     )
     (shown,) = json.loads(guard.docker("inspect", engine_id))
     assert {mount["Source"] for mount in shown["Mounts"]} == {
-        f"{guard.tree}/{container_id}/{source}"
-        for source in ("workspace", "home", "proxy", "agent")
+        f"{guard.tree}.disks/{container_id}/workspace",
+        f"{guard.tree}.disks/{container_id}/home",
+        f"{guard.tree}/{container_id}/proxy",
+        f"{guard.tree}/{container_id}/agent",
     }
     assert shown["HostConfig"]["ReadonlyRootfs"] is True
     await behind.start(name)

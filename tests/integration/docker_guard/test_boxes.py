@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.disks import disk_rules, small_disks
 from tests.engine import mounts_below
 
 from hakoiri.docker_guard.boxes import Boxes
@@ -16,6 +17,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.root]
 
 RECEIVE = "echo ready; read go; cat /proc/self/mountinfo"
 ID = "c" + "0" * 16
+RULES = disk_rules(workspace_mib=32, inodes=4096)
 OTHER = "c" + "1" * 16
 OWNER = Owner(101_000, 102_000, 101_000)
 
@@ -30,7 +32,15 @@ def sockets(tmp_path: Path) -> Path:
 def boxes(tree: Path, sockets: Path | None = None, *, proxy_uid: int = 0) -> Boxes:
     stage = tree.with_name("stage")
     stage.mkdir(exist_ok=True)
-    return Boxes(tree=tree, stage=stage, proxy_sockets=sockets, proxy_uid=proxy_uid)
+    return Boxes(
+        tree=tree,
+        disks=small_disks(
+            tree.with_name("disks"), rules=disk_rules(home_mib=32, workspace_mib=32, inodes=4096)
+        ),
+        stage=stage,
+        proxy_sockets=sockets,
+        proxy_uid=proxy_uid,
+    )
 
 
 def flags_of(path: Path) -> set[str]:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.docker_guard.bodies import ID, IMAGE_ID, LIMITS, RULES, changed, sealed
+from tests.unit.docker_guard.bodies import ID, IMAGE_ID, LIMITS, PROFILE, RULES, changed, sealed
 
 from hakoiri.docker_guard import kernel_paths
 from hakoiri.docker_guard.refusal import CallRefusedError
@@ -106,6 +106,19 @@ HOSTILE: dict[str, tuple[str, Any]] = {
         "HostConfig.SecurityOpt",
         ["no-new-privileges:true", 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}'],
     ),
+    "no AppArmor profile": (
+        "HostConfig.SecurityOpt",
+        ["no-new-privileges:true", f"seccomp={PROFILE}"],
+    ),
+    **{
+        f"AppArmor profile {name!r}": ("HostConfig.SecurityOpt.2", f"apparmor={name}")
+        for name in ("unconfined", "docker-default", "", "workspace-container ")
+    },
+    "two AppArmor profiles": (
+        "HostConfig.SecurityOpt",
+        [*sealed()["HostConfig"]["SecurityOpt"], "apparmor=unconfined"],
+    ),
+    "AppArmor in the old spelling": ("HostConfig.SecurityOpt.2", "apparmor:workspace-container"),
     "new privileges": ("HostConfig.SecurityOpt.0", "no-new-privileges:false"),
     "system paths": ("HostConfig.SecurityOpt.0", "systempaths=unconfined"),
     "no masked paths": ("HostConfig.MaskedPaths", []),
@@ -156,6 +169,10 @@ HOSTILE: dict[str, tuple[str, Any]] = {
     "a memory file system without a bound of inodes": (
         "HostConfig.Tmpfs",
         {TMP: "rw,exec,nosuid,nodev,mode=1777,size=64m"},
+    ),
+    "set-id files in memory": (
+        "HostConfig.Tmpfs",
+        {TMP: "rw,exec,suid,dev,mode=1777,size=64m,nr_inodes=16384"},
     ),
     "another memory file system": ("HostConfig.Tmpfs", {"/etc": "rw"}),
     "options after the size": (

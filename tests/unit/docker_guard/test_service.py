@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.disks import disk_rules, small_disks
 from tests.unit.docker_guard.bodies import ID, IMAGE_ID, INSTANCE, RULES, sealed
 
 from hakoiri.docker_guard.boxes import Boxes
@@ -14,10 +15,10 @@ from hakoiri.docker_guard.calls import (
     Call,
     CreateContainer,
     InspectImage,
-    ListBoxes,
     ListContainers,
     MakeBox,
 )
+from hakoiri.docker_guard.disks import Disks
 from hakoiri.docker_guard.engine_client import EngineAnswer
 from hakoiri.docker_guard.ownership import IdMaps, Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
@@ -57,6 +58,9 @@ class ShownBoxes(Boxes):
         del container_id
 
 
+LAYERS_TOLD = ("name=planted", "name=seccomp,profile=planted", "name=apparmor")
+
+
 @dataclass
 class MemoryEngine:
     """An engine that remembers what was asked of it."""
@@ -83,7 +87,8 @@ class MemoryEngine:
             return EngineAnswer(200, {"Id": self.image_id, "Config": {"Env": ["planted"]}})
         if parts == ["info"]:
             runtimes = {"runc": {"path": "runc"}, "runsc": {"runtimeArgs": list(self.runsc)}}
-            return EngineAnswer(200, {"Runtimes": runtimes, "Name": "planted"} | dict(self.info))
+            told = {"Runtimes": runtimes, "Name": "planted", "SecurityOptions": list(LAYERS_TOLD)}
+            return EngineAnswer(200, told | dict(self.info))
         if parts == ["containers", "json"]:
             return EngineAnswer(200, [self._listed(*one) for one in self.containers.values()])
         if parts == ["containers", "create"]:
@@ -118,6 +123,9 @@ class MemoryEngine:
         }
 
 
+NO_DISKS = Disks(directory=Path("/nonexistent"), rules=disk_rules())
+
+
 def guard(
     engine: MemoryEngine,
     tree: Path = Path("/nonexistent"),
@@ -125,7 +133,7 @@ def guard(
     rules: Rules = RULES,
     processes: ShownProcesses | None = None,
 ) -> Guard:
-    boxes = ShownBoxes(tree=tree, stage=tree, proxy_sockets=None, proxy_uid=0)
+    boxes = ShownBoxes(tree=tree, disks=NO_DISKS, stage=tree, proxy_sockets=None, proxy_uid=0)
     return Guard(engine=engine, boxes=boxes, rules=rules, processes=processes or ShownProcesses())
 
 
@@ -218,7 +226,10 @@ async def test_answers_hold_what_is_needed_and_nothing_else() -> None:
     assert "planted" not in said
     assert "4711" not in said
     assert answers[2].document == {"Id": IMAGE_ID}
-    assert answers[3].document == {"Runtimes": {"runc": {}, "runsc": {}}, "SecurityOptions": []}
+    assert answers[3].document == {
+        "Runtimes": {"runc": {}, "runsc": {}},
+        "SecurityOptions": ["name=apparmor", "name=seccomp"],
+    }
     remapped = await carried_out(MemoryEngine(info=REMAPPED), AskRuntimes())
     assert remapped.document is not None
     assert dict(remapped.document)["SecurityOptions"] == ["name=userns"]
@@ -234,10 +245,22 @@ async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> 
 
 
 async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) -> None:
-    under_test = guard(MemoryEngine(), tmp_path, rules=RULES.model_copy(update={"instances": ()}))
+    boxes = ShownBoxes(
+        tree=tmp_path,
+        disks=small_disks(tmp_path.with_name("disks")),
+        stage=tmp_path,
+        proxy_sockets=None,
+        proxy_uid=0,
+    )
+    under_test = Guard(
+        engine=MemoryEngine(),
+        boxes=boxes,
+        rules=RULES.model_copy(update={"instances": ()}),
+        processes=ShownProcesses(),
+    )
     with pytest.raises(CallRefusedError, match="no instance"):
         await under_test.carry_out(MakeBox(ID), b"")
-    assert (await under_test.carry_out(ListBoxes(), b"")).document == {"containers": []}
+    assert boxes.present() == []
 
 
 REMAPPED = {"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker/100000.200000"}
@@ -267,7 +290,9 @@ async def test_directories_belong_to_whom_the_engine_makes_of_the_user_in_the_bo
             assert owner == Owner(101_000, 201_000, 200_000)
             return self.paths(container_id)
 
-    boxes = OwnedBoxes(tree=tmp_path, stage=tmp_path, proxy_sockets=None, proxy_uid=0)
+    boxes = OwnedBoxes(
+        tree=tmp_path, disks=NO_DISKS, stage=tmp_path, proxy_sockets=None, proxy_uid=0
+    )
     engine = MemoryEngine(info=REMAPPED)
     under_test = Guard(engine=engine, boxes=boxes, rules=RULES, processes=ShownProcesses())
     answer = await under_test.carry_out(MakeBox(ID), b"")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
+from hakoiri.cli.doctor.production_facts import examine_production
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
 from hakoiri.image.errors import ImageBuildError
@@ -34,6 +35,9 @@ def doctor(
     *,
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Short for -o json.")] = False,
+    production: Annotated[
+        bool, typer.Option("--production", help="Also judge what `serve --production` demands.")
+    ] = False,
 ) -> None:
     """Say what this host has and lacks, one line each, with the mend.
 
@@ -46,6 +50,8 @@ def doctor(
       hakoiri doctor --json | jq '.findings[] | select(.state == "missing")'
 
       HAKOIRI_CONTAINER__RUNTIME=runsc hakoiri doctor      # judged for this runtime
+
+      hakoiri doctor --production                          # would `serve --production` start?
     """
     try:
         settings = host_settings.load()
@@ -53,6 +59,8 @@ def doctor(
         typer.echo(f"hakoiri doctor: {error}", err=True)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     findings = examine(settings, image_reference=image_reference)
+    if production:
+        findings += examine_production(settings)
     if as_json or output is Output.JSON:
         typer.echo(as_data(findings))
     else:

@@ -4,6 +4,8 @@ from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.docker_guard.ownership import PLAIN, owner_told_by
 from hakoiri.docker_guard.refusal import CallRefusedError
+from hakoiri.host.containers.confinement import ConfinementState, judge_confinement
+from hakoiri.host.settings import AppArmorKnown
 from hakoiri.wire.guard import RUNSC_FLAGS
 
 RUNSC_MEND = (
@@ -73,21 +75,14 @@ def check_seccomp(engine: EngineFacts) -> Finding:
     return Finding.ok("seccomp", "the engine applies filters")
 
 
-def check_apparmor(engine: EngineFacts, *, kernel_has_apparmor: bool) -> Finding:
-    """Containers can be confined by AppArmor, too."""
-    if engine.security_option("apparmor") is not None:
-        return Finding.ok("apparmor", "the engine applies profiles")
-    if kernel_has_apparmor:
-        return Finding.warning(
-            "apparmor",
-            "the kernel has it, the engine does not use it",
-            mend="install apparmor and restart the engine",
-        )
-    return Finding.warning(
-        "apparmor",
-        "not in this kernel; containers have the other layers only",
-        mend="boot a kernel with AppArmor enabled",
+def check_apparmor(engine: EngineFacts, *, kernel: AppArmorKnown, profile: str | None) -> Finding:
+    """Containers are confined by AppArmor, too, under the profile that the setting names."""
+    found = judge_confinement(
+        profile=profile, kernel=kernel, engine_options=engine.security_option_names()
     )
+    if found.state is ConfinementState.CONFINED:
+        return Finding.ok("apparmor", found.reason)
+    return Finding.warning("apparmor", found.reason, mend=found.mend)
 
 
 def check_user_namespace(engine: EngineFacts) -> Finding:

@@ -35,6 +35,11 @@ class EngineFacts:
 
     root_directory: str
 
+    def security_option_names(self) -> tuple[str, ...]:
+        """Return the names of the security options: apparmor, seccomp, userns and the like."""
+        fields = (part for option in self.security_options for part in option.split(","))
+        return tuple(part.removeprefix("name=") for part in fields if part.startswith("name="))
+
     def security_option(self, name: str) -> dict[str, str] | None:
         """Return the fields of a security option such as `name=seccomp,profile=default`."""
         for option in self.security_options:

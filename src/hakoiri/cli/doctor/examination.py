@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hakoiri.cli.doctor import engine_checks, host_checks, host_facts
+from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, has_image, read_engine
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.host.containers.box import BoxError, read_profile
@@ -19,6 +20,7 @@ COMMANDS = {
     "setpriv": "util-linux",
     "unshare": "util-linux",
     "mount": "mount",
+    "mke2fs": "e2fsprogs",
 }
 """Commands that are run, and the Debian package of each. None of them needs a set-user-id bit."""
 
@@ -61,10 +63,22 @@ def _examine_ground(settings: Settings) -> list[Finding]:
         host_checks.check_disk(
             "data directory", settings.data_dir, free=host_facts.free_bytes(settings.data_dir)
         ),
+        host_checks.check_live_disk(
+            settings.guard.live_dir,
+            free=host_facts.free_bytes(settings.guard.live_dir),
+            needed=_needed_for_a_container(settings),
+        ),
         host_checks.check_proxy_file(proxy.file, host_facts.look_at(proxy.file)),
         host_checks.check_proxy_environment(proxy.env_file, host_facts.look_at(proxy.env_file)),
         _examine_filter(settings),
     ]
+
+
+def _needed_for_a_container(settings: Settings) -> int:
+    """Return what must be free for the docker guard to make one, in bytes."""
+    container, guard = settings.container, settings.guard
+    reserved_mib = container.workspace_mib + container.home_mib if guard.reserve_disk else 0
+    return (guard.disk_floor_mib + reserved_mib) * 1024 * 1024
 
 
 def _examine_filter(settings: Settings) -> Finding:
@@ -92,7 +106,9 @@ def _examine_engine(settings: Settings, *, image_reference: Callable[[], str]) -
         engine_checks.check_storage(engine),
         host_checks.check_disk("engine's disk", root, free=host_facts.free_bytes(root)),
         engine_checks.check_seccomp(engine),
-        engine_checks.check_apparmor(engine, kernel_has_apparmor=host_facts.kernel_has_apparmor()),
+        engine_checks.check_apparmor(
+            engine, kernel=read_apparmor(), profile=settings.container.apparmor_profile
+        ),
         engine_checks.check_user_namespace(engine),
         engine_checks.check_runc(engine),
         engine_checks.check_runsc(engine, needed=settings.container.runtime == "runsc"),

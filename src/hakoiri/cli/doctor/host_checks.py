@@ -89,6 +89,16 @@ def check_disk(name: str, path: Path, *, free: int) -> Finding:
     return Finding.missing(name, text, mend=f"free at least {NEEDED_FREE_BYTES / GIB:.0f} GiB")
 
 
+def check_live_disk(path: Path, *, free: int, needed: int) -> Finding:
+    """The docker guard makes containers; it stops when less than `needed` bytes are free."""
+    text = f"{path}: {free / GIB:.1f} GiB free, {needed / GIB:.1f} needed to make a container"
+    if free >= needed:
+        return Finding.ok("containers' disk", text)
+    return Finding.missing(
+        "containers' disk", text, mend="free some, or lower HAKOIRI_GUARD__DISK_FLOOR_MIB"
+    )
+
+
 def check_proxy_file(path: Path, facts: FileFacts | None) -> Finding:
     """Only root can say which credentials there are and where they may go."""
     if facts is None:
@@ -154,13 +164,13 @@ def check_pressure(*, present: bool) -> Finding:
 
 
 def check_loop_devices(*, present: bool) -> Finding:
-    """A workspace can get a disk of its own size."""
+    """A container's workspace and home can be disks of their own size."""
     if present:
         return Finding.ok("loop devices", "/dev/loop-control is there")
-    return Finding.warning(
+    return Finding.missing(
         "loop devices",
-        "no /dev/loop-control; a hard disk quota for each workspace is not possible",
-        mend="`modprobe loop`",
+        "no /dev/loop-control, so no container can get its disks",
+        mend="`modprobe loop`; in a container, give it /dev/loop-control and /dev/loop*",
     )
 
 

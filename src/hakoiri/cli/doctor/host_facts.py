@@ -69,12 +69,3 @@ def find_command(name: str) -> str | None:
 def is_readable(path: Path) -> bool:
     """Whether this process may read it."""
     return os.access(path, os.R_OK)
-
-
-def kernel_has_apparmor() -> bool:
-    """Whether the running kernel has AppArmor switched on."""
-    try:
-        enabled = Path("/sys/module/apparmor/parameters/enabled").read_text(encoding="ascii")
-    except OSError:
-        return False
-    return enabled.strip() == "Y"

@@ -2,10 +2,24 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Final
 
-from hakoiri.docker_guard.rules import LimitCeilings, Rules, Runtime
+from hakoiri.docker_guard.rules import DiskRules, DiskSize, LimitCeilings, Rules, Runtime
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.settings import Settings
+
+MIB: Final = 1024 * 1024
+
+
+def disk_rules(settings: Settings) -> DiskRules:
+    """Return how large the disks of every box are; the server has no say in it."""
+    container, guard = settings.container, settings.guard
+    return DiskRules(
+        workspace=DiskSize(bytes=container.workspace_mib * MIB, inodes=container.workspace_inodes),
+        home=DiskSize(bytes=container.home_mib * MIB, inodes=container.home_inodes),
+        floor_bytes=guard.disk_floor_mib * MIB,
+        reserve=guard.reserve_disk,
+    )
 
 
 def guard_rules(

@@ -40,6 +40,7 @@ KERNEL_LOG = Path("/dev/kmsg")
 INSTANCE_FILE = "instance"
 INSTANCE = re.compile(r"[0-9a-f]{12}")
 LOCK_FILE = "lock"
+DISKS_SUFFIX = ".disks"
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel allows 107 in `sun_path`."""
 
@@ -67,6 +68,7 @@ class Ground:
     proxy_state_dir: Path
     guard_dir: Path
     tree: Path
+    disks: Path
     server: Account
     proxy: Account
     guard: Account
@@ -116,7 +118,9 @@ def prepare(settings: Settings) -> Ground:
         guard_dir = _directory(run_dir / "guard", guard.uid, server.gid, 0o2750)
         settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         state_dir = _directory(settings.proxy.state_dir / instance, proxy.uid, proxy.gid, 0o700)
-        tree = _tree(settings, instance)
+        live_dir = _live_directory(settings)
+        tree = _shared_directory(live_dir / instance)
+        disks = _shared_directory(live_dir / f"{instance}{DISKS_SUFFIX}")
         audit = audit_ground(settings, instance)
         if audit is not None:
             make_directories(
@@ -138,6 +142,7 @@ def prepare(settings: Settings) -> Ground:
         proxy_state_dir=state_dir,
         guard_dir=guard_dir,
         tree=tree,
+        disks=disks,
         server=server,
         proxy=proxy,
         guard=guard,
@@ -148,17 +153,14 @@ def prepare(settings: Settings) -> Ground:
 
 
 def clear(ground: Ground) -> None:
-    """Take away the tree of live containers, once no process of ours is left."""
-    detach_below(ground.tree)
-    with suppress(OSError):  # what could not be removed is left for the next start to sweep
-        ground.tree.rmdir()
+    """Take away what there is of live containers, once no process of ours is left."""
+    for directory in (ground.disks, ground.tree):
+        detach_below(directory)
+        with suppress(OSError):  # what could not be removed is left for the next start to sweep
+            directory.rmdir()
 
 
-def _tree(settings: Settings, instance: str) -> Path:
-    """Make where the guard mounts boxes: root's, a mount of its own, and seen by the engine.
-
-    What an earlier run left mounted there is taken away first.
-    """
+def _live_directory(settings: Settings) -> Path:
     live_dir = Path(os.path.realpath(settings.guard.live_dir))
     if live_dir.is_relative_to(os.path.realpath(settings.data_dir)):
         raise PreparationError(
@@ -166,14 +168,21 @@ def _tree(settings: Settings, instance: str) -> Path:
             "name a directory that is root's"
         )
     live_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-    tree = live_dir / instance
-    detach_below(tree)
-    _directory(tree, 0, 0, 0o700)
-    bind(tree, tree, flags=MS_NOSUID | MS_NODEV)
+    return live_dir
+
+
+def _shared_directory(path: Path) -> Path:
+    """Make where the guard mounts for others: root's, a mount of its own, and seen by the engine.
+
+    What an earlier run left mounted there is taken away first.
+    """
+    detach_below(path)
+    _directory(path, 0, 0, 0o700)
+    bind(path, path, flags=MS_NOSUID | MS_NODEV)
     # out of the peer group of what it was bound from, into one of its own
-    mount(None, tree, flags=MS_PRIVATE)
-    mount(None, tree, flags=MS_SHARED)
-    return tree
+    mount(None, path, flags=MS_PRIVATE)
+    mount(None, path, flags=MS_SHARED)
+    return path
 
 
 def prepare_data_directory(settings: Settings) -> str:

@@ -13,6 +13,7 @@ from hakoiri.cli.supervisor.audit_ground import (
     SERVER_CHAIN,
     AuditGround,
 )
+from hakoiri.cli.supervisor.guard_rules import disk_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
@@ -25,7 +26,7 @@ from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.cli.supervisor.store_directory import store_directories
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
-from hakoiri.host.settings import ProbeLaunch, ServerLaunch, Settings
+from hakoiri.host.settings import AppArmorKnown, ProbeLaunch, ServerLaunch, Settings
 
 NOBODY: Final = 65534
 """The rehearsal model holds nothing and needs nothing."""
@@ -121,6 +122,8 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         client_uids=(ground.server.uid,),
         engine=settings.docker_host,
         tree=ground.tree,
+        disks=ground.disks,
+        disk_rules=disk_rules(settings),
         proxy_sockets=ground.proxy_dir,
         proxy_uid=ground.proxy.uid,
         audit_dir=next(iter(_own_chain(ground, GUARD_CHAIN)), None),
@@ -143,11 +146,12 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         ),
         shown=(
             ground.tree,
+            ground.disks,
             ground.run_dir,
             engine_directory(settings),
             *_own_chain(ground, GUARD_CHAIN),
         ),
-        shared=(ground.tree,),
+        shared=(ground.tree, ground.disks),
         standard_input=launch.model_dump_json().encode(),
     )
 
@@ -156,7 +160,7 @@ def probe_process(
     settings: Settings, ground: Ground, image: str, *, thorough: bool, report: int
 ) -> ProcessSpec:
     """Return the probe, in the control plane's place; `report` is the descriptor it writes to."""
-    server = _server_launch(settings, ground, image, kernel_log=None)
+    server = _server_launch(settings, ground, image)
     launch = ProbeLaunch(server=server, thorough=thorough, report=report)
     return replace(
         server_process(settings, ground, image),
@@ -169,13 +173,21 @@ def probe_process(
 
 
 def server_process(
-    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None = None
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    kernel_log: int | None = None,
+    apparmor: AppArmorKnown | None = None,
 ) -> ProcessSpec:
     """Return the control plane: it holds no credential, and cannot see the proxy's files.
 
-    `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed.
+    `kernel_log` is an open descriptor, in which it reads whom the system-call filter killed;
+    `apparmor` is what root saw of the kernel's.
     """
-    launch = _server_launch(settings, ground, image, kernel_log=kernel_log)
+    launch = _server_launch(
+        settings, ground, image, kernel_log=kernel_log, apparmor=apparmor or AppArmorKnown()
+    )
     return ProcessSpec(
         name="server",
         arguments=("-m", "hakoiri.host"),
@@ -191,7 +203,12 @@ def server_process(
 
 
 def _server_launch(
-    settings: Settings, ground: Ground, image: str, *, kernel_log: int | None
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    kernel_log: int | None = None,
+    apparmor: AppArmorKnown = AppArmorKnown(),  # noqa: B008 - it is frozen
 ) -> ServerLaunch:
     return ServerLaunch(
         settings=settings,
@@ -200,6 +217,7 @@ def _server_launch(
         control_socket=ground.proxy_dir / CONTROL_SOCKET,
         guard_socket=ground.guard_dir / GUARD_SOCKET,
         kernel_log=kernel_log,
+        apparmor=apparmor,
         audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
     )
 
@@ -240,6 +258,8 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
         covered=(
             *COVERED,
             engine_directory(settings),
+            # what is mounted in sight, also another instance's, would stay while the server runs
+            ground.disks.parent,
             *((ground.audit.root,) if ground.audit is not None else ()),
         ),
         kept=tuple(kept),
@@ -248,7 +268,8 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
 
 
 def _hidden_from_server(settings: Settings, ground: Ground) -> tuple[Path, ...]:
-    return (*_proxy_directories(settings, ground), ground.tree, ground.run_dir, settings.data_dir)
+    ours = (ground.tree, ground.disks, ground.run_dir, settings.data_dir)
+    return (*_proxy_directories(settings, ground), *ours)
 
 
 def engine_directory(settings: Settings) -> Path:

@@ -151,12 +151,15 @@ class DockerEngine:
 
     async def list_boxes(self) -> list[str]:
         """Ids of the containers that have directories."""
+        return (await self._boxes()).containers
+
+    async def _boxes(self) -> BoxList:
         async with _our_errors("list the containers' directories"):
             listed = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
                 "boxes", method="GET", versioned_api=False
             )
         try:
-            return BoxList.model_validate(listed).containers
+            return BoxList.model_validate(listed)
         except ValidationError as error:
             raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
 
@@ -178,18 +181,28 @@ class DockerEngine:
         return "name=userns" in (await self._info())["SecurityOptions"]
 
     async def check(self, *, runtime: str) -> None:
-        """Raise `EngineError` if the engine is away or lacks the runtime."""
+        """Raise `EngineError` if the engine is away, lacks the runtime, or no box can be made."""
         info = await self._info()
         if runtime not in info["Runtimes"]:
             raise EngineError(
                 f"the engine has no runtime {runtime}; it has {', '.join(sorted(info['Runtimes']))}"
             )
+        if (trouble := (await self._boxes()).trouble) is not None:
+            raise EngineError(f"no container can be made: {trouble}")
 
     async def _info(self) -> Mapping[str, Any]:
         info: dict[str, Any] = {}
         async with _our_errors("ask the engine how it is"):
             info.update(await self._docker.system.info())
         return info
+
+    async def security_options(self) -> tuple[str, ...]:
+        """Return the layers that the engine says it has: apparmor, seccomp, userns, cgroupns."""
+        async with _our_errors("ask the engine how it is"):
+            info = await self._docker.system.info()
+        return tuple(
+            str(option).removeprefix("name=") for option in info.get("SecurityOptions") or ()
+        )
 
 
 @asynccontextmanager

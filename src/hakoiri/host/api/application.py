@@ -20,6 +20,7 @@ from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
@@ -36,6 +37,7 @@ def create_app(
     files: StoredFiles,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
+    confinement: Confinement,
     figures: Figures,
     require_keys: bool,
 ) -> FastAPI:
@@ -57,7 +59,9 @@ def create_app(
         ],
     )
     problems.install(app)
-    app.include_router(health_routes.router(readiness=readiness, box_probe=box_probe))
+    app.include_router(
+        health_routes.router(readiness=readiness, box_probe=box_probe, confinement=confinement)
+    )
     app.include_router(metric_routes.router(figures=figures))
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))

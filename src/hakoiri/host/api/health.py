@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement
 
 Readiness = Callable[[], Awaitable[list[str]]]
 """Gives the reasons why no turn can start now; empty if one can."""
@@ -32,17 +33,31 @@ class Probe(BaseModel):
     reason: str
 
 
+class AppArmor(BaseModel):
+    """Whether AppArmor confines the containers; like the probe, it does not decide on `ready`."""
+
+    state: Literal["confined", "degraded", "unknown"]
+    profile: str | None
+    reason: str
+
+
 class Ready(BaseModel):
     """Whether a turn can start, and what is in its way."""
 
     ready: bool
     reasons: list[str]
     probe: Probe
+    apparmor: AppArmor
 
 
-def router(*, readiness: Readiness, box_probe: Callable[[], ProbeTold]) -> APIRouter:
+def router(
+    *, readiness: Readiness, box_probe: Callable[[], ProbeTold], confinement: Confinement
+) -> APIRouter:
     """`/health` and `/ready`."""
     routes = APIRouter()
+    apparmor = AppArmor(
+        state=confinement.state.value, profile=confinement.profile, reason=confinement.reason
+    )
 
     @routes.get("/health")
     async def health() -> Health:
@@ -59,6 +74,6 @@ def router(*, readiness: Readiness, box_probe: Callable[[], ProbeTold]) -> APIRo
         told = box_probe()
         found = [name[:REASON_LIMIT_CHARS] for name in told.open]
         probe = Probe(state=told.state, refused=told.refused, open=found, reason=told.reason)
-        return Ready(ready=not reasons, reasons=reasons, probe=probe)
+        return Ready(ready=not reasons, reasons=reasons, probe=probe, apparmor=apparmor)
 
     return routes

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, TypedDict
 
 import structlog
@@ -178,6 +179,11 @@ class Orchestrator:
     def live_containers(self) -> int:
         """How many containers are live or starting."""
         return len(self._live) + self._starting
+
+    def live_disks(self) -> list[tuple[Path, Path]]:
+        """Where workspace and home of every live container are seen on this host."""
+        all_directories = [live.container.directories for live in self._live.values()]
+        return [(one.workspace, one.home) for one in all_directories]
 
     def _place(self, workspace_id: str) -> "_PlaceGuard":
         return _PlaceGuard(self._places, workspace_id)

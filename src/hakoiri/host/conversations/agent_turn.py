@@ -30,6 +30,7 @@ from hakoiri.host.conversations.sync_schedule import SyncSchedule
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
 from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import Error, EventData, FileSynced, Notice, TurnStarted
 from hakoiri.wire.policy import Policy
@@ -90,6 +91,7 @@ class AgentTurn:
             ending = Ending(failures.stopped(StopReason.SERVER_STOPPED), is_container_sound=False)
         if self._claim is not None:
             await self._save(self._claim)
+            await self._tell_if_nearly_full(self._claim)
         await self._let_go(ending)
         return ending
 
@@ -226,6 +228,14 @@ class AgentTurn:
                 )
             )
         raise FilesError(f"saving took longer than {self._limits.save_timeout_s:g} s")
+
+    async def _tell_if_nearly_full(self, claim: Claim) -> None:
+        """Log a notice if the next turn may find no room; nothing else depends on it."""
+        with suppress(FilesError, StoreError):
+            found = nearly_full(await self._files.usage(_tree(claim.directories)))
+            if found:
+                text = " ".join([*found, "Remove what is not needed."])
+                await self._log.append(Notice(code="workspace-nearly-full", text=text))
 
     async def _let_go(self, ending: Ending) -> None:
         """Keep a sound container for the next turn; remove one whose state is not known.

@@ -16,7 +16,7 @@ from hakoiri.host.containers.ports import (
 )
 from hakoiri.host.conversations.model import StopReason
 from hakoiri.host.conversations.ports import ChatModelError, NoSuchPolicyError, StoreError
-from hakoiri.host.files.ports import FilesError
+from hakoiri.host.files.ports import FilesError, QuotaError
 from hakoiri.wire.events import Error, Result
 
 TEXT_LIMIT_CHARS: Final = 4096
@@ -47,6 +47,14 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (
         NoSuchPolicyError,
         _Meaning("policy-missing", "Store the conversation's policy, then retry.", retryable=False),
+    ),
+    (
+        QuotaError,
+        _Meaning(
+            "workspace-too-large",
+            "The workspace's files do not fit the disk of a container; its quota must be raised.",
+            retryable=False,
+        ),
     ),
     (
         FilesError,

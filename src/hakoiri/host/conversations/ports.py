@@ -7,6 +7,7 @@ from typing import Protocol
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.conversations.model import ApiKey, Conversation, UnfinishedTurn
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.quota import TreeUse
 from hakoiri.wire.events import ConversationEvent, EventData
 from hakoiri.wire.policy import Policy
 
@@ -231,3 +232,6 @@ class WorkspaceFiles(Protocol):
         session_id: str | None,
     ) -> SaveReport:
         """Commit a recovery point of the tree."""
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        """Say how full the tree's disks are."""

@@ -26,6 +26,10 @@ class DamagedError(FilesError):
     """What is stored is not what was stored; the message names the path and the hash."""
 
 
+class QuotaError(FilesError):
+    """The files do not fit the disk that they are to be restored to; the message names both."""
+
+
 class StaleGenerationError(FilesError):
     """A newer container of the workspace has already committed; this one may not any more."""
 

@@ -7,6 +7,7 @@ from functools import partial
 from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.ports import FilesError, LiveTree, ObjectStore
+from hakoiri.host.files.quota import TreeUse, check_fits
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.stored_bytes import StoredBytes, piece_of
 from hakoiri.host.files.tree_writer import TreeWriter
@@ -38,11 +39,13 @@ async def restore_tree(
 ) -> RestoreReport:
     """Write all entries, or raise `FilesError` (`DamagedError`) and leave an unfinished tree.
 
-    Limits are checked before the first byte is written.
+    Limits and the disks' room (`QuotaError`) are checked before the first byte is written.
     """
     check_limits(manifest, limits)
     writer = TreeWriter(tree)
     await run_in_thread(writer.check_empty)
+    room = partial(TreeUse.of, workspace=tree.workspace, home=tree.home)
+    check_fits(manifest, await run_in_thread(room))
     directories = [entry for entry in manifest.entries if entry.kind == "directory"]
     files = [entry for entry in manifest.entries if entry.kind == "file"]
     symlinks = [entry for entry in manifest.entries if entry.kind == "symlink"]

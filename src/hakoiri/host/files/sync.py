@@ -22,6 +22,7 @@ from hakoiri.host.files.ports import (
     WorkspaceHead,
     WorkspaceHeads,
 )
+from hakoiri.host.files.quota import TreeUse
 from hakoiri.host.files.restore import RestoreReport, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
 from hakoiri.host.files.stored_bytes import StoredBytes
@@ -110,6 +111,10 @@ class FileSync:
                 recovery_point = await self._commit(tenant, manifest)
             left_out = notes + self._left_out(scanned, uploaded)
             return _report(recovery_point, known, manifest, uploaded, left_out)
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
+        return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
 
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree

@@ -15,7 +15,7 @@ from typing import Self
 from hakoiri.host.files.descent import Descent
 from hakoiri.host.files.manifest import PERMISSION_BITS, Entry
 from hakoiri.host.files.paths import Root, reported
-from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.host.files.ports import FilesError, LiveTree, QuotaError
 from hakoiri.host.files.scan import AGENT_MEMORY_DIRECTORY
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -40,7 +40,7 @@ class NewFile:
             raise
 
     def write(self, content: bytes) -> None:
-        """Append all of `content`; `FilesError` if the disk is full."""
+        """Append all of `content`; `QuotaError` if the disk is full."""
         view = memoryview(content)
         with _told_as(self._entry):
             while view:
@@ -162,7 +162,9 @@ def _told_as(entry: Entry) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        mend = "; free some space or raise the quota" if full else ""
-        path = f"{entry.root}/{reported(entry.path)}"
-        raise FilesError(f"{path}: cannot be written: {error.strerror}{mend}") from error
+        said = f"{entry.root}/{reported(entry.path)}: cannot be written: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise QuotaError(
+                f"{said}; raise container.{entry.root}_mib or container.{entry.root}_inodes"
+            ) from error
+        raise FilesError(said) from error

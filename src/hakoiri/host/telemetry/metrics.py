@@ -20,10 +20,17 @@ OTHER_WORKSPACES: Final = "others"
 class ServerMetrics:
     """Counts into a registry of its own."""
 
-    def __init__(self, *, live_containers: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        *,
+        live_containers: Callable[[], int],
+        disk_use: Callable[[], tuple[int, int]] = lambda: (0, 0),
+    ) -> None:
+        """Ask `disk_use` for bytes in use, and for how many workspaces are nearly full."""
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
         self._registry.register(_LiveContainers(live_containers))
+        self._registry.register(_DiskUse(disk_use))
         turns = Counter(
             "hakoiri_turns",
             "Turns that have ended, by their last event.",
@@ -64,4 +71,22 @@ class _LiveContainers(Collector):
             "hakoiri_containers_live",
             "Containers that are live or starting.",
             value=self._live_containers(),
+        )
+
+
+class _DiskUse(Collector):
+    def __init__(self, disk_use: Callable[[], tuple[int, int]]) -> None:
+        self._disk_use = disk_use
+
+    def collect(self) -> Iterable[Metric]:
+        used_bytes, nearly_full = self._disk_use()
+        yield GaugeMetricFamily(
+            "hakoiri_workspace_disk_used_bytes",
+            "Bytes in use on the disks of all live containers, workspaces and homes.",
+            value=used_bytes,
+        )
+        yield GaugeMetricFamily(
+            "hakoiri_workspaces_nearly_full",
+            "Live workspaces of which a disk is over 90 % of its bytes or inodes.",
+            value=nearly_full,
         )

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.disks import small_disks
+
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.ownership import PLAIN, Owner
 from hakoiri.host.containers.box import read_box
@@ -112,8 +114,10 @@ def sealed(
     name = f"hakoiri-test-{uuid.uuid4().hex[:12]}"
     stage = root / f"{name}-stage"
     stage.mkdir()
-    boxes = Boxes(tree=root, stage=stage, proxy_sockets=None, proxy_uid=0)
-    sources = boxes.make(name, owner=owner)
+    disks = small_disks(root.with_name(f"{root.name}.disks"))
+    boxes = Boxes(tree=root, disks=disks, stage=stage, proxy_sockets=None, proxy_uid=0)
+    boxes.make(name, owner=owner)
+    sources = boxes.sources(name)
     os.chown(sources["proxy"], owner.uid, owner.gid)
     body = configuration(image, name, sources, runtime=runtime)
     body |= {"Entrypoint": command[:1], "Cmd": command[1:]}

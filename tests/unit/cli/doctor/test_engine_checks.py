@@ -5,6 +5,7 @@ import pytest
 from hakoiri.cli.doctor import engine_checks
 from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import State
+from hakoiri.host.settings import AppArmorKnown
 
 ENGINE = EngineFacts(
     version="20.10.24",
@@ -65,18 +66,21 @@ def test_an_engine_that_filters_no_system_calls_is_missing_a_layer(
     assert finding.state is State.MISSING
 
 
-def test_apparmor_is_said_to_be_off_with_a_mend_that_fits_the_kernel() -> None:
-    without = engine_checks.check_apparmor(ENGINE, kernel_has_apparmor=False)
-    unused = engine_checks.check_apparmor(ENGINE, kernel_has_apparmor=True)
-    used = engine_checks.check_apparmor(
-        replace(ENGINE, security_options=("name=apparmor",)), kernel_has_apparmor=True
-    )
-    assert [one.state for one in (without, unused, used)] == [
-        State.WARNING,
-        State.WARNING,
-        State.OK,
+def test_apparmor_is_a_warning_until_the_named_profile_is_enforced() -> None:
+    used = replace(ENGINE, security_options=("name=apparmor",))
+    enforced = AppArmorKnown(enabled=True, profiles={"workspace-container": "enforce"})
+    cases = [
+        (ENGINE, AppArmorKnown(), "workspace-container"),
+        (ENGINE, enforced, "workspace-container"),
+        (used, enforced, None),
+        (used, enforced, "workspace-container"),
     ]
-    assert without.mend != unused.mend
+    found = [
+        engine_checks.check_apparmor(engine, kernel=kernel, profile=profile)
+        for engine, kernel, profile in cases
+    ]
+    assert [one.state for one in found] == [*[State.WARNING] * 3, State.OK]
+    assert len({one.mend for one in found}) == 4
 
 
 def test_user_namespaces_are_said_to_be_off() -> None:

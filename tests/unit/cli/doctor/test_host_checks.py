@@ -106,7 +106,17 @@ def test_whoever_can_open_the_engines_socket_is_named(
 def test_what_only_later_layers_need_is_a_warning() -> None:
     assert host_checks.check_kernel_log(readable=False).state is State.WARNING
     assert host_checks.check_pressure(present=False).state is State.WARNING
-    assert host_checks.check_loop_devices(present=False).state is State.WARNING
     assert host_checks.check_kernel_log(readable=True).state is State.OK
     assert host_checks.check_pressure(present=True).state is State.OK
+
+
+def test_what_the_disks_of_containers_need_is_told_with_its_mend() -> None:
     assert host_checks.check_loop_devices(present=True).state is State.OK
+    missing = host_checks.check_loop_devices(present=False)
+    assert missing.state is State.MISSING
+    assert "modprobe loop" in (missing.mend or "")
+    path, needed = Path("/var/lib/hakoiri-live"), 2 * host_checks.GIB
+    assert host_checks.check_live_disk(path, free=needed, needed=needed).state is State.OK
+    full = host_checks.check_live_disk(path, free=needed - 1, needed=needed)
+    assert full.state is State.MISSING
+    assert "HAKOIRI_GUARD__DISK_FLOOR_MIB" in (full.mend or "")

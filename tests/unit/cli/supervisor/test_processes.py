@@ -22,7 +22,7 @@ from hakoiri.cli.supervisor.proxy_file import proxy_file
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host import settings as host_settings
-from hakoiri.host.settings import ObjectStoreSettings, ServerLaunch, Settings
+from hakoiri.host.settings import AppArmorKnown, ObjectStoreSettings, ServerLaunch, Settings
 
 REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
 
@@ -49,6 +49,7 @@ def ground(tmp_path: Path) -> Ground:
         proxy_state_dir=tmp_path / "state" / "i1",
         guard_dir=tmp_path / "run" / "guard",
         tree=tmp_path / "live" / "i1",
+        disks=tmp_path / "live" / "i1.disks",
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
         guard=Account("guard", 905, 906),
@@ -141,8 +142,10 @@ def test_the_guard_alone_gets_the_engine_and_neither_data_nor_secrets(tmp_path: 
     assert {settings.data_dir, settings.proxy.file.parent, where.run_dir / "own"} <= set(
         guard.hidden
     )
-    assert guard.shared == (where.tree,)
+    assert guard.shared == (where.tree, where.disks)
     launch = GuardLaunch.model_validate_json(guard.standard_input)
+    assert launch.disks == where.disks
+    assert launch.disk_rules.workspace.bytes == settings.container.workspace_mib * 1024**2
     assert launch.client_uids == (901,)
     assert launch.proxy_uid == 903
     assert launch.engine == settings.docker_host
@@ -190,6 +193,15 @@ def test_the_server_alone_sees_the_object_stores_credentials(tmp_path: Path) -> 
     )
     with pytest.raises(PreparationError, match="CREDENTIALS_FILE needs a directory of its own"):
         server_view(beside, ground(tmp_path))
+
+
+def test_the_server_sees_no_image_of_a_disk_and_nothing_of_other_instances(tmp_path: Path) -> None:
+    """Whose mounts it would hold on to, and their disks' space."""
+    where = ground(tmp_path)
+    view = server_view(Settings.model_validate({"data_dir": tmp_path / "data"}), where)
+    assert where.disks.parent in view.covered
+    seen = (*view.kept, *view.writable, *view.received)
+    assert not any(where.disks.is_relative_to(path) or path == where.disks for path in seen)
 
 
 def test_the_guard_sees_its_own_chain_alone_and_the_keeper_all_of_them(tmp_path: Path) -> None:
@@ -253,3 +265,11 @@ def test_the_server_alone_gets_the_kernels_log_and_is_told_under_which_number(
     assert without.inherited == ()
     assert ServerLaunch.model_validate_json(without.standard_input).kernel_log is None
     assert proxy_process(settings, ground(tmp_path), None).inherited == ()
+
+
+def test_the_server_is_told_what_root_saw_of_apparmor(tmp_path: Path) -> None:
+    known = AppArmorKnown(enabled=True, profiles={"workspace-container": "enforce"})
+    server = server_process(load(tmp_path), ground(tmp_path), "image", apparmor=known)
+    assert ServerLaunch.model_validate_json(server.standard_input).apparmor == known
+    untold = server_process(load(tmp_path), ground(tmp_path), "image")
+    assert not ServerLaunch.model_validate_json(untold.standard_input).apparmor.enabled

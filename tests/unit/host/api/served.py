@@ -12,10 +12,13 @@ from tests.unit.host.conversations.scripted import NOW, World
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
+
+CONFINED = Confinement(ConfinementState.CONFINED, "workspace-container", "the engine applies it")
 
 
 class MemoryFiles:
@@ -45,7 +48,13 @@ class MemoryFiles:
 class Served:
     """A world behind HTTP."""
 
-    def __init__(self, world: World | None = None, *, require_keys: bool = False) -> None:
+    def __init__(
+        self,
+        world: World | None = None,
+        *,
+        require_keys: bool = False,
+        confinement: Confinement = CONFINED,
+    ) -> None:
         self.world = world or World()
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
@@ -60,6 +69,7 @@ class Served:
             files=self.files,
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
+            confinement=confinement,
             figures=self._figures,
             require_keys=require_keys,
         )

@@ -2,6 +2,7 @@ import pytest
 from tests.unit.host.api.served import Served
 
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.confinement import Confinement, ConfinementState
 
 pytestmark = pytest.mark.anyio
 
@@ -10,13 +11,27 @@ async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
     served = Served()
     async with served.client() as client:
         off = {"state": "off", "refused": 0, "open": [], "reason": ""}
-        ready = {"ready": True, "reasons": [], "probe": off}
+        confined = {
+            "state": "confined",
+            "profile": "workspace-container",
+            "reason": "the engine applies it",
+        }
+        ready = {"ready": True, "reasons": [], "probe": off, "apparmor": confined}
         assert (await client.get("/ready")).json() == ready
         served.reasons = ["the engine is away", "x" * 5000]
         not_ready = await client.get("/ready")
         assert not_ready.status_code == 503
         assert not_ready.json()["reasons"] == ["the engine is away", "x" * 500]
         assert (await client.get("/health")).json() == {"status": "ok"}
+
+
+async def test_a_host_without_apparmor_is_told_and_decides_nothing() -> None:
+    reason = "the kernel has no AppArmor"
+    served = Served(confinement=Confinement(ConfinementState.DEGRADED, None, reason, "boot one"))
+    async with served.client() as client:
+        ready = await client.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["apparmor"] == {"state": "degraded", "profile": None, "reason": reason}
 
 
 async def test_what_the_probe_found_is_told_and_decides_nothing() -> None:

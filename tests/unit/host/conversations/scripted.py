@@ -17,6 +17,7 @@ from hakoiri.host.conversations.model import Conversation, ConversationKind, Tur
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.testing import MemoryConversations, MemoryPolicies
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
 from hakoiri.wire.policy import DENY_ALL, Policy
@@ -190,6 +191,16 @@ class ScriptedFiles:
     restored: Restored | None = None
     saves: list[dict[str, object]] = field(default_factory=list)
     report: Report = Report()
+    use: TreeUse | Exception = field(
+        default_factory=lambda: TreeUse(
+            workspace=DiskUse(0, 4096, 0, 16), home=DiskUse(0, 4096, 0, 16)
+        )
+    )
+
+    async def usage(self, tree: LiveTree) -> TreeUse:
+        if isinstance(self.use, Exception):
+            raise self.use
+        return self.use
 
     async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:

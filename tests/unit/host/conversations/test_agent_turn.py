@@ -30,6 +30,7 @@ from hakoiri.host.conversations.ports import (
     StoreError,
 )
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
+from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta, ToolResult, ToolUse
 from hakoiri.wire.policy import Policy, Rule
 
@@ -286,6 +287,27 @@ async def test_a_container_that_holds_the_only_copy_of_files_is_not_let_go_until
     assert events[-2].data["code"] == "files-not-saved"
     assert str(failure) in str(events[-2].data["text"])
     assert world.containers.log == ["claim"]
+
+
+async def test_a_turn_that_leaves_little_room_ends_with_a_notice_after_saving() -> None:
+    full = TreeUse(
+        workspace=DiskUse(used_bytes=10, quota_bytes=4096, used_inodes=91, quota_inodes=100),
+        home=DiskUse(used_bytes=0, quota_bytes=4096, used_inodes=0, quota_inodes=16),
+    )
+    world = World(files=ScriptedFiles(use=full))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert types(events)[-3:] == ["file_synced", "notice", "result"]
+    assert events[-2].data["code"] == "workspace-nearly-full"
+    assert "91 % full" in str(events[-2].data["text"])
+    assert world.containers.log == ["claim", "release"]
+
+
+async def test_a_disk_that_cannot_be_asked_changes_nothing_of_a_turns_end() -> None:
+    world = World(files=ScriptedFiles(use=FilesError("gone")))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert types(events)[-2:] == ["file_synced", "result"]
 
 
 async def test_a_later_turn_that_saves_lets_the_container_go() -> None:

@@ -10,7 +10,8 @@ from hakoiri.host.files.keys import blob_key, pack_key
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.pack_codec import seal
 from hakoiri.host.files.packs import Part
-from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree
+from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, QuotaError
+from hakoiri.host.files.quota import DiskUse
 from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.testing import MemoryObjectStore
@@ -214,3 +215,14 @@ async def test_times_and_modes_of_directories_survive_what_is_written_into_them(
     await restore(store_of(b"abc"), manifest_of(folder, inside), tree)
     status = (tree.workspace / "d").stat()
     assert (status.st_mode & 0o777, status.st_mtime_ns) == (0o555, 1_000_000_001)
+
+
+async def test_what_does_not_fit_the_disks_is_refused_before_anything_is_written(
+    tree: LiveTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = DiskUse(used_bytes=0, quota_bytes=4096, used_inodes=0, quota_inodes=16)
+    monkeypatch.setattr(DiskUse, "of", lambda _: small)
+    manifest = manifest_of(file_of(b"abc", b"a"), file_of(b"x" * 4097, b"b"))
+    with pytest.raises(QuotaError, match="needs 12288 bytes in the workspace, over the 4096"):
+        await restore(store_of(b"abc", b"x" * 4097), manifest, tree)
+    assert list(tree.workspace.iterdir()) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hakoiri.host.files.manifest import Entry
-from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.host.files.ports import FilesError, LiveTree, QuotaError
 from hakoiri.host.files.tree_writer import TreeWriter
 
 SHA = "ab" * 32
@@ -127,7 +127,9 @@ def test_a_full_disk_is_told_with_the_path_and_the_mend(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", write)
-    with pytest.raises(FilesError, match=r"workspace/f: cannot be written.*free some space"):
+    with pytest.raises(
+        QuotaError, match=r"workspace/f: cannot be written: No space.*container\.workspace_mib"
+    ):
         TreeWriter(tree).write_files([(FILE, b"abc")])
 
 

@@ -53,3 +53,9 @@ def test_killed_calls_are_counted_by_workspace_and_the_labels_end_somewhere() ->
     assert found["w1"] == 3
     assert found["others"] == 51
     assert sum(found.values()) == WORKSPACE_LABELS + 53
+
+
+def test_the_disks_of_workspaces_are_told_without_a_label() -> None:
+    page = ServerMetrics(live_containers=lambda: 0, disk_use=lambda: (4096, 2)).render()
+    assert "hakoiri_workspace_disk_used_bytes 4096.0" in page
+    assert "hakoiri_workspaces_nearly_full 2.0" in page

@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+import typer
+from tests.unit.cli.supervisor.test_processes import ground, load
+
+from hakoiri.cli import serve
+from hakoiri.cli.doctor.finding import Finding
+from hakoiri.host.settings import AppArmorKnown, ServerLaunch
+
+
+def test_what_is_seen_of_apparmor_reaches_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = AppArmorKnown(enabled=True, profiles={"workspace-container": "enforce"})
+    monkeypatch.setattr(serve, "read_apparmor", lambda: known)
+    monkeypatch.setattr(serve, "trusted_image", lambda _: "image")
+    monkeypatch.setattr(serve, "write_proxy_file", lambda _, **__: None)
+    monkeypatch.setattr(serve, "open_kernel_log", lambda: None)
+
+    (*_, server) = serve._processes(load(tmp_path), ground(tmp_path), None)
+
+    assert ServerLaunch.model_validate_json(server.spec.standard_input).apparmor == known
+
+
+def test_production_is_refused_with_a_line_for_each_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    findings = [
+        Finding.ok("production: a", "there"),
+        Finding.missing("production: b", "not there", mend="get one"),
+        Finding.missing("production: c", "not there", mend="get two"),
+    ]
+    monkeypatch.setattr(serve, "examine_production", lambda _: findings)
+    with pytest.raises(typer.Exit) as ended:
+        serve._require_production(load(tmp_path))
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "hakoiri serve: production: b: not there; mend: get one",
+        "hakoiri serve: production: c: not there; mend: get two",
+    ]
+
+
+def test_a_fit_host_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "examine_production", lambda _: [Finding.ok("a", "there")])
+    serve._require_production(load(tmp_path))

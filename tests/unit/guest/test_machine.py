@@ -1,0 +1,34 @@
+import json
+
+import pytest
+from tests.guest.guest_disk import GuestError
+from tests.guest.machine import records_of
+
+NONCE = "0123"
+
+
+def said(*records: dict[str, str]) -> str:
+    return "\r\n".join(json.dumps(record) for record in records)
+
+
+BEGIN, END = {"kind": "begin", "nonce": NONCE}, {"kind": "end", "nonce": NONCE}
+
+
+def test_the_records_between_beginning_and_end_are_the_runs() -> None:
+    assert records_of(said(BEGIN, {"kind": "x"}, END), NONCE, "") == [{"kind": "x"}]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        said(BEGIN),
+        said(BEGIN, {"kind": "x"}),
+        said({"kind": "begin", "nonce": "of yesterday"}, {"kind": "end", "nonce": "of yesterday"}),
+        said({"kind": "begin", "nonce": "of yesterday"}, END),
+        said(BEGIN, END) + "\n{broken",
+    ],
+)
+def test_a_run_that_did_not_end_or_was_another_is_none(text: str) -> None:
+    with pytest.raises(GuestError, match="last words"):
+        records_of(text, NONCE, "last words")
