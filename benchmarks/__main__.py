@@ -19,6 +19,8 @@ from benchmarks import (
     object_sync,
     proxy,
     runtimes,
+    warm_pool,
+    workspace_exec,
 )
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
@@ -41,6 +43,9 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "neighbours": neighbours.measure,
     "object_sync": object_sync.measure,
     "runtimes": runtimes.measure,
+    "warm_pool": warm_pool.measure,
+    "idle_pool": warm_pool.measure_idle,
+    "workspace_exec": workspace_exec.measure,
 }
 
 

@@ -41,12 +41,13 @@ class Site:
     def conversation(self, report: Report) -> None:
         """Add a cold turn and a live one of a fresh conversation, then remove it."""
         made = self.server.api.call("POST", "/v1/conversations", {})["id"]
-        self._turn(report, made, "cold")
-        self._turn(report, made, "live")
+        self.turn(report, made, "cold")
+        self.turn(report, made, "live")
         self.server.api.call("DELETE", f"/v1/conversations/{made}")
-        self._until_gone()
+        self.until_gone()
 
-    def _turn(self, report: Report, conversation: str, start: str) -> None:
+    def turn(self, report: Report, conversation: str, start: str) -> None:
+        """Add one turn, which must find its container as `start` says."""
         seen_s: dict[str, float] = {}
         posted_s = time.time()
         for event in self.server.api.send(conversation, TEXT):
@@ -74,7 +75,8 @@ class Site:
         ]
         return min(time_s for time_s in times_s if time_s >= after_s)
 
-    def _until_gone(self) -> None:
+    def until_gone(self) -> None:
+        """Wait until neither a container nor a directory of the server's is left."""
         instance = (self.root / "data" / "instance").read_text(encoding="ascii").strip()
         label = f"label=hakoiri.instance={instance}"
         docker = ("docker", "--host", self.engine_host)
@@ -98,7 +100,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
         server = ServerProcess(
-            environment=environment(root, rehearsal_port), log=root / "server.log"
+            environment=server_environment(root, rehearsal_port), log=root / "server.log"
         )
         settings = load(data_dir=root / "data", docker_host=engine_host)
         image = settings.container.image or workspace_image()
@@ -122,8 +124,11 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     return report
 
 
-def environment(root: Path, rehearsal_port: int) -> dict[str, str]:
-    """Return the variables of a server of its own on the rehearsal model."""
+def server_environment(root: Path, rehearsal_port: int) -> dict[str, str]:
+    """Return the settings of a server on the rehearsal model, with all it keeps below `root`.
+
+    It has no warm pool.
+    """
     own = root / "proxy"
     own.mkdir()
     return {
@@ -131,6 +136,7 @@ def environment(root: Path, rehearsal_port: int) -> dict[str, str]:
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
+        "HAKOIRI_WARM_POOL__MIN": "0",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),

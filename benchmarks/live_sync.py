@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.cold_start import environment
+from benchmarks.cold_start import server_environment
 from benchmarks.report import Report
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 
@@ -86,7 +86,7 @@ def _conversation(
     root.chmod(0o755)  # the server runs as a user of its own
     script = root / "script.yaml"
     script.write_text(SCRIPT, encoding="utf-8")
-    settings = environment(root, free_port()) | {
+    settings = server_environment(root, free_port()) | {
         "HAKOIRI_MODEL__REHEARSAL_SCRIPT": str(script),
         "HAKOIRI_TURN__SYNC_QUIET_S": str(quiet_s),
         "HAKOIRI_TURN__SYNC_LONGEST_WAIT_S": str(longest_wait_s),

@@ -6,11 +6,12 @@ runs apart, in the namespace of everybody else, and what engine and containerd m
 goes both ways. A network namespace of its own keeps the engine's bridge and firewall rules away.
 """
 
+import fcntl
 import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,11 +22,13 @@ from tests.engine import (
     PrivateEngine,
     end_process,
     find_command,
+    remove_directory,
 )
 
 DEPLOYED: Final = Path(__file__).parents[1] / "deployment" / "docker"
 REMAP_USER: Final = "dockremap"
 """Whom `"userns-remap": "default"` means."""
+LOCK: Final = "lock"
 MEMORY: Final = "size=6g,mode=0711"
 
 _ENTER: Final = """\
@@ -55,6 +58,13 @@ class RemappedEngine(PrivateEngine):
     def __init__(self) -> None:
         """Make its directories and what it sees of `/etc`."""
         super().__init__()
+        # held as long as we live, so that others can tell what we left behind
+        new = self.run_directory / f"{LOCK}.new"
+        self._lock = new.open("w")
+        self._lock.write(str(self.data_directory))
+        self._lock.flush()
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        new.rename(self.run_directory / LOCK)
         self._containerd: subprocess.Popen[bytes] | None = None
         self._containerd_socket = self.run_directory / "containerd.sock"
         # in memory: an image of 60 000 files is written and removed within seconds
@@ -114,6 +124,7 @@ class RemappedEngine(PrivateEngine):
         if containerd is not None:
             end_process(containerd)
         super().remove()
+        self._lock.close()
 
 
 def _mount(*arguments: str | Path) -> None:
@@ -130,9 +141,20 @@ def _with_user(text: str, line: str) -> str:
     return text.rstrip("\n") + f"\n{REMAP_USER}:{line.format(free)}\n"
 
 
+def sweep(runs: Path = Path("/run")) -> None:
+    """Remove what such engines left whose tests were killed: it lies in memory."""
+    for path in runs.glob(f"hakoiri-engine-*/{LOCK}"):
+        with suppress(OSError), path.open() as lock:  # somebody else may sweep at the same time
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for directory in (Path(lock.read()), path.parent):
+                if directory.name.startswith("hakoiri-engine-"):
+                    remove_directory(directory)
+
+
 @contextmanager
 def remapped_engine() -> Iterator[RemappedEngine]:
     """Run such an engine; it is gone afterwards. Raises `EngineStartError`."""
+    sweep()
     engine = RemappedEngine()
     try:
         engine.start()

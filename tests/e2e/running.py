@@ -183,6 +183,7 @@ def prepare(
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
+        "HAKOIRI_WARM_POOL__MIN": "0",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),

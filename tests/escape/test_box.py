@@ -21,9 +21,9 @@ from tests.escape.conftest import Tell
 
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.container_fleet import make_lifecycle
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.box_probe import look_at_a_box
-from hakoiri.host.main import make_lifecycle
 from hakoiri.host.settings import Settings
 from hakoiri.wire.probe import ProbeReport
 

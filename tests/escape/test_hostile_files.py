@@ -87,7 +87,8 @@ def laid(place: Installation, tmp_path_factory: pytest.TempPathFactory) -> Laid:
     (started,) = data_of(events, "turn_started")
     server.docker("kill", f"hakoiri-{started['container']}")
     again = server.turn(
-        conversation, "run: cd /workspace; cat keep/real.txt; readlink shadow; ls many | wc -l"
+        conversation,
+        "run: cd /workspace; cat keep/real.txt; readlink shadow; find many -type f | wc -l",
     )
     base = f"/v1/conversations/{conversation}/workspace/files"
     listed = {one["path"]: one for one in server.api.call("GET", base)["files"]}
@@ -98,7 +99,9 @@ def test_the_save_comes_to_its_end_and_says_what_it_left_out(laid: Laid, tell: T
     synced = data_of(laid.events, "file_synced")
     left = synced[0]["left_out"] if synced else []
     said = data_of(laid.events, "tool_result")[0]["text"]
-    lacking = [word for word in ("FIFO", "socket", "deep") if not any(word in one for one in left)]
+    # a FIFO that gVisor makes is its own, and never on the host
+    words = ("FIFO", "socket", "deep") if laid.place.runtime == "runc" else ("socket", "deep")
+    lacking = [word for word in words if not any(word in one for one in left)]
     if "sparse: File too large" not in said and not any("sparse" in one for one in left):
         lacking.append("sparse")
     tell(

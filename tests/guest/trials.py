@@ -59,14 +59,14 @@ def sealed_body(
         runtime="runc",
         limits=limits,
         environment=environment or {},
-        seccomp_profile=box.seccomp_profile,
+        seccomp_profile=box.seccomp_profiles["runc"],
         apparmor_profile=PROFILE,
     )
     rules = Rules(
         instances=(INSTANCE,),
         images=(image_id,),
         runtimes=("runc",),
-        seccomp_profiles={"runc": box.seccomp_profile},
+        seccomp_profiles=dict(box.seccomp_profiles),
         apparmor_profile=PROFILE,
         ceilings=LimitCeilings.model_validate(dataclasses.asdict(limits)),
     )

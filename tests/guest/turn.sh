@@ -1,6 +1,7 @@
 # A whole turn of the real agent, with all its tools. The model answers inside the box, on loopback.
 set -euo pipefail
 cd /workspace
+cat /run/hakoiri/proxy/*.pem >/dev/null # what clients trust
 socket=/run/hakoiri/agent/agent.sock
 ask() { curl --silent --show-error --noproxy '*' "$@"; }
 

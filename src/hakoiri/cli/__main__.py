@@ -14,7 +14,7 @@ def run() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     if command in WITHOUT_CREDENTIALS:
         drop_credentials(f"hakoiri {command}")
-    from hakoiri.cli.main import app  # noqa: PLC0415 - loads every command
+    from hakoiri.cli.main import app  # noqa: PLC0415 - after the environment is clean
 
     app()
 

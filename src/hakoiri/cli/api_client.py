@@ -1,8 +1,8 @@
 """The command line's way to a running server: plain HTTP and server-sent events."""
 
 import json
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -50,6 +50,31 @@ class ApiClient:
         with closing(self._open("GET", path, None)) as answer:
             return answer.read()
 
+    def chunks(self, path: str) -> tuple[int | None, Iterator[bytes]]:
+        """Return a file's size and its bytes in pieces; `ApiError` if it breaks off."""
+        answer = self._open("GET", path, None)
+        told = answer.headers.get("Content-Length")
+        size = int(told) if told is not None else None
+
+        def pieces() -> Iterator[bytes]:
+            received = 0
+            with closing(answer):
+                while chunk := _read_some(answer):
+                    received += len(chunk)
+                    yield chunk
+            if size is not None and received != size:
+                raise ApiError(f"only {received} of {size} bytes came")
+
+        return size, pieces()
+
+    def upload(self, path: str, pieces: Iterator[bytes], *, size: int | None) -> Any:
+        """Put a file's bytes; without a size they are sent in chunks."""
+        headers = {"Content-Type": "application/octet-stream"}
+        if size is not None:
+            headers["Content-Length"] = str(size)
+        with closing(self._send("PUT", path, pieces, headers)) as answer:
+            return json.loads(answer.read())
+
     def send(self, conversation_id: str, text: str) -> Iterator[dict[str, Any]]:
         """Post a message; yield the turn's events to its last."""
         path = f"/v1/conversations/{conversation_id}/messages"
@@ -64,6 +89,16 @@ class ApiClient:
         path = f"/v1/conversations/{conversation_id}/events?after={after}"
         yield from self._events(self._open("GET", path, None, accept="text/event-stream"))
 
+    def events(
+        self, method: str, path: str, body: Any
+    ) -> Generator[tuple[str, dict[str, Any]], None, None]:
+        """Send a request; yield the name and data of each event of its answer."""
+        decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
+        with closing(self._open(method, path, body, accept="text/event-stream")) as answer:
+            while chunk := _read_some(answer):
+                for block in decoder.feed(chunk):
+                    yield block.event, json.loads(block.data)
+
     def _events(self, answer: HTTPResponse) -> Iterator[dict[str, Any]]:
         decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
         with closing(answer):
@@ -74,14 +109,22 @@ class ApiClient:
     def _open(
         self, method: str, path: str, body: Any, *, accept: str = "application/json"
     ) -> HTTPResponse:
-        connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        headers = {"Accept": accept, "Connection": "close", **self._headers}
+        headers = {"Accept": accept}
         data = None
         if body is not None:
             headers["Content-Type"] = "application/json"
-            data = json.dumps(body)
+            data = json.dumps(body).encode()
+        return self._send(method, path, data, headers)
+
+    def _send(
+        self, method: str, path: str, data: bytes | Iterator[bytes] | None, headers: dict[str, str]
+    ) -> HTTPResponse:
+        connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        headers = {"Connection": "close", **headers, **self._headers}
         try:
-            connection.request(method, path, body=data, headers=headers)
+            # a server that refuses a body does not read it to its end, but has answered
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, path, body=data, headers=headers)
             answer = connection.getresponse()
         except (OSError, HTTPException) as error:
             connection.close()

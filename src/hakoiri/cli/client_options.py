@@ -21,10 +21,10 @@ Json = Annotated[bool, typer.Option("--json", help="Short for -o json.")]
 
 
 @contextmanager
-def client(url: str, key: str | None) -> Iterator[ApiClient]:
+def client(url: str, key: str | None, *, timeout_s: float = 30) -> Iterator[ApiClient]:
     """Yield a client; a refusal becomes one line on standard error and exit code 1."""
     try:
-        yield ApiClient(url, key=key)
+        yield ApiClient(url, key=key, timeout_s=timeout_s)
     except ApiError as error:
         typer.echo(f"hakoiri: {error}", err=True)
         raise typer.Exit(1) from None

@@ -16,6 +16,7 @@ from hakoiri.cli.client_options import (
     wants_json,
 )
 from hakoiri.cli.event_printer import EventPrinter
+from hakoiri.wire.messages import Runtime
 
 app = typer.Typer(no_args_is_help=True, help="Talk to agents.")
 
@@ -30,6 +31,9 @@ def create(
     ),
     model: Annotated[str | None, typer.Option(help="Model id.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="What the agent is told first.")] = None,
+    runtime: Annotated[
+        Runtime | None, typer.Option(help="Container runtime, if policy and server allow it.")
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
     output: Output = "text",
@@ -39,7 +43,12 @@ def create(
 
     Example: hakoiri conversation send "$(hakoiri conversation create)" "Hello"
     """
-    body = {"kind": kind, "model": model, "system_prompt": system_prompt}
+    body = {
+        "kind": kind,
+        "model": model,
+        "system_prompt": system_prompt,
+        "runtime": runtime,
+    }
     with client(url, key) as api:
         given = {name: value for name, value in body.items() if value is not None}
         made = api.call("POST", "/v1/conversations", given)

@@ -12,10 +12,11 @@ from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.cli.supervisor.preparation import DISKS_SUFFIX
 from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.process import serve
-from hakoiri.docker_guard.rules import GuardLaunch, Runtime
+from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST, SettingsError
+from hakoiri.wire.messages import Runtime
 
 _EXIT_USAGE = 2
 _UNIX = "unix://"
@@ -81,7 +82,9 @@ def docker_guard(
                 settings,
                 instances=instance or (),
                 images=image or (),
-                runtimes=[_runtime(name) for name in runtime or (settings.container.runtime,)],
+                runtimes=[
+                    _runtime(name) for name in runtime or settings.container.allowed_runtimes
+                ],
             ),
         )
         if not instance:

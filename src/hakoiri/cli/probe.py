@@ -38,11 +38,11 @@ from hakoiri.cli.supervisor.supervisor import (
     unix_socket_answers,
 )
 from hakoiri.cli.workspace_image import trusted_image
-from hakoiri.docker_guard.rules import Runtime
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.image.errors import ImageBuildError
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.probe import ProbeReport
 
 USAGE_EXIT_CODE = 2

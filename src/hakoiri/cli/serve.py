@@ -158,7 +158,7 @@ def _processes(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) 
         settings,
         instances=[ground.instance],
         images=[image],
-        runtimes=[settings.container.runtime],
+        runtimes=settings.container.allowed_runtimes,
     )
     guard = guard_process(settings, ground, rules)
     processes.append(Supervised(guard, unix_socket_answers(ground.guard_dir / GUARD_SOCKET)))

@@ -87,8 +87,7 @@ class Boxes:
         except OSError as error:
             raise _failed(f"make the directories of {container_id}", error) from error
         try:
-            let_pass(self._tree, owner)
-            let_pass(self._tree / container_id, owner)
+            let_pass(owner, self._tree, self._tree / container_id)
             for path in paths.values():
                 path.mkdir(mode=0o700)
             self._disks.make(container_id, shown=paths, owner=owner)

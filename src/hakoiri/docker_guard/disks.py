@@ -68,16 +68,14 @@ class Disks:
     def make(self, container_id: str, *, shown: Mapping[str, Path], owner: Owner) -> None:
         """Make and mount a container's disks, and show them to the host at `shown`.
 
-        `owner` is that of the disks' root. Raises `CallRefusedError` or `OSError`; what was made
-        until then is left for `remove`, unmounted.
+        Raises `CallRefusedError` or `OSError`; what was made until then is left, unmounted.
         """
         self._check_room()
         blanks = self._blanks_of_all()
         base = self._directory / container_id
         base.mkdir(mode=0o700)
         try:
-            let_pass(self._directory, owner)
-            let_pass(base, owner)
+            let_pass(owner, self._directory, base)
             for name, inside in self.paths(container_id).items():
                 inside.mkdir(mode=0o700)
                 self._mount(blanks[name], inside, shown[name])
@@ -161,10 +159,11 @@ class Disks:
             raise CallRefusedError("no-disk", str(error), status=500) from error
 
 
-def let_pass(directory: Path, owner: Owner) -> None:
-    """Open a directory on the way to a box for a container's root, and for nobody else."""
-    os.chown(directory, -1, owner.root_gid)
-    directory.chmod(PASSABLE)
+def let_pass(owner: Owner, *directories: Path) -> None:
+    """Let a container's root, which looks up what is mounted, pass through, and no other user."""
+    for directory in directories:
+        os.chown(directory, -1, owner.root_gid)
+        directory.chmod(PASSABLE)
 
 
 def _reserve(file: int, size_bytes: int) -> None:

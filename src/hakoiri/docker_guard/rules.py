@@ -1,13 +1,11 @@
 """What the guard lets through, said by whoever starts it; nothing of it comes over the socket."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from hakoiri.wire.messages import Message
-
-Runtime = Literal["runc", "runsc"]
+from hakoiri.wire.messages import Message, Runtime
 
 
 def _is_confined(profile: str) -> str:

@@ -19,8 +19,9 @@ from hakoiri.docker_guard.container_body import (
 )
 from hakoiri.docker_guard.kernel_paths import MASKED_PATHS, READ_ONLY_PATHS
 from hakoiri.docker_guard.refusal import CallRefusedError
-from hakoiri.docker_guard.rules import Rules, Runtime
+from hakoiri.docker_guard.rules import Rules
 from hakoiri.wire.guard import RUNSC_FLAGS
+from hakoiri.wire.messages import Runtime
 
 MIB: Final = 1024 * 1024
 PAGE_BYTES: Final = 4096

@@ -5,43 +5,41 @@ Started by the supervisor (or a unit of its own) with a `ServerLaunch` as JSON o
 
 import asyncio
 import os
-import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-import uvicorn
 import uvloop
-from fastapi import FastAPI
 from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
-from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.chat_model import ProxiedChatModel
 from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
+from hakoiri.host.api.uploads import Uploads
+from hakoiri.host.container_fleet import make_fleet
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.confinement_told import look_at_confinement
-from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
@@ -60,8 +58,11 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.workspace_services import (
+    WorkspaceServices,
+    make_workspace_services,
+)
 from hakoiri.host.files.ports import FilesError, ObjectStore
-from hakoiri.host.files.quota import total_use
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.own_environment import credential_variables
@@ -73,9 +74,6 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
-GRACEFUL_HTTP_S: Final = 3
-"""How long open requests get to end; event streams never do by themselves."""
-
 COLLECT_EVERY_S: Final = 5.0
 
 log = structlog.get_logger(__name__)
@@ -143,16 +141,22 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
-        lifecycle = make_lifecycle(box, engine=edges.engine, proxy=edges.proxy, image_id=image_id)
-        orchestrator = _orchestrator(edges, settings, lifecycle)
-        box_probe = BoxProbe(lifecycle=lifecycle, runtime=settings.container.runtime)
-        metrics = ServerMetrics(
-            live_containers=orchestrator.live_containers,
-            disk_use=lambda: total_use(orchestrator.live_disks()),
+        metrics = ServerMetrics()
+        fleet = make_fleet(
+            box,
+            engine=edges.engine,
+            proxy=edges.proxy,
+            database=edges.database,
+            image_id=image_id,
+            metrics=metrics,
+            clock=_now,
         )
+        orchestrator = fleet.orchestrator
+        box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         services = _services(settings, edges, orchestrator, metrics, audit)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
+        await fleet.pool.load()
         await orchestrator.sweep()
         stack.push_async_callback(orchestrator.close)
         await services.execute.close_unfinished()
@@ -160,11 +164,13 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
             ("collector", _collect(orchestrator)),
+            ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
+        await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         app = create_app(
             service=services.execute,
@@ -172,39 +178,16 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             keys=services.keys,
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
+            workspaces=services.workspaces,
+            uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),
+            pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
-        await _serve_http(app, settings)
-
-
-def make_lifecycle(
-    box: Box, *, engine: DockerEngine, proxy: ProxyClient, image_id: str
-) -> Lifecycle:
-    """Put together what starts and removes containers of the box."""
-    return Lifecycle(
-        engine=engine,
-        proxy=proxy,
-        agents=AgentConnectorOverSockets(),
-        make_spec=box.maker(image_id),
-        instance=box.instance,
-        start_timeout_s=box.settings.container.start_timeout_s,
-        stop_grace_s=box.settings.container.stop_grace_s,
-    )
-
-
-def _orchestrator(edges: Edges, settings: Settings, lifecycle: Lifecycle) -> Orchestrator:
-    return Orchestrator(
-        lifecycle=lifecycle,
-        proxy=edges.proxy,
-        claims=SqlClaimStore(edges.database, clock=_now),
-        limit=settings.container.limit,
-        idle_timeout_s=settings.container.idle_timeout_s,
-        clock=time.monotonic,
-    )
+        await serve_http(app, host=settings.host, port=settings.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +199,7 @@ class Services:
     policies: PolicyService
     keys: KeyRing
     files: FileSync
+    workspaces: WorkspaceServices
 
 
 def _services(
@@ -252,15 +236,34 @@ def _services(
         ),
         limits=TurnLimits(**settings.turn.model_dump()),
         clock=_now,
+        runtimes=settings.container.allowed_runtimes,
         default_model=settings.model.name,
         turn_ended=metrics.turn_ended,
     )
     return Services(
         execute=execute,
-        conversations=ConversationService(store=store, feed=feed, policies=policies, clock=_now),
+        conversations=ConversationService(
+            store=store,
+            feed=feed,
+            policies=policies,
+            clock=_now,
+            runtimes=settings.container.allowed_runtimes,
+        ),
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
         files=files,
+        workspaces=make_workspace_services(
+            store=SqlWorkspaceStore(database),
+            conversations=store,
+            policies=policies,
+            containers=orchestrator,
+            files=files,
+            editable=files,
+            clock=_now,
+            monotonic=time.monotonic,
+            runtimes=settings.container.allowed_runtimes,
+            audit=audit,
+        ),
     )
 
 
@@ -288,7 +291,7 @@ def _readiness(
         if audit.failure is not None:  # what cannot be audited is not to be begun
             found.append(audit.failure)
         checks = (
-            edges.engine.check(runtime=settings.container.runtime),
+            *(edges.engine.check(runtime=one) for one in settings.container.allowed_runtimes),
             edges.database.check(),
             edges.objects.check(),
         )
@@ -347,35 +350,6 @@ async def _collect(orchestrator: Orchestrator) -> None:
             await orchestrator.retire_idle()
         except (ContainersError, StoreError) as error:
             log.warning("collecting_failed", reason=str(error))
-
-
-async def _serve_http(app: FastAPI, settings: Settings) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACEFUL_HTTP_S,
-        )
-    )
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
-    await server.serve()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that leaves signals to us: by itself it would end the process before our turns."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    def stop(self) -> None:
-        self.should_exit = True
 
 
 @asynccontextmanager

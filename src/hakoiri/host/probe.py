@@ -13,10 +13,11 @@ from pydantic import ValidationError
 
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.container_fleet import make_lifecycle
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import look_at_a_box
 from hakoiri.host.containers.ports import ContainersError
-from hakoiri.host.main import USAGE_EXIT_CODE, LaunchError, make_lifecycle, refuse_credentials
+from hakoiri.host.main import USAGE_EXIT_CODE, LaunchError, refuse_credentials
 from hakoiri.host.settings import ProbeLaunch
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.wire.probe import ProbeReport

@@ -8,15 +8,25 @@ import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from hakoiri.wire.messages import Runtime
+from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
 ENV_PREFIX = "HAKOIRI_"
 CONFIG_VARIABLE = "HAKOIRI_CONFIG"
@@ -64,7 +74,10 @@ class ModelSettings(Section):
 class ContainerSettings(Section):
     """The box. Values may tighten it; nothing here can open it."""
 
-    runtime: Literal["runc", "runsc"] = "runc"
+    runtime: Runtime = "runc"
+    runtimes: str | None = Field(default=None, pattern=r"^(runc|runsc)(,(runc|runsc))*$")
+    """Which ones a conversation may ask for, as `runc,runsc`; absent means the one above alone."""
+
     image: str | None = None
     """Image id or tag; absent means the one that this version's `hakoiri image build` makes."""
 
@@ -101,7 +114,16 @@ class ContainerSettings(Section):
     """Whether a box is tried from inside when the server starts; `/ready` tells what was found."""
 
     limit: int = Field(default=32, ge=1, le=10_000)
-    """Live containers at once; beyond it the longest idle one gives way, if any is idle."""
+    """Containers at once; beyond it a warm one gives way, then the longest idle, if any is idle."""
+
+    @property
+    def allowed_runtimes(self) -> tuple[Runtime, ...]:
+        """Every runtime that containers of this server may have, the usual one first."""
+        named = (self.runtimes or "").split(",")
+        return (
+            self.runtime,
+            *(one for one in get_args(Runtime) if one in named and one != self.runtime),
+        )
 
     @field_validator("apparmor_profile")
     @classmethod
@@ -120,6 +142,30 @@ class ContainerSettings(Section):
                     f"{mib * INODES_A_MIB}, or raise {name}_mib"
                 )
         return self
+
+
+class WarmPoolSettings(Section):
+    """Containers that wait for a claim, until `hakoiri pool set` says otherwise.
+
+    They are of the usual runtime. `target` absent means twice the minimum, at most the maximum.
+    """
+
+    min: int = Field(default=1, ge=0, le=SIZE_LIMIT)
+    target: int | None = Field(default=None, ge=0, le=SIZE_LIMIT)
+    max: int = Field(default=4, ge=0, le=SIZE_LIMIT)
+    max_age_s: float = Field(default=3600, ge=AGE_MIN_S, le=AGE_LIMIT_S)
+    refills_at_once: int = Field(default=1, ge=1, le=16)
+    preconnect: bool = True
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        self.size()
+        return self
+
+    def size(self) -> PoolSize:
+        """Return the sizes, complete. Raises `ValueError` (pydantic's) if they are not in order."""
+        target = self.target if self.target is not None else min(2 * self.min, self.max)
+        return PoolSize(min=self.min, target=target, max=self.max)
 
 
 class TurnSettings(Section):
@@ -234,6 +280,7 @@ class Settings(BaseSettings):
 
     model: ModelSettings = ModelSettings()
     container: ContainerSettings = ContainerSettings()
+    warm_pool: WarmPoolSettings = WarmPoolSettings()
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()

@@ -7,6 +7,9 @@
 | `GET /turns/{turn_id}/events?after=N` | the same stream from N+1 on; N is thereby acknowledged |
 | `POST /turns/{turn_id}/ack` with `Acknowledge` | 204; the agent forgets events up to `seq` |
 | `POST /turns/{turn_id}/interrupt` | 202 |
+| `POST /connect` with `AgentOptions` | 204 when the CLI runs and waits; 409 once a turn ran |
+| `POST /disconnect` | 204 when the CLI is ended and the home empty again; 409 once a turn ran |
+| `POST /exec` with `RunCommand` | SSE of `CommandFrame` (`hakoiri.wire.command`) |
 | `POST /probe` with `ProbeRequest` | `ProbeReport`; 409 while a turn runs or ever ran |
 | `POST /shutdown` | 202; the agent ends within its grace |
 

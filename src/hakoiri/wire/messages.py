@@ -1,6 +1,6 @@
 """The base of every message, and the bounded field types they share."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -40,3 +40,6 @@ EventText = Annotated[str, StringConstraints(max_length=EVENT_TEXT_LIMIT_CHARS)]
 
 ShortText = Annotated[str, StringConstraints(max_length=4096)]
 """A reason, a name, a sentence."""
+
+Runtime = Literal["runc", "runsc"]
+"""The container runtimes that there are filters and checks for."""

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from hakoiri.wire.budget import Budget
-from hakoiri.wire.messages import Identifier, Message, ShortText
+from hakoiri.wire.messages import Identifier, Message, Runtime, ShortText
 
 HostPattern = Annotated[
     str,
@@ -111,6 +111,9 @@ class Policy(Message):
     version: Literal[1] = 1
     rules: list[Rule] = Field(default=[], max_length=1000)
     model: ModelRoute | None = None
+    runtimes: list[Runtime] = Field(default=[], max_length=2)
+    """Container runtimes to choose from, the usual one first; empty leaves it to the server."""
+
     budget: Budget | None = None
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from hakoiri.wire.guard import HostId
-from hakoiri.wire.messages import Message, ShortText
+from hakoiri.wire.messages import Message, Runtime, ShortText
 
 FINDINGS_LIMIT = 1000
 
@@ -16,7 +16,7 @@ class ProbeRequest(Message):
     `owner_uid` and `owner_gid` are who the engine makes of the box's user on the host.
     """
 
-    runtime: Literal["runc", "runsc"]
+    runtime: Runtime
     owner_uid: HostId
     owner_gid: HostId
     thorough: bool = False

@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 
 from hakoiri.wire.agent import AGENT_SOCKET_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME, RELAY_PORT
+from hakoiri.workspace_agent.commands import Commands
 from hakoiri.workspace_agent.early_app import EarlyApp
 from hakoiri.workspace_agent.relay import Relay
 from hakoiri.workspace_agent.sdk_import import import_agent
@@ -23,6 +24,7 @@ from hakoiri.workspace_agent.turns import Agent, Turns
 AGENT_DIRECTORY: Final = Path("/run/hakoiri/agent")
 PROXY_DIRECTORY: Final = Path(PROXY_MOUNT)
 WORKSPACE: Final = Path("/workspace")
+HOME: Final = Path("/home/agent")
 LoadAgent = Callable[[], Awaitable[Agent]]
 
 STOP_LIMIT_S: Final = 1.9
@@ -59,7 +61,7 @@ def bind_socket(path: Path) -> socket.socket:
 async def load_agent() -> Agent:
     """Import the SDK off the event loop, and make the agent."""
     module = await asyncio.to_thread(import_agent, "hakoiri.workspace_agent.sdk_client")
-    agent: Agent = module.SdkAgent(workspace=WORKSPACE)
+    agent: Agent = module.SdkAgent(workspace=WORKSPACE, home=HOME)
     return agent
 
 
@@ -68,6 +70,7 @@ async def serve(
     agent_directory: Path,
     proxy_directory: Path,
     relay_port: int,
+    workspace: Path = WORKSPACE,
     load_agent: LoadAgent = load_agent,
     end_at_once: Callable[[int], object] = os._exit,
 ) -> None:
@@ -78,16 +81,18 @@ async def serve(
     stop = asyncio.Event()
     early = EarlyApp()
     turns = Turns(load_agent=load_agent)
+    commands = Commands(workspace=workspace)
     deadline = threading.Timer(STOP_LIMIT_S, end_at_once, args=(0,))
     server = AgentServer(_server_configuration(early), stop)
 
     async def load_app() -> None:
         module = await asyncio.to_thread(importlib.import_module, "hakoiri.workspace_agent.app")
-        early.become(module.make_app(turns=turns, shut_down=stop.set))
+        early.become(module.make_app(turns=turns, commands=commands, shut_down=stop.set))
 
     async def wait_for_stop() -> None:
         await stop.wait()
         deadline.start()
+        commands.stop()
         await turns.stop()
         server.should_exit = True
 

@@ -9,16 +9,21 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from starlette.exceptions import HTTPException
 
-from hakoiri.wire.agent import Acknowledge, AgentHealth, RunTurn
+from hakoiri.wire.agent import Acknowledge, AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import RunCommand
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.sse import COMMENT_KEEPALIVE
 from hakoiri.workspace_agent.body_limit import BodyLimit
+from hakoiri.workspace_agent.command_stream import CommandStream
+from hakoiri.workspace_agent.commands import Commands
 from hakoiri.workspace_agent.errors import (
     AgentError,
+    ConnectError,
     EventsForgottenError,
     ProbeError,
     StoppingError,
+    TooManyCommandsError,
     TurnRunningError,
     UnknownTurnError,
 )
@@ -34,14 +39,20 @@ _ANSWERS: Final[dict[type[Exception], tuple[int, str, str]]] = {
     UnknownTurnError: (404, "unknown-turn", "No such turn"),
     EventsForgottenError: (410, "events-forgotten", "The events are gone"),
     StoppingError: (503, "stopping", "The agent is stopping"),
+    ConnectError: (500, "not-connected", "The agent's own process could not be started"),
+    TooManyCommandsError: (429, "too-many-commands", "Too many commands run"),
     ProbeError: (500, "probe-failed", "The probe did not come to an end"),
 }
 
 
 def make_app(
-    *, turns: Turns, shut_down: Callable[[], None], keepalive_s: float = KEEPALIVE_S
+    *,
+    turns: Turns,
+    commands: Commands,
+    shut_down: Callable[[], None],
+    keepalive_s: float = KEEPALIVE_S,
 ) -> FastAPI:
-    """Build the interface over `turns`; `shut_down` begins the end of the process."""
+    """Build the interface over turns and commands; `shut_down` begins the end of the process."""
     app = FastAPI(title="Hakoiri workspace agent", version=AGENT_VERSION, openapi_url=None)
     app.add_middleware(BodyLimit)
     _add_problems(app)
@@ -69,16 +80,35 @@ def make_app(
     async def interrupt(turn_id: str) -> None:
         turns.interrupt(turn_id)
 
-    @app.post("/probe")
-    async def probe(request: ProbeRequest) -> ProbeReport:
-        turns.check_unused()
-        return await run_probe(request)
+    _add_box_calls(app, turns=turns, commands=commands, keepalive_s=keepalive_s)
 
     @app.post("/shutdown", status_code=202, response_class=Response)
     async def shutdown() -> None:
         shut_down()
 
     return app
+
+
+def _add_box_calls(app: FastAPI, *, turns: Turns, commands: Commands, keepalive_s: float) -> None:
+    """Add what is asked of the box beside turns."""
+
+    @app.post("/connect", status_code=204, response_class=Response)
+    async def connect(options: AgentOptions) -> None:
+        await turns.connect(options)
+
+    @app.post("/disconnect", status_code=204, response_class=Response)
+    async def disconnect() -> None:
+        await turns.disconnect()
+
+    @app.post("/exec")
+    async def run_command(request: RunCommand) -> StreamingResponse:
+        command = commands.start(request)
+        return CommandStream(command, end=commands.end, keepalive_s=keepalive_s)
+
+    @app.post("/probe")
+    async def probe(request: ProbeRequest) -> ProbeReport:
+        turns.check_unused()
+        return await run_probe(request)
 
 
 def _sse(stream: TurnStream, *, after: int, keepalive_s: float) -> StreamingResponse:

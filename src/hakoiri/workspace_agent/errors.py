@@ -21,5 +21,13 @@ class StoppingError(AgentError):
     """The agent is stopping and takes no turn."""
 
 
+class TooManyCommandsError(AgentError):
+    """As many commands as allowed run already."""
+
+
 class ProbeError(AgentError):
     """The probe did not come to an end."""
+
+
+class ConnectError(AgentError):
+    """The agent's own process could not be started ahead of a turn."""

@@ -5,7 +5,10 @@ same options does not pay its start again. It is started anew, with the session 
 died, when options changed, or after a turn that failed.
 """
 
+import asyncio
 import contextlib
+import os
+import shutil
 import tempfile
 import uuid
 from collections import deque
@@ -23,7 +26,7 @@ from claude_agent_sdk import (
 
 from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error
-from hakoiri.workspace_agent.errors import AgentError
+from hakoiri.workspace_agent.errors import AgentError, ConnectError
 from hakoiri.workspace_agent.sdk_errors import failure_error
 from hakoiri.workspace_agent.sdk_events import EventMapper
 from hakoiri.workspace_agent.sdk_options import sdk_options
@@ -42,16 +45,19 @@ class SdkAgent:
         self,
         *,
         workspace: Path,
+        home: Path,
         make_client: MakeClient = ClaudeSDKClient,
         transcript: Transcript | None = None,
     ) -> None:
-        """Work in the directory `workspace`."""
+        """Work in the directory `workspace`; the process keeps its memory below `home`."""
         self._workspace = workspace
+        self._home = home
         self._make_client = make_client
         self._transcript = transcript or Transcript()
         self._client: ClaudeSDKClient | None = None
         self._options: AgentOptions | None = None
         self._session_id: str | None = None
+        self._is_fresh = False
         self._prompt_file: Path | None = None
         self._stderr: deque[str] = deque(maxlen=STDERR_LINES)
 
@@ -76,6 +82,21 @@ class SdkAgent:
         if not _leaves_process_sound(last):
             await self.close()
 
+    async def connect(self, options: AgentOptions) -> None:
+        """Start the process for a new session with these options. Raises `ConnectError`."""
+        await self.close()
+        try:
+            await self._connect(options, session_id=None)
+        except Exception as failure:
+            await self.close()
+            raise ConnectError(failure_error(failure, self._stderr).text) from failure
+        self._is_fresh = True
+
+    async def disconnect(self) -> None:
+        """End the process and empty the home, in which it has written."""
+        await self.close()
+        await asyncio.to_thread(_empty, self._home)
+
     async def interrupt(self) -> None:
         """Ask the running turn to end. Raises `AgentError` if there is no process to ask yet."""
         if self._client is None:
@@ -85,7 +106,7 @@ class SdkAgent:
     async def close(self) -> None:
         """End the process. The next turn starts another."""
         client, self._client = self._client, None
-        self._options = None
+        self._options, self._is_fresh = None, False
         if client is not None:
             await client.disconnect()
         if self._prompt_file is not None:
@@ -94,38 +115,39 @@ class SdkAgent:
 
     async def _ask(self, request: RunTurn, prompt_id: str) -> ClaudeSDKClient:
         client = self._client
-        if client is not None and self._can_go_on(request):
+        can_go_on, self._is_fresh = self._can_go_on(request), False
+        if client is not None and can_go_on:
             # on CLIConnectionError it died since the last turn
             with contextlib.suppress(CLIConnectionError):
                 await client.query(_prompt(request.text, prompt_id))
                 return client
         await self.close()
-        client = await self._connect(request)
+        client = await self._connect(request.options, session_id=request.session_id)
         await client.query(_prompt(request.text, prompt_id))
         return client
 
     def _can_go_on(self, request: RunTurn) -> bool:
-        return (
-            request.session_id is not None
-            and request.session_id == self._session_id
-            and request.options == self._options
+        """Whether the process has the request's session, or none yet for one that has none."""
+        is_its_session = (
+            self._is_fresh if request.session_id is None else request.session_id == self._session_id
         )
+        return is_its_session and request.options == self._options
 
-    async def _connect(self, request: RunTurn) -> ClaudeSDKClient:
+    async def _connect(self, options: AgentOptions, *, session_id: str | None) -> ClaudeSDKClient:
         self._stderr.clear()
-        self._session_id = request.session_id
+        self._session_id = session_id
         client = self._make_client(
             sdk_options(
-                request.options,
-                session_id=request.session_id,
-                system_prompt_file=self._write_prompt(request.options.system_prompt),
+                options,
+                session_id=session_id,
+                system_prompt_file=self._write_prompt(options.system_prompt),
                 workspace=self._workspace,
                 transcript=self._transcript,
                 on_stderr=lambda line: self._stderr.append(line[:STDERR_LINE_CHARS]),
             )
         )
         await client.connect()
-        self._client, self._options = client, request.options
+        self._client, self._options = client, options
         return client
 
     def _write_prompt(self, system_prompt: str | None) -> Path | None:
@@ -135,6 +157,15 @@ class SdkAgent:
             file.write(system_prompt)
         self._prompt_file = Path(file.name)
         return self._prompt_file
+
+
+def _empty(directory: Path) -> None:
+    """Remove all that is in a directory; links are removed, not followed."""
+    for entry in os.scandir(directory):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)  # noqa: PTH108 - what `scandir` gives is a string
 
 
 def _leaves_process_sound(last: AgentEvent | None) -> bool:

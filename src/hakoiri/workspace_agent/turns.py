@@ -9,7 +9,7 @@ from typing import Final, Literal, Protocol
 
 import anyio
 
-from hakoiri.wire.agent import BUFFER_LIMIT_BYTES, RunTurn
+from hakoiri.wire.agent import BUFFER_LIMIT_BYTES, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error
 from hakoiri.workspace_agent.errors import StoppingError, TurnRunningError, UnknownTurnError
 from hakoiri.workspace_agent.turn_stream import TurnStream
@@ -30,6 +30,12 @@ class Agent(Protocol):
     def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
         """Yield the turn's events, the last a `result` or `error`."""
 
+    async def connect(self, options: AgentOptions) -> None:
+        """Start the process that the first turn will need, and keep it waiting."""
+
+    async def disconnect(self) -> None:
+        """End that process and take away what it wrote, as if it had never been."""
+
     async def interrupt(self) -> None:
         """Ask the running turn to end; it then yields its last event."""
 
@@ -44,6 +50,14 @@ class _Turn:
     interrupt_asked: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     """Set after the agent's cleaning up, which may take longer than the stream."""
+
+
+@dataclass(slots=True, eq=False)
+class _Errand:
+    """Something to do before the first turn, in the task that the agent belongs to."""
+
+    work: Callable[[Agent], Awaitable[None]]
+    done: "asyncio.Future[None]"
 
 
 class Turns:
@@ -61,7 +75,7 @@ class Turns:
         self._buffer_limit_bytes = buffer_limit_bytes
         self._interrupt_grace_s = interrupt_grace_s
         self._last: _Turn | None = None
-        self._waiting: asyncio.Queue[_Turn] = asyncio.Queue()
+        self._waiting: asyncio.Queue[_Turn | _Errand] = asyncio.Queue()
         self._stopping = False
 
     @property
@@ -81,7 +95,26 @@ class Turns:
     def check_unused(self) -> None:
         """Raise `TurnRunningError` if a turn runs, or ever ran: the box is a workspace's then."""
         if self._last is not None:
-            raise TurnRunningError("a workspace lives here; the probe has a container of its own")
+            raise TurnRunningError("a workspace lives here; that is for a container nobody had")
+
+    async def connect(self, options: AgentOptions) -> None:
+        """Start the agent's process ahead of the first turn, which waits for it.
+
+        Raises `TurnRunningError`, `StoppingError`, or what the agent raises.
+        """
+        await self._do(lambda agent: agent.connect(options))
+
+    async def disconnect(self) -> None:
+        """Undo `connect`; raises likewise."""
+        await self._do(lambda agent: agent.disconnect())
+
+    async def _do(self, work: Callable[[Agent], Awaitable[None]]) -> None:
+        self.check_unused()
+        if self._stopping:
+            raise StoppingError("the agent is stopping")
+        errand = _Errand(work, asyncio.get_running_loop().create_future())
+        self._waiting.put_nowait(errand)
+        await errand.done
 
     def start(self, request: RunTurn) -> TurnStream:
         """Begin a turn; return its stream. Raises `TurnRunningError` or `StoppingError`."""
@@ -118,11 +151,14 @@ class Turns:
         agent = await self._load_agent()
         try:
             while True:
-                turn = await self._waiting.get()
+                asked = await self._waiting.get()
+                if isinstance(asked, _Errand):
+                    await _run_errand(agent, asked)
+                    continue
                 try:
-                    await self._run(agent, turn)
+                    await self._run(agent, asked)
                 finally:
-                    turn.done.set()
+                    asked.done.set()
         finally:
             with anyio.move_on_after(STOP_CLOSE_GRACE_S, shield=True):
                 await agent.close()
@@ -155,6 +191,17 @@ class Turns:
         except Exception as error:  # noqa: BLE001 - the SDK raises bare exceptions too
             log.warning("the agent did not end by itself, so it is stopped by force: %r", error)
         scope.cancel()
+
+
+async def _run_errand(agent: Agent, errand: _Errand) -> None:
+    try:
+        await errand.work(agent)
+    except Exception as error:  # noqa: BLE001 - told to who asked; the agent serves on
+        if not errand.done.done():
+            errand.done.set_exception(error)
+    else:
+        if not errand.done.done():
+            errand.done.set_result(None)
 
 
 async def _pump(agent: Agent, turn: _Turn) -> None:

@@ -1,6 +1,7 @@
 """The API behind a real HTTP server, on a real database."""
 
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 import uvicorn
 from tests.unit.host.api.served import CONFINED, MemoryFiles, blocks
+from tests.unit.host.containers.fleet import Fleet
 from tests.unit.host.conversations.scripted import (
     LIMITS,
     NOW,
@@ -24,13 +26,18 @@ from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.wire.events import Result, TextDelta
 from hakoiri.wire.policy import DENY_ALL
 
@@ -68,18 +75,35 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         chat_model=ScriptedModel(),
         limits=LIMITS,
         clock=lambda: NOW,
+        runtimes=("runc",),
     )
+    keeper = Fleet(directory / "live").keeper()
     app = create_app(
         service=service,
         conversations=ConversationService(
-            store=store, feed=feed, policies=policies, clock=lambda: NOW
+            store=store, feed=feed, policies=policies, clock=lambda: NOW, runtimes=("runc",)
         ),
         keys=KeyRing(store=SqlKeyStore(database), clock=lambda: NOW),
         policies=policies,
         files=MemoryFiles(),
+        workspaces=make_workspace_services(
+            store=SqlWorkspaceStore(database),
+            conversations=store,
+            policies=policies,
+            containers=containers,
+            files=ScriptedFiles(),
+            editable=ScriptedFiles(),
+            clock=lambda: NOW,
+            monotonic=time.monotonic,
+            runtimes=("runc",),
+        ),
+        uploads=Uploads(directory, limit_bytes=1000),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),
         confinement=CONFINED,
+        pool=PoolService(
+            keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration
+        ),
         figures=no_figures,
         require_keys=False,
     )

@@ -74,7 +74,8 @@ async def test_what_is_made_is_private_mounted_and_what_is_removed_is_gone(tree:
 def test_the_way_to_a_box_is_open_to_a_containers_root_and_closed_to_others(tree: Path) -> None:
     """Whoever passes reaches the proxy's socket, which is open to all who do."""
     boxes(tree).make(ID, owner=OWNER)
-    for path in (tree, tree / ID):
+    disks = tree.with_name("disks")
+    for path in (tree, tree / ID, disks, disks / ID):
         status = path.stat()
         assert (status.st_uid, status.st_gid) == (0, OWNER.root_gid)
         assert oct(status.st_mode & 0o7777) == "0o710"

@@ -1,14 +1,23 @@
 """The shipped engine configuration, fed to a real engine."""
 
 import json
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine import TestEngine, mounts_below
-from tests.integration.engine.test_private_engine import docker, image_with
-from tests.remapped_engine import DEPLOYED, REMAP_USER, deployed_configuration, remapped_engine
+from tests.engine import STOP_TIMEOUT_S, TestEngine, mounts_below
+from tests.integration.engine.test_private_engine import docker, has_ended, image_with
+from tests.remapped_engine import (
+    DEPLOYED,
+    REMAP_USER,
+    deployed_configuration,
+    remapped_engine,
+    sweep,
+)
 
 from hakoiri.cli.doctor import engine_checks
 from hakoiri.cli.doctor.engine_facts import read_engine
@@ -68,6 +77,31 @@ def test_the_machine_stays_as_it_was_and_nothing_is_left() -> None:
     assert machine() == before
     assert not any(directory.exists() for directory in directories)
     assert not [mount for directory in directories for mount in mounts_below(directory)]
+
+
+def test_what_a_killed_one_left_is_swept_and_a_live_one_is_not(remapped: TestEngine) -> None:
+    script = (
+        "import os, signal\n"
+        "from tests.remapped_engine import RemappedEngine\n"
+        "own = RemappedEngine()\n"
+        "own.start()\n"
+        "print(own.pid, own.run_directory, own.data_directory, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    pid, *directories = done.stdout.split()
+    assert has_ended(int(pid), within_s=STOP_TIMEOUT_S)
+    sweep()
+    assert not any(Path(directory).exists() for directory in directories)
+    assert not [mount for directory in directories for mount in mounts_below(Path(directory))]
+    assert docker(remapped.docker_host, "info", "--format", "{{.ServerVersion}}")
 
 
 def machine() -> dict[str, Any]:

@@ -10,9 +10,20 @@ from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.conversations.model import Conversation, ConversationKind
-from hakoiri.host.conversations.ports import ConversationStore, KeyStore, PolicyStore
-from hakoiri.host.conversations.testing import MemoryConversations, MemoryKeys, MemoryPolicies
+from hakoiri.host.conversations.ports import (
+    ConversationStore,
+    KeyStore,
+    PolicyStore,
+    WorkspaceStore,
+)
+from hakoiri.host.conversations.testing import (
+    MemoryConversations,
+    MemoryKeys,
+    MemoryPolicies,
+    MemoryWorkspaces,
+)
 from hakoiri.wire.agent import AgentOptions
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -30,18 +41,24 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.close()
 
 
-Stores = tuple[ConversationStore, PolicyStore, KeyStore]
+Stores = tuple[ConversationStore, PolicyStore, KeyStore, WorkspaceStore]
 
 
 @pytest.fixture(params=["sqlite", "memory"])
 def stores(request: pytest.FixtureRequest, database: Database) -> Stores:
     if request.param == "memory":
         conversations = MemoryConversations()
-        return conversations, MemoryPolicies(conversations), MemoryKeys()
+        return (
+            conversations,
+            MemoryPolicies(conversations),
+            MemoryKeys(),
+            MemoryWorkspaces(conversations),
+        )
     return (
         SqlConversationStore(database),
         SqlPolicyStore(database),
         SqlKeyStore(database),
+        SqlWorkspaceStore(database),
     )
 
 
@@ -58,6 +75,11 @@ def policies(stores: Stores) -> PolicyStore:
 @pytest.fixture
 def keys(stores: Stores) -> KeyStore:
     return stores[2]
+
+
+@pytest.fixture
+def workspaces(stores: Stores) -> WorkspaceStore:
+    return stores[3]
 
 
 def conversation(

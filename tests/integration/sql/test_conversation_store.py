@@ -1,5 +1,6 @@
 """The contract of `ConversationStore`, on SQLite and in memory."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import anyio
@@ -20,6 +21,7 @@ from hakoiri.host.conversations.ports import (
     TurnRunningError,
 )
 from hakoiri.wire.events import Error, Result, TextDelta
+from hakoiri.wire.messages import Runtime
 
 pytestmark = pytest.mark.anyio
 
@@ -225,3 +227,12 @@ async def test_a_database_that_fails_is_our_error_without_the_statement(
     assert "a secret message" not in str(caught.value)
     found = await store.get(tenant="default", conversation_id="c-a")
     assert not found.running
+
+
+@pytest.mark.parametrize("runtime", [None, "runsc"])
+async def test_the_runtime_asked_for_is_kept(
+    conversations: ConversationStore, runtime: Runtime | None
+) -> None:
+    made = replace(conversation("a"), runtime=runtime)
+    await conversations.create(made)
+    assert await conversations.get(tenant="default", conversation_id=made.id) == made

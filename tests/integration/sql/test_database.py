@@ -12,8 +12,19 @@ from tests.integration.sql.conftest import NOW, conversation
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, DatabaseError, open_database
 from hakoiri.host.adapters.sql.schema import metadata
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 
 pytestmark = pytest.mark.anyio
+
+BACK_TO_THE_FIRST_RELEASE = (
+    "DROP INDEX ix_workspaces_tenant_policy",
+    "DROP INDEX ix_workspaces_tenant_created_at_id",
+    "ALTER TABLE workspaces DROP COLUMN policy",
+    "ALTER TABLE workspaces DROP COLUMN created_at",
+    "CREATE INDEX ix_conversations_tenant_policy ON conversations (tenant, policy)",
+    "ALTER TABLE conversations DROP COLUMN runtime",
+    "UPDATE alembic_version SET version_num = '0001'",
+)
 
 
 async def test_the_migrations_make_what_the_schema_says(database: Database) -> None:
@@ -47,6 +58,21 @@ async def test_opening_again_keeps_what_is_there(database: Database, tmp_path: P
     found = await SqlConversationStore(again).get(tenant="default", conversation_id="c-a")
     assert found.id == "c-a"
     await again.close()
+
+
+async def test_workspaces_of_the_first_release_keep_their_policy(tmp_path: Path) -> None:
+    """Migration 0003, on a file that 0001 made and filled."""
+    path = tmp_path / "old.db"
+    opened = await open_database(f"sqlite:///{path}")
+    await SqlConversationStore(opened).create(conversation("a", policy="web"))
+    async with opened.writing() as connection:
+        for statement in BACK_TO_THE_FIRST_RELEASE:
+            await connection.exec_driver_sql(statement)
+    await opened.close()
+    opened = await open_database(f"sqlite:///{path}")
+    found = await SqlWorkspaceStore(opened).workspace(tenant="default", workspace_id="w-a")
+    await opened.close()
+    assert (found.policy, found.created_at, found.conversation_id) == ("web", NOW, "c-a")
 
 
 async def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:

@@ -1,10 +1,15 @@
 """The contract of `PolicyStore`, on SQLite and in memory."""
 
 import pytest
-from tests.integration.sql.conftest import conversation
+from tests.integration.sql.conftest import NOW, conversation
 
-from hakoiri.host.conversations.model import ConversationKind
-from hakoiri.host.conversations.ports import ConversationStore, NoSuchPolicyError, PolicyStore
+from hakoiri.host.conversations.model import ConversationKind, Workspace
+from hakoiri.host.conversations.ports import (
+    ConversationStore,
+    NoSuchPolicyError,
+    PolicyStore,
+    WorkspaceStore,
+)
 from hakoiri.wire.policy import DENY_ALL, Policy, Rule
 
 pytestmark = pytest.mark.anyio
@@ -34,10 +39,15 @@ async def test_a_deleted_policy_is_gone(policies: PolicyStore) -> None:
 
 
 async def test_the_workspaces_under_a_policy_are_found(
-    policies: PolicyStore, conversations: ConversationStore
+    policies: PolicyStore, conversations: ConversationStore, workspaces: WorkspaceStore
 ) -> None:
     await conversations.create(conversation("a", policy="web"))
     await conversations.create(conversation("b", policy="default"))
     await conversations.create(conversation("c", policy="web", tenant="other"))
     await conversations.create(conversation("d", policy="web", kind=ConversationKind.CHAT))
-    assert await policies.workspaces_under(tenant="default", name="web") == ["w-a"]
+    alone = Workspace("w-alone", "default", "web", conversation_id=None, created_at=NOW)
+    await workspaces.create_workspace(alone)
+    assert sorted(await policies.workspaces_under(tenant="default", name="web")) == [
+        "w-a",
+        "w-alone",
+    ]

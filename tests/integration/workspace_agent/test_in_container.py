@@ -156,3 +156,33 @@ async def test_events_are_read_again_after_the_reader_went_away(
         rest = [event async for event in it.agent.resume_stream("t1", after=number)]
         assert [number for number, _ in rest] == list(range(2, len(rest) + 2))
         assert last_of([event for _, event in rest]).type == "result"
+
+
+async def test_a_process_started_ahead_serves_the_first_message_and_writes_its_memory(
+    image: str, tmp_path: Path, model: Server
+) -> None:
+    async with box(image, tmp_path, model_port=model.port, api_key=API_KEY) as it:
+        await it.agent.connect(AgentOptions())
+        ahead = it.running(CLAUDE)
+        assert len(ahead) == 1
+        assert last_of(await it.turn("hello")).type == "result"
+        assert it.running(CLAUDE) == ahead
+        last = last_of(await it.turn("do you remember"))
+    assert isinstance(last, Result)
+    assert last.text == "You first said hello"
+
+
+async def test_a_process_started_ahead_is_taken_back_and_leaves_nothing(
+    image: str, tmp_path: Path, model: Server
+) -> None:
+    async with box(image, tmp_path, model_port=model.port, api_key=API_KEY) as it:
+        before = sorted((tmp_path / "home").rglob("*"))
+        await it.agent.connect(AgentOptions())
+        assert sorted((tmp_path / "home").rglob("*")) != before, "it wrote: there is what to empty"
+        await it.agent.disconnect()
+        assert it.running(CLAUDE) == []
+        assert list((tmp_path / "home").rglob("*")) == []
+        assert list((tmp_path / "workspace").rglob("*")) == []
+        assert last_of(await it.turn("hello")).type == "result"
+        with pytest.raises(AgentUnreachableError, match="a workspace lives here"):
+            await it.agent.disconnect()

@@ -47,7 +47,7 @@ async def test_no_event_of_a_tool_comes_before_its_entry_is_on_the_disk(
             "CLAUDE_CONFIG_DIR": str(tmp_path / ".claude"),
         }.items():
             monkeypatch.setenv(name, value)
-        agent = SdkAgent(workspace=tmp_path)
+        agent = SdkAgent(workspace=tmp_path, home=tmp_path)
         early: list[AgentEvent] = []
         seen: list[AgentEvent] = []
         async for event in agent.run(RunTurn(turn_id="t1", text="go")):

@@ -12,7 +12,9 @@ from tests.guest.mutants import MUTANTS, WITH_CAPABILITIES
 
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.host.containers.confinement import OWN_PROFILE
+from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.settings import ContainerSettings
+from hakoiri.wire.agent import PROXY_MOUNT
 
 DIRECTORY = Path(__file__).parents[3] / "deployment/apparmor"
 LOADER = DIRECTORY / "load.sh"
@@ -71,6 +73,14 @@ def test_only_what_is_the_containers_own_can_be_written() -> None:
         "/dev/pts/[0-9]*",
         "/proc/[0-9]*/{,task/[0-9]*/}comm",
     }
+
+
+def test_the_certificates_that_clients_are_told_to_trust_can_be_read() -> None:
+    named = agent_environment(provider="bedrock", region="eu-west-1", model=None, retries=1)
+    files = {value for value in named.values() if value.startswith(f"{PROXY_MOUNT}/")}
+    assert files
+    assert all(re.fullmatch(rf"{PROXY_MOUNT}/[a-z-]+\.pem", file) for file in files)
+    assert f"{PROXY_MOUNT}/{{,*.pem}} r," in RULES
 
 
 def test_each_rule_that_denies_is_opened_by_a_mutant_or_named_as_not_tried() -> None:

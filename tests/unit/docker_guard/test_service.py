@@ -15,6 +15,7 @@ from hakoiri.docker_guard.calls import (
     Call,
     CreateContainer,
     InspectImage,
+    ListBoxes,
     ListContainers,
     MakeBox,
 )
@@ -131,9 +132,10 @@ def guard(
     tree: Path = Path("/nonexistent"),
     *,
     rules: Rules = RULES,
+    disks: Disks = NO_DISKS,
     processes: ShownProcesses | None = None,
 ) -> Guard:
-    boxes = ShownBoxes(tree=tree, disks=NO_DISKS, stage=tree, proxy_sockets=None, proxy_uid=0)
+    boxes = ShownBoxes(tree=tree, disks=disks, stage=tree, proxy_sockets=None, proxy_uid=0)
     return Guard(engine=engine, boxes=boxes, rules=rules, processes=processes or ShownProcesses())
 
 
@@ -245,22 +247,16 @@ async def test_only_our_instances_are_listed_and_only_our_images_inspected() -> 
 
 
 async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) -> None:
-    boxes = ShownBoxes(
-        tree=tmp_path,
-        disks=small_disks(tmp_path.with_name("disks")),
-        stage=tmp_path,
-        proxy_sockets=None,
-        proxy_uid=0,
-    )
-    under_test = Guard(
-        engine=MemoryEngine(),
-        boxes=boxes,
-        rules=RULES.model_copy(update={"instances": ()}),
-        processes=ShownProcesses(),
-    )
+    tree, rules = tmp_path / "tree", RULES.model_copy(update={"instances": ()})
+    tree.mkdir()
+    disks = small_disks(tmp_path / "disks")
+    under_test = guard(MemoryEngine(), tree, rules=rules, disks=disks)
     with pytest.raises(CallRefusedError, match="no instance"):
         await under_test.carry_out(MakeBox(ID), b"")
-    assert boxes.present() == []
+    assert (await under_test.carry_out(ListBoxes(), b"")).document == {
+        "containers": [],
+        "trouble": None,
+    }
 
 
 REMAPPED = {"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker/100000.200000"}

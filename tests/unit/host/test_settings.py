@@ -51,6 +51,9 @@ def test_an_unknown_variable_is_an_error_that_names_it(
         ('[container]\napparmor_profile = "unconfined"\n', "container.apparmor_profile"),
         ('[container]\napparmor_profile = "a,b"\n', "container.apparmor_profile"),
         ('[container]\nruntime = "sysbox"\n', "container.runtime"),
+        ('[container]\nruntimes = "runc,sysbox"\n', "container.runtimes"),
+        ("[warm_pool]\nmin = 5\n", "min <= target <= max is needed, not 5, 4, 4"),
+        ("[warm_pool]\nmax_age_s = 1\n", "warm_pool.max_age_s"),
         ("[container]\nuserns = 'host'\n", "container.userns"),
         ("[container]\nworkspace_mib = 1\n", "container.workspace_mib"),
         ("[container]\nworkspace_mib = 16\nworkspace_inodes = 4097\n", "at most 4096"),
@@ -93,3 +96,29 @@ def test_an_unknown_variable_is_answered_with_the_nearest_known_one(
     monkeypatch.setenv("HAKOIRI_CONTAINER__PID", "64")
     with pytest.raises(SettingsError, match="did you mean HAKOIRI_CONTAINER__PIDS"):
         settings.load()
+
+
+def test_the_runtimes_are_the_usual_one_and_those_that_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert settings.load().container.allowed_runtimes == ("runc",)
+    monkeypatch.setenv("HAKOIRI_CONTAINER__RUNTIME", "runsc")
+    assert settings.load().container.allowed_runtimes == ("runsc",)
+    monkeypatch.setenv("HAKOIRI_CONTAINER__RUNTIMES", "runc,runsc")
+    assert settings.load().container.allowed_runtimes == ("runsc", "runc")
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({}, (1, 2, 4)),
+        ({"min": 0}, (0, 0, 4)),
+        ({"min": 3}, (3, 4, 4)),
+        ({"min": 1, "target": 3}, (1, 3, 4)),
+    ],
+)
+def test_a_target_that_is_not_given_is_twice_the_minimum(
+    given: dict[str, int], size: tuple[int, int, int]
+) -> None:
+    made = settings.WarmPoolSettings.model_validate(given).size()
+    assert (made.min, made.target, made.max) == size

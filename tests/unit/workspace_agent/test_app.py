@@ -1,17 +1,20 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Result, TextDelta, agent_event_adapter
 from hakoiri.wire.messages import BODY_LIMIT_BYTES
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.sse import SseBlock, SseDecoder
 from hakoiri.workspace_agent.app import make_app
+from hakoiri.workspace_agent.commands import Commands
+from hakoiri.workspace_agent.errors import ConnectError
 from hakoiri.workspace_agent.turns import Turns
 
 pytestmark = pytest.mark.anyio
@@ -25,11 +28,20 @@ class GatedAgent:
     def __init__(self) -> None:
         self.gate = asyncio.Event()
         self.gate.set()
+        self.connected: AgentOptions | None = None
 
     async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
         yield TextDelta(text=request.text)
         await self.gate.wait()
         yield Result(text=request.text)
+
+    async def connect(self, options: AgentOptions) -> None:
+        if options.model == "broken":
+            raise ConnectError("it said no")
+        self.connected = options
+
+    async def disconnect(self) -> None:
+        self.connected = None
 
     async def interrupt(self) -> None:
         self.gate.set()
@@ -41,10 +53,13 @@ class GatedAgent:
 class Running:
     """The interface with its client, and what happened to it."""
 
-    def __init__(self, client: httpx2.AsyncClient, agent: GatedAgent, turns: Turns) -> None:
+    def __init__(
+        self, client: httpx2.AsyncClient, agent: GatedAgent, turns: Turns, commands: Commands
+    ) -> None:
         self.client = client
         self.agent = agent
         self.turns = turns
+        self.commands = commands
         self.shut_down = False
 
     async def get(self, path: str) -> httpx2.Response:
@@ -62,18 +77,19 @@ async def running(*, keepalive_s: float = 3600) -> AsyncIterator[Running]:
         return agent
 
     turns = Turns(load_agent=load)
+    commands = Commands(workspace=Path("/"))
     state: Running
 
     def shut_down() -> None:
         state.shut_down = True
 
-    app = make_app(turns=turns, shut_down=shut_down, keepalive_s=keepalive_s)
+    app = make_app(turns=turns, commands=commands, shut_down=shut_down, keepalive_s=keepalive_s)
     transport = httpx2.ASGITransport(app=app)
     async with (
         asyncio.TaskGroup() as group,
         httpx2.AsyncClient(transport=transport, base_url="http://agent.test") as client,
     ):
-        state = Running(client, agent, turns)
+        state = Running(client, agent, turns, commands)
         serving = group.create_task(turns.serve())
         yield state
         serving.cancel()
@@ -210,3 +226,48 @@ async def test_a_probe_is_asked_for_as_agreed() -> None:
             await agent.post("/probe", {"runtime": "crun", "owner_uid": 7, "owner_gid": 8})
         ).status_code == 422
         assert (await agent.post("/probe", {})).status_code == 422
+
+
+async def test_the_process_is_connected_ahead_and_dropped_again() -> None:
+    async with running() as state:
+        assert (await state.post("/connect", {"model": "m"})).status_code == 204
+        assert state.agent.connected == AgentOptions(model="m")
+        assert (await state.post("/disconnect")).status_code == 204
+        assert state.agent.connected is None
+
+
+async def test_a_process_that_does_not_start_is_told_and_turns_go_on() -> None:
+    async with running() as state:
+        refused = await state.post("/connect", {"model": "broken"})
+        assert (refused.status_code, refused.json()["detail"]) == (500, "it said no")
+        assert (await state.post("/turns", {"turn_id": "t1", "text": "hi"})).status_code == 200
+
+
+async def test_a_box_that_served_somebody_is_neither_connected_nor_emptied() -> None:
+    async with running() as state:
+        await state.post("/turns", {"turn_id": "t1", "text": "hi"})
+        for call, body in (("/connect", {}), ("/disconnect", None)):
+            assert (await state.post(call, body)).status_code == 409
+
+
+COMMAND = {"argv": ["echo", "hello"], "timeout_s": 30, "output_limit_bytes": 100}
+
+
+async def test_a_command_streams_what_it_says_to_its_exit() -> None:
+    async with running() as it:
+        response = await it.post("/exec", COMMAND)
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert [(b.id, b.event) for b in blocks(response)] == [("1", "stdout"), ("2", "exit")]
+
+
+async def test_a_command_that_is_not_as_agreed_is_refused() -> None:
+    async with running() as it:
+        detail = refused(await it.post("/exec", COMMAND | {"argv": []}), 422, "invalid-request")
+        assert "argv" in detail
+
+
+async def test_one_command_too_many_is_refused() -> None:
+    async with running() as it:
+        it.commands._running.update(object() for _ in range(16))  # type: ignore[misc]
+        refused(await it.post("/exec", COMMAND), 429, "too-many-commands")
+        it.commands._running.clear()

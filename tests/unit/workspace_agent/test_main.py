@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error, Result
 from hakoiri.wire.sse import SseDecoder
 from hakoiri.workspace_agent.__main__ import bind_socket, serve
@@ -31,6 +31,12 @@ class ObedientAgent:
             yield Error(code="interrupted", text="")
         else:
             yield Result(text="done")
+
+    async def connect(self, options: AgentOptions) -> None:
+        return
+
+    async def disconnect(self) -> None:
+        return
 
     async def interrupt(self) -> None:
         self.interrupted.set()

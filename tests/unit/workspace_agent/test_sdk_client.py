@@ -16,7 +16,7 @@ from claude_agent_sdk import (
 
 from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error
-from hakoiri.workspace_agent.errors import AgentError
+from hakoiri.workspace_agent.errors import AgentError, ConnectError
 from hakoiri.workspace_agent.sdk_client import SdkAgent
 from hakoiri.workspace_agent.sdk_options import CLI_LINE_LIMIT_BYTES
 
@@ -94,7 +94,7 @@ async def run(agent: SdkAgent, **fields: Any) -> list[AgentEvent]:
 
 
 def agent_of(cli: Cli) -> SdkAgent:
-    return SdkAgent(workspace=Path("/workspace"), make_client=cli.make)
+    return SdkAgent(workspace=Path("/workspace"), home=Path("/home/agent"), make_client=cli.make)
 
 
 async def test_a_turn_is_asked_with_an_id_and_ends_with_its_result() -> None:
@@ -235,8 +235,75 @@ async def test_a_line_over_the_limit_from_the_real_transport_is_one_clear_error(
     def make(options: ClaudeAgentOptions) -> ClaudeSDKClient:
         return ClaudeSDKClient(replace(options, cli_path=cli, cwd=tmp_path))
 
-    events = await run(SdkAgent(workspace=tmp_path, make_client=make))
+    events = await run(SdkAgent(workspace=tmp_path, home=tmp_path, make_client=make))
     (error,) = events
     assert isinstance(error, Error)
     assert error.code == "agent-failed"
     assert "longer than a message may be" in error.text
+
+
+async def test_a_process_connected_ahead_serves_the_first_turn_with_its_options() -> None:
+    cli = Cli(turn(), turn())
+    agent = agent_of(cli)
+    await agent.connect(AgentOptions(model="m"))
+    await run(agent, options=AgentOptions(model="m"))
+    await run(agent, options=AgentOptions(model="m"), session_id=SESSION)
+    assert cli.calls == [["connect", "query", "query"]]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"options": AgentOptions(model="other")}, {"session_id": SESSION}],
+    ids=["other options", "a session to resume"],
+)
+async def test_a_process_connected_ahead_is_dropped_where_it_does_not_fit(
+    fields: dict[str, Any],
+) -> None:
+    cli = Cli(turn())
+    agent = agent_of(cli)
+    await agent.connect(AgentOptions())
+    await run(agent, **fields)
+    assert cli.calls == [["connect", "disconnect"], ["connect", "query"]]
+    assert cli.clients[1].options.resume == fields.get("session_id")
+
+
+async def test_only_the_first_turn_may_find_a_process_without_a_session() -> None:
+    cli = Cli(turn(), turn())
+    agent = agent_of(cli)
+    await agent.connect(AgentOptions())
+    await run(agent)
+    await run(agent)
+    assert cli.calls == [["connect", "query", "disconnect"], ["connect", "query"]]
+
+
+async def test_disconnecting_ends_the_process_and_empties_the_home(tmp_path: Path) -> None:
+    home, outside = tmp_path / "home", tmp_path / "outside"
+    (home / ".claude" / "deep").mkdir(parents=True)
+    (home / ".claude.json").write_text("{}")
+    outside.mkdir()
+    (outside / "kept").write_text("")
+    (home / "link").symlink_to(outside)
+    cli = Cli()
+    agent = SdkAgent(workspace=tmp_path, home=home, make_client=cli.make)
+    await agent.connect(AgentOptions())
+    await agent.disconnect()
+    assert cli.calls == [["connect", "disconnect"]]
+    assert list(home.iterdir()) == []
+    assert (outside / "kept").exists()
+
+
+async def test_a_process_that_cannot_be_connected_ahead_says_why_and_leaves_none(
+    tmp_path: Path,
+) -> None:
+    class Failing(ScriptedClient):
+        async def connect(self) -> None:
+            raise CLIConnectionError("no such program")
+
+    def make(options: ClaudeAgentOptions) -> Any:
+        return Failing(Cli(), options)
+
+    agent = SdkAgent(workspace=tmp_path, home=tmp_path, make_client=make)
+    with pytest.raises(ConnectError, match="no such program"):
+        await agent.connect(AgentOptions())
+    with pytest.raises(AgentError):
+        await agent.interrupt()

@@ -4,7 +4,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error, Result, TextDelta, agent_event_adapter
 from hakoiri.wire.sse import SseDecoder
 from hakoiri.workspace_agent.errors import (
@@ -28,16 +28,25 @@ class ScriptedAgent:
         self.deaf = deaf
         self.interrupted = asyncio.Event()
         self.closed = 0
+        self.did: list[str] = []
         self.cleanup = asyncio.Event()
         self.cleanup.set()
 
     async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
+        self.did.append("run")
         for event in self.events:
             yield event
         if self.waits:
             await self.interrupted.wait()
             yield Error(code="interrupted", text="by the agent itself")
         await self.cleanup.wait()
+
+    async def connect(self, options: AgentOptions) -> None:
+        self.did.append("connect")
+        await self.cleanup.wait()
+
+    async def disconnect(self) -> None:
+        self.did.append("disconnect")
 
     async def interrupt(self) -> None:
         if self.deaf:
@@ -182,3 +191,41 @@ async def test_only_the_last_turn_is_known() -> None:
         await all_of(turns.start(ask("t2")))
         with pytest.raises(UnknownTurnError):
             turns.interrupt("t1")
+
+
+async def test_a_turn_waits_for_the_process_that_is_being_connected() -> None:
+    agent = ScriptedAgent(Result(text="a"))
+    agent.cleanup.clear()
+    async with serving(agent) as turns, asyncio.TaskGroup() as group:
+        group.create_task(turns.connect(AgentOptions()))
+        await asyncio.sleep(0)
+        stream = turns.start(ask())
+        agent.cleanup.set()
+        assert await all_of(stream) == [Result(text="a")]
+    assert agent.did == ["connect", "run"]
+
+
+async def test_a_host_that_stops_waiting_for_a_connect_does_not_end_the_agent() -> None:
+    agent = ScriptedAgent(Result(text="a"))
+    agent.cleanup.clear()
+    async with serving(agent) as turns:
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(turns.connect(AgentOptions()))
+            await asyncio.sleep(0)
+            waiting.cancel()
+        agent.cleanup.set()
+        await turns.disconnect()
+        assert await all_of(turns.start(ask())) == [Result(text="a")]
+    assert agent.did == ["connect", "disconnect", "run"]
+
+
+async def test_nothing_is_connected_once_a_turn_ran_or_the_agent_stops() -> None:
+    agent = ScriptedAgent(Result(text="a"))
+    async with serving(agent) as turns:
+        await all_of(turns.start(ask()))
+        with pytest.raises(TurnRunningError):
+            await turns.disconnect()
+    async with serving(ScriptedAgent()) as turns:
+        await turns.stop()
+        with pytest.raises(StoppingError):
+            await turns.connect(AgentOptions())

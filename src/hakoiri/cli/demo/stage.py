@@ -98,6 +98,8 @@ def _lay_out(root: Path, site_port: int) -> Stage:
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
+        # one conversation is shown, and each of its containers is looked at
+        "HAKOIRI_WARM_POOL__MIN": "0",
         "HAKOIRI_PROXY__FILE": str(own / "proxy.toml"),
         "HAKOIRI_PROXY__STATE_DIR": str(root / "proxy-state"),
         "HAKOIRI_PROXY__ENV_FILE": str(environment),

@@ -111,7 +111,7 @@ def _examine_engine(settings: Settings, *, image_reference: Callable[[], str]) -
         ),
         engine_checks.check_user_namespace(engine),
         engine_checks.check_runc(engine),
-        engine_checks.check_runsc(engine, needed=settings.container.runtime == "runsc"),
+        engine_checks.check_runsc(engine, needed="runsc" in settings.container.allowed_runtimes),
         engine_checks.check_image(image, present=image_is_present),
     ]
 

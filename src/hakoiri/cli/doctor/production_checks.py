@@ -7,8 +7,9 @@ loopback, a wider filter, readable secrets) is not repeated here.
 from dataclasses import dataclass
 from typing import Final
 
+from hakoiri.cli.doctor.engine_checks import check_user_namespace
 from hakoiri.cli.doctor.engine_facts import EngineFacts
-from hakoiri.cli.doctor.finding import Finding
+from hakoiri.cli.doctor.finding import Finding, State
 from hakoiri.host.containers.confinement import ConfinementState, judge_confinement
 from hakoiri.host.settings import AppArmorKnown, Settings
 
@@ -87,13 +88,10 @@ def _seccomp(engine: EngineFacts) -> Finding:
 
 
 def _user_namespace(engine: EngineFacts) -> Finding:
-    if engine.security_option("userns") is not None:
-        return _ok("userns-remap", "the engine gives containers user ids of their own")
-    return _missing(
-        "userns-remap",
-        "off; a container's user ids are the host's",
-        mend='set "userns-remap": "default" in the engine\'s daemon.json and restart it',
-    )
+    found = check_user_namespace(engine)
+    if found.state is State.OK:
+        return _ok("userns-remap", found.text)
+    return _missing("userns-remap", found.text, mend=found.mend)
 
 
 def _limits(engine: EngineFacts) -> Finding:

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Final
 
-from hakoiri.docker_guard.rules import DiskRules, DiskSize, LimitCeilings, Rules, Runtime
+from hakoiri.docker_guard.rules import DiskRules, DiskSize, LimitCeilings, Rules
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.settings import Settings
+from hakoiri.wire.messages import Runtime
 
 MIB: Final = 1024 * 1024
 
@@ -33,17 +34,13 @@ def guard_rules(
 
     Raises `BoxError` if a profile cannot be used.
     """
-    profiles: dict[Runtime, str] = {}
-    limits = read_box(settings, instance="").limits()
-    for runtime in runtimes:
-        container = settings.container.model_copy(update={"runtime": runtime})
-        box = read_box(settings.model_copy(update={"container": container}), instance="")
-        profiles[runtime] = box.seccomp_profile
+    box = read_box(settings, instance="")
+    profiles = {runtime: box.seccomp_profiles[runtime] for runtime in runtimes}
     return Rules(
         instances=tuple(instances),
         images=tuple(images),
         runtimes=tuple(runtimes),
         seccomp_profiles=profiles,
         apparmor_profile=settings.container.apparmor_profile,
-        ceilings=LimitCeilings.model_validate(dataclasses.asdict(limits)),
+        ceilings=LimitCeilings.model_validate(dataclasses.asdict(box.limits())),
     )

@@ -7,8 +7,8 @@ as the closed union of `hakoiri.wire.events`.
 
 import os
 import stat
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,13 +20,21 @@ from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentProtocolError,
     AgentUnreachableError,
+    TooManyCommandsError,
 )
 from hakoiri.wire.agent import (
     AGENT_SOCKET_NAME,
     EVENT_LINE_LIMIT_BYTES,
     Acknowledge,
     AgentHealth,
+    AgentOptions,
     RunTurn,
+)
+from hakoiri.wire.command import (
+    FRAME_LINE_LIMIT_BYTES,
+    CommandFrame,
+    RunCommand,
+    command_frame_adapter,
 )
 from hakoiri.wire.events import AgentEvent, agent_event_adapter
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
@@ -34,6 +42,9 @@ from hakoiri.wire.sse import SseBlock, SseDecoder, SseError
 
 CONNECT_TIMEOUT_S: Final = 2.0
 CALL_TIMEOUT_S: Final = 5.0
+CONNECT_AGENT_TIMEOUT_S: Final = 60.0
+"""Starting the agent's own process takes a second, and several where the host is busy."""
+
 PROBE_TIMEOUT_S: Final = 330.0
 """Longer than the agent gives the probe."""
 
@@ -76,6 +87,14 @@ class AgentClient:
         """Ask the turn to end early."""
         await self._command(f"/turns/{turn_id}/interrupt", None)
 
+    async def connect(self, options: AgentOptions) -> None:
+        """Have the agent's own process started ahead of the first turn. Takes a while."""
+        await self._command("/connect", options, timeout_s=CONNECT_AGENT_TIMEOUT_S)
+
+    async def disconnect(self) -> None:
+        """Have that process ended, and the home emptied again; it must have served nobody."""
+        await self._command("/disconnect", None, timeout_s=CONNECT_AGENT_TIMEOUT_S)
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Have the box looked at from inside; it must have served nobody. Takes a while."""
         try:
@@ -105,13 +124,29 @@ class AgentClient:
             self._open = (unix_session(path, connect_timeout_s=CONNECT_TIMEOUT_S), descriptor)
         return self._open[0]
 
-    async def _command(self, path: str, body: BaseModel | None) -> None:
+    async def _command(
+        self, path: str, body: BaseModel | None, *, timeout_s: float = CALL_TIMEOUT_S
+    ) -> None:
         try:
             session = await self._session()
-            async with exchange(session, "POST", path, body=body, timeout_s=CALL_TIMEOUT_S):
+            async with exchange(session, "POST", path, body=body, timeout_s=timeout_s):
                 return
         except UnixHttpError as error:
             raise AgentUnreachableError(f"the agent did not take {path}: {error}") from error
+
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Start a command and stream its frames; leaving the block kills it."""
+        try:
+            session = await self._session()
+            async with exchange(session, "POST", "/exec", body=request, timeout_s=None) as response:
+                yield _frames(response)
+        except UnixHttpError as error:
+            if error.problem is not None and error.problem.code == "too-many-commands":
+                raise TooManyCommandsError(str(error)) from error
+            raise AgentUnreachableError(f"the command was lost: {error}") from error
 
     async def _events(
         self, method: str, path: str, body: BaseModel | None
@@ -160,6 +195,20 @@ def open_socket(directory: Path) -> int:
         os.close(descriptor)
         raise AgentUnreachableError("what lies where the agent's socket should be is no socket")
     return descriptor
+
+
+async def _frames(
+    response: aiohttp.ClientResponse,
+) -> AsyncGenerator[tuple[int, CommandFrame], None]:
+    decoder = SseDecoder(line_limit_bytes=FRAME_LINE_LIMIT_BYTES)
+    try:
+        async for chunk in response.content.iter_any():
+            for block in decoder.feed(chunk):
+                yield int(block.id), command_frame_adapter.validate_json(block.data)
+    except (SseError, ValueError, RecursionError) as error:
+        raise AgentProtocolError("the agent said something that is no frame of ours") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise AgentUnreachableError(f"the command's stream broke off: {error}") from error
 
 
 def _parse(block: SseBlock) -> tuple[int, AgentEvent]:

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from hakoiri.host.api import commands as command_routes
 from hakoiri.host.api import conversations as conversation_routes
 from hakoiri.host.api import events as event_routes
 from hakoiri.host.api import files as file_routes
@@ -13,18 +14,23 @@ from hakoiri.host.api import health as health_routes
 from hakoiri.host.api import keys as key_routes
 from hakoiri.host.api import metrics as metric_routes
 from hakoiri.host.api import policies as policy_routes
+from hakoiri.host.api import pool as pool_routes
 from hakoiri.host.api import problems
+from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
+from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.workspace_services import WorkspaceServices
 from hakoiri.wire.problems import Problem
 
 
@@ -35,9 +41,12 @@ def create_app(
     keys: KeyRing,
     policies: PolicyService,
     files: StoredFiles,
+    workspaces: WorkspaceServices,
+    uploads: Uploads,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
     confinement: Confinement,
+    pool: PoolService,
     figures: Figures,
     require_keys: bool,
 ) -> FastAPI:
@@ -60,13 +69,18 @@ def create_app(
     )
     problems.install(app)
     app.include_router(
-        health_routes.router(readiness=readiness, box_probe=box_probe, confinement=confinement)
+        health_routes.router(
+            readiness=readiness, box_probe=box_probe, confinement=confinement, pool=pool.report
+        )
     )
     app.include_router(metric_routes.router(figures=figures))
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))
-    app.include_router(file_routes.router(conversations=conversations, files=files))
+    app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
+    app.include_router(command_routes.router(services=workspaces))
+    app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
     app.include_router(policy_routes.router(policies=policies))
+    app.include_router(pool_routes.router(pool=pool))
     app.include_router(key_routes.router(keys=keys))
     _describe_shared_parts(app, require_keys=require_keys)
     return app

@@ -14,7 +14,7 @@ from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.model import DEFAULT_POLICY, Conversation, ConversationKind
 from hakoiri.wire.agent import AgentOptions
-from hakoiri.wire.messages import MESSAGE_TEXT_LIMIT_CHARS, Identifier, Message
+from hakoiri.wire.messages import MESSAGE_TEXT_LIMIT_CHARS, Identifier, Message, Runtime
 
 LIST_LIMIT: Final = 100
 
@@ -24,11 +24,12 @@ class NewConversation(AgentOptions):
 
     kind: ConversationKind = ConversationKind.AGENT
     policy: Identifier = DEFAULT_POLICY
+    runtime: Runtime | None = None
 
     def options(self) -> AgentOptions:
         """Return what the agent needs to know; unset stays unset."""
         return AgentOptions.model_validate(
-            self.model_dump(exclude_unset=True, exclude={"kind", "policy"})
+            self.model_dump(exclude_unset=True, exclude={"kind", "policy", "runtime"})
         )
 
 
@@ -46,6 +47,9 @@ class ConversationDocument(BaseModel):
     workspace_id: str | None
     policy: str
     options: AgentOptions
+    runtime: Runtime | None
+    """The container runtime asked for; null leaves it to policy and server."""
+
     created_at: datetime
     turn: int
     running: bool
@@ -83,7 +87,11 @@ def _add_collection(routes: APIRouter, conversations: ConversationService) -> No
         """Make a conversation."""
         new = new or NewConversation()
         made = await conversations.create(
-            tenant=tenant, kind=new.kind, policy=new.policy, options=new.options()
+            tenant=tenant,
+            kind=new.kind,
+            policy=new.policy,
+            options=new.options(),
+            runtime=new.runtime,
         )
         response.headers["Location"] = f"/v1/conversations/{made.id}"
         return _document(made)
@@ -166,6 +174,7 @@ def _document(conversation: Conversation) -> ConversationDocument:
         workspace_id=conversation.workspace_id,
         policy=conversation.policy,
         options=conversation.options,
+        runtime=conversation.runtime,
         created_at=conversation.created_at,
         turn=conversation.turn,
         running=conversation.running,

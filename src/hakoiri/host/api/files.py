@@ -1,21 +1,26 @@
-"""A conversation's files over HTTP, from its newest recovery point.
+"""A workspace's files over HTTP: read from its newest recovery point, written into the next.
 
 What an agent wrote is hostile to whoever opens it: it is served as a download, never shown. Paths
 are looked up in the recovery point's list; nothing is resolved against a file system.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Final, Protocol
-from urllib.parse import quote
+from typing import Annotated, Final, Protocol
+from urllib.parse import quote, unquote_to_bytes
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from hakoiri.host.api.authentication import Tenant
-from hakoiri.host.api.conversation_ids import ConversationId
-from hakoiri.host.api.problems import RefusedError
-from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.api.byte_range import ByteRange, UnsatisfiableRangeError, parse_range
+from hakoiri.host.api.problems import RefusedError, problem_response
+from hakoiri.host.api.uploads import Uploads
+from hakoiri.host.api.workspace_places import Place, places
+from hakoiri.host.conversations.file_edits import FileEdits
+from hakoiri.host.conversations.model import Workspace
+from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
+from hakoiri.host.conversations.workspace_services import WorkspaceServices
+from hakoiri.host.files.paths import PathError, bytes_of, check_path
 from hakoiri.wire.problems import Problem
 
 DOWNLOAD_HEADERS: Final = {
@@ -39,74 +44,158 @@ class FileList(BaseModel):
     files: list[StoredFile]
 
 
+class FileChange(BaseModel):
+    """The recovery point that holds the change; null while a turn runs, which makes it."""
+
+    recovery_point: str | None
+
+
 class StoredFiles(Protocol):
     """The newest recovery point of a workspace. Errors are `FilesError`."""
 
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         """All entries; empty before the first recovery point."""
 
-    def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
-        """The bytes of one file, in chunks."""
+    def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes of one file from `start` up to `end` (default: its end), in chunks."""
 
 
-def router(*, conversations: ConversationService, files: StoredFiles) -> APIRouter:
-    """`/v1/conversations/{id}/workspace/files`."""
-    routes = APIRouter(prefix="/v1/conversations/{conversation_id}/workspace/files")
-
-    @routes.get("")
-    async def list_files(tenant: Tenant, conversation_id: ConversationId) -> FileList:
-        """List the files as the last turn left them."""
-        workspace_id = await _workspace(conversations, tenant, conversation_id)
-        if workspace_id is None:
-            return FileList(files=[])
-        return FileList(files=[*await files.listing(tenant=tenant, workspace_id=workspace_id)])
-
-    @routes.get(
-        "/{path:path}",
-        response_class=StreamingResponse,
-        responses={200: {"content": {"application/octet-stream": {}}}},
-    )
-    async def get_file(
-        tenant: Tenant, conversation_id: ConversationId, path: str
-    ) -> StreamingResponse:
-        """Download one file."""
-        workspace_id = await _workspace(conversations, tenant, conversation_id)
-        if workspace_id is None:
-            raise _no_such_file()
-        found = await files.listing(tenant=tenant, workspace_id=workspace_id)
-        entry = next((item for item in found if item.path == path and item.kind == "file"), None)
-        if entry is None:
-            raise _no_such_file()
-        chunks = files.read_file(tenant=tenant, workspace_id=workspace_id, path=path)
-        first = await anext(chunks, b"")  # what fails at once is still told as a problem
-        return _download(entry, first, chunks)
-
+def router(*, services: WorkspaceServices, files: StoredFiles, uploads: Uploads) -> APIRouter:
+    """`…/files` in both places."""
+    routes = APIRouter()
+    for place in places(services.workspaces):
+        _add_reading(routes, place, files, services.saver)
+        _add_writing(routes, place, services.edits, uploads)
     return routes
 
 
-async def _workspace(
-    conversations: ConversationService, tenant: str, conversation_id: str
-) -> str | None:
-    found = await conversations.get(tenant=tenant, conversation_id=conversation_id)
-    return found.workspace_id
+def _add_reading(
+    routes: APIRouter, place: Place, files: StoredFiles, saver: WorkspaceSaver
+) -> None:
+    Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
+    base = f"{place.path}/files"
+
+    async def listing(workspace: Workspace) -> Sequence[StoredFile]:
+        await saver.try_flush(workspace.id)
+        return await files.listing(tenant=workspace.tenant, workspace_id=workspace.id)
+
+    @routes.get(base, operation_id=place.operation("list_files"))
+    async def list_files(workspace: Found) -> FileList:
+        """List the files as the last turn or command left them."""
+        return FileList(files=[*await listing(workspace)])
+
+    @routes.get(
+        base + "/{path:path}",
+        operation_id=place.operation("get_file"),
+        response_class=StreamingResponse,
+        responses={
+            200: {"content": {"application/octet-stream": {}}},
+            206: {
+                "description": "The range that was asked for",
+                "content": {"application/octet-stream": {}},
+            },
+        },
+    )
+    async def get_file(
+        workspace: Found,
+        path: str,
+        asked: Annotated[str | None, Header(alias="Range")] = None,
+    ) -> Response:
+        """Download one file, or one range of its bytes."""
+        found = await listing(workspace)
+        entry = next((item for item in found if item.path == path and item.kind == "file"), None)
+        if entry is None:
+            raise _no_such_file()
+        try:
+            byte_range = parse_range(asked, entry.size_bytes)
+        except UnsatisfiableRangeError:
+            return _unsatisfiable(entry)
+        chunks = files.read_file(
+            tenant=workspace.tenant,
+            workspace_id=workspace.id,
+            path=path,
+            start=byte_range.start if byte_range else 0,
+            end=byte_range.end if byte_range else None,
+        )
+        first = await anext(chunks, b"")  # what fails at once is still told as a problem
+        return _download(entry, first, chunks, byte_range)
 
 
-def _download(entry: StoredFile, first: bytes, rest: AsyncIterator[bytes]) -> StreamingResponse:
+def _add_writing(routes: APIRouter, place: Place, edits: FileEdits, uploads: Uploads) -> None:
+    Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
+    path_of_one = f"{place.path}/files/{{path:path}}"
+
+    @routes.put(
+        path_of_one,
+        operation_id=place.operation("put_file"),
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+            }
+        },
+    )
+    async def put_file(workspace: Found, path: str, request: Request) -> FileChange:
+        """Write one file and the directories on its way, in place of what is there."""
+        raw = _path_in(request, path)
+        async with uploads.received(request) as upload:
+            return FileChange(recovery_point=await edits.put(workspace, raw, upload))
+
+    @routes.delete(path_of_one, operation_id=place.operation("delete_file"))
+    async def delete_file(workspace: Found, path: str, request: Request) -> FileChange:
+        """Remove a file, or a directory with all in it."""
+        raw = _path_in(request, path)
+        return FileChange(recovery_point=await edits.remove(workspace, raw))
+
+
+def _path_in(request: Request, path: str) -> bytes:
+    """Return the path whose canonical text the request names; `PathError`.
+
+    The server replaces what is not UTF-8 in a URL, and another file would be meant.
+    """
+    try:
+        unquote_to_bytes(request.scope.get("raw_path", b"")).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise PathError("a path's bytes that are not UTF-8 are written %25XX in a URL") from error
+    return check_path(bytes_of(path))
+
+
+def _download(
+    entry: StoredFile, first: bytes, rest: AsyncIterator[bytes], byte_range: ByteRange | None
+) -> StreamingResponse:
     async def body() -> AsyncGenerator[bytes, None]:
         yield first
         async for chunk in rest:
             yield chunk
 
     name = quote(entry.path.rpartition("/")[2], safe="")
+    length = entry.size_bytes
+    headers = {
+        **DOWNLOAD_HEADERS,
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
+    }
+    if byte_range is not None:
+        length = byte_range.end - byte_range.start
+        headers["Content-Range"] = byte_range.content_range
     return StreamingResponse(
         body(),
+        status_code=200 if byte_range is None else 206,
         media_type="application/octet-stream",
-        headers={
-            **DOWNLOAD_HEADERS,
-            "Content-Length": str(entry.size_bytes),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{name}",
-        },
+        headers={**headers, "Content-Length": str(length)},
     )
+
+
+def _unsatisfiable(entry: StoredFile) -> Response:
+    problem = Problem.of(
+        "range-not-satisfiable",
+        title="The range lies outside of the file",
+        status=416,
+        detail=f"The file has {entry.size_bytes} bytes.",
+    )
+    return problem_response(problem, headers={"Content-Range": f"bytes */{entry.size_bytes}"})
 
 
 def _no_such_file() -> RefusedError:

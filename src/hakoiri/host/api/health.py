@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
+from hakoiri.wire.messages import Runtime
+from hakoiri.wire.pool import PoolReport, PoolRuntimeReport
 
 Readiness = Callable[[], Awaitable[list[str]]]
 """Gives the reasons why no turn can start now; empty if one can."""
@@ -48,10 +50,16 @@ class Ready(BaseModel):
     reasons: list[str]
     probe: Probe
     apparmor: AppArmor
+    pool: dict[Runtime, PoolRuntimeReport]
+    """Warm containers by runtime. An empty pool is no reason: a turn starts cold then."""
 
 
 def router(
-    *, readiness: Readiness, box_probe: Callable[[], ProbeTold], confinement: Confinement
+    *,
+    readiness: Readiness,
+    box_probe: Callable[[], ProbeTold],
+    confinement: Confinement,
+    pool: Callable[[], PoolReport],
 ) -> APIRouter:
     """`/health` and `/ready`."""
     routes = APIRouter()
@@ -74,6 +82,12 @@ def router(
         told = box_probe()
         found = [name[:REASON_LIMIT_CHARS] for name in told.open]
         probe = Probe(state=told.state, refused=told.refused, open=found, reason=told.reason)
-        return Ready(ready=not reasons, reasons=reasons, probe=probe, apparmor=apparmor)
+        return Ready(
+            ready=not reasons,
+            reasons=reasons,
+            probe=probe,
+            apparmor=apparmor,
+            pool=pool().runtimes,
+        )
 
     return routes

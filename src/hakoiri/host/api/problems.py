@@ -8,18 +8,34 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
-from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError
+from hakoiri.host.containers.pool_service import PoolRefusedError
+from hakoiri.host.containers.ports import (
+    CapacityError,
+    ContainersError,
+    PolicyRefusedError,
+    PoolStoreError,
+    TooManyCommandsError,
+)
 from hakoiri.host.conversations.keys import NoSuchKeyError
 from hakoiri.host.conversations.ports import (
     InvalidOptionError,
     NoSuchConversationError,
     NoSuchPolicyError,
+    NoSuchWorkspaceError,
     NoTurnRunningError,
     ServerStoppingError,
     StoreError,
     TurnRunningError,
+    WorkspaceOwnedError,
 )
-from hakoiri.host.files.ports import FilesError
+from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
+from hakoiri.host.files.paths import PathError
+from hakoiri.host.files.ports import (
+    EditRefusedError,
+    FilesError,
+    NoSpaceError,
+    NoSuchFileError,
+)
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
 
@@ -44,14 +60,25 @@ class _Meaning:
 MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (StoreError, _Meaning("store-unavailable", 503, "The database does not answer", False)),  # noqa: FBT003
     (NoSuchConversationError, _Meaning("no-such-conversation", 404, "No such conversation")),
+    (NoSuchWorkspaceError, _Meaning("no-such-workspace", 404, "No such workspace")),
+    (WorkspaceOwnedError, _Meaning("workspace-owned", 409, "The workspace is a conversation's")),
     (NoSuchPolicyError, _Meaning("no-such-policy", 404, "No such policy")),
     (NoSuchKeyError, _Meaning("no-such-key", 404, "No such key")),
     (TurnRunningError, _Meaning("turn-running", 409, "A turn is running")),
     (NoTurnRunningError, _Meaning("no-turn-running", 409, "No turn is running")),
+    (RuntimeNotAllowedError, _Meaning("runtime-not-allowed", 422, "The runtime is not allowed")),
     (InvalidOptionError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (PoolRefusedError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (PoolStoreError, _Meaning("pool-not-stored", 503, "The setting cannot be kept")),
     (PolicyRefusedError, _Meaning("policy-refused", 422, "The proxy refuses the policy")),
+    (TooManyCommandsError, _Meaning("too-many-commands", 429, "Too many commands run")),
+    (CapacityError, _Meaning("capacity", 503, "All containers are in use")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
+    (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
+    (PathError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (EditRefusedError, _Meaning("edit-refused", 409, "The file cannot be changed so")),
+    (NoSpaceError, _Meaning("no-space", 507, "The workspace is full")),
     (FilesError, _Meaning("files-unavailable", 503, "The files cannot be read", False)),  # noqa: FBT003
 )
 

@@ -6,6 +6,7 @@ resolves to 127.0.0.1 (DNS rebinding). So it answers to loopback's own names onl
 takes a request with a foreign `Origin`.
 """
 
+import re
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,6 +21,11 @@ LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 BODY_TIMEOUT_S: Final = 30
 """A client that has not sent its body by then is not going to."""
+
+UPLOAD: Final = re.compile(
+    r"/v1/(workspaces/[^/]+|conversations/[^/]+/workspace)/files/.+", re.DOTALL
+)
+"""Where files are put; any other body is JSON."""
 
 BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -74,7 +80,7 @@ class BodyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body whole, within bounds, and hand it on."""
-        if scope["type"] != "http" or scope["method"] not in BODY_METHODS:
+        if scope["type"] != "http" or scope["method"] not in BODY_METHODS or is_upload(scope):
             await self._app(scope, receive, send)
             return
         body, problem = None, None
@@ -140,6 +146,11 @@ class BodyGuard:
             status=413,
             detail=f"The body may have {self._limit_bytes} bytes; send less.",
         )
+
+
+def is_upload(scope: Scope) -> bool:
+    """Whether the body is a file's bytes, which its handler bounds as they come."""
+    return scope["method"] == "PUT" and UPLOAD.fullmatch(scope["path"]) is not None
 
 
 def _is_over(announced: str, limit_bytes: int) -> bool:

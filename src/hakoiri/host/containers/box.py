@@ -1,9 +1,10 @@
 """From the settings to the spec of a container: what every box of this server has in common."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
@@ -18,6 +19,7 @@ from hakoiri.host.containers.seccomp import (
     require_no_wider,
 )
 from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.wire.messages import Runtime
 
 SHIPPED_PROFILE: Final = "workspace-seccomp.json"
 """A file of this package, so that it is wherever the code is; `deployment/seccomp` links to it."""
@@ -33,8 +35,8 @@ class Box:
 
     instance: str
     settings: Settings
-    seccomp_profile: str
-    """The filter as the engine gets it."""
+    seccomp_profiles: Mapping[Runtime, str]
+    """The filter as the engine gets it, for each runtime."""
 
     def limits(self) -> ContainerLimits:
         """Return how much one container gets."""
@@ -59,15 +61,16 @@ class Box:
             retries=model.retries,
         )
 
-        def make_spec(container_id: str) -> ContainerSpec:
+        def make_spec(container_id: str, runtime: Runtime | None = None) -> ContainerSpec:
+            under = runtime or self.settings.container.runtime
             return ContainerSpec(
                 instance=self.instance,
                 container_id=container_id,
                 image_id=image_id,
-                runtime=self.settings.container.runtime,
+                runtime=under,
                 limits=self.limits(),
                 environment=environment,
-                seccomp_profile=self.seccomp_profile,
+                seccomp_profile=self.seccomp_profiles[under],
                 apparmor_profile=self.settings.container.apparmor_profile,
             )
 
@@ -77,7 +80,8 @@ class Box:
 def read_box(settings: Settings, *, instance: str) -> Box:
     """Read what the box's settings name; raise `BoxError` if it cannot be used."""
     profile = read_profile(settings.container)
-    return Box(instance, settings, filter_for(settings.container.runtime, profile))
+    filters = {runtime: filter_for(runtime, profile) for runtime in get_args(Runtime)}
+    return Box(instance, settings, filters)
 
 
 def read_profile(settings: ContainerSettings) -> Profile:

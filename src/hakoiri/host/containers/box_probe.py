@@ -6,9 +6,9 @@ from typing import Final, Literal
 import structlog
 
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.model import ContainerDirectories
-from hakoiri.host.containers.orchestrator import new_container_id
+from hakoiri.host.containers.model import ContainerDirectories, new_container_id
 from hakoiri.host.containers.ports import ContainersError
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
 SHOWN_LIMIT: Final = 20
@@ -18,14 +18,14 @@ log = structlog.get_logger(__name__)
 
 
 async def look_at_a_box(
-    lifecycle: Lifecycle, *, runtime: Literal["runc", "runsc"], thorough: bool = False
+    lifecycle: Lifecycle, *, runtime: Runtime, thorough: bool = False
 ) -> ProbeReport:
     """Start a container, have it looked at, and remove it, whatever comes of it.
 
     Raises:
         ContainersError: it could not be started or looked at.
     """
-    container = await lifecycle.start(new_container_id(), prepare=_nothing)
+    container = await lifecycle.start(new_container_id(), prepare=_nothing, runtime=runtime)
     try:
         if container.agent is None:
             raise ContainersError("the container has no agent to ask")
@@ -58,7 +58,7 @@ class ProbeTold:
 class BoxProbe:
     """Looks once, when the server starts."""
 
-    def __init__(self, *, lifecycle: Lifecycle, runtime: Literal["runc", "runsc"]) -> None:
+    def __init__(self, *, lifecycle: Lifecycle, runtime: Runtime) -> None:
         """Look at boxes of the runtime that containers get."""
         self._lifecycle = lifecycle
         self._runtime = runtime

@@ -8,7 +8,7 @@ Security Cheat Sheet, CIS Docker Benchmark sections 4 and 5.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from hakoiri.wire.agent import PROXY_MOUNT
 from hakoiri.wire.guard import (
@@ -26,6 +26,7 @@ from hakoiri.wire.guard import (
     SOURCE_WORKSPACE,
     WORKSPACE_TARGET,
 )
+from hakoiri.wire.messages import Runtime
 
 MIB: Final = 1024 * 1024
 PAGE_BYTES: Final = 4096
@@ -87,7 +88,7 @@ class ContainerSpec:
     instance: str
     container_id: str
     image_id: str
-    runtime: Literal["runc", "runsc"]
+    runtime: Runtime
     limits: ContainerLimits
     seccomp_profile: str
     """The profile's JSON, fit for the runtime (`seccomp.filter_for`)."""

@@ -22,6 +22,7 @@ from hakoiri.host.containers.ports import (
     ProxyControl,
 )
 from hakoiri.wire.guard import engine_name
+from hakoiri.wire.messages import Runtime
 
 HEALTH_POLL_S = 0.02
 ALIVE_CHECK_EVERY = 25
@@ -44,8 +45,8 @@ class ContainerStartError(ContainersError):
 class MakeSpec(Protocol):
     """Completes a container's spec."""
 
-    def __call__(self, container_id: str) -> ContainerSpec:
-        """Return the whole spec."""
+    def __call__(self, container_id: str, runtime: Runtime | None = None) -> ContainerSpec:
+        """Return the whole spec; without a runtime, the one that the settings name."""
 
 
 @dataclass(slots=True)
@@ -87,14 +88,16 @@ class Lifecycle:
         self._stop_grace_s = stop_grace_s
         self._sleep = sleep
 
-    async def start(self, container_id: str, *, prepare: Prepare) -> StartedContainer:
+    async def start(
+        self, container_id: str, *, prepare: Prepare, runtime: Runtime | None = None
+    ) -> StartedContainer:
         """Start a container and fill its directories meanwhile; return it healthy.
 
         Raises `ContainersError`, or what `prepare` raises, and leaves nothing behind.
         """
         try:
             async with asyncio.timeout(self._start_timeout_s):
-                return await self._start(container_id, prepare)
+                return await self._start(container_id, prepare, runtime)
         except TimeoutError:
             await self.discard(container_id)
             raise ContainerStartError(
@@ -105,7 +108,9 @@ class Lifecycle:
             await self.discard(container_id)
             raise
 
-    async def _start(self, container_id: str, prepare: Prepare) -> StartedContainer:
+    async def _start(
+        self, container_id: str, prepare: Prepare, runtime: Runtime | None
+    ) -> StartedContainer:
         box = await _begun(self._engine.make_box(container_id))
         container = StartedContainer(
             container_id, ContainerState.CREATING, ContainerDirectories.of(box)
@@ -117,15 +122,15 @@ class Lifecycle:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(prepared(), name=f"prepare {container_id}")
-                group.create_task(self._bring_up(container), name=f"start {container_id}")
+                group.create_task(self._bring_up(container, runtime), name=f"start {container_id}")
         except ExceptionGroup as errors:
             raise _first_error(errors) from errors
         return container
 
-    async def _bring_up(self, container: StartedContainer) -> None:
+    async def _bring_up(self, container: StartedContainer, runtime: Runtime | None) -> None:
         name = engine_name(container.container_id)
         await _begun(self._proxy.open_socket(container.container_id))
-        spec = self._make_spec(container.container_id)
+        spec = self._make_spec(container.container_id, runtime)
         await _begun(self._engine.create(name=name, config=engine_configuration(spec)))
         container.advance(ContainerState.STARTING)
         await _begun(self._engine.start(name))

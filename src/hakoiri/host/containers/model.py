@@ -1,5 +1,6 @@
 """Containers as plain data: their states, the transitions between them, and what a claim gives."""
 
+import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -52,6 +53,11 @@ def advance(state: ContainerState, to: ContainerState) -> ContainerState:
     return to
 
 
+def new_container_id() -> str:
+    """Return a new random container id; it is also the name of its directories and sockets."""
+    return f"c{secrets.token_hex(8)}"
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerDirectories:
     """Where the container's directories lie on this host, and who owns what is in them."""
@@ -72,11 +78,11 @@ class ContainerDirectories:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A workspace's container: `start` says whether it was live already or started cold."""
+    """A workspace's container: `start` says if it was live, waited warm, or was started cold."""
 
     container_id: str
     workspace_id: str
     generation: int
-    start: Literal["live", "cold"]
+    start: Literal["live", "warm", "cold"]
     agent: AgentConnection
     directories: ContainerDirectories

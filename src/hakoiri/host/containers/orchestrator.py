@@ -1,17 +1,18 @@
 """Gives each workspace its container: the live one, or a new one, and takes it away again."""
 
 import asyncio
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Final, TypedDict
 
 import structlog
 
 from hakoiri.host.containers.gc import IdleMember, longest_idle, overdue
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare, StartedContainer
-from hakoiri.host.containers.model import Claim, ContainerState
+from hakoiri.host.containers.model import Claim, ContainerState, new_container_id
+from hakoiri.host.containers.places import Place, PlaceGuard
+from hakoiri.host.containers.pool_keeper import PoolKeeper, WarmContainer
 from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
@@ -22,9 +23,15 @@ from hakoiri.host.containers.ports import (
     ProxyControl,
     ProxyControlError,
 )
+from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
 log = structlog.get_logger(__name__)
+
+
+TURN: Final = "turn"
+"""Holds a container for the workspace's turn, of which there is one at a time."""
 
 
 @dataclass(slots=True)
@@ -36,20 +43,23 @@ class _Live:
     tenant: str
     generation: int
     policy: Policy
+    runtime: Runtime
+    holders: set[str] = field(default_factory=set)
+    """Who uses it now: a turn, commands, a save that is due. It idles when there is none."""
+
     idle_since_s: float | None = None
 
 
-@dataclass(slots=True)
-class _Place:
-    """One workspace's place: its lock orders claims, rebinds and removals."""
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What a claim asks for."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiting: int = 0
-
-
-def new_container_id() -> str:
-    """Return a new random container id; it is also the name of its directories and sockets."""
-    return f"c{secrets.token_hex(8)}"
+    workspace_id: str
+    tenant: str
+    policy: Policy
+    prepare: Prepare
+    runtime: Runtime
+    restores: bool
 
 
 class Orchestrator:
@@ -61,6 +71,8 @@ class Orchestrator:
         lifecycle: Lifecycle,
         proxy: ProxyControl,
         claims: ClaimStore,
+        pool: PoolKeeper,
+        metrics: PoolMetrics,
         limit: int,
         idle_timeout_s: float,
         clock: Callable[[], float],
@@ -69,35 +81,72 @@ class Orchestrator:
         self._lifecycle = lifecycle
         self._proxy = proxy
         self._claims = claims
+        self._pool = pool
+        self._metrics = metrics
         self._limit = limit
         self._idle_timeout_s = idle_timeout_s
         self._clock = clock
         self._live: dict[str, _Live] = {}
         self._starting = 0
-        self._places: dict[str, _Place] = {}
+        self._places: dict[str, Place] = {}
 
     async def claim(
-        self, *, workspace_id: str, tenant: str, policy: Policy, prepare: Prepare
+        self,
+        *,
+        workspace_id: str,
+        tenant: str,
+        policy: Policy,
+        prepare: Prepare,
+        runtime: Runtime,
+        restores: bool,
+        holder: str = TURN,
     ) -> Claim:
-        """Return the workspace's container, healthy and bound to the policy, started if need be.
+        """Return the workspace's container, healthy and bound to the policy.
 
-        `prepare` fills the directories of a new container. Raises `CapacityError`,
-        `PolicyRefusedError` or another `ContainersError`, or what `prepare` raises.
+        It is the live one, one that waited warm, or a new one, and in use until each `holder` has
+        released it. `prepare` fills the directories of one that is not live; `restores` says
+        whether it has anything to write. Raises `CapacityError`, `PolicyRefusedError` or another
+        `ContainersError`, or what `prepare` raises.
         """
+        began_s = self._clock()
         async with self._place(workspace_id):
-            live = await self._still_healthy(workspace_id)
+            start: Start = "live"
+            live = await self._still_fit(workspace_id, runtime)
             if live is not None:
                 await self._bind(live, policy)
-                live.idle_since_s = None
-                return _claim_of(live, "live")
-            live = await self._start(workspace_id, tenant, policy, prepare)
-            return _claim_of(live, "cold")
+            else:
+                live, start = await self._start(
+                    _Ask(workspace_id, tenant, policy, prepare, runtime, restores)
+                )
+            _hold(live, holder)
+            self._metrics.claimed(start, seconds=self._clock() - began_s)
+            return _claim_of(live, start)
 
-    async def release(self, workspace_id: str) -> None:
-        """Say that the workspace's turn is over: from now on its container is idle."""
+    async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
+        """Use the live container as it is bound now; None if there is none.
+
+        For what must be fast: nothing is asked of agent or proxy. Whoever changes a policy binds
+        the live containers anew, and an agent that is gone shows at the first call.
+        """
+        async with self._place(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is None:
+                return None
+            _hold(live, holder)
+            return _claim_of(live, "live")
+
+    async def release(self, workspace_id: str, *, holder: str = TURN) -> None:
+        """Say that a holder needs the container no more; without any it is idle from now on."""
         live = self._live.get(workspace_id)
         if live is not None:
-            live.idle_since_s = self._clock()
+            live.holders.discard(holder)
+            if not live.holders:
+                live.idle_since_s = self._clock()
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        """Who uses the workspace's live container now; None if none is live."""
+        live = self._live.get(workspace_id)
+        return None if live is None else frozenset(live.holders)
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
@@ -151,14 +200,14 @@ class Orchestrator:
     async def sweep(self) -> list[str]:
         """Remove all of our instance that is not live here: what an earlier server left."""
         live = frozenset(member.container.container_id for member in self._live.values())
-        gone = await self._lifecycle.sweep(keep=live)
+        gone = await self._lifecycle.sweep(keep=live | self._pool.members())
         for container_id in await self._claims.claimed():
             if container_id not in live:
                 await self._claims.release(container_id)
         return gone
 
     async def close(self) -> None:
-        """Remove every container, a few at a time."""
+        """Remove every container, the warm ones too, a few at a time."""
         slots = asyncio.Semaphore(8)
 
         async def one(workspace_id: str) -> None:
@@ -168,6 +217,7 @@ class Orchestrator:
         async with asyncio.TaskGroup() as group:
             for workspace_id in list(self._live):
                 group.create_task(one(workspace_id), name=f"retire {workspace_id}")
+            group.create_task(self._pool.drain(), name="drain the warm pool")
 
     def workspace_in(self, container_id: str) -> str | None:
         """Return the workspace that is live in a container; None if none is."""
@@ -177,16 +227,20 @@ class Orchestrator:
         return None
 
     def live_containers(self) -> int:
-        """How many containers are live or starting."""
-        return len(self._live) + self._starting
+        """How many containers are live, warm or starting."""
+        return len(self._live) + self._starting + len(self._pool.members())
 
     def live_disks(self) -> list[tuple[Path, Path]]:
         """Where workspace and home of every live container are seen on this host."""
         all_directories = [live.container.directories for live in self._live.values()]
         return [(one.workspace, one.home) for one in all_directories]
 
-    def _place(self, workspace_id: str) -> "_PlaceGuard":
-        return _PlaceGuard(self._places, workspace_id)
+    def room(self) -> int:
+        """How many more containers there may be."""
+        return self._limit - self.live_containers()
+
+    def _place(self, workspace_id: str) -> PlaceGuard:
+        return PlaceGuard(self._places, workspace_id)
 
     def _members(self) -> list[IdleMember]:
         return [IdleMember(live.workspace_id, live.idle_since_s) for live in self._live.values()]
@@ -204,20 +258,64 @@ class Orchestrator:
         await self._remove(workspace_id, "its agent does not answer")
         return None
 
-    async def _start(
-        self, workspace_id: str, tenant: str, policy: Policy, prepare: Prepare
-    ) -> _Live:
+    async def _still_fit(self, workspace_id: str, runtime: Runtime) -> _Live | None:
+        """Return the live container, if it answers and runs as is asked for now.
+
+        One that is not idle holds what could not be saved: it stays, whatever is asked for.
+        """
+        live = await self._still_healthy(workspace_id)
+        if live is None or live.runtime == runtime or live.idle_since_s is None:
+            return live
+        await self._remove(workspace_id, f"the conversation runs under {runtime} now")
+        return None
+
+    async def _start(self, ask: _Ask) -> tuple[_Live, Start]:
+        warm = await self._pool.take(ask.runtime, connected=not ask.restores)
+        if warm is not None:
+            try:
+                return await self._claim_warm(warm, ask), "warm"
+            except (AgentUnreachableError, AgentProtocolError) as error:
+                log.warning("warm_container_lost", reason=str(error))
+        with self._pool.cold_start():
+            return await self._start_cold(ask), "cold"
+
+    async def _claim_warm(self, warm: WarmContainer, ask: _Ask) -> _Live:
+        """Record the claim, fill the directories and bind the socket; the engine is not called."""
+        container = warm.container
+        container_id = container.container_id
+        try:
+            generation = await self._claims.claim(
+                container_id=container_id, workspace_id=ask.workspace_id
+            )
+            if ask.restores:
+                if warm.is_connected and container.agent is not None:
+                    await container.agent.disconnect()
+                await ask.prepare(container.directories)
+            live = _live_of(container, ask, generation)
+            await self._bind(live, ask.policy)
+        except BaseException:
+            await self._pool.remove(container_id)
+            await self._claims.release(container_id)
+            raise
+        container.advance(ContainerState.CLAIMED)
+        self._live[ask.workspace_id] = live
+        self._pool.settle(container_id)
+        return live
+
+    async def _start_cold(self, ask: _Ask) -> _Live:
         await self._make_room()
         container_id = new_container_id()
         self._starting += 1
         try:
             generation = await self._claims.claim(
-                container_id=container_id, workspace_id=workspace_id
+                container_id=container_id, workspace_id=ask.workspace_id
             )
-            container = await self._lifecycle.start(container_id, prepare=prepare)
-            live = _Live(container, workspace_id, tenant, generation, policy)
+            container = await self._lifecycle.start(
+                container_id, prepare=ask.prepare, runtime=ask.runtime
+            )
+            live = _live_of(container, ask, generation)
             try:
-                await self._bind(live, policy)
+                await self._bind(live, ask.policy)
             except BaseException:
                 await self._lifecycle.stop(container)
                 raise
@@ -227,12 +325,14 @@ class Orchestrator:
         finally:
             self._starting -= 1
         container.advance(ContainerState.CLAIMED)
-        self._live[workspace_id] = live
+        self._live[ask.workspace_id] = live
         return live
 
     async def _make_room(self) -> None:
-        """Let the longest idle container give way, where every place is taken."""
+        """Let a warm container give way where every place is taken, or else the longest idle."""
         while self.live_containers() >= self._limit:
+            if await self._pool.give_way():
+                continue
             victim = longest_idle(self._members())
             if victim is None:
                 raise CapacityError(
@@ -268,33 +368,7 @@ class Orchestrator:
             await self._lifecycle.stop(live.container)
         finally:
             await self._claims.release(live.container.container_id)
-
-
-class _PlaceGuard:
-    """Holds a workspace's lock, and forgets it when nobody waits for it any more."""
-
-    def __init__(self, places: dict[str, _Place], workspace_id: str) -> None:
-        self._places = places
-        self._workspace_id = workspace_id
-
-    async def __aenter__(self) -> None:
-        place = self._places.setdefault(self._workspace_id, _Place())
-        place.waiting += 1
-        try:
-            await place.lock.acquire()
-        except BaseException:
-            self._leave(place)
-            raise
-
-    async def __aexit__(self, *_: object) -> None:
-        place = self._places[self._workspace_id]
-        place.lock.release()
-        self._leave(place)
-
-    def _leave(self, place: _Place) -> None:
-        place.waiting -= 1
-        if place.waiting == 0:
-            self._places.pop(self._workspace_id, None)
+            self._pool.wake()
 
 
 class _SpeaksFor(TypedDict):
@@ -315,7 +389,16 @@ def _speaks_for(live: _Live, policy: Policy) -> _SpeaksFor:
     )
 
 
-def _claim_of(live: _Live, start: Literal["live", "cold"]) -> Claim:
+def _live_of(container: StartedContainer, ask: _Ask, generation: int) -> _Live:
+    return _Live(container, ask.workspace_id, ask.tenant, generation, ask.policy, ask.runtime)
+
+
+def _hold(live: _Live, holder: str) -> None:
+    live.holders.add(holder)
+    live.idle_since_s = None
+
+
+def _claim_of(live: _Live, start: Start) -> Claim:
     if live.container.agent is None:
         raise ContainersError("a claimed container has no agent connection")
     return Claim(

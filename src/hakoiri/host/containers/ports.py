@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import BoxDirectories
 from hakoiri.wire.policy import Policy
+from hakoiri.wire.pool import PoolConfiguration
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
 
@@ -39,6 +41,10 @@ class AgentUnreachableError(ContainersError):
 
 class AgentProtocolError(ContainersError):
     """The agent said something that is not in the contract."""
+
+
+class TooManyCommandsError(ContainersError):
+    """As many commands as allowed run in the box."""
 
 
 class CapacityError(ContainersError):
@@ -152,6 +158,20 @@ class AgentConnection(Protocol):
     async def interrupt(self, turn_id: str) -> None:
         """Ask the turn to end early."""
 
+    async def connect(self, options: AgentOptions) -> None:
+        """Have the agent's own process started ahead of the first turn. Takes a while."""
+
+    async def disconnect(self) -> None:
+        """Have that process ended, and the home emptied again; it must have served nobody."""
+
+    def run_command(
+        self, request: RunCommand
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Start a command and give its numbered frames; leaving the block kills it.
+
+        Raises `TooManyCommandsError` as well.
+        """
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Have the box looked at from inside; it must have served nobody. Takes a while."""
 
@@ -164,6 +184,23 @@ class AgentConnector(Protocol):
 
     def connect(self, socket_directory: Path) -> AgentConnection:
         """Return the connection to the agent whose socket lies in the directory."""
+
+
+class PoolStoreError(ContainersError):
+    """The pool's setting cannot be read or kept."""
+
+
+class PoolStore(Protocol):
+    """Where the pool's setting outlives the server. Errors are `PoolStoreError`."""
+
+    async def load(self) -> PoolConfiguration | None:
+        """Return what was kept, None if nothing was."""
+
+    async def save(self, configuration: PoolConfiguration) -> None:
+        """Keep it; it is safe when this returns."""
+
+    async def clear(self) -> None:
+        """Keep nothing."""
 
 
 class ClaimStore(Protocol):

@@ -20,6 +20,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hakoiri.wire.messages import Runtime
+
 Action = Literal[
     "SCMP_ACT_ALLOW",
     "SCMP_ACT_ERRNO",
@@ -156,7 +158,7 @@ def require_no_wider(given: Profile, *, shipped: Profile) -> None:
                 )
 
 
-def filter_for(runtime: Literal["runc", "runsc"], profile: Profile) -> str:
+def filter_for(runtime: Runtime, profile: Profile) -> str:
     """Return the JSON to give to the engine, for a runtime."""
     fitting = _for_gvisor(profile) if runtime == "runsc" else profile
     return fitting.model_dump_json(exclude_defaults=True)

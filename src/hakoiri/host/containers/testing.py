@@ -17,12 +17,15 @@ from hakoiri.host.containers.ports import (
     EngineError,
     Gone,
     PolicyRefusedError,
+    PoolStoreError,
     ProxyControlError,
 )
-from hakoiri.wire.agent import AgentHealth, RunTurn
+from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories
 from hakoiri.wire.policy import Policy
+from hakoiri.wire.pool import PoolConfiguration
 from hakoiri.wire.probe import ProbeFinding, ProbeReport, ProbeRequest
 
 
@@ -190,6 +193,33 @@ class MemoryProxy:
 
 
 @dataclass
+class MemoryPoolStore:
+    """Keeps the pool's setting in memory; `fails` makes every call raise."""
+
+    kept: PoolConfiguration | None = None
+    fails: bool = False
+
+    async def load(self) -> PoolConfiguration | None:
+        """Return what was kept."""
+        self._may()
+        return self.kept
+
+    async def save(self, configuration: PoolConfiguration) -> None:
+        """Keep it."""
+        self._may()
+        self.kept = configuration
+
+    async def clear(self) -> None:
+        """Keep nothing."""
+        self._may()
+        self.kept = None
+
+    def _may(self) -> None:
+        if self.fails:
+            raise PoolStoreError("the store fails")
+
+
+@dataclass
 class MemoryClaims:
     """Claims in memory."""
 
@@ -223,7 +253,11 @@ class ScriptedAgent:
     acknowledged: list[int] = field(default_factory=list)
     interrupted: list[str] = field(default_factory=list)
     requests: list[RunTurn] = field(default_factory=list)
+    commands: Iterable[tuple[int, CommandFrame] | Exception] = ()
+    asked: list[RunCommand] = field(default_factory=list)
+    ended: list[RunCommand] = field(default_factory=list)
     closed: bool = False
+    connected: list[AgentOptions] = field(default_factory=list)
 
     async def health(self) -> AgentHealth:
         """Answer, or fail while it is not yet healthy or dead."""
@@ -257,6 +291,38 @@ class ScriptedAgent:
     async def interrupt(self, turn_id: str) -> None:
         """Remember it."""
         self.interrupted.append(turn_id)
+
+    async def connect(self, options: AgentOptions) -> None:
+        """Remember the options, or fail when dead."""
+        if self.dead:
+            raise AgentUnreachableError("no answer")
+        self.connected.append(options)
+
+    async def disconnect(self) -> None:
+        """Forget them, or fail when dead."""
+        if self.dead:
+            raise AgentUnreachableError("no answer")
+        self.connected.clear()
+
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        """Play the frames of `commands`, from the first on."""
+        self.asked.append(request)
+        if self.dead:
+            raise AgentUnreachableError("no answer")
+
+        async def frames() -> AsyncIterator[tuple[int, CommandFrame]]:
+            for step in self.commands:
+                if isinstance(step, Exception):
+                    raise step
+                yield step
+
+        try:
+            yield frames()
+        finally:
+            self.ended.append(request)
 
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Find everything refused."""

@@ -17,6 +17,7 @@ from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
 from hakoiri.host.conversations.live_sync import NOT_SAVED, LiveSync
+from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.patient_call import PatientCall
 from hakoiri.host.conversations.ports import (
@@ -26,13 +27,15 @@ from hakoiri.host.conversations.ports import (
     StoreError,
     WorkspaceFiles,
 )
+from hakoiri.host.conversations.runtime_choice import choose_runtime
 from hakoiri.host.conversations.sync_schedule import SyncSchedule
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
-from hakoiri.host.files.ports import FilesError, LiveTree
+from hakoiri.host.files.ports import FilesError
 from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import Error, EventData, FileSynced, Notice, TurnStarted
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
 LEFT_OUT_LIMIT: Final = 100
@@ -56,6 +59,7 @@ class AgentTurn:
         containers: Containers,
         files: WorkspaceFiles,
         limits: TurnLimits,
+        runtimes: Sequence[Runtime],
     ) -> None:
         self._conversation = conversation
         self._workspace_id = workspace_id
@@ -66,6 +70,7 @@ class AgentTurn:
         self._containers = containers
         self._files = files
         self._limits = limits
+        self._runtimes = runtimes
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
         self._restore_failure: FilesError | None = None
@@ -126,6 +131,8 @@ class AgentTurn:
 
     async def _take_container(self) -> Claim:
         policy = await self._current_policy()
+        runtime = choose_runtime(self._conversation.runtime, policy=policy, allowed=self._runtimes)
+        restores = await self._files.has_recovery_point(self._workspace_id)
         await anyio.lowlevel.checkpoint_if_cancelled()  # a shielded call would not notice
         claim = await self._starting.run(
             self._containers.claim(
@@ -133,6 +140,8 @@ class AgentTurn:
                 tenant=self._conversation.tenant,
                 policy=policy,
                 prepare=self._prepare,
+                runtime=runtime,
+                restores=restores,
             )
         )
         self._claim = claim
@@ -156,7 +165,7 @@ class AgentTurn:
             restored = await self._files.restore(
                 tenant=self._conversation.tenant,
                 workspace_id=self._workspace_id,
-                tree=_tree(directories),
+                tree=live_tree(directories),
             )
         except FilesError as error:
             self._restore_failure = error
@@ -223,7 +232,7 @@ class AgentTurn:
                     workspace_id=self._workspace_id,
                     generation=claim.generation,
                     event_number=event_number,
-                    tree=_tree(claim.directories),
+                    tree=live_tree(claim.directories),
                     session_id=self._session_id,
                 )
             )
@@ -232,7 +241,7 @@ class AgentTurn:
     async def _tell_if_nearly_full(self, claim: Claim) -> None:
         """Log a notice if the next turn may find no room; nothing else depends on it."""
         with suppress(FilesError, StoreError):
-            found = nearly_full(await self._files.usage(_tree(claim.directories)))
+            found = nearly_full(await self._files.usage(live_tree(claim.directories)))
             if found:
                 text = " ".join([*found, "Remove what is not needed."])
                 await self._log.append(Notice(code="workspace-nearly-full", text=text))
@@ -267,15 +276,6 @@ class AgentTurn:
         if is_working:
             return failures.error_while_working(error, why_lost=why_lost)
         return failures.error_while_starting(error)
-
-
-def _tree(directories: ContainerDirectories) -> LiveTree:
-    return LiveTree(
-        workspace=directories.workspace,
-        home=directories.home,
-        owner_uid=directories.owner_uid,
-        owner_gid=directories.owner_gid,
-    )
 
 
 def _synced(report: SaveReport) -> FileSynced:

@@ -12,8 +12,10 @@ from hakoiri.host.conversations.ports import (
     InvalidOptionError,
     NoSuchPolicyError,
 )
+from hakoiri.host.conversations.runtime_choice import choose_runtime
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.events import ConversationEvent
+from hakoiri.wire.messages import Runtime
 
 
 class ConversationService:
@@ -26,25 +28,36 @@ class ConversationService:
         feed: EventFeed,
         policies: PolicyService,
         clock: Callable[[], datetime],
+        runtimes: Sequence[Runtime],
     ) -> None:
+        """`runtimes` are those containers may have, the usual one first."""
         self._store = store
         self._feed = feed
         self._policies = policies
         self._clock = clock
+        self._runtimes = runtimes
 
     async def create(
-        self, *, tenant: str, kind: ConversationKind, policy: str, options: AgentOptions
+        self,
+        *,
+        tenant: str,
+        kind: ConversationKind,
+        policy: str,
+        options: AgentOptions,
+        runtime: Runtime | None = None,
     ) -> Conversation:
         """Make a conversation, with a workspace if an agent works in it.
 
-        Raises `InvalidOptionError`, `StoreError`.
+        Raises `InvalidOptionError`, `RuntimeNotAllowedError`, `StoreError`.
         """
         if kind is ConversationKind.CHAT:
-            _refuse_agent_options(options)
+            _refuse_agent_options(options, runtime)
         try:
-            await self._policies.effective(tenant=tenant, name=policy)
+            effective = await self._policies.effective(tenant=tenant, name=policy)
         except NoSuchPolicyError as error:
             raise InvalidOptionError(f"policy: {error}") from error
+        if runtime is not None:
+            choose_runtime(runtime, policy=effective, allowed=self._runtimes)
         name = secrets.token_hex(16)
         conversation = Conversation(
             id=f"c-{name}",
@@ -57,6 +70,7 @@ class ConversationService:
             turn=0,
             running=False,
             last_event=0,
+            runtime=runtime,
         )
         await self._store.create(conversation)
         return conversation
@@ -77,7 +91,9 @@ class ConversationService:
         return self._feed.pages(conversation_id, after=after, idle_timeout_s=idle_timeout_s)
 
 
-def _refuse_agent_options(options: AgentOptions) -> None:
+def _refuse_agent_options(options: AgentOptions, runtime: Runtime | None) -> None:
+    if runtime is not None:
+        raise InvalidOptionError("runtime: a chat has no container; leave it out or use an agent")
     for field in ("allowed_tools", "permission_mode", "max_turns"):
         if field in options.model_fields_set:
             raise InvalidOptionError(f"{field}: a chat has no tools; leave it out or use an agent")

@@ -4,7 +4,7 @@ Every turn that began ends in one `result` or `error`, whatever fails; if even t
 recorded, the turn is closed when the conversation gets its next message.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
@@ -40,6 +40,7 @@ from hakoiri.host.conversations.ports import (
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.telemetry.metrics import TurnResult
 from hakoiri.wire.events import ConversationEvent, Error, Result
+from hakoiri.wire.messages import Runtime
 
 RECORD_ATTEMPTS: Final = 5
 """A turn's last event is tried this often before it is left to the next message."""
@@ -63,10 +64,14 @@ class ExecuteService:
         chat_model: ChatModel,
         limits: TurnLimits,
         clock: Callable[[], datetime],
+        runtimes: Sequence[Runtime],
         default_model: str | None = None,
         turn_ended: Callable[[TurnResult], None] = lambda _: None,
     ) -> None:
-        """`turn_ended` is told the last event's type of each turn."""
+        """`runtimes` are those containers may have, the usual one first.
+
+        `turn_ended` is told the last event's type of each turn.
+        """
         self._store = store
         self._feed = feed
         self._policies = policies
@@ -75,6 +80,7 @@ class ExecuteService:
         self._chat_model = chat_model
         self._limits = limits
         self._clock = clock
+        self._runtimes = runtimes
         self._default_model = default_model
         self._turn_ended = turn_ended
         self._group: TaskGroup | None = None
@@ -209,6 +215,7 @@ class ExecuteService:
             containers=self._containers,
             files=self._files,
             limits=self._limits,
+            runtimes=self._runtimes,
         )
 
     async def _run(self, turn: Turn, log: TurnLog) -> None:

@@ -16,6 +16,7 @@ from hakoiri.host.containers.ports import (
 )
 from hakoiri.host.conversations.model import StopReason
 from hakoiri.host.conversations.ports import ChatModelError, NoSuchPolicyError, StoreError
+from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
 from hakoiri.host.files.ports import FilesError, QuotaError
 from hakoiri.wire.events import Error, Result
 
@@ -53,6 +54,14 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
         _Meaning(
             "workspace-too-large",
             "The workspace's files do not fit the disk of a container; its quota must be raised.",
+            retryable=False,
+        ),
+    ),
+    (
+        RuntimeNotAllowedError,
+        _Meaning(
+            "runtime-not-allowed",
+            "The conversation's container runtime is not allowed any more.",
             retryable=False,
         ),
     ),

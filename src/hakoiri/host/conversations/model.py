@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from hakoiri.wire.agent import AgentOptions
+from hakoiri.wire.messages import Runtime
 
 DEFAULT_TENANT = "default"
 DEFAULT_POLICY = "default"
@@ -34,6 +35,32 @@ class Conversation:
     turn: int
     running: bool
     last_event: int
+    runtime: Runtime | None = None
+    """The container runtime that it asks for, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Durable files, of a conversation or of their own. `policy` names what they may reach.
+
+    `generation` counts the containers so far; `recovery_point` is the newest, if there is one.
+    """
+
+    id: str
+    tenant: str
+    policy: str
+    conversation_id: str | None
+    created_at: datetime
+    generation: int = 0
+    recovery_point: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SaveMark:
+    """What a recovery point made outside of a turn says of the conversation's state."""
+
+    session_id: str | None
+    event_number: int
 
 
 class StopReason(StrEnum):

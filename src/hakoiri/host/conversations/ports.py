@@ -5,10 +5,17 @@ from datetime import datetime
 from typing import Protocol
 
 from hakoiri.host.containers.model import Claim, ContainerDirectories
-from hakoiri.host.conversations.model import ApiKey, Conversation, UnfinishedTurn
+from hakoiri.host.conversations.model import (
+    ApiKey,
+    Conversation,
+    SaveMark,
+    UnfinishedTurn,
+    Workspace,
+)
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.quota import TreeUse
 from hakoiri.wire.events import ConversationEvent, EventData
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
 
@@ -26,6 +33,14 @@ class TurnRunningError(ConversationsError):
 
 class NoTurnRunningError(ConversationsError):
     """No turn is running."""
+
+
+class NoSuchWorkspaceError(ConversationsError):
+    """There is no such workspace, or it is another tenant's: the caller cannot tell which."""
+
+
+class WorkspaceOwnedError(ConversationsError):
+    """The workspace is a conversation's, and goes with it."""
 
 
 class NoSuchPolicyError(ConversationsError):
@@ -93,11 +108,35 @@ class ConversationStore(Protocol):
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
 
-    async def set_session_id(self, workspace_id: str, session_id: str) -> None:
-        """Record the agent's session."""
+    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
+        """Record the agent's session, or that there is none."""
 
     async def check(self) -> None:
         """Raise `StoreError` if the store cannot be used now."""
+
+
+class WorkspaceStore(Protocol):
+    """Workspaces, with or without a conversation. A conversation's is made and goes with it."""
+
+    async def create_workspace(self, workspace: Workspace) -> None:
+        """Store a new one without a conversation."""
+
+    async def workspace(self, *, tenant: str, workspace_id: str) -> Workspace:
+        """Return it; `NoSuchWorkspaceError` if it is not there or another tenant's."""
+
+    async def workspace_of(self, *, tenant: str, conversation_id: str) -> Workspace:
+        """Return a conversation's; `NoSuchConversationError`, `NoSuchWorkspaceError` for a chat."""
+
+    async def list_workspaces(
+        self, *, tenant: str, limit: int, before: str | None
+    ) -> Sequence[Workspace]:
+        """Newest first, from before the given id on."""
+
+    async def delete_workspace(self, *, tenant: str, workspace_id: str) -> None:
+        """Forget one without a conversation; `WorkspaceOwnedError` for another."""
+
+    async def save_mark(self, workspace_id: str) -> SaveMark:
+        """Return what a recovery point of now belongs to; `NoSuchWorkspaceError`."""
 
 
 class PolicyStore(Protocol):
@@ -116,7 +155,7 @@ class PolicyStore(Protocol):
         """All of a tenant's policies by name."""
 
     async def workspaces_under(self, *, tenant: str, name: str) -> Sequence[str]:
-        """Ids of the workspaces whose conversation uses the policy."""
+        """Ids of the workspaces that are under the policy."""
 
 
 class KeyStore(Protocol):
@@ -157,11 +196,17 @@ class Containers(Protocol):
         tenant: str,
         policy: Policy,
         prepare: Callable[[ContainerDirectories], Awaitable[None]],
+        runtime: Runtime,
+        restores: bool,
+        holder: str = ...,
     ) -> Claim:
-        """Give the workspace its live container, or a new one.
+        """Give the workspace its live container, one that waited warm, or a new one.
 
-        `prepare` fills a new container's directories before anything runs in it; what it raises
-        passes through, and the container is given up.
+        It is in use until the holder releases it.
+
+        `prepare` fills the directories of one that is not live before a turn runs in it, and
+        `restores` says whether it has anything to write; what it raises passes through, and the
+        container is given up.
         """
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
@@ -170,8 +215,14 @@ class Containers(Protocol):
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         """Stop and remove the workspace's container; nothing happens if it is not live."""
 
-    async def release(self, workspace_id: str) -> None:
-        """The turn is over: the container idles from now on."""
+    async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
+        """Give the live container as it is, unasked and as it is bound; None if none is live."""
+
+    async def release(self, workspace_id: str, *, holder: str = ...) -> None:
+        """The holder (by default the turn) is done: without any the container idles."""
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        """Who uses the live container now; None if none is live."""
 
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, for an error message."""
@@ -215,6 +266,9 @@ class RestoreReport(Protocol):
 
 class WorkspaceFiles(Protocol):
     """Recovery points of workspaces. Errors are `FilesError`."""
+
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        """Whether there is anything to restore."""
 
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from hakoiri.host.conversations.model import ApiKey, Conversation, UnfinishedTurn
+from hakoiri.host.conversations.model import (
+    ApiKey,
+    Conversation,
+    SaveMark,
+    UnfinishedTurn,
+    Workspace,
+)
 from hakoiri.host.conversations.ports import (
     NoSuchConversationError,
     NoSuchPolicyError,
+    NoSuchWorkspaceError,
     NoTurnRunningError,
     StoreError,
     TurnRunningError,
+    WorkspaceOwnedError,
 )
 from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent, EventData, UserMessage
 from hakoiri.wire.policy import Policy
@@ -25,6 +33,7 @@ class MemoryConversations:
         self._conversations: dict[str, Conversation] = {}
         self._events: dict[str, list[ConversationEvent]] = {}
         self._sessions: dict[str, str] = {}
+        self.workspaces: dict[str, Workspace] = {}
 
     async def create(self, conversation: Conversation) -> None:
         """Store a new conversation."""
@@ -33,6 +42,14 @@ class MemoryConversations:
             raise StoreError(f"conversation {conversation.id} exists")
         self._conversations[conversation.id] = conversation
         self._events[conversation.id] = []
+        if conversation.workspace_id is not None:
+            self.workspaces[conversation.workspace_id] = Workspace(
+                id=conversation.workspace_id,
+                tenant=conversation.tenant,
+                policy=conversation.policy,
+                conversation_id=conversation.id,
+                created_at=conversation.created_at,
+            )
 
     async def get(self, *, tenant: str, conversation_id: str) -> Conversation:
         """Return it; `NoSuchConversationError` if it is not there or another tenant's."""
@@ -63,6 +80,7 @@ class MemoryConversations:
         del self._conversations[conversation_id]
         del self._events[conversation_id]
         self._sessions.pop(conversation.workspace_id or "", None)
+        self.workspaces.pop(conversation.workspace_id or "", None)
 
     async def begin_turn(
         self, *, conversation_id: str, text: str, now: datetime
@@ -107,10 +125,12 @@ class MemoryConversations:
         await self.check()
         return self._sessions.get(workspace_id)
 
-    async def set_session_id(self, workspace_id: str, session_id: str) -> None:
-        """Record the agent's session."""
+    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
+        """Record the agent's session, or that there is none."""
         await self.check()
-        self._sessions[workspace_id] = session_id
+        self._sessions.pop(workspace_id, None)
+        if session_id is not None:
+            self._sessions[workspace_id] = session_id
 
     async def check(self) -> None:
         """Raise `StoreError` if the store is `broken`."""
@@ -118,11 +138,11 @@ class MemoryConversations:
             raise StoreError("the database does not answer")
 
     def workspaces_under(self, *, tenant: str, name: str) -> Sequence[str]:
-        """Ids of the workspaces whose conversation uses the policy."""
+        """Ids of the workspaces that are under the policy."""
         return [
-            item.workspace_id
-            for item in self._conversations.values()
-            if item.tenant == tenant and item.policy == name and item.workspace_id is not None
+            item.id
+            for item in self.workspaces.values()
+            if item.tenant == tenant and item.policy == name
         ]
 
     async def _existing(self, conversation_id: str) -> Conversation:
@@ -154,6 +174,69 @@ class MemoryConversations:
         return added
 
 
+class MemoryWorkspaces:
+    """`WorkspaceStore` in memory, beside the conversations."""
+
+    def __init__(self, conversations: MemoryConversations) -> None:
+        self._conversations = conversations
+
+    async def create_workspace(self, workspace: Workspace) -> None:
+        """Store a new one without a conversation."""
+        await self._conversations.check()
+        self._conversations.workspaces[workspace.id] = workspace
+
+    async def workspace(self, *, tenant: str, workspace_id: str) -> Workspace:
+        """Return it; `NoSuchWorkspaceError` if it is not there or another tenant's."""
+        await self._conversations.check()
+        found = self._conversations.workspaces.get(workspace_id)
+        if found is None or found.tenant != tenant:
+            raise NoSuchWorkspaceError("there is no such workspace")
+        return found
+
+    async def workspace_of(self, *, tenant: str, conversation_id: str) -> Workspace:
+        """Return a conversation's; `NoSuchConversationError`, `NoSuchWorkspaceError` for a chat."""
+        conversation = await self._conversations.get(tenant=tenant, conversation_id=conversation_id)
+        if conversation.workspace_id is None:
+            raise NoSuchWorkspaceError("a chat has no workspace")
+        return await self.workspace(tenant=tenant, workspace_id=conversation.workspace_id)
+
+    async def list_workspaces(
+        self, *, tenant: str, limit: int, before: str | None
+    ) -> Sequence[Workspace]:
+        """Newest first, from before the given id on."""
+        mine = sorted(
+            (item for item in self._conversations.workspaces.values() if item.tenant == tenant),
+            key=lambda item: (item.created_at, item.id),
+            reverse=True,
+        )
+        if before is not None:
+            last = await self.workspace(tenant=tenant, workspace_id=before)
+            mine = mine[mine.index(last) + 1 :]
+        return mine[:limit]
+
+    async def delete_workspace(self, *, tenant: str, workspace_id: str) -> None:
+        """Forget one without a conversation; `WorkspaceOwnedError` for another."""
+        found = await self.workspace(tenant=tenant, workspace_id=workspace_id)
+        if found.conversation_id is not None:
+            raise WorkspaceOwnedError(
+                f"the workspace goes with its conversation; delete {found.conversation_id}"
+            )
+        del self._conversations.workspaces[workspace_id]
+
+    async def save_mark(self, workspace_id: str) -> SaveMark:
+        """Return what a recovery point of now belongs to; `NoSuchWorkspaceError`."""
+        found = self._conversations.workspaces.get(workspace_id)
+        if found is None:
+            raise NoSuchWorkspaceError("there is no such workspace")
+        session_id = await self._conversations.session_id(workspace_id)
+        if found.conversation_id is None:
+            return SaveMark(session_id=session_id, event_number=0)
+        conversation = await self._conversations.get(
+            tenant=found.tenant, conversation_id=found.conversation_id
+        )
+        return SaveMark(session_id=session_id, event_number=conversation.last_event)
+
+
 class MemoryPolicies:
     """`PolicyStore` in memory, beside the conversations that use the policies."""
 
@@ -183,7 +266,7 @@ class MemoryPolicies:
         return {name: policy for (owner, name), policy in self._policies.items() if owner == tenant}
 
     async def workspaces_under(self, *, tenant: str, name: str) -> Sequence[str]:
-        """Ids of the workspaces whose conversation uses the policy."""
+        """Ids of the workspaces that are under the policy."""
         return self._conversations.workspaces_under(tenant=tenant, name=name)
 
 

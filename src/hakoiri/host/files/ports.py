@@ -22,6 +22,14 @@ class NoSuchFileError(FilesError):
     """The newest recovery point has no regular file at that path."""
 
 
+class EditRefusedError(FilesError):
+    """The path cannot be changed so; the message says why."""
+
+
+class NoSpaceError(FilesError):
+    """The workspace, or what may be in it, is full."""
+
+
 class DamagedError(FilesError):
     """What is stored is not what was stored; the message names the path and the hash."""
 

@@ -3,19 +3,23 @@
 import asyncio
 import time
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
+from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.manifest_store import ManifestStore
-from hakoiri.host.files.packs import Known, known_of, wasteful_objects
+from hakoiri.host.files.pack_writer import PackWriter
+from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
 from hakoiri.host.files.ports import (
     DamagedError,
+    FilesError,
     LiveTree,
+    NoSpaceError,
     NoSuchFileError,
     ObjectStore,
     StaleGenerationError,
@@ -23,7 +27,7 @@ from hakoiri.host.files.ports import (
     WorkspaceHeads,
 )
 from hakoiri.host.files.quota import TreeUse
-from hakoiri.host.files.restore import RestoreReport, restore_tree
+from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
 from hakoiri.host.files.stored_bytes import StoredBytes
 from hakoiri.host.files.upload import Upload, Uploaded
@@ -83,7 +87,7 @@ class FileSync:
         tree: LiveTree,
         session_id: str | None,
     ) -> SaveReport:
-        """Commit the tree as it is: blobs first, then the manifest, then the head.
+        """Commit the tree as it is: packs first, then the manifest, then the head.
 
         If nothing changed, neither file nor event number, session or generation, the head stays
         and is what the report names. `StaleGenerationError` if a newer container has committed;
@@ -112,16 +116,65 @@ class FileSync:
             left_out = notes + self._left_out(scanned, uploaded)
             return _report(recovery_point, known, manifest, uploaded, left_out)
 
+    async def amend(
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        change: Callable[[Sequence[Entry]], Sequence[Entry]],
+    ) -> str:
+        """Commit the newest recovery point with its list of entries changed; return its id.
+
+        For a workspace that is not live: `StaleGenerationError` if a container was started since
+        `generation`. Whatever bytes the change names must be stored. What `change` raises passes
+        through; `NoSpaceError` if the result is more than a workspace may hold.
+        """
+        lock = self._locks.setdefault(workspace_id, asyncio.Lock())
+        async with lock:
+            head = await self._heads.head(workspace_id)
+            previous = None
+            if head is not None:
+                previous = await self._manifests.newest(tenant, workspace_id, head.recovery_point)
+            entries = tuple(change(previous.entries if previous else ()))
+            manifest = Manifest(
+                workspace_id=workspace_id,
+                parent=head.recovery_point if head else None,
+                generation=max(generation, 1),
+                event_number=head.event_number if head else 0,
+                session_id=previous.session_id if previous else None,
+                created=self._clock(),
+                entries=entries,
+            )
+            _check_room(manifest, self._limits)
+            return await self._commit(tenant, manifest)
+
+    async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
+        """Store the bytes of an open file of this host's; return the parts for a list to name.
+
+        `FilesError` if its bytes are not those of `size` and `sha256`.
+        """
+        file = LargeFile(descriptor, size, is_same=lambda: True)
+        packs = PackWriter(store=self._store, tenant=tenant, known=Known())
+        parts, _ = await packs.store_whole(file.next_pieces)
+        if file.digest() != sha256:
+            raise FilesError(f"the file is not the one of {size} bytes with the hash {sha256}")
+        return parts
+
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
         return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
+
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        """Whether `restore` would write anything."""
+        return await self._heads.head(workspace_id) is not None
 
     async def restore(
         self, *, tenant: str, workspace_id: str, tree: LiveTree
     ) -> RestoreReport | None:
         """Write the newest recovery point into an empty tree; None if there is none yet.
 
-        `DamagedError` names the path and hash of a blob that is missing or wrong, `FilesError` a
+        `DamagedError` names the path, and the pack or blob that is missing or wrong, `FilesError` a
         tree that is not empty or a recovery point over the limits. After an error the tree is
         unfinished and must be thrown away.
         """
@@ -227,6 +280,13 @@ class FileSync:
         lines = lines[: self._limits.left_out_limit]
         more = scanned.left_out_total + len(uploaded.left_out) - len(lines)
         return [*lines, f"and {more} more"] if more else lines
+
+
+def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
+    try:
+        check_limits(manifest, limits)
+    except FilesError as error:
+        raise NoSpaceError(str(error)) from error
 
 
 def _entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> tuple[Entry, ...]:

@@ -10,14 +10,12 @@ from hakoiri.host.files.file_reader import (
     ChangingError,
     FileReader,
     GoneError,
-    LargeReading,
     ReadRefusedError,
     SmallFiles,
 )
-from hakoiri.host.files.keys import pack_key
 from hakoiri.host.files.manifest import Entry
-from hakoiri.host.files.pack_codec import seal
-from hakoiri.host.files.packs import PACK_BYTES, Known, Pack, Part
+from hakoiri.host.files.pack_writer import PackWriter
+from hakoiri.host.files.packs import PACK_BYTES, Known
 from hakoiri.host.files.plan import Found, LeftOut
 from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import CHANGING
@@ -28,8 +26,6 @@ AT_ONCE = 6
 
 BATCH_FILES = 8192
 """Files of one pack at most. Packs of tiny files stay few, so none are packed anew for ever."""
-
-Piece = tuple[str, bytes]
 
 
 @dataclass(slots=True)
@@ -53,8 +49,7 @@ class Upload:
     def __init__(
         self, *, store: ObjectStore, tenant: str, reader: FileReader, known: Known
     ) -> None:
-        self._store = store
-        self._tenant = tenant
+        self._packs = PackWriter(store=store, tenant=tenant, known=known)
         self._reader = reader
         self._known = known
         self._result = Uploaded()
@@ -62,6 +57,7 @@ class Upload:
     async def run(self, files: Sequence[Found]) -> Uploaded:
         """Read and store all; `FilesError` from the store ends it."""
         await run_bounded(_batches(files), self._upload_batch, at_once=AT_ONCE)
+        self._result.stored_bytes = self._packs.stored_bytes
         return self._result
 
     async def _upload_batch(self, batch: Sequence[Found]) -> None:
@@ -80,7 +76,7 @@ class Upload:
             for entry, content in read.read
             if content and entry.sha256 not in self._known.files
         }
-        parts = {part.sha256: part for part in await self._store_pieces(list(fresh.items()))}
+        parts = {part.sha256: part for part in await self._packs.store(list(fresh.items()))}
         for entry, _ in read.read:
             if entry.sha256 in parts:
                 stored = replace(entry, parts=(parts[entry.sha256],))
@@ -105,7 +101,7 @@ class Upload:
         for _ in range(READ_ATTEMPTS):
             reading = await run_in_thread(partial(self._reader.open_large, found))
             try:
-                parts, is_sent = await self._store_whole(reading)
+                parts, is_sent = await self._packs.store_whole(reading.next_pieces)
                 entry = await run_in_thread(partial(reading.entry, parts))
             finally:
                 reading.close()
@@ -114,54 +110,6 @@ class Upload:
                 self._known.note(entry)
                 return entry
         raise ChangingError(CHANGING)
-
-    async def _store_whole(self, reading: LargeReading) -> tuple[tuple[Part, ...], bool]:
-        """Store the pieces that are new, a pack at a time.
-
-        Return the file's parts, and whether anything was sent.
-        """
-        is_sent = False
-        order: list[str] = []
-        parts: dict[str, Part] = {}
-        fresh: dict[str, bytes] = {}
-        fresh_bytes = 0
-        while pieces := await run_in_thread(reading.next_pieces):
-            for sha256, piece in pieces:
-                order.append(sha256)
-                if sha256 in parts or sha256 in fresh:
-                    continue
-                if sha256 in self._known.pieces:
-                    parts[sha256] = self._known.pieces[sha256]
-                    continue
-                fresh[sha256] = piece
-                is_sent = True
-                fresh_bytes += len(piece)
-            if fresh_bytes >= PACK_BYTES:
-                parts |= {
-                    part.sha256: part for part in await self._store_pieces(list(fresh.items()))
-                }
-                fresh, fresh_bytes = {}, 0
-        parts |= {part.sha256: part for part in await self._store_pieces(list(fresh.items()))}
-        return tuple(parts[sha256] for sha256 in order), is_sent
-
-    async def _store_pieces(self, pieces: Sequence[Piece]) -> list[Part]:
-        """Store pieces as one pack; return where each lies."""
-        if not pieces:
-            return []
-        pack, stored = await run_in_thread(partial(_seal_pieces, pieces))
-        await self._store.put(pack_key(self._tenant, pack.id), stored)
-        self._result.stored_bytes += pack.plain_size
-        parts: list[Part] = []
-        offset = 0
-        for sha256, piece in pieces:
-            parts.append(Part(pack, offset, len(piece), sha256))
-            self._known.pieces[sha256] = parts[-1]
-            offset += len(piece)
-        return parts
-
-
-def _seal_pieces(pieces: Sequence[Piece]) -> tuple[Pack, bytes]:
-    return seal(b"".join(piece for _, piece in pieces))
 
 
 def _batches(files: Sequence[Found]) -> Iterator[Sequence[Found]]:

@@ -8,6 +8,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from hakoiri.host.telemetry.pool_metrics import PoolMetrics
+
 TurnResult = Literal["result", "error"]
 """With which event a turn ended."""
 
@@ -20,17 +22,10 @@ OTHER_WORKSPACES: Final = "others"
 class ServerMetrics:
     """Counts into a registry of its own."""
 
-    def __init__(
-        self,
-        *,
-        live_containers: Callable[[], int],
-        disk_use: Callable[[], tuple[int, int]] = lambda: (0, 0),
-    ) -> None:
-        """Ask `disk_use` for bytes in use, and for how many workspaces are nearly full."""
+    def __init__(self) -> None:
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
-        self._registry.register(_LiveContainers(live_containers))
-        self._registry.register(_DiskUse(disk_use))
+        self.pool = PoolMetrics(self._registry)
         turns = Counter(
             "hakoiri_turns",
             "Turns that have ended, by their last event.",
@@ -45,6 +40,14 @@ class ServerMetrics:
         )
         self._told_workspaces: set[str] = set()
         self._turns = {"result": turns.labels("result"), "error": turns.labels("error")}
+
+    def watch_containers(self, live_containers: Callable[[], int]) -> None:
+        """Show the number of containers from now on."""
+        self._registry.register(_LiveContainers(live_containers))
+
+    def watch_disks(self, disk_use: Callable[[], tuple[int, int]]) -> None:
+        """Show from now on the bytes in use, and how many workspaces are nearly full."""
+        self._registry.register(_DiskUse(disk_use))
 
     def turn_ended(self, result: TurnResult) -> None:
         """Count a turn."""
@@ -69,7 +72,7 @@ class _LiveContainers(Collector):
     def collect(self) -> Iterable[Metric]:
         yield GaugeMetricFamily(
             "hakoiri_containers_live",
-            "Containers that are live or starting.",
+            "Containers that are live, warm or starting.",
             value=self._live_containers(),
         )
 

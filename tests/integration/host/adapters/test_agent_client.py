@@ -3,7 +3,7 @@
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -11,9 +11,21 @@ import pytest
 from aiohttp import web
 
 from hakoiri.host.adapters.agent_client import AgentClient, open_socket
-from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
+from hakoiri.host.containers.ports import (
+    AgentProtocolError,
+    AgentUnreachableError,
+    TooManyCommandsError,
+)
 from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.command import (
+    FRAME_LINE_LIMIT_BYTES,
+    CommandExit,
+    CommandFrame,
+    CommandOutput,
+    RunCommand,
+)
 from hakoiri.wire.events import AgentEvent
+from hakoiri.wire.problems import Problem
 
 pytestmark = pytest.mark.anyio
 
@@ -177,3 +189,96 @@ async def test_descriptors_do_not_pile_up(tmp_path: Path) -> None:
             await client.health()
         await client.close()
     assert open_descriptors() == before
+
+
+COMMAND = RunCommand(argv=["x"], timeout_s=1, output_limit_bytes=100)
+
+
+async def frames_of(client: AgentClient) -> list[tuple[int, CommandFrame]]:
+    async with client.run_command(COMMAND) as frames:
+        return [frame async for frame in frames]
+
+
+async def test_a_commands_frames_arrive(tmp_path: Path) -> None:
+    stream = (
+        b'id: 1\nevent: stdout\ndata: {"type":"stdout","base64":"YQ=="}\n\n'
+        b": keep-alive\n\n"
+        b'id: 2\nevent: exit\ndata: {"type":"exit","code":0}\n\n'
+    )
+    async with agent(tmp_path, saying(stream[:40], stream[40:])) as client:
+        assert await frames_of(client) == [
+            (1, CommandOutput.of("stdout", b"a")),
+            (2, CommandExit(code=0)),
+        ]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b'id: 1\ndata: {"type":"result","text":"a"}\n\n',
+        b'id: one\ndata: {"type":"exit","code":0}\n\n',
+        b'id: 1\ndata: {"type":"stdout","base64":"not base64"}\n\n',
+        b'id: 1\ndata: {"type":"exit","code":0,"signal":9}\n\n',
+        b'id: 1\ndata: {"type":"exit","code":-1}\n\n',
+        b"id: 1\ndata: " + b"[" * 100_000 + b"\n\n",
+        b"id: 1\ndata: \xff\n\n",
+        b"id: 1\ndata: " + b"x" * (FRAME_LINE_LIMIT_BYTES + 1),
+    ],
+    ids=[
+        "forged",
+        "no-number",
+        "no-base64",
+        "two-ends",
+        "negative",
+        "deep",
+        "not-utf8",
+        "endless-line",
+    ],
+)
+async def test_a_lie_about_a_command_is_a_protocol_error(tmp_path: Path, lie: bytes) -> None:
+    async with agent(tmp_path, saying(lie)) as client:
+        with pytest.raises(AgentProtocolError):
+            await frames_of(client)
+
+
+async def test_a_commands_stream_that_breaks_off_is_unreachable(tmp_path: Path) -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    async with agent(tmp_path, cut) as client:
+        with pytest.raises(AgentUnreachableError):
+            await frames_of(client)
+
+
+async def test_too_many_commands_is_told_as_such(tmp_path: Path) -> None:
+    async def full(_: web.Request) -> web.Response:
+        problem = Problem.of("too-many-commands", title="Too many", status=429, detail="16 run")
+        return web.Response(status=429, text=problem.model_dump_json())
+
+    async with agent(tmp_path, full) as client:
+        with pytest.raises(TooManyCommandsError, match="16 run"):
+            await frames_of(client)
+
+
+async def test_leaving_a_command_closes_its_connection(tmp_path: Path) -> None:
+    gone = anyio.Event()
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            while True:
+                await response.write(b": keep-alive\n\n")
+                await anyio.sleep(0.01)
+        gone.set()
+        return response
+
+    async with agent(tmp_path, endless) as client:
+        async with client.run_command(COMMAND):
+            pass
+        with anyio.fail_after(30):
+            await gone.wait()

@@ -91,7 +91,7 @@ def configuration(
         image_id=image,
         runtime=runtime,
         limits=box.limits(),
-        seccomp_profile=box.seccomp_profile,
+        seccomp_profile=box.seccomp_profiles[runtime],
     )
     body = engine_configuration(spec)
     for mount in body["HostConfig"]["Mounts"]:

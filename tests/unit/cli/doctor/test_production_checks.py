@@ -22,6 +22,7 @@ WHOLE = replace(
     ENGINE,
     security_options=("name=apparmor", "name=seccomp,profile=default", "name=userns"),
     lacking_limits=(),
+    root_directory="/var/lib/docker/100000.100000",
 )
 ALL = ProductionFacts(
     apparmor=AppArmorKnown(enabled=True, profiles={"workspace-container": "enforce"}),
@@ -64,6 +65,11 @@ def engine_without(word: str) -> ProductionFacts:
         ("apparmor", FIT, replace(ALL, apparmor=AppArmorKnown(enabled=True))),
         ("seccomp", FIT, engine_without("seccomp")),
         ("userns-remap", FIT, engine_without("userns")),
+        (
+            "userns-remap",
+            FIT,
+            replace(ALL, engine=replace(WHOLE, root_directory="/var/lib/docker")),
+        ),
         ("limits", FIT, replace(ALL, engine=replace(WHOLE, lacking_limits=("swap",)))),
         ("engine socket", FIT, replace(ALL, engine_socket_mode=0o666)),
         ("engine socket", FIT, replace(ALL, engine_socket_mode=0o662)),

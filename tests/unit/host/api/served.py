@@ -1,23 +1,30 @@
 """The application over ASGI: a client for whole answers, and readers for endless ones."""
 
+import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx2
 from fastapi import FastAPI
+from tests.unit.host.containers import fleet
 from tests.unit.host.conversations.scripted import NOW, World
 
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
+from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
+FILE_LIMIT_BYTES = 1000
 CONFINED = Confinement(ConfinementState.CONFINED, "workspace-container", "the engine applies it")
 
 
@@ -37,10 +44,12 @@ class MemoryFiles:
             ),
         ]
 
-    async def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+    async def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
         if path in self.damaged:
             raise FilesError("blob is damaged")
-        data = self.contents[path]
+        data = self.contents[path][start:end]
         yield data[:3]
         yield data[3:]
 
@@ -60,6 +69,11 @@ class Served:
         self.files = MemoryFiles()
         self.reasons: list[str] = []
         self.probe_told = ProbeTold("off")
+        self.pool_store = MemoryPoolStore()
+        keeper = fleet.Fleet(Path("/nonexistent")).keeper()
+        self.pool = PoolService(
+            keeper=keeper, store=self.pool_store, from_settings=keeper.configuration
+        )
         self.figures = "hakoiri_turns_total 1\n"
         self.app: FastAPI = create_app(
             service=self.world.service,
@@ -67,9 +81,12 @@ class Served:
             keys=self.keys,
             policies=self.world.policies,
             files=self.files,
+            workspaces=self.world.workspaces,
+            uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             confinement=confinement,
+            pool=self.pool,
             figures=self._figures,
             require_keys=require_keys,
         )
@@ -84,6 +101,7 @@ class Served:
     async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
         transport = httpx2.ASGITransport(app=self.app, raise_app_exceptions=False)
         async with (
+            self.world.workspaces.saver,
             self.world.service,
             httpx2.AsyncClient(
                 transport=transport, base_url="http://localhost:8420", headers=headers

@@ -197,3 +197,18 @@ async def test_a_database_that_is_away_is_503_and_says_nothing_of_itself() -> No
         refused = await client.get("/v1/conversations")
         assert (refused.status_code, problem(refused)) == (503, "store-unavailable")
         assert str(StoreError("the database does not answer")) not in refused.json()["detail"]
+
+
+async def test_a_runtime_is_shown_or_refused_with_a_problem() -> None:
+    served = Served(World(runtimes=("runc", "runsc")))
+    async with served.client() as client:
+        made = await client.post("/v1/conversations", json={"runtime": "runsc"})
+        assert (made.status_code, made.json()["runtime"]) == (201, "runsc")
+        plain = await client.post("/v1/conversations", json={})
+        assert plain.json()["runtime"] is None
+        unknown = await client.post("/v1/conversations", json={"runtime": "kata"})
+        assert (unknown.status_code, problem(unknown)) == (422, "invalid-request")
+    async with Served().client() as client:
+        refused = await client.post("/v1/conversations", json={"runtime": "runsc"})
+        assert (refused.status_code, problem(refused)) == (422, "runtime-not-allowed")
+        assert "runtime: this server does not allow runsc" in refused.json()["detail"]

@@ -1,3 +1,5 @@
+from collections.abc import AsyncIterator
+
 import pytest
 from tests.unit.host.api.served import Served, problem
 
@@ -84,5 +86,90 @@ async def test_a_chat_has_no_files() -> None:
     async with served.client() as client:
         conversation = await served.world.conversation(ConversationKind.CHAT)
         path = f"/v1/conversations/{conversation.id}/workspace/files"
-        assert (await client.get(path)).json() == {"files": []}
-        assert problem(await client.get(f"{path}/a")) == "no-such-file"
+        assert problem(await client.get(path)) == "no-such-workspace"
+        assert problem(await client.get(f"{path}/a")) == "no-such-workspace"
+
+
+BYTES = {"Content-Type": "application/octet-stream"}
+
+
+async def test_a_file_is_written_and_removed() -> None:
+    served = Served()
+    async with served.client() as client:
+        workspace = await served.world.workspace()
+        path = f"/v1/workspaces/{workspace.id}/files/a/%25FF%20b.bin"
+        put = await client.put(path, content=b"\0" * 900, headers=BYTES)
+        assert (put.status_code, put.json()) == (200, {"recovery_point": "rp-amended"})
+        assert [entry.path for entry in served.world.files.entries] == [b"a", b"a/\xff b.bin"]
+        assert list(served.world.files.blobs.values()) == [b"\0" * 900]
+        gone = await client.delete(f"/v1/workspaces/{workspace.id}/files/a")
+        assert (gone.status_code, served.world.files.entries) == (200, [])
+        again = await client.delete(path)
+        assert (again.status_code, problem(again)) == (404, "no-such-file")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_file_over_the_limit_is_refused(*, announced: bool) -> None:
+    served = Served()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(11):
+            yield b"x" * 100
+
+    async with served.client() as client:
+        workspace = await served.world.workspace()
+        content = b"x" * 1100 if announced else pieces()
+        put = await client.put(f"/v1/workspaces/{workspace.id}/files/a", content=content)
+        assert (put.status_code, problem(put)) == (413, "body-too-large")
+    assert served.world.files.blobs == {}
+
+
+@pytest.mark.parametrize("path", ["%2e%2e/a", "a//b", "%2Fetc/passwd", "a/", "%FF", "a%00", "%251"])
+async def test_a_path_that_is_none_is_refused(path: str) -> None:
+    served = Served()
+    async with served.client() as client:
+        workspace = await served.world.workspace()
+        for method in ("PUT", "DELETE"):
+            url = f"http://localhost/v1/workspaces/{workspace.id}/files/{path}"
+            answer = await client.request(method, url, content=b"x" if method == "PUT" else None)
+            assert answer.status_code in (404, 422)
+            assert problem(answer) in ("invalid-request", "not-found", "no-such-file")
+    assert served.world.files.entries == ()
+
+
+async def test_what_is_in_the_way_is_told() -> None:
+    served = Served()
+    async with served.client() as client:
+        workspace = await served.world.workspace()
+        base = f"/v1/workspaces/{workspace.id}/files"
+        await client.put(f"{base}/a", content=b"x")
+        put = await client.put(f"{base}/a/b", content=b"x")
+        assert (put.status_code, problem(put)) == (409, "edit-refused")
+
+
+async def test_another_tenants_files_are_not_written() -> None:
+    served = Served(require_keys=True)
+    _, key = await served.keys.create_key(name="k", tenant="other")
+    workspace = await served.world.workspace()
+    async with served.client(Authorization=f"Bearer {key}") as client:
+        for method in ("PUT", "DELETE"):
+            answer = await client.request(method, f"/v1/workspaces/{workspace.id}/files/a")
+            assert (answer.status_code, problem(answer)) == (404, "no-such-workspace")
+    assert served.world.files.entries == ()
+
+
+async def test_a_range_is_answered_with_its_bytes() -> None:
+    served = Served()
+    served.files.contents = {"a": b"0123456789"}
+    async with served.client() as client:
+        path = f"/v1/workspaces/{(await served.world.workspace()).id}/files/a"
+        part = await client.get(path, headers={"Range": "bytes=2-4"})
+        assert (part.status_code, part.content) == (206, b"234")
+        assert part.headers["content-range"] == "bytes 2-4/10"
+        assert part.headers["content-length"] == "3"
+        assert part.headers["content-security-policy"].startswith("sandbox")
+        whole = await client.get(path)
+        assert (whole.status_code, whole.headers["accept-ranges"]) == (200, "bytes")
+        outside = await client.get(path, headers={"Range": "bytes=10-"})
+        assert (outside.status_code, problem(outside)) == (416, "range-not-satisfiable")
+        assert outside.headers["content-range"] == "bytes */10"

@@ -1,5 +1,6 @@
 import pytest
 from tests.unit.host.api.served import Served
+from tests.unit.host.containers.fleet import pool_of
 
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
@@ -17,7 +18,12 @@ async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
             "reason": "the engine applies it",
         }
         ready = {"ready": True, "reasons": [], "probe": off, "apparmor": confined}
-        assert (await client.get("/ready")).json() == ready
+        told = (await client.get("/ready")).json()
+        assert {runtime: pool["state"] for runtime, pool in told.pop("pool").items()} == {
+            "runc": "off",
+            "runsc": "off",
+        }
+        assert told == ready
         served.reasons = ["the engine is away", "x" * 5000]
         not_ready = await client.get("/ready")
         assert not_ready.status_code == 503
@@ -45,4 +51,20 @@ async def test_what_the_probe_found_is_told_and_decides_nothing() -> None:
         "refused": 230,
         "open": ["system call bpf: EINVAL"],
         "reason": "",
+    }
+
+
+async def test_a_pool_that_is_being_filled_is_told_and_keeps_nobody_waiting() -> None:
+    served = Served()
+    async with served.client() as client:
+        await served.pool.replace(pool_of(1, 2, 2))
+        ready = await client.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["pool"]["runc"] == {
+        "state": "refilling",
+        "reason": "0 of 2 are ready",
+        "ready": 0,
+        "starting": 0,
+        "retiring": 0,
+        "target": 2,
     }

@@ -2,7 +2,7 @@ import pytest
 from tests.unit.host.api.served import Served, problem
 
 from hakoiri.host.api.problems import INTERNAL, MEANINGS, RefusedError, problem_of
-from hakoiri.host.containers.ports import CapacityError
+from hakoiri.host.containers.ports import EngineError
 from hakoiri.wire.problems import Problem
 
 pytestmark = pytest.mark.anyio
@@ -15,7 +15,7 @@ def test_every_mapped_error_has_a_status_and_a_code_of_its_own_kind() -> None:
 
 
 def test_a_subclass_is_told_as_its_base_and_vendors_words_stay_inside() -> None:
-    told = problem_of(CapacityError("engine at unix:///var/run/docker.sock says no"))
+    told = problem_of(EngineError("engine at unix:///var/run/docker.sock says no"))
     assert (told.status, told.code) == (503, "containers-unavailable")
     assert "docker.sock" not in told.detail
 

@@ -14,6 +14,7 @@ from hakoiri.host.api.request_guard import (
     BodyGuard,
     is_loopback_host,
     is_same_origin,
+    is_upload,
 )
 from hakoiri.wire.messages import BODY_LIMIT_BYTES
 
@@ -192,3 +193,19 @@ def test_no_host_but_loopbacks_names_passes(host: str) -> None:
 @given(st.text())
 def test_an_origin_is_never_an_error(origin: str) -> None:
     assert is_same_origin(origin, "localhost") in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_one"),
+    [
+        ("PUT", "/v1/workspaces/w-1/files/a", True),
+        ("PUT", "/v1/conversations/c-1/workspace/files/a/b\nc", True),
+        ("PUT", "/v1/workspaces/w-1/files/", False),
+        ("POST", "/v1/workspaces/w-1/files/a", False),
+        ("PUT", "/v1/policies/files/a", False),
+        ("PUT", "/v1/conversations/c-1/files/a", False),
+        ("PUT", "/v1/workspaces/w-1/x/files/a", False),
+    ],
+)
+def test_only_a_files_bytes_are_not_json(method: str, path: str, *, is_one: bool) -> None:
+    assert is_upload({"type": "http", "method": method, "path": path}) is is_one

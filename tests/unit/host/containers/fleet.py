@@ -4,31 +4,60 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from anyio.lowlevel import checkpoint
+from prometheus_client import CollectorRegistry
 
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.testing import (
     MemoryClaims,
     MemoryEngine,
     MemoryProxy,
     ScriptedAgents,
 )
+from hakoiri.host.containers.warm_pool import Shape
+from hakoiri.host.telemetry.pool_metrics import PoolMetrics
+from hakoiri.wire.agent import AgentOptions
+from hakoiri.wire.messages import Runtime
+from hakoiri.wire.pool import PoolConfiguration, PoolSize
 
 LIMITS = ContainerLimits(
     memory_mib=512, cpus=1, pids=64, tmp_mib=16, shm_mib=8, open_files=256, file_limit_bytes=1
 )
 
 
-def make_spec(container_id: str) -> ContainerSpec:
+def make_spec(container_id: str, runtime: Runtime | None = None) -> ContainerSpec:
     return ContainerSpec(
         instance="i1",
         container_id=container_id,
         image_id="sha256:abc",
-        runtime="runc",
+        runtime=runtime or "runc",
         limits=LIMITS,
         seccomp_profile="{}",
     )
+
+
+SHAPES: dict[Runtime, Shape] = {
+    "runc": Shape("sha256:abc", "runc", LIMITS),
+    "runsc": Shape("sha256:abc", "runsc", LIMITS),
+}
+OPTIONS = AgentOptions(model="m")
+
+
+def pool_of(
+    minimum: int, target: int, maximum: int, *, preconnect: bool = False, at_once: int = 4
+) -> PoolConfiguration:
+    """A pool of `runc` containers that live for 100 s."""
+    return PoolConfiguration(
+        runtimes={"runc": PoolSize(min=minimum, target=target, max=maximum)},
+        max_age_s=100,
+        refills_at_once=at_once,
+        preconnect=preconnect,
+    )
+
+
+NO_POOL = pool_of(0, 0, 0)
 
 
 async def no_sleep(_: float) -> None:
@@ -41,6 +70,7 @@ class Fleet:
     limit: int = 2
     now_s: float = 0.0
     start_timeout_s: float = 5.0
+    pool: PoolConfiguration = NO_POOL
     engine: MemoryEngine = field(default_factory=MemoryEngine)
     proxy: MemoryProxy = field(default_factory=MemoryProxy)
     claims: MemoryClaims = field(default_factory=MemoryClaims)
@@ -61,9 +91,23 @@ class Fleet:
             sleep=no_sleep,
         )
 
-    def orchestrator(self) -> Orchestrator:
+    def keeper(self, lifecycle: Lifecycle | None = None) -> PoolKeeper:
+        """Return a keeper for the fleet's pool; it counts in a registry of its own."""
+        return PoolKeeper(
+            lifecycle=lifecycle or self.lifecycle(),
+            shapes=SHAPES,
+            configuration=self.pool,
+            connect_options=OPTIONS,
+            metrics=PoolMetrics(CollectorRegistry()),
+            clock=lambda: self.now_s,
+            jitter=lambda: 0.0,
+        )
+
+    def orchestrator(self, keeper: PoolKeeper | None = None) -> Orchestrator:
         return Orchestrator(
             lifecycle=self.lifecycle(),
+            pool=keeper or self.keeper(),
+            metrics=PoolMetrics(CollectorRegistry()),
             proxy=self.proxy,
             claims=self.claims,
             limit=self.limit,

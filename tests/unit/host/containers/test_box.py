@@ -20,21 +20,21 @@ def settings(path: Path | None = None, *, runtime: Literal["runc", "runsc"] = "r
 
 def test_with_nothing_set_every_box_has_the_profile_that_ships() -> None:
     box = read_box(settings(), instance="i1")
-    sent = json.loads(box.seccomp_profile)
+    sent = json.loads(box.seccomp_profiles["runc"])
     assert sent["defaultAction"] == "SCMP_ACT_ERRNO"
     assert {"names": ["getrandom"], "action": "SCMP_ACT_ALLOW"} in sent["syscalls"]
 
 
 def test_the_filter_fits_the_runtime() -> None:
-    assert "SCMP_ACT_KILL_PROCESS" in read_box(settings(), instance="i1").seccomp_profile
-    under_gvisor = read_box(settings(runtime="runsc"), instance="i1").seccomp_profile
-    assert "SCMP_ACT_KILL_PROCESS" not in under_gvisor
+    box = read_box(settings(), instance="i1")
+    assert "SCMP_ACT_KILL_PROCESS" in box.seccomp_profiles["runc"]
+    assert "SCMP_ACT_KILL_PROCESS" not in box.seccomp_profiles["runsc"]
 
 
 def test_a_profile_of_the_operators_own_is_taken(tmp_path: Path) -> None:
     path = tmp_path / "narrow.json"
     path.write_text(json.dumps(NARROW))
-    assert json.loads(read_box(settings(path), instance="i1").seccomp_profile) == NARROW
+    assert json.loads(read_box(settings(path), instance="i1").seccomp_profiles["runc"]) == NARROW
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,24 @@
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from tests.unit.host.containers.fleet import Fleet
+from tests.unit.host.containers.fleet import Fleet, pool_of
 
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import CapacityError, EngineError, PolicyRefusedError
+from hakoiri.host.containers.pool_keeper import PoolKeeper
+from hakoiri.host.containers.ports import (
+    AgentUnreachableError,
+    CapacityError,
+    EngineError,
+    PolicyRefusedError,
+)
+from hakoiri.host.containers.testing import ScriptedAgent
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy, Rule
 
 pytestmark = pytest.mark.anyio
@@ -18,9 +30,19 @@ async def nothing(_: ContainerDirectories) -> None:
     return
 
 
-async def claim(orchestrator: Orchestrator, workspace: str, policy: Policy = DENY_ALL) -> Claim:
+async def claim(
+    orchestrator: Orchestrator,
+    workspace: str,
+    policy: Policy = DENY_ALL,
+    runtime: Runtime = "runc",
+) -> Claim:
     return await orchestrator.claim(
-        workspace_id=workspace, tenant="default", policy=policy, prepare=nothing
+        workspace_id=workspace,
+        tenant="default",
+        policy=policy,
+        prepare=nothing,
+        runtime=runtime,
+        restores=True,
     )
 
 
@@ -171,3 +193,236 @@ async def test_closing_removes_every_container(tmp_path: Path) -> None:
     await orchestrator.close()
     assert fleet.is_empty()
     assert not orchestrator._places
+
+
+def pooled(root: Path, *, preconnect: bool = False, limit: int = 2) -> Fleet:
+    return Fleet(root / "live", limit=limit, pool=pool_of(1, 1, 1, preconnect=preconnect))
+
+
+@asynccontextmanager
+async def warmed(fleet: Fleet) -> AsyncIterator[tuple[Orchestrator, PoolKeeper]]:
+    """An orchestrator with one ready warm container, which nobody refills."""
+    keeper = fleet.keeper()
+    async with asyncio.TaskGroup() as group:
+
+        def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+            return group.create_task(work, name=name)
+
+        keeper.step(spawn, room=1)
+    yield fleet.orchestrator(keeper), keeper
+
+
+async def test_a_warm_container_is_claimed_recorded_and_bound_unchanged(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path)
+    async with warmed(fleet) as (orchestrator, keeper):
+        (warm,) = keeper.members()
+        before = dict(fleet.engine.containers)
+        fleet.engine.fail = {"create", "start", "stop", "remove", "is_running", "list_ours"}
+        made = await claim(orchestrator, "w1", WIDER)
+        assert (made.start, made.container_id, made.generation) == ("warm", warm, 1)
+        assert fleet.claims.by_container == {warm: "w1"}
+        assert fleet.proxy.sockets[warm] == ("w1", "default", 1, WIDER)
+        assert fleet.engine.containers == before
+        assert keeper.members() == frozenset()
+        assert orchestrator.workspace_in(warm) == "w1"
+        assert (await claim(orchestrator, "w1", WIDER)).start == "live"
+
+
+async def test_a_request_for_another_runtime_is_a_cold_start_of_that_runtime(
+    tmp_path: Path,
+) -> None:
+    fleet = pooled(tmp_path)
+    async with warmed(fleet) as (orchestrator, _):
+        made = await claim(orchestrator, "w1", runtime="runsc")
+        assert made.start == "cold"
+        labels = fleet.engine.containers[f"hakoiri-{made.container_id}"]["Labels"]
+        assert labels["hakoiri.runtime"] == "runsc"
+
+
+async def test_another_runtime_than_the_live_ones_replaces_an_idle_container(
+    tmp_path: Path,
+) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    first = await claim(orchestrator, "w1")
+    unsaved = await claim(orchestrator, "w1", runtime="runsc")
+    assert unsaved.container_id == first.container_id, "it holds what is not saved yet"
+    await orchestrator.release("w1")
+    second = await claim(orchestrator, "w1", runtime="runsc")
+    assert (second.start, second.generation) == ("cold", 2)
+
+
+async def test_files_come_back_into_a_home_that_the_agents_process_left(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path, preconnect=True)
+    seen: list[int] = []
+
+    async def prepare(_: ContainerDirectories) -> None:
+        (agent,) = fleet.agents.by_directory.values()
+        seen.append(len(agent.connected))
+
+    async with warmed(fleet) as (orchestrator, _):
+        made = await orchestrator.claim(
+            workspace_id="w1",
+            tenant="t",
+            policy=DENY_ALL,
+            prepare=prepare,
+            runtime="runc",
+            restores=True,
+        )
+        assert (made.start, seen) == ("warm", [0])
+
+
+async def never(_: ContainerDirectories) -> None:
+    raise AssertionError("there is nothing to write")
+
+
+async def test_a_new_workspace_keeps_the_agents_process(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path, preconnect=True)
+    async with warmed(fleet) as (orchestrator, _):
+        await orchestrator.claim(
+            workspace_id="w1",
+            tenant="t",
+            policy=DENY_ALL,
+            prepare=never,
+            runtime="runc",
+            restores=False,
+        )
+        (agent,) = fleet.agents.by_directory.values()
+        assert agent.connected
+
+
+async def test_a_warm_container_that_cannot_let_go_of_its_process_is_passed_over(
+    tmp_path: Path,
+) -> None:
+    fleet = pooled(tmp_path, preconnect=True)
+
+    class Stubborn(ScriptedAgent):
+        async def disconnect(self) -> None:
+            raise AgentUnreachableError("no answer")
+
+    fleet.agents.make = Stubborn
+    async with warmed(fleet) as (orchestrator, keeper):
+        made = await claim(orchestrator, "w1")
+        assert (made.start, made.generation) == ("cold", 2)
+        assert list(fleet.engine.containers) == [f"hakoiri-{made.container_id}"]
+        assert keeper.members() == frozenset()
+
+
+async def test_a_warm_claim_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path)
+    fleet.proxy.refuse = lambda policy: bool(policy.rules)
+    async with warmed(fleet) as (orchestrator, _):
+        with pytest.raises(PolicyRefusedError):
+            await claim(orchestrator, "w1", WIDER)
+        assert fleet.is_empty()
+
+
+async def test_a_sweep_leaves_the_pool_alone_even_while_one_is_handed_over(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path)
+    async with warmed(fleet) as (orchestrator, keeper):
+        assert await orchestrator.sweep() == []
+        assert await keeper.take("runc", connected=False) is not None
+        assert await orchestrator.sweep() == []
+        assert len(fleet.engine.containers) == 1
+
+
+async def test_warm_containers_count_and_give_way_before_anybodys_own(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path, limit=2)
+    async with warmed(fleet) as (orchestrator, keeper):
+        assert (orchestrator.live_containers(), orchestrator.room()) == (1, 1)
+        await claim(orchestrator, "w1", runtime="runsc")
+        await orchestrator.release("w1")
+        await claim(orchestrator, "w2", runtime="runsc")
+        assert set(fleet.claims.by_container.values()) == {"w1", "w2"}
+        assert keeper.members() == frozenset()
+
+
+async def test_closing_drains_the_pool(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path)
+    async with warmed(fleet) as (orchestrator, _):
+        await claim(orchestrator, "w1", runtime="runsc")
+        await orchestrator.close()
+        assert fleet.is_empty()
+
+
+async def test_claims_are_counted_by_how_they_came_by_their_container(tmp_path: Path) -> None:
+    fleet = pooled(tmp_path)
+    async with warmed(fleet) as (orchestrator, _):
+        for _ in range(2):
+            await claim(orchestrator, "w1")
+        await claim(orchestrator, "w2")
+        families = orchestrator._metrics._registry.collect()
+        counted = {
+            sample.labels["start"]: sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name in ("hakoiri_claims_total", "hakoiri_claim_seconds_count")
+        }
+        assert counted == {"warm": 1, "live": 1, "cold": 1}
+
+
+async def test_a_container_is_idle_only_when_nobody_holds_it(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    joined = await orchestrator.join("w1", holder="command 1")
+    assert joined is not None
+    assert joined.start == "live"
+    assert orchestrator.holders("w1") == frozenset({"turn", "command 1"})
+    await orchestrator.release("w1")
+    fleet.now_s = 10_000
+    assert await orchestrator.retire_idle() == []
+    await orchestrator.release("w1", holder="command 1")
+    fleet.now_s += 29
+    assert await orchestrator.retire_idle() == []
+    fleet.now_s += 1
+    assert await orchestrator.retire_idle() == ["w1"]
+
+
+async def test_a_container_that_a_command_holds_gives_no_way(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live", limit=1)
+    orchestrator = fleet.orchestrator()
+    await orchestrator.claim(
+        workspace_id="w1",
+        tenant="default",
+        policy=DENY_ALL,
+        prepare=nothing,
+        runtime="runc",
+        restores=False,
+        holder="command 1",
+    )
+    with pytest.raises(CapacityError):
+        await claim(orchestrator, "w2")
+    await orchestrator.release("w1", holder="command 1")
+    assert (await claim(orchestrator, "w2")).start == "cold"
+
+
+async def test_the_same_holder_claims_twice_and_releases_once(tmp_path: Path) -> None:
+    """A turn whose files were not saved keeps its container until a later turn lets it go."""
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    await claim(orchestrator, "w1")
+    await orchestrator.release("w1")
+    assert orchestrator.holders("w1") == frozenset()
+
+
+async def test_joining_starts_nothing_and_asks_nobody(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    assert await orchestrator.join("w1", holder="command 1") is None
+    assert orchestrator.holders("w1") is None
+    await claim(orchestrator, "w1", WIDER)
+    fleet.proxy.away = True
+    for agent in fleet.agents.by_directory.values():
+        agent.dead = True
+    joined = await orchestrator.join("w1", holder="command 1")
+    assert joined is not None
+
+
+async def test_a_replaced_policy_is_bound_beside_a_command(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    made = await claim(orchestrator, "w1")
+    await orchestrator.join("w1", holder="command 1")
+    await orchestrator.rebind(workspace_id="w1", tenant="default", policy=WIDER)
+    assert fleet.proxy.sockets[made.container_id] == ("w1", "default", 1, WIDER)

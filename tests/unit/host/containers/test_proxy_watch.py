@@ -21,7 +21,12 @@ async def nothing(_: ContainerDirectories) -> None:
 async def live_containers(orchestrator: Orchestrator, *policies: Policy) -> list[str]:
     claims = [
         await orchestrator.claim(
-            workspace_id=f"w{number}", tenant="default", policy=policy, prepare=nothing
+            workspace_id=f"w{number}",
+            tenant="default",
+            policy=policy,
+            prepare=nothing,
+            runtime="runc",
+            restores=False,
         )
         for number, policy in enumerate(policies)
     ]

@@ -1,7 +1,9 @@
 """Containers, agents and files that follow a script, and the service around them."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,17 +11,33 @@ from typing import Literal
 
 import anyio
 
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.containers.model import Claim, ContainerDirectories
+from hakoiri.host.containers.orchestrator import TURN
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
-from hakoiri.host.conversations.model import Conversation, ConversationKind, TurnLimits
+from hakoiri.host.conversations.model import (
+    Conversation,
+    ConversationKind,
+    TurnLimits,
+    Workspace,
+)
 from hakoiri.host.conversations.policy_service import PolicyService
-from hakoiri.host.conversations.testing import MemoryConversations, MemoryPolicies
+from hakoiri.host.conversations.testing import (
+    MemoryConversations,
+    MemoryPolicies,
+    MemoryWorkspaces,
+)
+from hakoiri.host.conversations.workspace_services import make_workspace_services
+from hakoiri.host.files.manifest import Entry
+from hakoiri.host.files.packs import Pack, Part, Parts
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
+from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
+from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
@@ -38,6 +56,12 @@ DIRECTORIES = ContainerDirectories(
 Step = tuple[int, AgentEvent] | Exception | anyio.Event | Callable[[], None]
 """An event to send, an error to raise, a signal to wait for, or something to do."""
 
+CommandStep = tuple[int, CommandFrame] | Exception | anyio.Event
+SAID: tuple[CommandStep, ...] = (
+    (1, CommandOutput.of("stdout", b"hi\n")),
+    (2, CommandExit(code=0)),
+)
+
 ANSWER: tuple[Step, ...] = ((1, TextDelta(text="hi")), (2, Result(text="hi")))
 
 
@@ -53,6 +77,10 @@ class ScriptedAgent:
         self.interrupted = anyio.Event()
         self.interrupt_failure: Exception | None = None
         self.acknowledge_failure: Exception | None = None
+        self.commands: Sequence[CommandStep] = SAID
+        self.command_failures: list[Exception | None] = []
+        self.asked: list[RunCommand] = []
+        self.ended: list[RunCommand] = []
 
     def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
         self.requests.append(request)
@@ -82,6 +110,34 @@ class ScriptedAgent:
             raise self.acknowledge_failure
         self.acknowledged.append(seq)
 
+    async def connect(self, options: AgentOptions) -> None:
+        raise NotImplementedError
+
+    async def disconnect(self) -> None:
+        raise NotImplementedError
+
+    @asynccontextmanager
+    async def run_command(
+        self, request: RunCommand
+    ) -> AsyncIterator[AsyncIterator[tuple[int, CommandFrame]]]:
+        self.asked.append(request)
+        if self.command_failures and (failure := self.command_failures.pop(0)) is not None:
+            raise failure
+
+        async def frames() -> AsyncIterator[tuple[int, CommandFrame]]:
+            for step in self.commands:
+                if isinstance(step, Exception):
+                    raise step
+                if isinstance(step, anyio.Event):
+                    await step.wait()
+                else:
+                    yield step
+
+        try:
+            yield frames()
+        finally:
+            self.ended.append(request)
+
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         raise NotImplementedError
 
@@ -100,15 +156,20 @@ class ScriptedContainers:
     """Gives every claim the same agent."""
 
     agent: ScriptedAgent = field(default_factory=lambda: ScriptedAgent(ANSWER))
-    start: Literal["live", "cold"] = "cold"
+    start: Literal["live", "warm", "cold"] = "cold"
     claim_failure: Exception | None = None
     rebind_failures: list[Exception | None] = field(default_factory=list)
     release_failure: Exception | None = None
     hold_claim: anyio.Event | None = None
     hold_retire: anyio.Event | None = None
     during_claim: Callable[[], Awaitable[None]] | None = None
+    container_id: str = "k-1"
+    held: dict[str, set[str]] = field(default_factory=dict)
+    """The holders of each live container."""
+
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
+    asked: list[tuple[Runtime, bool]] = field(default_factory=list)
 
     async def claim(
         self,
@@ -117,25 +178,43 @@ class ScriptedContainers:
         tenant: str,
         policy: Policy,
         prepare: Callable[[ContainerDirectories], Awaitable[None]],
+        runtime: Runtime,
+        restores: bool,
+        holder: str = TURN,
     ) -> Claim:
-        self.log.append("claim")
+        self.log.append("claim" if holder == TURN else f"claim for a {holder.split(maxsplit=1)[0]}")
+        self.asked.append((runtime, restores))
         self.policies.append(policy)
         if self.hold_claim is not None:
             await self._held("claim", self.hold_claim)
         if self.claim_failure is not None:
             raise self.claim_failure
-        if self.start == "cold":
+        if self.start != "live":
             await prepare(DIRECTORIES)
         if self.during_claim is not None:
             await self.during_claim()
+        self.held.setdefault(workspace_id, set()).add(holder)
+        return self._claim(workspace_id, self.start)
+
+    def _claim(self, workspace_id: str, start: Literal["live", "warm", "cold"]) -> Claim:
         return Claim(
-            container_id="k-1",
+            container_id=self.container_id,
             workspace_id=workspace_id,
             generation=1,
-            start=self.start,
+            start=start,
             agent=self.agent,
             directories=DIRECTORIES,
         )
+
+    async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
+        if workspace_id not in self.held:
+            return None
+        self.held[workspace_id].add(holder)
+        return self._claim(workspace_id, "live")
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        held = self.held.get(workspace_id)
+        return None if held is None else frozenset(held)
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         self.log.append(f"rebind {workspace_id}")
@@ -145,11 +224,15 @@ class ScriptedContainers:
 
     async def retire(self, workspace_id: str, *, reason: str) -> None:
         self.log.append(f"retire {reason}")
+        self.held.pop(workspace_id, None)
         if self.hold_retire is not None:
             await self._held("retire", self.hold_retire)
 
-    async def release(self, workspace_id: str) -> None:
-        self.log.append("release")
+    async def release(self, workspace_id: str, *, holder: str = TURN) -> None:
+        self.held.get(workspace_id, set()).discard(holder)
+        self.log.append(
+            "release" if holder == TURN else f"release of a {holder.split(maxsplit=1)[0]}"
+        )
         if self.release_failure is not None:
             raise self.release_failure
 
@@ -191,6 +274,9 @@ class ScriptedFiles:
     restored: Restored | None = None
     saves: list[dict[str, object]] = field(default_factory=list)
     report: Report = Report()
+    entries: Sequence[Entry] = ()
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    amend_failures: list[Exception | None] = field(default_factory=list)
     use: TreeUse | Exception = field(
         default_factory=lambda: TreeUse(
             workspace=DiskUse(0, 4096, 0, 16), home=DiskUse(0, 4096, 0, 16)
@@ -201,6 +287,9 @@ class ScriptedFiles:
         if isinstance(self.use, Exception):
             raise self.use
         return self.use
+
+    async def has_recovery_point(self, workspace_id: str) -> bool:
+        return self.restored is not None
 
     async def restore(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> Restored | None:
         if self.restore_failure is not None:
@@ -223,6 +312,23 @@ class ScriptedFiles:
         if self.save_failure is not None:
             raise self.save_failure
         return self.report
+
+    async def amend(
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        change: Callable[[Sequence[Entry]], Sequence[Entry]],
+    ) -> str:
+        if self.amend_failures and (failure := self.amend_failures.pop(0)) is not None:
+            raise failure
+        self.entries = [*change(self.entries)]
+        return "rp-amended"
+
+    async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
+        self.blobs[sha256] = os.pread(descriptor, size, 0)
+        return (Part(Pack(sha256, "none", size, size), 0, size, sha256),)
 
 
 class ScriptedModel:
@@ -258,7 +364,9 @@ class World:
         model: ScriptedModel | None = None,
         limits: TurnLimits = LIMITS,
         default_policy: Policy = DENY_ALL,
+        runtimes: Sequence[Runtime] = ("runc",),
     ) -> None:
+        self.runtimes = runtimes
         self.ended: list[str] = []
         self.store = MemoryConversations()
         self.policy_store = MemoryPolicies(self.store)
@@ -270,7 +378,11 @@ class World:
             store=self.policy_store, containers=self.containers, default_policy=default_policy
         )
         self.conversations = ConversationService(
-            store=self.store, feed=self.feed, policies=self.policies, clock=lambda: NOW
+            store=self.store,
+            feed=self.feed,
+            policies=self.policies,
+            clock=lambda: NOW,
+            runtimes=self.runtimes,
         )
         self.service = ExecuteService(
             store=self.store,
@@ -281,8 +393,29 @@ class World:
             chat_model=self.model,
             limits=limits,
             clock=lambda: NOW,
+            runtimes=self.runtimes,
             turn_ended=self.ended.append,
         )
+        self.workspace_store = MemoryWorkspaces(self.store)
+        self.now_s = 0.0
+        self.audit = MemoryAudit()
+        self.workspaces = make_workspace_services(
+            store=self.workspace_store,
+            conversations=self.store,
+            policies=self.policies,
+            containers=self.containers,
+            files=self.files,
+            editable=self.files,
+            clock=lambda: NOW,
+            monotonic=lambda: self.now_s,
+            runtimes=self.runtimes,
+            audit=self.audit,
+        )
+
+    async def workspace(self, tenant: str = "default") -> Workspace:
+        """Make a workspace without a conversation."""
+        made = await self.workspaces.workspaces.create(tenant=tenant, policy="default")
+        return made.workspace
 
     async def conversation(
         self, kind: ConversationKind = ConversationKind.AGENT, tenant: str = "default"

@@ -25,12 +25,14 @@ from hakoiri.host.containers.ports import (
     EngineError,
     PolicyRefusedError,
 )
+from hakoiri.host.conversations.model import Conversation, ConversationKind
 from hakoiri.host.conversations.ports import (
     NoTurnRunningError,
     StoreError,
 )
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 from hakoiri.host.files.quota import DiskUse, TreeUse
+from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta, ToolResult, ToolUse
 from hakoiri.wire.policy import Policy, Rule
 
@@ -471,3 +473,44 @@ async def test_a_save_that_fails_while_the_turn_runs_is_a_notice_and_the_turn_go
     assert types(events)[-1] == "result"
     assert "file_synced" in types(events)
     assert [event.data["code"] for event in events if event.type == "notice"] == ["files-not-saved"]
+
+
+async def test_a_workspace_with_files_to_restore_is_claimed_as_one() -> None:
+    world = World()
+    async with world.service:
+        conversation = await world.conversation()
+        await world.turn(conversation)
+        world.files.restored = Restored(session_id=SESSION)
+        await world.turn(conversation)
+    assert world.containers.asked == [("runc", False), ("runc", True)]
+
+
+async def test_the_conversations_runtime_reaches_the_claim() -> None:
+    world = World(runtimes=("runc", "runsc"))
+    async with world.service:
+        await world.turn(await world.conversation())
+        await world.turn(await gvisor(world))
+    assert [runtime for runtime, _ in world.containers.asked] == ["runc", "runsc"]
+
+
+async def gvisor(world: World) -> Conversation:
+    return await world.conversations.create(
+        tenant="default",
+        kind=ConversationKind.AGENT,
+        policy="default",
+        options=AgentOptions(),
+        runtime="runsc",
+    )
+
+
+async def test_a_runtime_that_the_policy_takes_back_ends_the_turn_without_a_container() -> None:
+    world = World(runtimes=("runc", "runsc"))
+    async with world.service:
+        conversation = await gvisor(world)
+        await world.policy_store.set_policy(
+            tenant="default", name="default", policy=Policy(runtimes=["runc"])
+        )
+        events = await world.turn(conversation)
+    assert events[-1].data["code"] == "runtime-not-allowed"
+    assert "the policy does not allow runsc" in str(events[-1].data["text"])
+    assert world.containers.asked == []

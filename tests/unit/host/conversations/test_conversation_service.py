@@ -3,6 +3,7 @@ from tests.unit.host.conversations.scripted import World
 
 from hakoiri.host.conversations.model import ConversationKind
 from hakoiri.host.conversations.ports import InvalidOptionError, NoSuchConversationError
+from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
 from hakoiri.wire.agent import AgentOptions
 
 pytestmark = pytest.mark.anyio
@@ -53,3 +54,25 @@ async def test_pages_of_another_tenants_conversation_are_refused_at_once() -> No
             tenant="default", conversation_id=conversation.id, after=0, idle_timeout_s=1
         )
     assert await world.conversations.list(tenant="default", limit=5, before=None) == []
+
+
+async def test_a_runtime_that_is_not_allowed_is_refused_when_it_is_asked_for() -> None:
+    with pytest.raises(RuntimeNotAllowedError, match="this server does not allow runsc"):
+        await World().conversations.create(
+            tenant="default",
+            kind=ConversationKind.AGENT,
+            policy="default",
+            options=AgentOptions(),
+            runtime="runsc",
+        )
+
+
+async def test_a_chat_has_no_runtime() -> None:
+    with pytest.raises(InvalidOptionError, match="runtime: a chat has no container"):
+        await World().conversations.create(
+            tenant="default",
+            kind=ConversationKind.CHAT,
+            policy="default",
+            options=AgentOptions(),
+            runtime="runc",
+        )

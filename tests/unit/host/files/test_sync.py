@@ -2,7 +2,7 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,17 +24,19 @@ from tests.unit.host.files.trees import (
 
 from hakoiri.host.files import file_reader
 from hakoiri.host.files.keys import blob_key, manifest_key
-from hakoiri.host.files.manifest import recovery_point_of
-from hakoiri.host.files.packs import SMALL_PACKS
+from hakoiri.host.files.manifest import Entry, recovery_point_of
+from hakoiri.host.files.packs import SMALL_PACKS, Parts
 from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
     LiveTree,
+    NoSpaceError,
     NoSuchFileError,
     StaleGenerationError,
     WorkspaceHead,
 )
 from hakoiri.host.files.scan import ScanLimits
+from hakoiri.host.files.stored_edit import with_file
 from hakoiri.host.files.sync import FileSync, SaveReport
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
@@ -552,3 +554,99 @@ async def test_a_hard_link_to_a_file_of_another_subordinate_user_is_left_out(
         "workspace/foreign again: a hard link to a file of another owner",
         "workspace/foreign: a hard link to a file of another owner",
     ]
+
+
+def put_into(
+    path: bytes, content: bytes, parts: Parts = None
+) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+    digest = hashlib.sha256(content).hexdigest()
+    entry = Entry(
+        root="workspace",
+        path=path,
+        kind="file",
+        mode=0o644,
+        mtime_ns=1,
+        size=len(content),
+        sha256=digest,
+        parts=parts,
+    )
+    return lambda entries: with_file(entries, entry)
+
+
+async def stored_file(sync: FileSync, content: bytes, *, sha256: str | None = None) -> Parts:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return await sync.store_file(
+            tenant="acme",
+            descriptor=file.fileno(),
+            size=len(content),
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
+        )
+
+
+@pytest.mark.parametrize("size", [0, 5, 3 * 1024 * 1024])
+async def test_a_recovery_point_is_made_without_a_tree_and_restored(
+    tree: LiveTree, size: int
+) -> None:
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    content = os.urandom(size)
+    change = put_into(b"a/f", content, await stored_file(sync, content))
+    made = await sync.amend(tenant="acme", workspace_id="ws", generation=0, change=change)
+    head = await heads.head("ws")
+    assert head == WorkspaceHead(made, 1, 0)
+    assert not any("/blobs/" in key for key in store.objects)
+    await sync.restore(tenant="acme", workspace_id="ws", tree=tree)
+    assert (tree.workspace / "a/f").read_bytes() == content
+    report = await save(sync, tree)
+    assert (report.uploaded, report.kept) == (0, 1)
+    chunks = sync.read_file(tenant="acme", workspace_id="ws", path="a/f", start=2, end=size - 1)
+    assert b"".join([chunk async for chunk in chunks]) == content[2 : max(size - 1, 0)]
+
+
+async def test_a_file_is_put_beside_those_that_a_save_packed(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    build(tree.workspace, {b"kept": File(b"kept"), b"gone": File(b"old")})
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    await save(sync, tree)
+    change = put_into(b"gone", b"new", await stored_file(sync, b"new"))
+    sync = file_sync(store, heads)  # a server that has seen nothing of it yet
+    await sync.amend(tenant="acme", workspace_id="ws", generation=1, change=change)
+    back = await restored(sync, tmp_path / "back")
+    assert (back.workspace / "kept").read_bytes() == b"kept"
+    assert (back.workspace / "gone").read_bytes() == b"new"
+
+
+async def test_a_file_that_is_not_the_one_that_was_told_is_refused() -> None:
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    with pytest.raises(FilesError, match="not the one of 3 bytes"):
+        await stored_file(sync, b"abc", sha256="0" * 64)
+
+
+async def test_a_list_is_not_changed_behind_a_containers_back(tree: LiveTree) -> None:
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await sync.save(
+        tenant="t",
+        workspace_id="w",
+        generation=2,
+        event_number=7,
+        tree=tree,
+        session_id=SESSION,
+    )
+    with pytest.raises(StaleGenerationError):
+        await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"f", b"late"))
+    await sync.amend(tenant="t", workspace_id="w", generation=2, change=put_into(b"f", b"x"))
+    manifest = await sync.manifest(tenant="t", workspace_id="w")
+    assert manifest is not None
+    assert (manifest.event_number, manifest.session_id, manifest.generation) == (7, SESSION, 2)
+
+
+async def test_a_list_over_the_limits_is_refused(tree: LiveTree) -> None:
+    limits = ScanLimits(limit_entries=1)
+    sync = file_sync(MemoryObjectStore(), MemoryHeads(), limits=limits)
+    await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"a", b""))
+    with pytest.raises(NoSpaceError, match="limit_entries"):
+        await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"b", b""))

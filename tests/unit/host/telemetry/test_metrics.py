@@ -6,7 +6,8 @@ from hakoiri.wire.proxy import METRICS_PREFIX
 
 def test_turns_and_containers_are_told_with_the_process() -> None:
     live = [3]
-    metrics = ServerMetrics(live_containers=lambda: live[0])
+    metrics = ServerMetrics()
+    metrics.watch_containers(lambda: live[0])
     metrics.turn_ended("result")
     metrics.turn_ended("result")
     metrics.turn_ended("error")
@@ -24,7 +25,7 @@ def test_turns_and_containers_are_told_with_the_process() -> None:
 
 
 def test_two_servers_in_one_process_count_apart() -> None:
-    one, other = (ServerMetrics(live_containers=lambda: 0) for _ in range(2))
+    one, other = (ServerMetrics() for _ in range(2))
     one.turn_ended("error")
     assert 'hakoiri_turns_total{result="error"} 1.0' in one.render()
     assert 'hakoiri_turns_total{result="error"} 0.0' in other.render()
@@ -41,7 +42,7 @@ def killed(metrics: ServerMetrics) -> dict[str, float]:
 
 
 def test_killed_calls_are_counted_by_workspace_and_the_labels_end_somewhere() -> None:
-    metrics = ServerMetrics(live_containers=lambda: 0)
+    metrics = ServerMetrics()
     metrics.system_call_killed("w1")
     metrics.system_call_killed("w1")
     assert killed(metrics) == {"w1": 2}
@@ -56,6 +57,8 @@ def test_killed_calls_are_counted_by_workspace_and_the_labels_end_somewhere() ->
 
 
 def test_the_disks_of_workspaces_are_told_without_a_label() -> None:
-    page = ServerMetrics(live_containers=lambda: 0, disk_use=lambda: (4096, 2)).render()
+    metrics = ServerMetrics()
+    metrics.watch_disks(lambda: (4096, 2))
+    page = metrics.render()
     assert "hakoiri_workspace_disk_used_bytes 4096.0" in page
     assert "hakoiri_workspaces_nearly_full 2.0" in page

@@ -39,7 +39,10 @@ class SqlConversationStore:
             if conversation.workspace_id is not None:
                 await connection.execute(
                     sa.insert(workspaces).values(
-                        id=conversation.workspace_id, tenant=conversation.tenant
+                        id=conversation.workspace_id,
+                        tenant=conversation.tenant,
+                        policy=conversation.policy,
+                        created_at=conversation.created_at,
                     )
                 )
             await connection.execute(sa.insert(conversations).values(_row(conversation)))
@@ -143,8 +146,8 @@ class SqlConversationStore:
                 sa.select(workspaces.c.session_id).where(workspaces.c.id == workspace_id)
             )
 
-    async def set_session_id(self, workspace_id: str, session_id: str) -> None:
-        """Record the agent's session."""
+    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
+        """Record the agent's session, or that there is none."""
         async with self._database.writing() as connection:
             await connection.execute(
                 sa.update(workspaces)
@@ -228,6 +231,7 @@ def _row(conversation: Conversation) -> dict[str, Any]:
         "workspace_id": conversation.workspace_id,
         "policy": conversation.policy,
         "options": conversation.options.model_dump_json(),
+        "runtime": conversation.runtime,
         "created_at": conversation.created_at,
         "turn": conversation.turn,
         "running": conversation.running,
@@ -243,6 +247,7 @@ def _conversation(row: sa.Row[Any]) -> Conversation:
         workspace_id=row.workspace_id,
         policy=row.policy,
         options=AgentOptions.model_validate_json(row.options),
+        runtime=row.runtime,
         created_at=row.created_at,
         turn=row.turn,
         running=row.running,

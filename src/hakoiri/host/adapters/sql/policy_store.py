@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from hakoiri.host.adapters.sql.database import Database
-from hakoiri.host.adapters.sql.schema import conversations, policies
+from hakoiri.host.adapters.sql.schema import policies, workspaces
 from hakoiri.host.conversations.ports import NoSuchPolicyError
 from hakoiri.wire.policy import Policy
 
@@ -59,11 +59,9 @@ class SqlPolicyStore:
             }
 
     async def workspaces_under(self, *, tenant: str, name: str) -> Sequence[str]:
-        """Ids of the workspaces whose conversation uses the policy."""
-        query = sa.select(conversations.c.workspace_id).where(
-            conversations.c.tenant == tenant,
-            conversations.c.policy == name,
-            conversations.c.workspace_id.is_not(None),
+        """Ids of the workspaces that are under the policy."""
+        query = sa.select(workspaces.c.id).where(
+            workspaces.c.tenant == tenant, workspaces.c.policy == name
         )
         async with self._database.reading() as connection:
             return list(await connection.scalars(query))

@@ -54,6 +54,10 @@ workspaces: Final = sa.Table(
     sa.Column("head_recovery_point", sa.String(63)),
     sa.Column("head_generation", sa.Integer),
     sa.Column("head_event_number", sa.BigInteger),
+    sa.Column("policy", sa.String(63), nullable=False, server_default="default"),
+    sa.Column("created_at", UtcDateTime),
+    sa.Index(None, "tenant", "created_at", "id"),
+    sa.Index(None, "tenant", "policy"),
 )
 
 conversations: Final = sa.Table(
@@ -65,12 +69,12 @@ conversations: Final = sa.Table(
     sa.Column("workspace_id", sa.String(63), sa.ForeignKey("workspaces.id"), unique=True),
     sa.Column("policy", sa.String(63), nullable=False),
     sa.Column("options", sa.Text, nullable=False),
+    sa.Column("runtime", sa.String(16)),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("turn", sa.Integer, nullable=False),
     sa.Column("running", sa.Boolean, nullable=False),
     sa.Column("last_event", sa.BigInteger, nullable=False),
     sa.Index(None, "tenant", "created_at", "id"),
-    sa.Index(None, "tenant", "policy"),
     sa.Index(None, "running"),
 )
 

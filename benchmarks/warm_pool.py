@@ -1,0 +1,220 @@
+"""Claims of warm containers, with and without the agent's own process running ahead.
+
+In each round, in turns: one conversation from a pool with the process ahead, one from a pool
+without, each with a first message and a later one. Between two samples the pool is emptied and
+filled again, so that each member is of the kind that is measured. How long a claim itself took is
+read from the server's own histogram, whose sum grows by one claim between two looks.
+
+`idle_pool` fills the pool with `IDLE` containers without the process: the server's processor time
+while they idle, and a burst of claims on them at once.
+"""
+
+import os
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks import cold_start
+from benchmarks.report import Report
+from hakoiri.cli.demo.server_process import ServerProcess, free_port
+from hakoiri.host.settings import DEFAULT_DOCKER_HOST
+from hakoiri.wire.guard import engine_name
+
+PATH = "/v1/pool"
+WAIT_S = 600.0
+IDLE = 60
+IDLE_ROUNDS = 2
+IDLE_WATCHED_S = 60.0
+BURST = 50
+TICKS_S = os.sysconf("SC_CLK_TCK")
+KINDS = {"ahead": True, "without": False}
+
+
+@dataclass(frozen=True, slots=True)
+class WarmSite:
+    """A running server whose pool is set as a part of the benchmark needs it."""
+
+    site: cold_start.Site
+
+    def fill(self, count: int, *, preconnect: bool, at_once: int = 2) -> None:
+        """Empty the pool, then fill it with `count` members of one kind."""
+        self._set(0, preconnect=preconnect, at_once=at_once)
+        self._until(lambda now: now["ready"] + now["starting"] + now["retiring"] == 0)
+        self._set(count, preconnect=preconnect, at_once=at_once)
+        self._until(lambda now: now["ready"] == count)
+
+    def conversation(self, report: Report, kind: str) -> None:
+        """Add a first and a later message of a conversation that got a warm container."""
+        self.fill(1, preconnect=KINDS[kind])
+        memory_mib = self._memory_mib(self._warm()[0])
+        before_s = self._claim_seconds()
+        api = self.site.server.api
+        made = api.call("POST", "/v1/conversations", {})["id"]
+        turns = Report("one conversation")
+        self.site.turn(turns, made, "warm")
+        report.add(f"{kind}: claim", (self._claim_seconds() - before_s) * 1000)
+        self.site.turn(turns, made, "live")
+        for start, name in (("warm", "first"), ("live", "later")):
+            for event in ("turn_started", "first model request"):
+                (sample,) = turns.samples_ms[f"{start}: message to {event}"]
+                report.add(f"{kind}: {name} message to {event}", sample)
+        report.notes[f"MiB of a warm container, process {kind}"] = f"{memory_mib:.0f}"
+        self._set(0, preconnect=KINDS[kind], at_once=1)
+        api.call("DELETE", f"/v1/conversations/{made}")
+        self.site.until_gone()
+
+    def idle(self, report: Report) -> None:
+        """Note the server's processor time while the full pool idles."""
+        pid = self._server_pid()
+        began, began_s = _cpu_ticks(pid), time.monotonic()
+        time.sleep(IDLE_WATCHED_S)
+        used_s = (_cpu_ticks(pid) - began) / TICKS_S
+        share = used_s / (time.monotonic() - began_s)
+        report.notes[f"server's share of a core, {IDLE} idle"] = f"{share:.2%}"
+
+    def burst(self, report: Report) -> None:
+        """Claim `BURST` at once; each must get a warm container of its own, and an answer."""
+        api = self.site.server.api
+        conversations = [api.call("POST", "/v1/conversations", {})["id"] for _ in range(BURST)]
+        before_s = self._claim_seconds()
+        containers: list[str] = []
+        ends: list[str] = []
+
+        def one(conversation: str) -> None:
+            posted_s = time.time()
+            for event in api.send(conversation, cold_start.TEXT):
+                if event["type"] == "turn_started":
+                    report.add("burst: message to turn_started", (time.time() - posted_s) * 1000)
+                    containers.append(event["data"]["container"])
+                    ends.append(event["data"]["start"])
+                if event["type"] in ("result", "error"):
+                    ends.append(event["type"])
+
+        threads = [threading.Thread(target=one, args=(name,)) for name in conversations]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        mean_ms = (self._claim_seconds() - before_s) / BURST * 1000
+        report.notes["burst"] = (
+            f"{len(containers)} claims, {len(set(containers))} containers, {dict(Counter(ends))}, "
+            f"mean claim {mean_ms:.0f} ms"
+        )
+
+    def _set(self, count: int, *, preconnect: bool, at_once: int) -> None:
+        body = {
+            "runtimes": {"runc": {"min": 0, "target": count, "max": count}},
+            "max_age_s": 86_400,
+            "refills_at_once": at_once,
+            "preconnect": preconnect,
+        }
+        self.site.server.api.call("PUT", PATH, body)
+
+    def _until(self, holds: Callable[[dict[str, Any]], bool]) -> None:
+        deadline_s = time.monotonic() + WAIT_S
+        while not holds(self.site.server.api.call("GET", PATH)["runtimes"]["runc"]):
+            if time.monotonic() > deadline_s:
+                raise RuntimeError(f"the pool never got there:\n{self.site.server.log_tail()}")
+            time.sleep(0.05)
+
+    def _warm(self) -> list[str]:
+        instance = (self.site.root / "data" / "instance").read_text(encoding="ascii").strip()
+        return sorted(path.name for path in (self.site.root / "live" / instance).iterdir())
+
+    def _memory_mib(self, container_id: str) -> float:
+        shown = subprocess.run(
+            [
+                *("docker", "--host", self.site.engine_host, "stats", "--no-stream"),
+                *("--format", "{{.MemUsage}}", engine_name(container_id)),
+            ],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        return float(shown.partition("MiB")[0])
+
+    def _claim_seconds(self) -> float:
+        url = f"http://127.0.0.1:{self.site.server.port}/metrics"
+        with urlopen(url, timeout=10) as answer:
+            page = answer.read().decode()
+        return next(
+            sample.value
+            for family in text_string_to_metric_families(page)
+            for sample in family.samples
+            if sample.name == "hakoiri_claim_seconds_sum" and sample.labels == {"start": "warm"}
+        )
+
+    def _server_pid(self) -> int:
+        for pid in _descendants(self.site.server.pid):
+            if b"hakoiri.host.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        raise RuntimeError("the server's process is not there")
+
+
+def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure claims and turns; the first round warms caches and is not counted."""
+    report = Report("The warm pool")
+    with _serving(say) as warm:
+        for kind in KINDS:
+            warm.conversation(Report("warm-up"), kind)
+        for number in range(samples):
+            say(f"round {number + 1} of {samples}")
+            for kind in KINDS if number % 2 else reversed(KINDS):
+                warm.conversation(report, kind)
+    report.samples_ms = dict(sorted(report.samples_ms.items()))
+    if samples > 1:
+        for kind in KINDS:
+            p99_ms = statistics.quantiles(report.samples_ms[f"{kind}: claim"], n=100)[98]
+            report.notes[f"{kind}: claim p99"] = f"{p99_ms:.1f} ms"
+    return report
+
+
+def measure_idle(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure a pool that idles, and a burst on it; it takes minutes, so twice at most."""
+    report = Report(f"{IDLE} warm containers")
+    with _serving(say) as warm:
+        for number in range(min(samples, IDLE_ROUNDS)):
+            say(f"round {number + 1}: filling the pool with {IDLE}")
+            warm.fill(IDLE, preconnect=False)
+            warm.idle(report)
+            say(f"{BURST} claims at once")
+            warm.burst(report)
+    return report
+
+
+@contextmanager
+def _serving(say: Callable[[str], None]) -> Iterator[WarmSite]:
+    engine_host = os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST)
+    rehearsal_port = free_port()
+    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
+        root = Path(name)
+        root.chmod(0o755)
+        limit = {"HAKOIRI_CONTAINER__LIMIT": str(IDLE + BURST + 4)}
+        server = ServerProcess(
+            environment=cold_start.server_environment(root, rehearsal_port) | limit,
+            log=root / "server.log",
+        )
+        say("starting a server with the rehearsal model")
+        with server:
+            yield WarmSite(cold_start.Site(root, server, rehearsal_port, engine_host))
+
+
+def _cpu_ticks(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])  # proc(5): utime and stime
+
+
+def _descendants(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return [found for child in children for found in [int(child), *_descendants(int(child))]]

@@ -1,0 +1,171 @@
+"""`hakoiri files`: a workspace's files, from outside of its box."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+from urllib.parse import quote
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from hakoiri.cli.api_client import ApiError
+from hakoiri.cli.client_options import (
+    DEFAULT_URL,
+    Json,
+    Key,
+    Output,
+    Url,
+    client,
+    show_json,
+    wants_json,
+)
+from hakoiri.cli.workspace_path import path_of_workspace
+
+app = typer.Typer(no_args_is_help=True, help="List, read, write and remove a workspace's files.")
+
+Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
+Inside = Annotated[str, typer.Argument(help="The path as `list` shows it.")]
+
+
+@app.command("list")
+def list_(
+    workspace: Id,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """List all files of a workspace, as the last turn or command left them.
+
+    Example: hakoiri files list w-123
+    """
+    with client(url, key) as api:
+        listed: dict[str, Any] = api.call("GET", f"{path_of_workspace(workspace)}/files")
+    if wants_json(output, as_json):
+        show_json(listed)
+        return
+    for one in listed["files"]:
+        mark = {"directory": "/", "symlink": "@"}.get(one["kind"], "")
+        typer.echo(f"{one['size_bytes']:>12}  {one['path']}{mark}")
+
+
+@app.command()
+def get(
+    workspace: Id,
+    path: Inside,
+    local: Annotated[Path | None, typer.Argument(help="Where to; - is standard output.")] = None,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Download a file under its own name, or to where it is told.
+
+    Examples:
+      hakoiri files get w-123 report.pdf
+
+      hakoiri files get c-123 src/main.py -
+    """
+    target = local or Path(path.rpartition("/")[2])
+    with client(url, key) as api:
+        size, chunks = api.chunks(_path(workspace, path))
+        with _target(target) as out, _progress(path, size) as advance:
+            for chunk in chunks:
+                out.write(chunk)
+                advance(len(chunk))
+
+
+@app.command()
+def put(
+    workspace: Id,
+    local: Annotated[Path, typer.Argument(help="The file to send; - is standard input.")],
+    path: Annotated[str | None, typer.Argument(help="Where to; by default its own name.")] = None,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Write a file into a workspace, with the directories on its way.
+
+    Examples:
+      hakoiri files put w-123 report.csv data/report.csv
+
+      date | hakoiri files put w-123 - now.txt
+    """
+    if path is None and str(local) == "-":
+        typer.echo("hakoiri files put: say where standard input is to go", err=True)
+        raise typer.Exit(2)
+    with client(url, key, timeout_s=120) as api:
+        try:
+            with _source(local) as (file, size), _progress(str(local), size) as advance:
+                api.upload(
+                    _path(workspace, path or local.name.replace("%", "%25")),
+                    _told(file, advance),
+                    size=size,
+                )
+        except OSError as error:
+            raise ApiError(f"{local}: {error.strerror}") from error
+
+
+@app.command()
+def rm(workspace: Id, path: Inside, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+    """Remove a file, or a directory with all in it.
+
+    Example: hakoiri files rm w-123 build
+    """
+    with client(url, key) as api:
+        api.call("DELETE", _path(workspace, path))
+
+
+def _path(workspace: str, path: str) -> str:
+    return f"{path_of_workspace(workspace)}/files/{quote(path)}"
+
+
+def _told(file: BinaryIO, advance: Any) -> Iterator[bytes]:
+    while chunk := file.read(65536):
+        yield chunk
+        advance(len(chunk))
+
+
+@contextmanager
+def _source(local: Path) -> Iterator[tuple[BinaryIO, int | None]]:
+    if str(local) == "-":
+        yield sys.stdin.buffer, None
+        return
+    with local.open("rb") as file:
+        status = os.fstat(file.fileno())
+        yield file, status.st_size if stat.S_ISREG(status.st_mode) else None
+
+
+@contextmanager
+def _target(local: Path) -> Iterator[BinaryIO]:
+    if str(local) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with local.open("wb") as file:
+            yield file
+    except OSError as error:
+        raise ApiError(f"{local}: {error.strerror}") from error
+
+
+@contextmanager
+def _progress(name: str, size: int | None) -> Iterator[Any]:
+    """Show a bar on a terminal's standard error; give what moves it."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    bar = Progress(
+        *columns,
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(name[-40:].replace("[", "("), total=size)
+        yield lambda amount: bar.advance(task, amount)

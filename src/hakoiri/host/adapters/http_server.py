@@ -1,0 +1,43 @@
+"""The HTTP server around the application: it ends when a signal asks this process to."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+
+GRACEFUL_HTTP_S: Final = 3
+"""How long open requests get to end; event streams never do by themselves."""
+
+
+async def serve_http(app: FastAPI, *, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACEFUL_HTTP_S,
+        )
+    )
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    await server.serve()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that leaves signals to us: by itself it would end the process before our turns."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def stop(self) -> None:
+        self.should_exit = True
