@@ -138,7 +138,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             engine=await stack.enter_async_context(DockerEngine(f"unix://{launch.guard_socket}")),
             proxy=await stack.enter_async_context(ProxyClient(launch.control_socket)),
             database=await stack.enter_async_context(_database(settings)),
-            objects=open_object_store(_object_store_url(settings)),
+            objects=open_object_store(_object_store_url(settings), settings.object_store),
         )
         audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)

@@ -181,6 +181,12 @@ class TurnSettings(Section):
     silence_timeout_s: float = Field(default=600, gt=0, le=86_400)
     """A turn in which the agent says nothing for this long has failed."""
 
+    sync_quiet_s: float = Field(default=10, ge=1, le=3600)
+    """A running turn's files are saved once no tool has ended for this long."""
+
+    sync_longest_wait_s: float = Field(default=30, ge=1, le=3600)
+    """They are saved at the latest this long after a tool may have changed them."""
+
 
 class FilesSettings(Section):
     """Bounds of what one workspace's recovery point may hold."""
@@ -189,6 +195,30 @@ class FilesSettings(Section):
     limit_entries: int = Field(default=200_000, ge=1)
     file_limit_bytes: int = Field(default=1024**3, ge=1024, le=1024**4)
     depth_limit: int = Field(default=64, ge=1, le=512)
+
+
+class ObjectStoreSettings(Section):
+    """How an `s3://` store is reached; a `file://` store needs none of it."""
+
+    credentials_file: Path | None = None
+    """TOML, root's to write and the server's user's to read; its credentials open the store."""
+
+    endpoint: str | None = Field(default=None, pattern=r"^https?://[^/?#@\s]+/?$")
+    """Absent means AWS; `http://` only on loopback."""
+
+    region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]{1,64}$")
+    encryption: Literal["bucket", "AES256", "aws:kms", "aws:kms:dsse", "customer"] = "bucket"
+    """`bucket`: as the bucket is set up; `customer`: with the key in the credentials' file."""
+
+    kms_key_id: str | None = Field(default=None, pattern=r"^[\x21-\x7e]{1,2048}$")
+    timeout_s: float = Field(default=30, ge=0.1, le=600)
+    """One request, all its attempts together."""
+
+    @model_validator(mode="after")
+    def _key_has_its_encryption(self) -> Self:
+        if self.kms_key_id is not None and not self.encryption.startswith("aws:kms"):
+            raise ValueError("kms_key_id needs encryption aws:kms or aws:kms:dsse")
+        return self
 
 
 class ProxySettings(Section):
@@ -249,7 +279,7 @@ class Settings(BaseSettings):
     """Absent means SQLite in the data directory."""
 
     object_store_url: str | None = None
-    """`file://` URL; absent means `objects/` in the data directory."""
+    """`file://` or `s3://bucket/prefix`; absent means `objects/` in the data directory."""
 
     docker_host: str = DEFAULT_DOCKER_HOST
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -259,6 +289,7 @@ class Settings(BaseSettings):
     warm_pool: WarmPoolSettings = WarmPoolSettings()
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
+    object_store: ObjectStoreSettings = ObjectStoreSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()

@@ -33,6 +33,7 @@ from hakoiri.workspace_agent.errors import AgentError, ConnectError
 from hakoiri.workspace_agent.sdk_errors import failure_error
 from hakoiri.workspace_agent.sdk_events import EventMapper
 from hakoiri.workspace_agent.sdk_options import sdk_options
+from hakoiri.workspace_agent.transcript import Transcript
 from hakoiri.workspace_agent.transcripts import message_id, session_that_holds
 
 GO_ON: Final = """<system-reminder>
@@ -63,12 +64,18 @@ class SdkAgent:
     """Runs turns, one after the other, all in one task (the SDK's clients want that)."""
 
     def __init__(
-        self, *, workspace: Path, home: Path, make_client: MakeClient = ClaudeSDKClient
+        self,
+        *,
+        workspace: Path,
+        home: Path,
+        make_client: MakeClient = ClaudeSDKClient,
+        transcript: Transcript | None = None,
     ) -> None:
         """Work in the directory `workspace`; the process keeps its memory below `home`."""
         self._workspace = workspace
         self._home = home
         self._make_client = make_client
+        self._transcript = transcript or Transcript()
         self._client: ClaudeSDKClient | None = None
         self._options: AgentOptions | None = None
         self._session_id: str | None = None
@@ -92,6 +99,7 @@ class SdkAgent:
                 async for message in messages:
                     for event in mapper.events_of(message):
                         last = event
+                        await self._transcript.wait_for(event)
                         yield event
                     if last is not None and last.type in TERMINAL_TYPES:
                         break
@@ -174,6 +182,7 @@ class SdkAgent:
                 session_id=session_id,
                 system_prompt_file=self._write_prompt(options.system_prompt),
                 workspace=self._workspace,
+                transcript=self._transcript,
                 on_stderr=lambda line: self._stderr.append(line[:STDERR_LINE_CHARS]),
             )
         )

@@ -62,6 +62,9 @@ def test_an_unknown_variable_is_an_error_that_names_it(
         ("[files]\nlimit_bytes = 1073741824\n", "files.limit_bytes.*container.workspace_mib"),
         ("[files]\nlimit_entries = 199999\n", "files.limit_entries.*workspace_inodes"),
         ('data_dir = "relative"\n', "data_dir"),
+        ('[object_store]\nkms_key_id = "k"\n', "object_store.*kms_key_id needs encryption"),
+        ('[object_store]\nencryption = "rot13"\n', "object_store.encryption"),
+        ('[object_store]\nendpoint = "https://u:p@s3.example.test"\n', "object_store.endpoint"),
         ("not toml", "hakoiri.toml"),
     ],
 )

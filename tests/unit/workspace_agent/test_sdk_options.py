@@ -5,8 +5,10 @@ from claude_agent_sdk import ClaudeAgentOptions
 
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.workspace_agent.sdk_options import sdk_options
+from hakoiri.workspace_agent.transcript import Transcript
 
 WORKSPACE = Path("/workspace")
+TRANSCRIPT = Transcript()
 
 
 def made_of(
@@ -17,6 +19,7 @@ def made_of(
         session_id=session_id,
         system_prompt_file=system_prompt_file,
         workspace=WORKSPACE,
+        transcript=TRANSCRIPT,
         on_stderr=lambda _: None,
     )
 
@@ -57,3 +60,10 @@ def test_the_workspaces_own_settings_are_not_read_and_the_text_is_not_a_command(
     assert options.verbatim_prompts
     assert options.include_partial_messages
     assert options.env == {"CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1"}
+
+
+def test_the_transcript_hears_of_each_entry_at_once() -> None:
+    options = made_of()
+    store: object = options.session_store
+    assert store is TRANSCRIPT
+    assert options.session_store_flush == "eager"

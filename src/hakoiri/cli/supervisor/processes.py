@@ -24,6 +24,7 @@ from hakoiri.cli.supervisor.preparation import (
 from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
 from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
+from hakoiri.cli.supervisor.store_directory import store_directories
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host.settings import AppArmorKnown, ProbeLaunch, ServerLaunch, Settings
 
@@ -140,6 +141,7 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         hidden=(
             settings.data_dir,
             *_proxy_directories(settings, ground),
+            *store_directories(settings, apart_from=()),
             *(ground.audit.others(GUARD_CHAIN) if ground.audit is not None else ()),
         ),
         shown=(
@@ -257,6 +259,7 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
     kept = [ground.run_dir, Path("/etc/resolv.conf")]
     if settings.container.seccomp_profile is not None:
         kept.append(settings.container.seccomp_profile)
+    kept += store_directories(settings, apart_from=_hidden_from_server(settings, ground))
     return SealedView(
         writable=tuple(stores),
         received=(ground.tree,),
@@ -270,6 +273,11 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
         kept=tuple(kept),
         scratch=SCRATCH,
     )
+
+
+def _hidden_from_server(settings: Settings, ground: Ground) -> tuple[Path, ...]:
+    ours = (ground.tree, ground.disks, ground.run_dir, settings.data_dir)
+    return (*_proxy_directories(settings, ground), *ours)
 
 
 def engine_directory(settings: Settings) -> Path:

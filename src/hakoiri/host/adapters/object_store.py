@@ -1,56 +1,48 @@
-"""The object store through obstore: `file://` now, other schemes when they come.
-
-Only obstore's synchronous calls are used, in worker threads. Its asynchronous ones answer from
-threads of its own runtime, which can still be at it when the interpreter shuts down; such a thread
-is then ended in the middle of native code and the whole process aborts (seen with 0.12.1 in 6 of 60
-short runs, and in none with the synchronous calls).
-"""
+"""The object store that a URL names: a directory of this host, or an S3 bucket."""
 
 import ctypes
-import hashlib
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-import obstore
-from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
-from hakoiri.host.files.ports import (
-    ContentChangedError,
-    FilesError,
-    ObjectMissingError,
-    ObjectStore,
-    ObjectTooLargeError,
-)
+from hakoiri.host.adapters.obstore_objects import ObstoreObjects, ours
+from hakoiri.host.adapters.s3_store import S3ObjectStore
+from hakoiri.host.files.ports import FilesError, ObjectStore
 from hakoiri.host.files.worker_thread import run_in_thread
+from hakoiri.host.settings import ObjectStoreSettings
 
-_CHUNK_BYTES = 1024 * 1024
 _PRIVATE_MODE = 0o700
 
 
-def open_object_store(url: str) -> ObjectStore:
-    """Open the store at `url`, `file:///absolute/path`; its directory is made if it is missing.
+def open_object_store(url: str, settings: ObjectStoreSettings | None = None) -> ObjectStore:
+    """Open the store at `url`: `file:///absolute/path`, made if missing, or `s3://bucket/prefix`.
 
-    Raises `FilesError` for another scheme, a relative path, or a directory that cannot be made.
+    Raises `FilesError` for another scheme, a malformed address, a directory that cannot be made,
+    or settings and credentials that do not fit.
     """
     parts = urlsplit(url)
+    if parts.scheme == "s3":
+        return S3ObjectStore.open(parts, settings or ObjectStoreSettings())
     if parts.scheme != "file":
         raise FilesError(
             f"object_store_url: {parts.scheme or url!r} is not a scheme this version can store to; "
-            "use file:///absolute/path"
+            "use file:///absolute/path or s3://bucket/prefix"
         )
+    return FileObjectStore(_directory_of(parts))
+
+
+def _directory_of(parts: SplitResult) -> Path:
     path = Path(unquote(parts.path))
     if parts.netloc not in ("", "localhost") or not path.is_absolute() or ".." in path.parts:
         raise FilesError("object_store_url: must be file:/// and an absolute path without '..'")
-    return FileObjectStore(path)
+    return path
 
 
-class FileObjectStore:
+class FileObjectStore(ObstoreObjects):
     """An `ObjectStore` in a directory of this host.
 
     Each object is written under a staging name and renamed, so no reader sees half of one. The
@@ -59,86 +51,18 @@ class FileObjectStore:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        with _ours(f"object store {directory}"):
+        name = f"object store {directory}"
+        with ours(name):
             directory.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
-            self._store = LocalStore(directory)
-
-    async def put(self, key: str, data: bytes) -> None:
-        """Store `data`."""
-        with _ours(key):
-            await run_in_thread(partial(obstore.put, self._store, key, data, use_multipart=False))
-
-    async def put_file(self, key: str, descriptor: int, size: int, *, sha256: str) -> None:
-        """Stream the open file's first bytes in; an error on the way leaves no object."""
-        chunks = _checked_chunks(key, descriptor, size, sha256)
-        with _ours(key):
-            await run_in_thread(
-                partial(obstore.put, self._store, key, chunks, chunk_size=5 * _CHUNK_BYTES)
-            )
-
-    async def get(self, key: str, *, limit_bytes: int) -> bytes:
-        """Return an object."""
-        with _ours(key):
-            return await run_in_thread(partial(_get, self._store, key, limit_bytes))
-
-    async def stream(self, key: str) -> AsyncIterator[bytes]:
-        """Yield an object in chunks of about 1 MiB."""
-        with _ours(key):
-            result = await run_in_thread(partial(obstore.get, self._store, key))
-            chunks = iter(result.stream(min_chunk_size=_CHUNK_BYTES))
-        while True:
-            with _ours(key):
-                chunk = await run_in_thread(partial(next, chunks, None))
-            if chunk is None:
-                return
-            yield bytes(chunk)
-
-    async def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
-        try:
-            with _ours(key):
-                await run_in_thread(partial(obstore.head, self._store, key))
-        except ObjectMissingError:
-            return False
-        return True
+            super().__init__(LocalStore(directory), name=name)
 
     async def flush(self) -> None:
         """Write all that the file system still holds in memory to the disk, by syncfs(2).
 
         One call per recovery point: an fsync per small object would cost a disk's turn each.
         """
-        with _ours(f"object store {self._directory}"):
+        with ours(self._name):
             await run_in_thread(partial(_sync_file_system, self._directory))
-
-    async def check(self) -> None:
-        """Write and read back one small object."""
-        key, content = "check/writable", b"writable\n"
-        await self.put(key, content)
-        if await self.get(key, limit_bytes=len(content)) != content:
-            raise FilesError(f"object store {self._directory}: reads back other bytes than written")
-
-
-def _get(store: LocalStore, key: str, limit_bytes: int) -> bytes:
-    result = obstore.get(store, key)
-    size = result.meta["size"]
-    if size > limit_bytes:
-        raise ObjectTooLargeError(f"{key} has {size} bytes, over the limit of {limit_bytes}")
-    return bytes(result.bytes())
-
-
-def _checked_chunks(key: str, descriptor: int, size: int, sha256: str) -> Iterator[bytes]:
-    """Yield the file; raise at its end, before the store commits, if it is not what it was."""
-    digest = hashlib.sha256()
-    offset = 0
-    while offset < size:
-        chunk = os.pread(descriptor, min(_CHUNK_BYTES, size - offset), offset)
-        if not chunk:
-            raise ContentChangedError(f"{key}: the file got shorter under the upload")
-        digest.update(chunk)
-        offset += len(chunk)
-        yield chunk
-    if digest.hexdigest() != sha256:
-        raise ContentChangedError(f"{key}: the file changed under the upload")
 
 
 def _sync_file_system(directory: Path) -> None:
@@ -150,15 +74,3 @@ def _sync_file_system(directory: Path) -> None:
             raise OSError(number, os.strerror(number))
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _ours(what: str) -> Iterator[None]:
-    """Turn the vendor's and the system's errors into ours; the vendor's add a debug dump."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise ObjectMissingError(f"the store has no object {what}") from error
-    except (BaseError, OSError, ValueError) as error:
-        first_line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FilesError(f"{what}: {first_line}") from error

@@ -1,7 +1,6 @@
 """The one range of bytes that a request may ask for (RFC 9110, section 14). Pure."""
 
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,15 +44,3 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     if start >= end:
         raise UnsatisfiableRangeError
     return ByteRange(start, end, size)
-
-
-async def cut(chunks: AsyncIterator[bytes], asked: ByteRange) -> AsyncGenerator[bytes, None]:
-    """Yield what of the chunks lies in the range, and read no further."""
-    at = 0
-    async for chunk in chunks:
-        piece = chunk[max(0, asked.start - at) : max(0, asked.end - at)]
-        if piece:
-            yield piece
-        at += len(chunk)
-        if at >= asked.end:
-            return

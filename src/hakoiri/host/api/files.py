@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from hakoiri.host.api.byte_range import ByteRange, UnsatisfiableRangeError, cut, parse_range
+from hakoiri.host.api.byte_range import ByteRange, UnsatisfiableRangeError, parse_range
 from hakoiri.host.api.problems import RefusedError, problem_response
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.api.workspace_places import Place, places
@@ -45,7 +45,7 @@ class FileList(BaseModel):
 
 
 class FileChange(BaseModel):
-    """The recovery point that holds the change; null while a turn runs, whose end makes it."""
+    """The recovery point that holds the change; null while a turn runs, which makes it."""
 
     recovery_point: str | None
 
@@ -56,8 +56,10 @@ class StoredFiles(Protocol):
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         """All entries; empty before the first recovery point."""
 
-    def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
-        """The bytes of one file, in chunks."""
+    def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes of one file from `start` up to `end` (default: its end), in chunks."""
 
 
 def router(*, services: WorkspaceServices, files: StoredFiles, uploads: Uploads) -> APIRouter:
@@ -110,9 +112,13 @@ def _add_reading(
             byte_range = parse_range(asked, entry.size_bytes)
         except UnsatisfiableRangeError:
             return _unsatisfiable(entry)
-        chunks = files.read_file(tenant=workspace.tenant, workspace_id=workspace.id, path=path)
-        if byte_range is not None:
-            chunks = cut(chunks, byte_range)
+        chunks = files.read_file(
+            tenant=workspace.tenant,
+            workspace_id=workspace.id,
+            path=path,
+            start=byte_range.start if byte_range else 0,
+            end=byte_range.end if byte_range else None,
+        )
         first = await anext(chunks, b"")  # what fails at once is still told as a problem
         return _download(entry, first, chunks, byte_range)
 

@@ -26,7 +26,11 @@ class RecoveryPointFiles:
             if entry.root == "workspace"
         ]
 
-    def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
-        """The bytes of one file, in chunks."""
+    def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """The bytes of one file from `start` up to `end` (default: its end), in chunks."""
         name = os.fsdecode(bytes_of(path))
-        return self._sync.read_file(tenant=tenant, workspace_id=workspace_id, path=name)
+        return self._sync.read_file(
+            tenant=tenant, workspace_id=workspace_id, path=name, start=start, end=end
+        )

@@ -19,6 +19,7 @@ from hakoiri.host.containers.model import Claim
 from hakoiri.host.containers.ports import ContainersError, FilesUnsavedError
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.failures import Ending
+from hakoiri.host.conversations.live_sync import LiveSync
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.patient_call import PatientCall
 from hakoiri.host.conversations.ports import (
@@ -36,6 +37,7 @@ from hakoiri.host.conversations.recovery import (
     may_pass,
 )
 from hakoiri.host.conversations.runtime_choice import choose_runtime
+from hakoiri.host.conversations.sync_schedule import SyncSchedule
 from hakoiri.host.conversations.turn_files import TurnFiles
 from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.conversations.turn_log import TurnLog
@@ -101,6 +103,7 @@ class AgentTurn:
         self._work_scope = anyio.CancelScope()
         self._work_done = anyio.Event()
         self._starting = PatientCall()
+        self._live_sync: LiveSync | None = None
 
     async def run(self) -> Ending:
         """Work, save, let the container go. Return how the turn ends; the caller logs it."""
@@ -264,12 +267,21 @@ class AgentTurn:
             limits=self._limits,
             resume_after=self._resume_after,
         )
+        self._live_sync = LiveSync(
+            schedule=SyncSchedule(
+                quiet_s=self._limits.sync_quiet_s, longest_wait_s=self._limits.sync_longest_wait_s
+            ),
+            save=lambda event_number: self._files.commit(claim, event_number),
+            tell=self._log.append,
+        )
         with anyio.CancelScope(deadline=self._deadline_s):
-            return Ending(await stream.run(), is_container_sound=True)
+            return Ending(await self._live_sync.beside(stream.run), is_container_sound=True)
         return Ending(failures.timed_out(self._limits.timeout_s), is_container_sound=False)
 
     async def _record(self, data: Sequence[EventData], agent_seq: int) -> None:
-        await self._log.append(*data, agent_seq=agent_seq)
+        last_event = await self._log.append(*data, agent_seq=agent_seq)
+        if self._live_sync is not None:
+            self._live_sync.saw(data, last_event=last_event)
 
     async def _remember_session(self, session_id: str) -> None:
         await self._store.set_session_id(self._workspace_id, session_id)

@@ -7,6 +7,7 @@ saves.
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Final, Protocol
@@ -18,6 +19,7 @@ from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.ports import Containers, WorkspaceStore
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
 from hakoiri.host.files.manifest import Entry
+from hakoiri.host.files.packs import Parts
 from hakoiri.host.files.paths import check_path
 from hakoiri.host.files.ports import EditRefusedError, LiveTree, StaleGenerationError
 from hakoiri.host.files.stored_edit import with_file, without
@@ -28,6 +30,7 @@ ATTEMPTS: Final = 5
 """A workspace that comes to life or is given up meanwhile is looked at again."""
 
 Entries = Sequence[Entry]
+ListChange = Callable[[Entries], Entries]
 
 
 class EditableFiles(Protocol):
@@ -39,12 +42,12 @@ class EditableFiles(Protocol):
         tenant: str,
         workspace_id: str,
         generation: int,
-        change: Callable[[Entries], Entries],
+        change: ListChange,
     ) -> str:
         """Commit the newest one with its list changed; `StaleGenerationError`."""
 
-    async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
-        """Store the bytes that a list is to name."""
+    async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
+        """Store the bytes that a list is to name; return where they lie."""
 
 
 class Upload(Protocol):
@@ -97,23 +100,19 @@ class FileEdits:
             sha256=upload.sha256,
         )
 
-        async def prepare() -> None:
-            await self._files.store_blob(
+        async def change_list() -> ListChange:
+            parts = await self._files.store_file(
                 tenant=workspace.tenant,
                 descriptor=upload.descriptor,
                 size=upload.size,
                 sha256=upload.sha256,
             )
+            return lambda entries: with_file(entries, replace(entry, parts=parts))
 
         def write(tree: LiveTree) -> None:
             put_file(tree, path, upload.descriptor, upload.size)
 
-        made = await self._change(
-            workspace,
-            in_tree=write,
-            in_list=lambda entries: with_file(entries, entry),
-            prepare=prepare,
-        )
+        made = await self._change(workspace, in_tree=write, in_list=change_list)
         self._tell(workspace, {"change": "put", "bytes": upload.size})
         return made
 
@@ -121,14 +120,11 @@ class FileEdits:
         """Remove what is there with all in it; `NoSuchFileError`, `EditRefusedError`."""
         check_path(path)
 
-        async def nothing() -> None:
-            return
+        async def change_list() -> ListChange:
+            return lambda entries: without(entries, path)
 
         made = await self._change(
-            workspace,
-            in_tree=lambda tree: remove(tree, path),
-            in_list=lambda entries: without(entries, path),
-            prepare=nothing,
+            workspace, in_tree=lambda tree: remove(tree, path), in_list=change_list
         )
         self._tell(workspace, {"change": "remove"})
         return made
@@ -149,8 +145,7 @@ class FileEdits:
         workspace: Workspace,
         *,
         in_tree: Callable[[LiveTree], None],
-        in_list: Callable[[Entries], Entries],
-        prepare: Callable[[], Awaitable[None]],
+        in_list: Callable[[], Awaitable[ListChange]],
     ) -> str | None:
         for _ in range(ATTEMPTS):
             holder = f"edit {next(self._numbers)}"
@@ -163,13 +158,13 @@ class FileEdits:
                     await self._containers.release(workspace.id, holder=holder)
                 return await self._saved(workspace)
             newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
-            await prepare()
+            change = await in_list()
             try:
                 return await self._files.amend(
                     tenant=workspace.tenant,
                     workspace_id=workspace.id,
                     generation=newest.generation,
-                    change=in_list,
+                    change=change,
                 )
             except StaleGenerationError:
                 continue  # a container was started meanwhile

@@ -85,6 +85,8 @@ class TurnLimits:
     interrupted agent has to end its turn, `shutdown_timeout_s` the time all turns together have
     when the server stops, `retry_pause_s` the pause between attempts to reconnect or record, and
     `recovery_timeout_s` the wait for an engine that is away while a lost container is replaced.
+    While the turn runs its files are saved once no tool has ended for `sync_quiet_s`, and at the
+    latest `sync_longest_wait_s` after one may have changed them.
     """
 
     timeout_s: float
@@ -95,6 +97,8 @@ class TurnLimits:
     shutdown_timeout_s: float = 20
     retry_pause_s: float = 0.5
     recovery_timeout_s: float = 120
+    sync_quiet_s: float = 10
+    sync_longest_wait_s: float = 30
 
 
 MILESTONES: Final = ("user_message", "turn_started", "container_recovered", "notice")

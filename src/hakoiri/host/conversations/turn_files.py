@@ -8,6 +8,7 @@ import structlog
 
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.conversations import failures
+from hakoiri.host.conversations.live_sync import NOT_SAVED
 from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.ports import SaveReport, StoreError, WorkspaceFiles
 from hakoiri.host.conversations.turn_log import TurnLog
@@ -68,29 +69,34 @@ class TurnFiles:
 
     async def save(self, claim: Claim) -> None:
         """Commit a recovery point and log it; a failure is logged as a notice and ends nothing."""
-        reason = f"saving took longer than {self._save_timeout_s:g} s"
-        report: SaveReport | None = None
+        told: FileSynced | Notice
         try:
-            with anyio.move_on_after(self._save_timeout_s):
-                report = await self._files.save(
-                    tenant=self._tenant,
-                    workspace_id=self._workspace_id,
-                    generation=claim.generation,
-                    event_number=self._log.last_event,
-                    tree=live_tree(claim.directories),
-                    session_id=self.session_id,
-                )
+            told = await self.commit(claim, self._log.last_event)
+            self.is_unsaved = False
+            self._left_out = told.left_out
         except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
             reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
             await logger.aexception("files not saved", workspace=self._workspace_id)
-        notice = Notice(
-            code="files-not-saved",
-            text=failures.clip(f"The turn's files are not saved yet: {reason}"),
-        )
-        self.is_unsaved = report is None
-        self._left_out = [failures.clip(line) for line in report.left_out] if report else []
+            text = failures.clip(f"The turn's files are not saved yet: {reason}")
+            told = Notice(code=NOT_SAVED, text=text)
+            self.is_unsaved = True
+            self._left_out = []
         with suppress(StoreError):
-            await self._log.append(_synced(report, self._left_out) if report else notice)
+            await self._log.append(told)
+
+    async def commit(self, claim: Claim, event_number: int) -> FileSynced:
+        """Commit a recovery point; `FilesError`, also if that takes too long."""
+        with anyio.move_on_after(self._save_timeout_s):
+            report = await self._files.save(
+                tenant=self._tenant,
+                workspace_id=self._workspace_id,
+                generation=claim.generation,
+                event_number=event_number,
+                tree=live_tree(claim.directories),
+                session_id=self.session_id,
+            )
+            return _synced(report, [failures.clip(line) for line in report.left_out])
+        raise FilesError(f"saving took longer than {self._save_timeout_s:g} s")
 
     async def tell_if_nearly_full(self, claim: Claim) -> None:
         """Log a notice if the next turn may find no room; nothing else depends on it."""

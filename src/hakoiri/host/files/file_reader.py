@@ -10,10 +10,13 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hakoiri.host.files.descent import GONE_ERRNOS, SWAPPED_ERRNOS, Descent, OutsideError
+from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import PERMISSION_BITS, Entry
+from hakoiri.host.files.packs import PACK_BYTES, Parts
 from hakoiri.host.files.paths import Root
 from hakoiri.host.files.plan import Found, LeftOut
 from hakoiri.host.files.ports import FilesError, LiveTree
@@ -22,7 +25,7 @@ from hakoiri.host.files.scan import CHANGING, ScanLimits, file_refusal
 SMALL_FILE_LIMIT_BYTES = 1024 * 1024
 """Up to here a file is read whole into memory; above, it is streamed."""
 
-BATCH_LIMIT_BYTES = 4 * 1024 * 1024
+BATCH_LIMIT_BYTES = PACK_BYTES
 """What one call of `read_small` holds in memory, but for the file that reaches it."""
 
 READ_ATTEMPTS = 3
@@ -30,8 +33,6 @@ READ_ATTEMPTS = 3
 
 SETTLED_NS = 20_000_000
 """A change within one tick of the kernel's clock (10 ms at HZ=100) leaves the ctime as it was."""
-
-_CHUNK_BYTES = 1024 * 1024
 
 
 class ReadRefusedError(FilesError):
@@ -76,18 +77,32 @@ class GrowthBudget:
             return True
 
 
-class LargeFile:
-    """An open file whose bytes had the hash of `entry`; close it after the upload."""
+class LargeReading:
+    """One reading of an admitted large file, from its first piece to what it then was."""
 
-    def __init__(self) -> None:
-        self.descriptor = -1
-        self.entry: Entry | None = None
+    def __init__(self, found: Found, status: os.stat_result, read_ns: int, file: LargeFile) -> None:
+        self._found = found
+        self._status = status
+        self._read_ns = read_ns
+        self._file = file
+
+    def next_pieces(self) -> list[tuple[str, bytes]]:
+        """Return the next pieces, none at the end; `ReadRefusedError`."""
+        try:
+            return self._file.next_pieces()
+        except OSError as error:
+            raise ReadRefusedError(f"cannot be read: {error.strerror}") from error
+
+    def entry(self, parts: Parts) -> Entry | None:
+        """Return the file as it was all the time, in these parts; None if it changed."""
+        digest = self._file.digest()
+        if digest is None:
+            return None
+        return _entry(self._found, self._status, digest, self._read_ns, parts)
 
     def close(self) -> None:
-        """Close the file; harmless twice."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        """Close the file."""
+        self._file.close()
 
 
 class FileReader:
@@ -107,7 +122,10 @@ class FileReader:
         self._wall_ns = wall_ns
 
     def read_small(self, batch: Sequence[Found]) -> SmallFiles:
-        """Read files until the batch is full; files that turn out large are only named."""
+        """Read files until the batch is full; files that turn out large are only named.
+
+        What is read has no parts yet: it is for the caller to store it.
+        """
         result = SmallFiles()
         held_bytes = 0
         with ExitStack() as stack:
@@ -121,22 +139,19 @@ class FileReader:
                 held_bytes += self._read_into(result, descents[found.root], found)
         return result
 
-    def open_large(self, found: Found, file: LargeFile) -> None:
-        """Open and hash into `file`; `ReadRefusedError`, with `GoneError` and `ChangingError`."""
+    def open_large(self, found: Found) -> LargeReading:
+        """Open a file to be read in pieces; `ReadRefusedError`, `GoneError`."""
         with Descent(self._path(found.root)) as descent:
-            for _ in range(READ_ATTEMPTS):
-                file.close()
-                file.descriptor = _open(descent, found)
-                read_ns = self._wall_ns()
-                before = self._admit(found, file.descriptor)
-                try:
-                    digest = _hash(file.descriptor, before.st_size)
-                except OSError as error:
-                    raise ReadRefusedError(f"cannot be read: {error.strerror}") from error
-                if digest is not None and _is_same(before, os.fstat(file.descriptor)):
-                    file.entry = _entry(found, before, digest, read_ns)
-                    return
-        raise ChangingError(CHANGING)
+            descriptor = _open(descent, found)
+        try:
+            read_ns = self._wall_ns()
+            status = self._admit(found, descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        is_same = partial(_is_as_before, descriptor, status)
+        file = LargeFile(descriptor, status.st_size, is_same=is_same)
+        return LargeReading(found, status, read_ns, file)
 
     def _path(self, root: Root) -> Path:
         return self._tree.home if root == "home" else self._tree.workspace
@@ -216,17 +231,8 @@ def _read(descriptor: int, size: int) -> bytes:
     return b"".join(pieces)
 
 
-def _hash(descriptor: int, size: int) -> str | None:
-    """Return the hash of exactly `size` bytes; None if there are fewer."""
-    digest = hashlib.sha256()
-    offset = 0
-    while offset < size:
-        piece = os.pread(descriptor, min(_CHUNK_BYTES, size - offset), offset)
-        if not piece:
-            return None
-        digest.update(piece)
-        offset += len(piece)
-    return digest.hexdigest()
+def _is_as_before(descriptor: int, before: os.stat_result) -> bool:
+    return _is_same(before, os.fstat(descriptor))
 
 
 def _is_same(before: os.stat_result, after: os.stat_result) -> bool:
@@ -237,7 +243,9 @@ def _is_same(before: os.stat_result, after: os.stat_result) -> bool:
     )
 
 
-def _entry(found: Found, status: os.stat_result, digest: str, read_ns: int) -> Entry:
+def _entry(
+    found: Found, status: os.stat_result, digest: str, read_ns: int, parts: Parts = None
+) -> Entry:
     is_settled = read_ns - status.st_ctime_ns >= SETTLED_NS
     return Entry(
         root=found.root,
@@ -248,4 +256,5 @@ def _entry(found: Found, status: os.stat_result, digest: str, read_ns: int) -> E
         size=status.st_size,
         sha256=digest,
         ctime_ns=status.st_ctime_ns if is_settled else 0,
+        parts=parts,
     )

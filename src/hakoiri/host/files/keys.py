@@ -1,4 +1,7 @@
-"""Where objects lie in the store. Blobs are shared within a tenant, never between tenants."""
+"""Where objects lie in the store.
+
+Packs, and the blobs of version 1, are shared within a tenant and never between tenants.
+"""
 
 import re
 
@@ -16,13 +19,24 @@ def blob_key(tenant: str, sha256: str) -> str:
     return f"tenants/{_identifier('tenant', tenant)}/blobs/{sha256[:2]}/{sha256}"
 
 
-def manifest_key(tenant: str, workspace_id: str, recovery_point: str) -> str:
-    """Return the key of a recovery point's manifest; `FilesError` for a malformed part."""
+def pack_key(tenant: str, pack_id: str) -> str:
+    """Return the key of the pack whose stored bytes have that hash; `FilesError` as above."""
+    if not _DIGEST.fullmatch(pack_id):
+        raise FilesError(f"pack: {pack_id[:80]!r} is not a hash")
+    return f"tenants/{_identifier('tenant', tenant)}/packs/{pack_id[:2]}/{pack_id}"
+
+
+def manifest_key(tenant: str, workspace_id: str, recovery_point: str, *, version: int = 2) -> str:
+    """Return the key of a recovery point's manifest; `FilesError` for a malformed part.
+
+    From version 2 on the object is compressed.
+    """
     if not is_recovery_point(recovery_point):
         raise FilesError(f"recovery point: {recovery_point[:80]!r} is not an id")
     workspace = _identifier("workspace", workspace_id)
     owner = _identifier("tenant", tenant)
-    return f"tenants/{owner}/workspaces/{workspace}/manifests/{recovery_point}.json"
+    ending = "json" if version == 1 else "json.zst"
+    return f"tenants/{owner}/workspaces/{workspace}/manifests/{recovery_point}.{ending}"
 
 
 def _identifier(field: str, text: str) -> str:

@@ -1,24 +1,15 @@
-"""A recovery point's manifest, and its one canonical form as bytes (docs/workspace-format.md)."""
+"""A recovery point's manifest: what it says, and what makes it valid (docs/workspace-format.md)."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from datetime import datetime
+from typing import Literal
 
-from hakoiri.host.files.paths import (
-    PathError,
-    Root,
-    bytes_of,
-    check_path,
-    check_target,
-    parent_of,
-    text_of,
-)
+from hakoiri.host.files.packs import PACK_LIMIT_BYTES, Parts
+from hakoiri.host.files.paths import PathError, Root, check_path, check_target, parent_of
 from hakoiri.host.files.ports import FilesError
 
-FORMAT_VERSION = 1
 MANIFEST_LIMIT_BYTES = 128 * 1024 * 1024
 """About 500,000 entries; the settings' limit of entries is reached long before."""
 
@@ -32,24 +23,6 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _RECOVERY_POINT = re.compile(r"rp-[0-9a-f]{32}")
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SESSION = re.compile(r"[0-9a-fA-F-]{1,64}")
-_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-_FIELDS = frozenset(
-    (
-        "created",
-        "entries",
-        "event_number",
-        "generation",
-        "parent",
-        "session_id",
-        "version",
-        "workspace",
-    )
-)
-_ENTRY_FIELDS: dict[object, frozenset[str]] = {
-    "directory": frozenset(("kind", "mode", "mtime_ns", "path", "root")),
-    "file": frozenset(("ctime_ns", "kind", "mode", "mtime_ns", "path", "root", "sha256", "size")),
-    "symlink": frozenset(("kind", "mode", "mtime_ns", "path", "root", "target")),
-}
 
 
 class ManifestError(FilesError):
@@ -63,7 +36,8 @@ class Entry:
     `path` is relative to its root, raw bytes. `mode` has permission bits only. `size` (bytes) and
     `sha256` (hex) belong to files, `target` (raw bytes, never followed) to symlinks. `ctime_ns` is
     when the host's file system last saw the file change before its bytes were read; 0 if it was
-    too fresh to tell a later change apart. It only saves reading, it is not restored.
+    too fresh to tell a later change apart. It only saves reading, it is not restored. `parts` say
+    where a file's bytes lie; None, as all of version 1: in a blob of its own.
     """
 
     root: Root
@@ -75,6 +49,7 @@ class Entry:
     sha256: str = ""
     target: bytes = b""
     ctime_ns: int = 0
+    parts: Parts = None
 
     @property
     def place(self) -> tuple[Root, bytes]:
@@ -110,136 +85,8 @@ def is_recovery_point(text: str) -> bool:
     return _RECOVERY_POINT.fullmatch(text) is not None
 
 
-def encode_manifest(manifest: Manifest, *, limit_bytes: int = MANIFEST_LIMIT_BYTES) -> bytes:
-    """Return the canonical bytes; `ManifestError` if it is invalid or over the limit."""
-    _check_manifest(manifest)
-    encoded = _canonical(manifest)
-    if len(encoded) > limit_bytes:
-        raise ManifestError(
-            f"the manifest has {len(encoded)} bytes, over the limit of {limit_bytes}; "
-            "the workspace holds too many entries"
-        )
-    return encoded
-
-
-def parse_manifest(encoded: bytes, *, limit_bytes: int = MANIFEST_LIMIT_BYTES) -> Manifest:
-    """Read canonical bytes back; `ManifestError` for anything else, naming the field."""
-    if len(encoded) > limit_bytes:
-        raise ManifestError(f"the manifest is over the limit of {limit_bytes} bytes")
-    try:
-        document = json.loads(encoded)
-    except (ValueError, RecursionError) as error:
-        raise ManifestError(f"the manifest is not JSON: {error}") from error
-    manifest = _manifest_of(document)
-    _check_manifest(manifest)
-    # Also refuses doubled keys, other spacing and other spellings of the same value.
-    if _canonical(manifest) != encoded:
-        raise ManifestError("the manifest is not in canonical form")
-    return manifest
-
-
-def _canonical(manifest: Manifest) -> bytes:
-    document = {
-        "version": FORMAT_VERSION,
-        "workspace": manifest.workspace_id,
-        "parent": manifest.parent,
-        "generation": manifest.generation,
-        "event_number": manifest.event_number,
-        "session_id": manifest.session_id,
-        "created": manifest.created.astimezone(UTC).strftime(_TIME),
-        "entries": [_entry_document(entry) for entry in manifest.entries],
-    }
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    return text.encode() + b"\n"
-
-
-def _entry_document(entry: Entry) -> dict[str, object]:
-    document: dict[str, object] = {
-        "root": entry.root,
-        "path": text_of(entry.path),
-        "kind": entry.kind,
-        "mode": entry.mode,
-        "mtime_ns": entry.mtime_ns,
-    }
-    if entry.kind == "file":
-        document |= {"size": entry.size, "sha256": entry.sha256, "ctime_ns": entry.ctime_ns}
-    elif entry.kind == "symlink":
-        document["target"] = text_of(entry.target)
-    return document
-
-
-def _manifest_of(document: Any) -> Manifest:
-    if not isinstance(document, dict):
-        raise ManifestError("the manifest is not a JSON object")
-    if document.get("version") != FORMAT_VERSION:
-        raise ManifestError(
-            f"version: this program reads {FORMAT_VERSION}, not {document.get('version')!r:.80}"
-        )
-    if document.keys() != _FIELDS:
-        raise ManifestError(f"fields: {sorted(document)!s:.200} instead of {sorted(_FIELDS)}")
-    entries = document["entries"]
-    if not isinstance(entries, list):
-        raise ManifestError("entries: not a list")
-    return Manifest(
-        workspace_id=_text(document, "workspace"),
-        parent=None if document["parent"] is None else _text(document, "parent"),
-        generation=_number(document, "generation"),
-        event_number=_number(document, "event_number"),
-        session_id=None if document["session_id"] is None else _text(document, "session_id"),
-        created=_time(_text(document, "created")),
-        entries=tuple([_entry_of(entry, number) for number, entry in enumerate(entries)]),
-    )
-
-
-def _entry_of(document: Any, number: int) -> Entry:
-    try:
-        fields = _entry_fields(document)
-        return Entry(
-            root=cast("Root", _text(document, "root")),
-            path=bytes_of(_text(document, "path")),
-            kind=cast("Kind", document["kind"]),
-            mode=_number(document, "mode"),
-            mtime_ns=_number(document, "mtime_ns"),
-            size=_number(document, "size") if "size" in fields else 0,
-            sha256=_text(document, "sha256") if "sha256" in fields else "",
-            target=bytes_of(_text(document, "target")) if "target" in fields else b"",
-            ctime_ns=_number(document, "ctime_ns") if "ctime_ns" in fields else 0,
-        )
-    except (ManifestError, PathError) as error:
-        raise ManifestError(f"entries[{number}]: {error}") from error
-
-
-def _entry_fields(document: Any) -> frozenset[str]:
-    if not isinstance(document, dict) or not isinstance(document.get("kind"), str):
-        raise ManifestError("kind: missing")
-    fields = _ENTRY_FIELDS.get(document["kind"])
-    if fields is None or document.keys() != fields:
-        raise ManifestError(f"fields: {sorted(document)!s:.200} do not fit the kind")
-    return fields
-
-
-def _text(document: dict[str, Any], field: str) -> str:
-    value = document[field]
-    if not isinstance(value, str):
-        raise ManifestError(f"{field}: not a string")
-    return value
-
-
-def _number(document: dict[str, Any], field: str) -> int:
-    value = document[field]
-    if type(value) is not int:
-        raise ManifestError(f"{field}: not a whole number")
-    return value
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
-    except ValueError as error:
-        raise ManifestError(f"created: {text[:64]!r} is not a time in UTC") from error
-
-
-def _check_manifest(manifest: Manifest) -> None:
+def check_manifest(manifest: Manifest) -> None:
+    """Raise `ManifestError` for whatever a reader could not rely on, naming the field."""
     if not _IDENTIFIER.fullmatch(manifest.workspace_id):
         raise ManifestError("workspace: not an identifier")
     if manifest.parent is not None and not is_recovery_point(manifest.parent):
@@ -293,5 +140,27 @@ def _check_entry(entry: Entry) -> None:
             raise ManifestError("ctime_ns: out of range")
         if not _DIGEST.fullmatch(entry.sha256):
             raise ManifestError("sha256: not 64 hex digits")
+        _check_parts(entry)
     elif entry.kind != "directory":
         raise ManifestError("kind: unknown")
+
+
+def _check_parts(entry: Entry) -> None:
+    """Check that the parts are the file from its first byte to its last."""
+    if entry.parts is None:
+        return
+    for part in entry.parts:
+        if part.pack.coding not in ("none", "zstd"):
+            raise ManifestError("packs: a coding that is unknown")
+        if not 1 <= part.pack.plain_size <= PACK_LIMIT_BYTES:
+            raise ManifestError("packs: a size out of range")
+        if not 1 <= part.pack.size <= PACK_LIMIT_BYTES:
+            raise ManifestError("packs: a stored size out of range")
+        if not _DIGEST.fullmatch(part.pack.id) or not _DIGEST.fullmatch(part.sha256):
+            raise ManifestError("parts: not 64 hex digits")
+        if part.length < 1 or not 0 <= part.offset <= part.pack.plain_size - part.length:
+            raise ManifestError("parts: outside of its pack")
+    if sum(part.length for part in entry.parts) != entry.size:
+        raise ManifestError("parts: not as long as the file")
+    if len(entry.parts) == 1 and entry.parts[0].sha256 != entry.sha256:
+        raise ManifestError("parts: another hash than the file's")

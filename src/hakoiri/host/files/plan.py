@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hakoiri.host.files.manifest import Entry, Kind
+from hakoiri.host.files.packs import objects_of
 from hakoiri.host.files.paths import Root, parent_of, reported
 
 Place = tuple[Root, bytes]
@@ -70,11 +71,14 @@ class _Draft:
     keep: list[Entry] = field(default_factory=list)
 
 
-def make_plan(previous: Iterable[Entry], scan: Scan) -> Plan:
+def make_plan(
+    previous: Iterable[Entry], scan: Scan, *, without: frozenset[str] = frozenset()
+) -> Plan:
     """Compare; a file is kept without reading if size, mtime and ctime are those of the manifest.
 
     rsync compares size and mtime, which an agent can set back after a change. It cannot set back
-    the ctime of the host's file system, so that is compared too.
+    the ctime of the host's file system, so that is compared too. What lies in the objects `without`
+    is not kept, but read and stored anew.
     """
     before = {entry.place: entry for entry in previous}
     draft = _Draft()
@@ -82,7 +86,11 @@ def make_plan(previous: Iterable[Entry], scan: Scan) -> Plan:
         known = before.get(found.place)
         if found.kind != "file":
             draft.keep.append(entry_of(found))
-        elif known is not None and is_unchanged(known, found):
+        elif (
+            known is not None
+            and is_unchanged(known, found)
+            and without.isdisjoint(objects_of(known))
+        ):
             draft.keep.append(known)
         else:
             draft.upload.append(found)

@@ -34,10 +34,6 @@ class DamagedError(FilesError):
     """What is stored is not what was stored; the message names the path and the hash."""
 
 
-class ContentChangedError(FilesError):
-    """The open file no longer holds the bytes that were announced; nothing was stored."""
-
-
 class QuotaError(FilesError):
     """The files do not fit the disk that they are to be restored to; the message names both."""
 
@@ -70,27 +66,16 @@ class WorkspaceHead:
 
 
 class ObjectStore(Protocol):
-    """Immutable objects under keys such as `tenants/t/blobs/ab/abcd…`. Errors are `FilesError`."""
+    """Immutable objects under keys such as `tenants/t/packs/ab/abcd…`. Errors are `FilesError`."""
 
     async def put(self, key: str, data: bytes) -> None:
         """Store `data`; replacing an object by the same bytes is harmless."""
-
-    async def put_file(self, key: str, descriptor: int, size: int, *, sha256: str) -> None:
-        """Store the first `size` bytes of the open file, streamed, from its beginning.
-
-        The object appears only if those bytes have the hash: a container that changes the file
-        under the upload must not put other bytes under another workspace's hash.
-        `ContentChangedError` if they have not, or are fewer.
-        """
 
     async def get(self, key: str, *, limit_bytes: int) -> bytes:
         """Read a whole object; `ObjectMissingError`, `ObjectTooLargeError`."""
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
         """Read an object in chunks; `ObjectMissingError` on the first step."""
-
-    async def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
 
     async def flush(self) -> None:
         """Return when all that was stored before survives a crash of the host.

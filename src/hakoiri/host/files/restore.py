@@ -1,30 +1,20 @@
 """Brings a recovery point's bytes from the store into an empty tree, checking each hash."""
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
-from hakoiri.host.files.keys import blob_key
 from hakoiri.host.files.manifest import Entry, Manifest
-from hakoiri.host.files.paths import reported
-from hakoiri.host.files.ports import (
-    DamagedError,
-    FilesError,
-    LiveTree,
-    ObjectMissingError,
-    ObjectStore,
-    ObjectTooLargeError,
-)
+from hakoiri.host.files.ports import FilesError, LiveTree, ObjectStore
 from hakoiri.host.files.quota import TreeUse, check_fits
 from hakoiri.host.files.scan import ScanLimits
-from hakoiri.host.files.tree_writer import NewFile, TreeWriter
+from hakoiri.host.files.stored_bytes import StoredBytes, piece_of
+from hakoiri.host.files.tree_writer import TreeWriter
 from hakoiri.host.files.worker_thread import run_bounded, run_in_thread
 
 AT_ONCE = 8
-BATCH_FILES = 64
-BATCH_LIMIT_BYTES = 4 * 1024 * 1024
+GROUP_FILES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +50,8 @@ async def restore_tree(
     files = [entry for entry in manifest.entries if entry.kind == "file"]
     symlinks = [entry for entry in manifest.entries if entry.kind == "symlink"]
     await run_in_thread(partial(writer.make_directories, directories))
-    download = _Download(store=store, tenant=tenant, writer=writer)
-    await run_bounded(_batches(files), download.write_batch, at_once=AT_ONCE)
+    download = _Download(stored=StoredBytes(store=store, tenant=tenant), writer=writer)
+    await run_bounded(_groups(files), download.write, at_once=AT_ONCE)
     await run_in_thread(partial(writer.make_symlinks, symlinks))
     await run_in_thread(partial(writer.finish_directories, directories))
     return RestoreReport(
@@ -92,76 +82,58 @@ def check_limits(manifest: Manifest, limits: ScanLimits) -> None:
         )
 
 
-def damaged(entry: Entry, what: str) -> DamagedError:
-    """Return the error that names the path and the hash of a blob."""
-    return DamagedError(f"{entry.root}/{reported(entry.path)}: blob {entry.sha256} {what}")
-
-
 class _Download:
-    def __init__(self, *, store: ObjectStore, tenant: str, writer: TreeWriter) -> None:
-        self._store = store
-        self._tenant = tenant
+    """Writes files, those that lie in one pack with it read once."""
+
+    def __init__(self, *, stored: StoredBytes, writer: TreeWriter) -> None:
+        self._stored = stored
         self._writer = writer
 
-    async def write_batch(self, batch: Sequence[Entry]) -> None:
-        if batch[0].size > SMALL_FILE_LIMIT_BYTES:
-            await self._write_large(batch[0])
-            return
-        contents = [(entry, await self._small(entry)) for entry in batch]
-        await run_in_thread(partial(self._writer.write_files, contents))
+    async def write(self, group: Sequence[Entry]) -> None:
+        """Write one of the groups that `_groups` makes."""
+        first = group[0]
+        if first.parts is not None and len(first.parts) == 1:
+            plain = await self._stored.pack(first.parts[0].pack, wanted_by=first)
+            await run_in_thread(partial(self._write_pieces, group, plain))
+        elif first.size > SMALL_FILE_LIMIT_BYTES:
+            await self._write_large(first)
+        else:
+            contents = [(entry, await self._whole(entry)) for entry in group]
+            await run_in_thread(partial(self._writer.write_files, contents))
 
-    async def _small(self, entry: Entry) -> bytes:
-        try:
-            content = await self._store.get(
-                blob_key(self._tenant, entry.sha256), limit_bytes=SMALL_FILE_LIMIT_BYTES
-            )
-        except ObjectMissingError as error:
-            raise damaged(entry, "is missing") from error
-        except ObjectTooLargeError as error:
-            raise damaged(entry, "is longer than it was") from error
-        if len(content) != entry.size or hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise damaged(entry, "holds other bytes")
-        return content
+    def _write_pieces(self, group: Sequence[Entry], plain: bytes) -> None:
+        contents = (
+            (entry, piece_of(entry, part, plain)) for entry in group for part in entry.parts or ()
+        )
+        self._writer.write_files(contents)
+
+    async def _whole(self, entry: Entry) -> bytes:
+        return b"".join([piece async for piece in self._stored.stream(entry)])
 
     async def _write_large(self, entry: Entry) -> None:
         file = self._writer.open_file(entry)
         try:
-            await self._stream_into(entry, file)
+            async for piece in self._stored.stream(entry):
+                await run_in_thread(partial(file.write, piece))
             await run_in_thread(partial(self._writer.commit_file, file))
         finally:
             file.close()
 
-    async def _stream_into(self, entry: Entry, file: NewFile) -> None:
-        digest = hashlib.sha256()
-        written_bytes = 0
-        try:
-            async for chunk in self._store.stream(blob_key(self._tenant, entry.sha256)):
-                written_bytes += len(chunk)
-                if written_bytes > entry.size:
-                    raise damaged(entry, "is longer than it was")
-                await run_in_thread(partial(_write_and_hash, chunk, file, digest))
-        except ObjectMissingError as error:
-            raise damaged(entry, "is missing") from error
-        if digest.hexdigest() != entry.sha256:
-            raise damaged(entry, "holds other bytes")
 
-
-def _write_and_hash(chunk: bytes, file: NewFile, digest: "hashlib._Hash") -> None:
-    digest.update(chunk)
-    file.write(chunk)
-
-
-def _batches(files: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    batch: list[Entry] = []
-    batch_bytes = 0
+def _groups(files: Iterable[Entry]) -> Iterator[Sequence[Entry]]:
+    """Files of one piece by their pack, small ones of other kinds together, large ones alone."""
+    by_pack: dict[str, list[Entry]] = {}
+    others: list[Entry] = []
     for entry in files:
-        if entry.size > SMALL_FILE_LIMIT_BYTES:
+        if entry.parts is not None and len(entry.parts) == 1:
+            by_pack.setdefault(entry.parts[0].pack.id, []).append(entry)
+        elif entry.size > SMALL_FILE_LIMIT_BYTES:
             yield [entry]
-            continue
-        batch.append(entry)
-        batch_bytes += entry.size
-        if len(batch) == BATCH_FILES or batch_bytes >= BATCH_LIMIT_BYTES:
-            yield batch
-            batch, batch_bytes = [], 0
-    if batch:
-        yield batch
+        else:
+            others.append(entry)
+            if len(others) == GROUP_FILES:
+                yield others
+                others = []
+    yield from by_pack.values()
+    if others:
+        yield others

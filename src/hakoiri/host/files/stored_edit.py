@@ -1,6 +1,7 @@
 """Changes of single paths of a recovery point's list, for workspaces that are not live. Pure."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.paths import parent_of, reported
@@ -21,7 +22,7 @@ def with_file(entries: Sequence[Entry], file: Entry) -> tuple[Entry, ...]:
     if there is not None and there.kind == "directory":
         raise EditRefusedError(f"{reported(file.path)}: is a directory")
     mode = there.mode if there is not None and there.kind == "file" else file.mode
-    known[file.place] = _moded(file, mode)
+    known[file.place] = replace(file, mode=mode)
     parent = parent_of(file.path)
     while parent:
         above = known.get((file.root, parent))
@@ -50,15 +51,3 @@ def without(entries: Sequence[Entry], path: bytes) -> tuple[Entry, ...]:
     if len(kept) == len(entries):
         raise NoSuchFileError(f"there is no {reported(path)!r}")
     return kept
-
-
-def _moded(file: Entry, mode: int) -> Entry:
-    return Entry(
-        root=file.root,
-        path=file.path,
-        kind="file",
-        mode=mode,
-        mtime_ns=file.mtime_ns,
-        size=file.size,
-        sha256=file.sha256,
-    )

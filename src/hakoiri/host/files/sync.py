@@ -1,7 +1,6 @@
 """File sync: a live tree becomes a recovery point, and a recovery point a live tree."""
 
 import asyncio
-import hashlib
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,16 +9,11 @@ from datetime import datetime
 from functools import partial
 
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
-from hakoiri.host.files.keys import blob_key, manifest_key
-from hakoiri.host.files.manifest import (
-    MANIFEST_LIMIT_BYTES,
-    Entry,
-    Manifest,
-    ManifestError,
-    encode_manifest,
-    parse_manifest,
-    recovery_point_of,
-)
+from hakoiri.host.files.large_file import LargeFile
+from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.manifest_store import ManifestStore
+from hakoiri.host.files.pack_writer import PackWriter
+from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.paths import reported
 from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
 from hakoiri.host.files.ports import (
@@ -28,15 +22,15 @@ from hakoiri.host.files.ports import (
     LiveTree,
     NoSpaceError,
     NoSuchFileError,
-    ObjectMissingError,
     ObjectStore,
     StaleGenerationError,
     WorkspaceHead,
     WorkspaceHeads,
 )
 from hakoiri.host.files.quota import TreeUse
-from hakoiri.host.files.restore import RestoreReport, check_limits, damaged, restore_tree
+from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
+from hakoiri.host.files.stored_bytes import StoredBytes
 from hakoiri.host.files.upload import Upload, Uploaded
 from hakoiri.host.files.worker_thread import run_in_thread
 
@@ -77,6 +71,7 @@ class FileSync:
     ) -> None:
         self._store = store
         self._heads = heads
+        self._manifests = ManifestStore(store)
         self._limits = limits
         self._clock = clock
         self._monotonic = monotonic
@@ -93,7 +88,7 @@ class FileSync:
         tree: LiveTree,
         session_id: str | None,
     ) -> SaveReport:
-        """Commit the tree as it is: blobs first, then the manifest, then the head.
+        """Commit the tree as it is: packs first, then the manifest, then the head.
 
         If nothing changed, neither file nor event number, session or generation, the head stays
         and is what the report names. `StaleGenerationError` if a newer container has committed;
@@ -104,11 +99,8 @@ class FileSync:
             head = await self._fenced_head(workspace_id, generation)
             previous, notes = await self._previous(tenant, workspace_id, head)
             known = previous.entries if previous else ()
-            scanned = await run_in_thread(
-                partial(scan, tree, limits=self._limits, monotonic=self._monotonic)
-            )
-            plan = await run_in_thread(partial(make_plan, known, scanned))
-            uploaded = await self._upload(tenant, tree, scanned, plan, known)
+            scanned, plan, stored = await run_in_thread(partial(self._look, tree, known))
+            uploaded = await self._upload(tenant, tree, scanned, plan, stored)
             manifest = Manifest(
                 workspace_id=workspace_id,
                 parent=head.recovery_point if head else None,
@@ -136,7 +128,7 @@ class FileSync:
         """Commit the newest recovery point with its list of entries changed; return its id.
 
         For a workspace that is not live: `StaleGenerationError` if a container was started since
-        `generation`. Whatever blobs the change names must be stored. What `change` raises passes
+        `generation`. Whatever bytes the change names must be stored. What `change` raises passes
         through; `NoSpaceError` if the result is more than a workspace may hold.
         """
         lock = self._locks.setdefault(workspace_id, asyncio.Lock())
@@ -144,7 +136,7 @@ class FileSync:
             head = await self._heads.head(workspace_id)
             previous = None
             if head is not None:
-                previous = await self._manifest(tenant, workspace_id, head.recovery_point)
+                previous = await self._manifests.newest(tenant, workspace_id, head.recovery_point)
             entries = tuple(change(previous.entries if previous else ()))
             manifest = Manifest(
                 workspace_id=workspace_id,
@@ -158,9 +150,17 @@ class FileSync:
             _check_room(manifest, self._limits)
             return await self._commit(tenant, manifest)
 
-    async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
-        """Store the bytes of an open file of this host's, for a list that is to name them."""
-        await self._store.put_file(blob_key(tenant, sha256), descriptor, size, sha256=sha256)
+    async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
+        """Store the bytes of an open file of this host's; return the parts for a list to name.
+
+        `FilesError` if its bytes are not those of `size` and `sha256`.
+        """
+        file = LargeFile(descriptor, size, is_same=lambda: True)
+        packs = PackWriter(store=self._store, tenant=tenant, known=Known())
+        parts, _ = await packs.store_whole(file.next_pieces)
+        if file.digest() != sha256:
+            raise FilesError(f"the file is not the one of {size} bytes with the hash {sha256}")
+        return parts
 
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
@@ -175,14 +175,14 @@ class FileSync:
     ) -> RestoreReport | None:
         """Write the newest recovery point into an empty tree; None if there is none yet.
 
-        `DamagedError` names the path and hash of a blob that is missing or wrong, `FilesError` a
+        `DamagedError` names the path, and the pack or blob that is missing or wrong, `FilesError` a
         tree that is not empty or a recovery point over the limits. After an error the tree is
         unfinished and must be thrown away.
         """
         head = await self._heads.head(workspace_id)
         if head is None:
             return None
-        manifest = await self._manifest(tenant, workspace_id, head.recovery_point)
+        manifest = await self._manifests.read(tenant, workspace_id, head.recovery_point)
         return await restore_tree(
             store=self._store,
             tenant=tenant,
@@ -215,26 +215,37 @@ class FileSync:
         head = await self._heads.head(workspace_id)
         if head is None:
             return None
-        return await self._manifest(tenant, workspace_id, head.recovery_point)
+        return await self._manifests.read(tenant, workspace_id, head.recovery_point)
 
-    async def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+    async def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
         """Stream a file of `/workspace` from the newest recovery point, never from the live tree.
 
-        `path` is relative; bytes that are not UTF-8 stand as lone surrogates (`os.fsdecode`).
-        `NoSuchFileError` on the first step if there is no regular file; `DamagedError`, at the
-        latest after the last chunk, if its bytes are not those that were saved.
+        `path` is relative; bytes that are not UTF-8 stand as lone surrogates (`os.fsdecode`). Of a
+        range, `start` up to `end`, only the packs that hold it are read. `NoSuchFileError` on the
+        first step if there is no regular file; `DamagedError`, at the latest after the last chunk,
+        if its bytes are not those that were saved.
         """
         manifest = await self.manifest(tenant=tenant, workspace_id=workspace_id)
         entry = _file_at(manifest, path)
-        digest = hashlib.sha256()
-        try:
-            async for chunk in self._store.stream(blob_key(tenant, entry.sha256)):
-                digest.update(chunk)
-                yield chunk
-        except ObjectMissingError as error:
-            raise damaged(entry, "is missing") from error
-        if digest.hexdigest() != entry.sha256:
-            raise damaged(entry, "holds other bytes")
+        stored = StoredBytes(store=self._store, tenant=tenant)
+        async for chunk in stored.stream(entry, start=start, end=end):
+            yield chunk
+
+    def _look(self, tree: LiveTree, known: tuple[Entry, ...]) -> tuple[Scan, Plan, Known]:
+        """Scan, and plan what to do; in a worker thread.
+
+        Where something is sent anyway, what lies in packs that are not worth their place goes too.
+        """
+        scanned = scan(tree, limits=self._limits, monotonic=self._monotonic)
+        plan = make_plan(known, scanned)
+        if not plan.upload:
+            return scanned, plan, Known()
+        wasteful = wasteful_objects(plan.keep)
+        if wasteful:
+            plan = make_plan(known, scanned, without=wasteful)
+        return scanned, plan, known_of(known, without=wasteful)
 
     async def _fenced_head(self, workspace_id: str, generation: int) -> WorkspaceHead | None:
         """Return the head; refuse a replaced container before it costs any work."""
@@ -253,27 +264,9 @@ class FileSync:
         if head is None:
             return None, []
         try:
-            return await self._manifest(tenant, workspace_id, head.recovery_point), []
+            return await self._manifests.newest(tenant, workspace_id, head.recovery_point), []
         except DamagedError as error:
             return None, [f"{error}; all files were stored anew"]
-
-    async def _manifest(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
-        key = manifest_key(tenant, workspace_id, recovery_point)
-        try:
-            encoded = await self._store.get(key, limit_bytes=MANIFEST_LIMIT_BYTES)
-        except ObjectMissingError as error:
-            raise DamagedError(
-                f"recovery point {recovery_point}: its manifest is missing"
-            ) from error
-        if recovery_point_of(encoded) != recovery_point:
-            raise DamagedError(f"recovery point {recovery_point}: its manifest holds other bytes")
-        try:
-            manifest = await run_in_thread(partial(parse_manifest, encoded))
-        except ManifestError as error:
-            raise DamagedError(f"recovery point {recovery_point}: {error}") from error
-        if manifest.workspace_id != workspace_id:
-            raise DamagedError(f"recovery point {recovery_point} belongs to another workspace")
-        return manifest
 
     async def _upload(
         self,
@@ -281,7 +274,7 @@ class FileSync:
         tree: LiveTree,
         scanned: Scan,
         plan: Plan,
-        known: tuple[Entry, ...],
+        known: Known,
     ) -> Uploaded:
         total_bytes = sum(found.size for found in scanned.found)
         reader = FileReader(
@@ -290,15 +283,11 @@ class FileSync:
             budget=GrowthBudget(self._limits.limit_bytes - total_bytes),
             wall_ns=self._wall_ns,
         )
-        hashes = {entry.sha256 for entry in known if entry.kind == "file"}
-        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=hashes)
+        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=known)
         return await upload.run(plan.upload)
 
     async def _commit(self, tenant: str, manifest: Manifest) -> str:
-        encoded = await run_in_thread(partial(encode_manifest, manifest))
-        recovery_point = recovery_point_of(encoded)
-        key = manifest_key(tenant, manifest.workspace_id, recovery_point)
-        await self._store.put(key, encoded)
+        recovery_point = await self._manifests.write(tenant, manifest)
         await self._store.flush()
         head = WorkspaceHead(recovery_point, manifest.generation, manifest.event_number)
         await self._heads.move_head(manifest.workspace_id, head)

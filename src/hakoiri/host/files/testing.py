@@ -1,11 +1,8 @@
 """In-memory stand-ins for the ports of this room: for tests, and for trying things out."""
 
-import hashlib
-import os
 from collections.abc import AsyncIterator
 
 from hakoiri.host.files.ports import (
-    ContentChangedError,
     ObjectMissingError,
     ObjectTooLargeError,
     StaleGenerationError,
@@ -25,13 +22,6 @@ class MemoryObjectStore:
         """Store `data`."""
         self.objects[key] = data
 
-    async def put_file(self, key: str, descriptor: int, size: int, *, sha256: str) -> None:
-        """Store the file's first bytes if they have the hash; else `ContentChangedError`."""
-        data = os.pread(descriptor, size, 0)
-        if len(data) != size or hashlib.sha256(data).hexdigest() != sha256:
-            raise ContentChangedError(f"{key}: the file changed under the upload")
-        await self.put(key, data)
-
     async def get(self, key: str, *, limit_bytes: int) -> bytes:
         """Return an object."""
         data = self._object(key)
@@ -44,10 +34,6 @@ class MemoryObjectStore:
         data = self._object(key)
         for start in range(0, len(data), _CHUNK_BYTES):
             yield data[start : start + _CHUNK_BYTES]
-
-    async def exists(self, key: str) -> bool:
-        """Whether there is such an object."""
-        return key in self.objects
 
     async def flush(self) -> None:
         """Memory has nothing to flush."""

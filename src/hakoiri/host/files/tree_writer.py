@@ -7,7 +7,7 @@ user and is closed to the container.
 import errno
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Self
@@ -85,7 +85,7 @@ class TreeWriter:
                     parent, name = places.parent(entry)
                     os.mkdir(name, _CLOSED_DIRECTORY_MODE, dir_fd=parent)
 
-    def write_files(self, files: Sequence[tuple[Entry, bytes]]) -> None:
+    def write_files(self, files: Iterable[tuple[Entry, bytes]]) -> None:
         """Write whole files."""
         with _Places(self._tree) as places:
             for entry, content in files:

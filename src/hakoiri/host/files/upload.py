@@ -1,7 +1,7 @@
-"""Brings the bytes of changed files into the store, several at once, in bounded memory."""
+"""Brings the bytes of changed files into the store, in packs, several at once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from hakoiri.host.files.file_reader import (
@@ -10,28 +10,30 @@ from hakoiri.host.files.file_reader import (
     ChangingError,
     FileReader,
     GoneError,
-    LargeFile,
     ReadRefusedError,
+    SmallFiles,
 )
-from hakoiri.host.files.keys import blob_key
 from hakoiri.host.files.manifest import Entry
+from hakoiri.host.files.pack_writer import PackWriter
+from hakoiri.host.files.packs import PACK_BYTES, Known
 from hakoiri.host.files.plan import Found, LeftOut
-from hakoiri.host.files.ports import ContentChangedError, ObjectStore
+from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import CHANGING
 from hakoiri.host.files.worker_thread import run_bounded, run_in_thread
 
-AT_ONCE = 8
-"""Batches in flight: with 4 MiB each, about 40 MiB of memory."""
+AT_ONCE = 6
+"""Packs in flight: with pieces, their pack and its compressed form each, about 80 MiB of memory."""
 
-BATCH_FILES = 64
+BATCH_FILES = 8192
+"""Files of one pack at most. Packs of tiny files stay few, so none are packed anew for ever."""
 
 
 @dataclass(slots=True)
 class Uploaded:
     """What became of the files to upload.
 
-    `stored` counts files whose bytes were sent, `stored_bytes` those bytes; a file whose bytes the
-    store already had is in `entries` only. `gone` vanished since the scan.
+    `stored` counts files of which bytes were sent, `stored_bytes` those bytes; a file whose bytes
+    the store already had is in `entries` only. `gone` vanished since the scan.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -42,17 +44,12 @@ class Uploaded:
 
 
 class Upload:
-    """One save's uploads. `known` holds the hashes that are certainly in the store.
-
-    Only what a committed recovery point names is certain: an object that merely exists may be the
-    torn remains of a crash of the host, so it is written again.
-    """
+    """One save's uploads. `known` is what needs no sending; it grows with what was sent."""
 
     def __init__(
-        self, *, store: ObjectStore, tenant: str, reader: FileReader, known: set[str]
+        self, *, store: ObjectStore, tenant: str, reader: FileReader, known: Known
     ) -> None:
-        self._store = store
-        self._tenant = tenant
+        self._packs = PackWriter(store=store, tenant=tenant, known=known)
         self._reader = reader
         self._known = known
         self._result = Uploaded()
@@ -60,6 +57,7 @@ class Upload:
     async def run(self, files: Sequence[Found]) -> Uploaded:
         """Read and store all; `FilesError` from the store ends it."""
         await run_bounded(_batches(files), self._upload_batch, at_once=AT_ONCE)
+        self._result.stored_bytes = self._packs.stored_bytes
         return self._result
 
     async def _upload_batch(self, batch: Sequence[Found]) -> None:
@@ -67,13 +65,28 @@ class Upload:
             read = await run_in_thread(partial(self._reader.read_small, batch))
             self._result.left_out += read.left_out
             self._result.gone += read.gone
-            for entry, content in read.read:
-                if self._is_new(entry):
-                    await self._store.put(blob_key(self._tenant, entry.sha256), content)
-                self._result.entries.append(entry)
+            await self._store_small(read)
             for found in read.large:
                 await self._upload_large(found)
             batch = read.rest
+
+    async def _store_small(self, read: SmallFiles) -> None:
+        fresh = {
+            entry.sha256: content
+            for entry, content in read.read
+            if content and entry.sha256 not in self._known.files
+        }
+        parts = {part.sha256: part for part in await self._packs.store(list(fresh.items()))}
+        for entry, _ in read.read:
+            if entry.sha256 in parts:
+                stored = replace(entry, parts=(parts[entry.sha256],))
+            elif entry.size:
+                stored = replace(entry, parts=self._known.files[entry.sha256])
+            else:
+                stored = replace(entry, parts=())
+            self._result.entries.append(stored)
+            self._known.note(stored)
+        self._result.stored += len(fresh)
 
     async def _upload_large(self, found: Found) -> None:
         try:
@@ -86,46 +99,31 @@ class Upload:
 
     async def _store_large(self, found: Found) -> Entry:
         for _ in range(READ_ATTEMPTS):
-            file = LargeFile()
+            reading = await run_in_thread(partial(self._reader.open_large, found))
             try:
-                await run_in_thread(partial(self._reader.open_large, found, file))
-                entry = file.entry
-                if entry is None:
-                    break
-                if entry.sha256 not in self._known:
-                    key = blob_key(self._tenant, entry.sha256)
-                    await self._store.put_file(
-                        key, file.descriptor, entry.size, sha256=entry.sha256
-                    )
-                    self._is_new(entry)
-            except ContentChangedError:
-                continue
-            else:
-                return entry
+                parts, is_sent = await self._packs.store_whole(reading.next_pieces)
+                entry = await run_in_thread(partial(reading.entry, parts))
             finally:
-                file.close()
+                reading.close()
+            if entry is not None:
+                self._result.stored += is_sent
+                self._known.note(entry)
+                return entry
         raise ChangingError(CHANGING)
-
-    def _is_new(self, entry: Entry) -> bool:
-        """Count the first file with these bytes; whoever comes second need not store them."""
-        if entry.sha256 in self._known:
-            return False
-        self._known.add(entry.sha256)
-        self._result.stored += 1
-        self._result.stored_bytes += entry.size
-        return True
 
 
 def _batches(files: Sequence[Found]) -> Iterator[Sequence[Found]]:
-    """Small files in groups, each large one alone, so that large ones go side by side."""
+    """Small files in groups of a pack each, each large one alone, so that those go side by side."""
     batch: list[Found] = []
+    batch_bytes = 0
     for found in files:
         if found.size > SMALL_FILE_LIMIT_BYTES:
             yield [found]
             continue
         batch.append(found)
-        if len(batch) == BATCH_FILES:
+        batch_bytes += found.size
+        if len(batch) == BATCH_FILES or batch_bytes >= PACK_BYTES:
             yield batch
-            batch = []
+            batch, batch_bytes = [], 0
     if batch:
         yield batch

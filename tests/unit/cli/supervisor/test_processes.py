@@ -22,7 +22,7 @@ from hakoiri.cli.supervisor.proxy_file import proxy_file
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host import settings as host_settings
-from hakoiri.host.settings import AppArmorKnown, ServerLaunch, Settings
+from hakoiri.host.settings import AppArmorKnown, ObjectStoreSettings, ServerLaunch, Settings
 
 REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
 
@@ -177,6 +177,22 @@ def test_the_server_can_write_its_stores_and_sees_no_engine(tmp_path: Path) -> N
     assert view.received == (tmp_path / "live" / "i1",)
     assert {Path("/srv/engine"), Path("/run"), Path("/dev")} <= set(view.covered)
     assert Path("/dev") not in view.kept
+
+
+def test_the_server_alone_sees_the_object_stores_credentials(tmp_path: Path) -> None:
+    path = Path("/srv/store/keys.toml")
+    settings = load(tmp_path).model_copy(
+        update={"object_store": ObjectStoreSettings(credentials_file=path)}
+    )
+    assert path.parent in server_view(settings, ground(tmp_path)).kept
+    assert path.parent in guard_process(settings, ground(tmp_path), rules(settings)).hidden
+    beside = load(tmp_path).model_copy(
+        update={
+            "object_store": ObjectStoreSettings(credentials_file=tmp_path / "own" / "keys.toml")
+        }
+    )
+    with pytest.raises(PreparationError, match="CREDENTIALS_FILE needs a directory of its own"):
+        server_view(beside, ground(tmp_path))
 
 
 def test_the_server_sees_no_image_of_a_disk_and_nothing_of_other_instances(tmp_path: Path) -> None:

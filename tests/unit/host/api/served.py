@@ -44,10 +44,12 @@ class MemoryFiles:
             ),
         ]
 
-    async def read_file(self, *, tenant: str, workspace_id: str, path: str) -> AsyncIterator[bytes]:
+    async def read_file(
+        self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
+    ) -> AsyncIterator[bytes]:
         if path in self.damaged:
             raise FilesError("blob is damaged")
-        data = self.contents[path]
+        data = self.contents[path][start:end]
         yield data[:3]
         yield data[3:]
 

@@ -31,6 +31,7 @@ from hakoiri.host.conversations.testing import (
 )
 from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.manifest import Entry
+from hakoiri.host.files.packs import Pack, Part, Parts
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
@@ -335,8 +336,9 @@ class ScriptedFiles:
         self.entries = [*change(self.entries)]
         return "rp-amended"
 
-    async def store_blob(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> None:
+    async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         self.blobs[sha256] = os.pread(descriptor, size, 0)
+        return (Part(Pack(sha256, "none", size, size), 0, size, sha256),)
 
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         return ["workspace/changed"]

@@ -34,7 +34,7 @@ from hakoiri.host.conversations.ports import (
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentOptions
-from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta
+from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta, ToolResult, ToolUse
 from hakoiri.wire.policy import Policy, Rule
 
 pytestmark = pytest.mark.anyio
@@ -412,6 +412,66 @@ async def test_a_policy_that_changes_while_the_container_starts_counts() -> None
         await world.turn(conversation)
     assert world.containers.log[1] == f"rebind {conversation.workspace_id}"
     assert world.containers.policies[-1] == wider
+
+
+CALL = ToolUse(tool_use_id="t", name="Bash", input={})
+AT_ONCE = replace(LIMITS, sync_quiet_s=0, sync_longest_wait_s=0)
+
+
+async def test_files_are_saved_while_the_turn_runs_and_once_more_at_its_end() -> None:
+    go_on = anyio.Event()
+    agent = ScriptedAgent(
+        [
+            (1, SessionStarted(session_id=SESSION)),
+            (2, CALL),
+            (3, ToolResult(tool_use_id="t", text="ok")),
+            go_on,
+            (4, TextDelta(text="so")),
+            (5, Result(text="done")),
+        ]
+    )
+    world = World(containers=ScriptedContainers(agent=agent), limits=AT_ONCE)
+    async with world.service:
+        conversation = await world.conversation()
+        first = await world.service.start_turn(
+            tenant=conversation.tenant, conversation_id=conversation.id, text="hello"
+        )
+        events = []
+        async for event in world.feed.follow(conversation.id, after=0, until_turn=first.turn):
+            events.append(event)
+            if event.type == "file_synced":
+                go_on.set()
+    kinds = types(events)
+    result = kinds.index("tool_result")
+    assert "file_synced" in kinds[result : kinds.index("text_delta")]
+    assert kinds[-2:] == ["file_synced", "result"]
+    numbers = [save["event_number"] for save in world.files.saves]
+    assert events[result].id in numbers
+    assert numbers[-1] == events[-3].id
+    assert {save["session_id"] for save in world.files.saves} == {SESSION}
+
+
+async def test_a_save_that_fails_while_the_turn_runs_is_a_notice_and_the_turn_goes_on() -> None:
+    go_on = anyio.Event()
+    agent = ScriptedAgent(
+        [(1, CALL), (2, ToolResult(tool_use_id="t", text="")), go_on, (3, Result(text="done"))]
+    )
+    files = ScriptedFiles(save_failure=FilesError("the store is away"))
+    world = World(containers=ScriptedContainers(agent=agent), files=files, limits=AT_ONCE)
+    async with world.service:
+        conversation = await world.conversation()
+        first = await world.service.start_turn(
+            tenant=conversation.tenant, conversation_id=conversation.id, text="hello"
+        )
+        events = []
+        async for event in world.feed.follow(conversation.id, after=0, until_turn=first.turn):
+            events.append(event)
+            if event.type == "notice":
+                files.save_failure = None
+                go_on.set()
+    assert types(events)[-1] == "result"
+    assert "file_synced" in types(events)
+    assert [event.data["code"] for event in events if event.type == "notice"] == ["files-not-saved"]
 
 
 async def test_a_workspace_with_files_to_restore_is_claimed_as_one() -> None:

@@ -57,6 +57,8 @@ async def test_without_a_box_a_change_is_a_recovery_point(tree: Path) -> None:
             assert await world.workspaces.edits.put(workspace, b"a/f", upload) == "rp-amended"
         assert [entry.path for entry in world.files.entries] == [b"a", b"a/f"]
         assert list(world.files.blobs.values()) == [b"hello"]
+        put = world.files.entries[-1]
+        assert [part.sha256 for part in put.parts or ()] == [put.sha256]
         assert await world.workspaces.edits.remove(workspace, b"a") == "rp-amended"
         assert world.files.entries == []
         with pytest.raises(NoSuchFileError):

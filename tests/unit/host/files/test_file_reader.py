@@ -12,13 +12,13 @@ from hakoiri.host.files.file_reader import (
     BATCH_LIMIT_BYTES,
     SETTLED_NS,
     SMALL_FILE_LIMIT_BYTES,
-    ChangingError,
     FileReader,
     GoneError,
     GrowthBudget,
-    LargeFile,
+    LargeReading,
     ReadRefusedError,
 )
+from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.plan import Found
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
@@ -120,15 +120,15 @@ def test_a_disk_that_fails_to_read_is_one_file_left_out(
 
     found = one_file(tree)
     monkeypatch.setattr(file_reader, "_read", fail)
-    monkeypatch.setattr(file_reader, "_hash", fail)
+    monkeypatch.setattr(LargeFile, "_read_window", lambda _: fail(0, 0))
     reader = reader_of(tree)
     if function == "read_small":
         said = reader.read_small([found]).left_out[0][1].reason
     else:
-        file = LargeFile()
+        reading = reader.open_large(found)
         with pytest.raises(ReadRefusedError) as caught:
-            reader.open_large(found, file)
-        file.close()
+            reading.next_pieces()
+        reading.close()
         said = str(caught.value)
     assert said == "cannot be read: Input/output error"
 
@@ -138,7 +138,7 @@ def test_a_file_that_vanished_is_gone(tree: LiveTree) -> None:
     (tree.workspace / "f").unlink()
     assert reader_of(tree).read_small([found]).gone == [found]
     with pytest.raises(GoneError):
-        reader_of(tree).open_large(found, LargeFile())
+        reader_of(tree).open_large(found)
 
 
 def test_a_file_that_grew_over_the_budget_is_left_out(tree: LiveTree) -> None:
@@ -210,32 +210,34 @@ def test_a_file_that_never_stops_changing_is_left_out(
     assert result.left_out[0][1].reason == CHANGING
 
 
-def test_a_large_file_stays_open_after_hashing(tree: LiveTree) -> None:
-    content = os.urandom(SMALL_FILE_LIMIT_BYTES + 5)
-    found = one_file(tree, content)
-    file = LargeFile()
-    reader_of(tree).open_large(found, file)
-    assert file.entry is not None
-    assert file.entry.sha256 == hashlib.sha256(content).hexdigest()
-    assert os.pread(file.descriptor, 5, 0) == content[:5]
-    file.close()
-    file.close()
+def read_to_the_end(reading: LargeReading) -> bytes:
+    return b"".join(piece for pieces in iter(reading.next_pieces, []) for _, piece in pieces)
 
 
-def test_a_large_file_that_never_stops_changing_is_left_out(
-    tree: LiveTree, monkeypatch: pytest.MonkeyPatch
+def test_a_large_file_is_read_in_pieces_and_then_known_as_it_was(tree: LiveTree) -> None:
+    content = os.urandom(3 * SMALL_FILE_LIMIT_BYTES + 5)
+    reading = reader_of(tree).open_large(one_file(tree, content))
+    assert read_to_the_end(reading) == content
+    entry = reading.entry(())
+    reading.close()
+    assert entry is not None
+    assert (entry.sha256, entry.size) == (hashlib.sha256(content).hexdigest(), len(content))
+    assert (entry.parts, entry.path) == ((), b"f")
+
+
+def test_a_large_file_that_changed_meanwhile_is_told(tree: LiveTree) -> None:
+    reading = reader_of(tree).open_large(one_file(tree, b"x" * (SMALL_FILE_LIMIT_BYTES + 5)))
+    read_to_the_end(reading)
+    (tree.workspace / "f").write_bytes(b"changed")
+    assert reading.entry(()) is None
+    reading.close()
+
+
+def test_a_large_file_is_admitted_by_the_same_rules_and_closed_if_it_is_not(
+    tree: LiveTree,
 ) -> None:
-    found = one_file(tree, b"x" * (SMALL_FILE_LIMIT_BYTES + 5))
-    change_during_reads(monkeypatch, tree.workspace / "f", "_hash", times=3)
-    file = LargeFile()
-    with pytest.raises(ChangingError):
-        reader_of(tree).open_large(found, file)
-    file.close()
-
-
-def test_a_large_file_is_admitted_by_the_same_rules(tree: LiveTree) -> None:
     found = one_file(tree, b"x" * 100)
-    file = LargeFile()
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only the count matters
     with pytest.raises(ReadRefusedError, match="larger than the limit of 99 bytes"):
-        reader_of(tree, limits=ScanLimits(file_limit_bytes=99)).open_large(found, file)
-    file.close()
+        reader_of(tree, limits=ScanLimits(file_limit_bytes=99)).open_large(found)
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208

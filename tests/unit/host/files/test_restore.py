@@ -6,8 +6,10 @@ import pytest
 from tests.unit.host.files.trees import NOON
 
 from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
-from hakoiri.host.files.keys import blob_key
+from hakoiri.host.files.keys import blob_key, pack_key
 from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.pack_codec import seal
+from hakoiri.host.files.packs import Part
 from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, QuotaError
 from hakoiri.host.files.quota import DiskUse
 from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
@@ -60,6 +62,69 @@ async def test_small_and_large_files_are_written_and_counted(tree: LiveTree) -> 
     assert (tree.workspace / "c").read_bytes() == b""
     assert (report.files, report.file_bytes) == (3, len(LARGE) + 3)
     assert (report.event_number, report.session_id) == (7, "ab-cd")
+
+
+def packed(store: MemoryObjectStore, *files: tuple[bytes, bytes]) -> list[Entry]:
+    """Store small files in one pack; return their entries."""
+    pack, stored = seal(b"".join(content for _, content in files))
+    store.objects[pack_key("acme", pack.id)] = stored
+    entries, offset = [], 0
+    for path, content in files:
+        entry = file_of(content, path)
+        part = Part(pack, offset, len(content), entry.sha256)
+        entries.append(replace(entry, parts=(part,) if content else ()))
+        offset += len(content)
+    return entries
+
+
+async def test_files_of_one_pack_are_written_with_one_read(tree: LiveTree) -> None:
+    reads = 0
+
+    class Counting(MemoryObjectStore):
+        async def get(self, key: str, *, limit_bytes: int) -> bytes:
+            nonlocal reads
+            reads += 1
+            return await super().get(key, limit_bytes=limit_bytes)
+
+    store = Counting()
+    names = [b"%03d" % number for number in range(100)]
+    entries = packed(store, *[(name, b"content " + name) for name in names], (b"z", b""))
+    report = await restore(store, manifest_of(*entries), tree)
+    assert reads == 1
+    assert {path.name: path.read_bytes() for path in tree.workspace.iterdir()} == {
+        **{name.decode(): b"content " + name for name in names},
+        "z": b"",
+    }
+    assert report.files == 101
+
+
+async def test_a_large_file_is_put_together_from_its_packs(tree: LiveTree) -> None:
+    store = MemoryObjectStore()
+    pieces = [bytes([number]) * SMALL_FILE_LIMIT_BYTES for number in range(4)]
+    parts = []
+    for piece in pieces:
+        pack, stored = seal(piece)
+        store.objects[pack_key("acme", pack.id)] = stored
+        parts.append(Part(pack, 0, len(piece), hashlib.sha256(piece).hexdigest()))
+    entry = replace(file_of(b"".join(pieces)), parts=tuple(parts))
+    await restore(store, manifest_of(entry), tree)
+    assert (tree.workspace / "f").read_bytes() == b"".join(pieces)
+
+
+async def test_a_missing_and_a_damaged_pack_are_named_and_none_of_it_gets_its_name(
+    tree: LiveTree,
+) -> None:
+    store = MemoryObjectStore()
+    entries = packed(store, (b"a", b"abc"), (b"b", b"def"))
+    [key] = store.objects
+    pack_id = key.rpartition("/")[2]
+    store.objects[key] = b"abcdeX"
+    with pytest.raises(DamagedError, match=f"workspace/a: pack {pack_id} holds other bytes"):
+        await restore(store, manifest_of(*entries), tree)
+    store.objects.clear()
+    with pytest.raises(DamagedError, match=f"workspace/a: pack {pack_id} is missing"):
+        await restore(store, manifest_of(*entries), tree)
+    assert list(tree.workspace.iterdir()) == []
 
 
 @SIZES

@@ -1,9 +1,13 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.host.files.trees import NOON
 
-from hakoiri.host.files.manifest import Entry, Manifest, encode_manifest
+from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.manifest_format import encode_manifest
+from hakoiri.host.files.packs import Pack, Part
 from hakoiri.host.files.ports import EditRefusedError, NoSuchFileError
 from hakoiri.host.files.stored_edit import with_file, without
 
@@ -29,8 +33,9 @@ def test_a_file_comes_with_its_directories_and_keeps_its_mode() -> None:
         (b"a/b", "directory"),
         (b"a/b/c", "file"),
     ]
-    again = valid(with_file(entries, file(b"a/b/c", 0o644)))
-    assert again[-1].mode == 0o600
+    part = Part(Pack(HASH, "none", 1, 1), 0, 1, HASH)
+    again = valid(with_file(entries, replace(file(b"a/b/c", 0o644), parts=(part,))))
+    assert (again[-1].mode, again[-1].parts) == (0o600, (part,))
     assert again[-1].ctime_ns == 0
 
 

@@ -23,8 +23,9 @@ from tests.unit.host.files.trees import (
 )
 
 from hakoiri.host.files import file_reader
-from hakoiri.host.files.keys import manifest_key
-from hakoiri.host.files.manifest import Entry
+from hakoiri.host.files.keys import blob_key, manifest_key
+from hakoiri.host.files.manifest import Entry, recovery_point_of
+from hakoiri.host.files.packs import SMALL_PACKS, Parts
 from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
@@ -263,7 +264,7 @@ async def test_the_head_moves_only_after_everything_is_durable(tree: LiveTree) -
 
     class Noting(MemoryObjectStore):
         async def put(self, key: str, data: bytes) -> None:
-            steps.append("manifest" if "manifests" in key else "blob")
+            steps.append("manifest" if "manifests" in key else "pack")
             await super().put(key, data)
 
         async def flush(self) -> None:
@@ -276,7 +277,7 @@ async def test_the_head_moves_only_after_everything_is_durable(tree: LiveTree) -
 
     build(tree.workspace, {b"a": File(b"12")})
     await save(file_sync(Noting(), NotingHeads()), tree)
-    assert steps == ["blob", "manifest", "flush", "head"]
+    assert steps == ["pack", "manifest", "flush", "head"]
 
 
 async def test_what_is_left_out_is_told_bounded_and_printable(tree: LiveTree) -> None:
@@ -323,7 +324,7 @@ async def test_a_damaged_manifest_stops_a_restore_and_not_a_save(
     sync = file_sync(store, heads)
     first = await save(sync, tree)
     key = manifest_key("acme", "ws", first.recovery_point)
-    store.objects[key] = store.objects[key].replace(b'"mode":420', b'"mode":511')
+    store.objects[key] = store.objects[key][:-1]
 
     with pytest.raises(DamagedError, match=first.recovery_point):
         await restored(sync, tmp_path / "back")
@@ -331,6 +332,7 @@ async def test_a_damaged_manifest_stops_a_restore_and_not_a_save(
     with pytest.raises(DamagedError, match="missing"):
         await sync.manifest(tenant="acme", workspace_id="ws")
 
+    sync = file_sync(store, heads)  # a server that does not know it any more
     report = await save(sync, tree)
     assert report.uploaded == 1
     assert "all files were stored anew" in report.left_out[0]
@@ -387,11 +389,11 @@ async def test_a_damaged_file_is_told_to_its_reader(tree: LiveTree) -> None:
     store = MemoryObjectStore()
     sync = file_sync(store, MemoryHeads())
     await save(sync, tree)
-    blob = next(key for key in store.objects if "/blobs/" in key)
-    store.objects[blob] = b"other"
-    with pytest.raises(DamagedError, match="workspace/f: blob"):
+    pack = next(key for key in store.objects if "/packs/" in key)
+    store.objects[pack] = b"other"
+    with pytest.raises(DamagedError, match="workspace/f: pack"):
         await read(sync, "f")
-    del store.objects[blob]
+    del store.objects[pack]
     with pytest.raises(DamagedError, match="is missing"):
         await read(sync, "f")
 
@@ -408,6 +410,104 @@ async def test_files_of_any_owner_come_back_as_the_trees_owner(
     await sync.restore(tenant="acme", workspace_id="ws", tree=back)
     status = (back.workspace / "f").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (4242, 4242, 0o755)
+
+
+async def test_a_range_of_a_file_is_read(tree: LiveTree) -> None:
+    build(tree.workspace, {b"f": File(b"0123456789")})
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    chunks = sync.read_file(tenant="acme", workspace_id="ws", path="f", start=3, end=7)
+    assert b"".join([chunk async for chunk in chunks]) == b"3456"
+
+
+def version_1(base: Path) -> tuple[MemoryObjectStore, MemoryHeads, LiveTree]:
+    """What version 1 left in a store, and the tree that it was made from."""
+    tree = make_live_tree(base)
+    build(
+        tree.workspace,
+        {
+            b"small": File(b"saved by version 1"),
+            b"empty": File(b""),
+            b"large": File(b"version 1\n" * 110_000),
+            b"d": Folder({b"100%.txt": File(b"percent")}),
+            b"link": Link(b"d/100%.txt"),
+        },
+    )
+    build(tree.home, memory({b"s.jsonl": File(b"{}\n")}))
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    encoded = Path(__file__).with_name("version_1.json").read_bytes()
+    point = recovery_point_of(encoded)
+    store.objects[manifest_key("acme", "ws", point, version=1)] = encoded
+    for path in [*tree.workspace.rglob("*"), *tree.home.rglob("*")]:
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            store.objects[blob_key("acme", hashlib.sha256(content).hexdigest())] = content
+    heads.heads["ws"] = WorkspaceHead(point, generation=1, event_number=7)
+    return store, heads, tree
+
+
+def contents(tree: LiveTree) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(tree.workspace)): path.read_bytes()
+        for path in tree.workspace.rglob("*")
+        if path.is_file()
+    }
+
+
+async def test_what_version_1_stored_is_restored_and_read(tmp_path: Path) -> None:
+    store, heads, tree = version_1(tmp_path / "old")
+    sync = file_sync(store, heads)
+    back = await restored(sync, tmp_path / "back")
+    assert contents(back) == contents(tree)
+    assert await read(sync, "small") == b"saved by version 1"
+    assert await read(sync, "large") == b"version 1\n" * 110_000
+
+
+async def test_a_save_on_top_of_version_1_loses_nothing(tmp_path: Path) -> None:
+    store, heads, _ = version_1(tmp_path / "old")
+    sync = file_sync(store, heads)
+    live = await restored(sync, tmp_path / "live")
+    (live.workspace / "new").write_bytes(b"by version 2")
+    report = await save(sync, live, event_number=8)
+    # the small files stay in their blobs; of a large one the pieces were not known
+    assert report.uploaded == 2
+    back = await restored(file_sync(store, heads), tmp_path / "back")
+    assert contents(back) == contents(live)
+
+
+async def test_saves_of_a_few_files_each_do_not_leave_ever_more_packs(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    for number in range(20):
+        (tree.workspace / f"old{number}").write_bytes(b"old %d" % number)
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    for number in range(100):
+        (tree.workspace / f"new{number}").write_bytes(b"new %d" % number)
+        await save(sync, tree, event_number=number + 1)
+    manifest = await sync.manifest(tenant="acme", workspace_id="ws")
+    assert manifest is not None
+    packs = {part.pack.id for entry in manifest.entries for part in entry.parts or ()}
+    assert len(packs) <= SMALL_PACKS + 1
+    back = await restored(sync, tmp_path / "back")
+    assert contents(back) == contents(tree)
+
+
+async def test_a_pack_of_mostly_dead_bytes_is_left_behind(tree: LiveTree, tmp_path: Path) -> None:
+    for number in range(8):
+        (tree.workspace / str(number)).write_bytes(os.urandom(100_000))
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    await save(sync, tree)
+    for number in range(6):
+        (tree.workspace / str(number)).unlink()
+    (tree.workspace / "new").write_bytes(b"new")
+    report = await save(sync, tree, event_number=2)
+    assert report.uploaded == 3
+    manifest = await sync.manifest(tenant="acme", workspace_id="ws")
+    assert manifest is not None
+    packs = {part.pack for entry in manifest.entries for part in entry.parts or ()}
+    assert sum(pack.plain_size for pack in packs) == 200_003
+    back = await restored(sync, tmp_path / "back")
+    assert contents(back) == contents(tree)
 
 
 async def test_files_go_to_an_engine_with_subordinate_users_and_back(
@@ -456,7 +556,9 @@ async def test_a_hard_link_to_a_file_of_another_subordinate_user_is_left_out(
     ]
 
 
-def put_into(path: bytes, content: bytes) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
+def put_into(
+    path: bytes, content: bytes, parts: Parts = None
+) -> Callable[[Sequence[Entry]], Sequence[Entry]]:
     digest = hashlib.sha256(content).hexdigest()
     entry = Entry(
         root="workspace",
@@ -466,24 +568,62 @@ def put_into(path: bytes, content: bytes) -> Callable[[Sequence[Entry]], Sequenc
         mtime_ns=1,
         size=len(content),
         sha256=digest,
+        parts=parts,
     )
     return lambda entries: with_file(entries, entry)
 
 
-async def test_a_recovery_point_is_made_without_a_tree_and_restored(tree: LiveTree) -> None:
+async def stored_file(sync: FileSync, content: bytes, *, sha256: str | None = None) -> Parts:
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return await sync.store_file(
+            tenant="acme",
+            descriptor=file.fileno(),
+            size=len(content),
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
+        )
+
+
+@pytest.mark.parametrize("size", [0, 5, 3 * 1024 * 1024])
+async def test_a_recovery_point_is_made_without_a_tree_and_restored(
+    tree: LiveTree, size: int
+) -> None:
     store, heads = MemoryObjectStore(), MemoryHeads()
     sync = file_sync(store, heads)
-    with tempfile.TemporaryFile() as file:
-        file.write(b"hello")
-        file.flush()
-        digest = hashlib.sha256(b"hello").hexdigest()
-        await sync.store_blob(tenant="t", descriptor=file.fileno(), size=5, sha256=digest)
-    change = put_into(b"a/f", b"hello")
-    made = await sync.amend(tenant="t", workspace_id="w", generation=0, change=change)
-    head = await heads.head("w")
+    content = os.urandom(size)
+    change = put_into(b"a/f", content, await stored_file(sync, content))
+    made = await sync.amend(tenant="acme", workspace_id="ws", generation=0, change=change)
+    head = await heads.head("ws")
     assert head == WorkspaceHead(made, 1, 0)
-    await sync.restore(tenant="t", workspace_id="w", tree=tree)
-    assert (tree.workspace / "a/f").read_bytes() == b"hello"
+    assert not any("/blobs/" in key for key in store.objects)
+    await sync.restore(tenant="acme", workspace_id="ws", tree=tree)
+    assert (tree.workspace / "a/f").read_bytes() == content
+    report = await save(sync, tree)
+    assert (report.uploaded, report.kept) == (0, 1)
+    chunks = sync.read_file(tenant="acme", workspace_id="ws", path="a/f", start=2, end=size - 1)
+    assert b"".join([chunk async for chunk in chunks]) == content[2 : max(size - 1, 0)]
+
+
+async def test_a_file_is_put_beside_those_that_a_save_packed(
+    tree: LiveTree, tmp_path: Path
+) -> None:
+    build(tree.workspace, {b"kept": File(b"kept"), b"gone": File(b"old")})
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    await save(sync, tree)
+    change = put_into(b"gone", b"new", await stored_file(sync, b"new"))
+    sync = file_sync(store, heads)  # a server that has seen nothing of it yet
+    await sync.amend(tenant="acme", workspace_id="ws", generation=1, change=change)
+    back = await restored(sync, tmp_path / "back")
+    assert (back.workspace / "kept").read_bytes() == b"kept"
+    assert (back.workspace / "gone").read_bytes() == b"new"
+
+
+async def test_a_file_that_is_not_the_one_that_was_told_is_refused() -> None:
+    sync = file_sync(MemoryObjectStore(), MemoryHeads())
+    with pytest.raises(FilesError, match="not the one of 3 bytes"):
+        await stored_file(sync, b"abc", sha256="0" * 64)
 
 
 async def test_a_list_is_not_changed_behind_a_containers_back(tree: LiveTree) -> None:

@@ -1,0 +1,126 @@
+"""How much a turn is slowed by saving its files while it runs.
+
+Servers that differ only in their schedule run the same turn, interleaved, in an order that rotates:
+tool calls that compute and write, in a workspace that holds some thousand files. Beside the time of
+the turn stands the processors' time of the server's own processes over it (the container's is not
+in it), which other work on the machine disturbs much less.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+from benchmarks.cold_start import server_environment
+from benchmarks.report import Report
+from hakoiri.cli.demo.server_process import ServerProcess, free_port
+
+FILES = 5000
+CALLS = 20
+COMPUTE = "python3 -c 'sum(i*i for i in range(6_000_000))'"
+OFF_S = 3600
+SCHEDULES = {
+    "saved at its end only": (OFF_S, OFF_S),
+    "saved as by default (10 s, 30 s)": (10, 30),
+    "saved every 2 s": (1, 2),
+}
+"""Pause and longest wait, in seconds."""
+
+PROCESSOR = "server's processor time"
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+CALL = (
+    f'      - say: I work.\n        use: [{{tool: Bash, input: {{command: "{COMPUTE}; '
+    'date +%N > changed-$RANDOM", description: work}}]\n'
+)
+SCRIPT = f"""
+scenes:
+  - name: fill
+    when: {{ regex: '^fill$' }}
+    replies:
+      - say: I fill.
+        use:
+          - tool: Bash
+            input:
+              command: mkdir -p d && cd d && for i in $(seq {FILES}); do echo $i > f$i; done
+              description: fill
+      - say: filled
+  - name: work
+    replies:
+{CALL * CALLS}      - say: done
+"""
+
+
+def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure whole turns, from the message to the result."""
+    report = Report(
+        f"A turn of {CALLS} tool calls in a workspace of {FILES} files",
+        baseline=next(iter(SCHEDULES)),
+    )
+    with ExitStack() as stack:
+        talks = {
+            name: _conversation(stack, quiet_s=times[0], longest_wait_s=times[1])
+            for name, times in SCHEDULES.items()
+        }
+        names = list(talks)
+        for number in range(samples):
+            say(f"round {number + 1} of {samples}")
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                server, conversation = talks[name]
+                before_ms = _processor_ms(server.pid)
+                report.add(name, _turn(server, conversation, "work") * 1000)
+                used_ms = _processor_ms(server.pid) - before_ms
+                report.add(f"{PROCESSOR}, {name}", used_ms)
+    report.samples_ms = dict(sorted(report.samples_ms.items(), key=_is_processor))
+    return report
+
+
+def _conversation(
+    stack: ExitStack, *, quiet_s: int, longest_wait_s: int
+) -> tuple[ServerProcess, str]:
+    """Start a server; return it with a conversation whose workspace is filled."""
+    root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hakoiri-bench-")))
+    root.chmod(0o755)  # the server runs as a user of its own
+    script = root / "script.yaml"
+    script.write_text(SCRIPT, encoding="utf-8")
+    settings = server_environment(root, free_port()) | {
+        "HAKOIRI_MODEL__REHEARSAL_SCRIPT": str(script),
+        "HAKOIRI_TURN__SYNC_QUIET_S": str(quiet_s),
+        "HAKOIRI_TURN__SYNC_LONGEST_WAIT_S": str(longest_wait_s),
+        **(
+            {"HAKOIRI_DOCKER_HOST": host} if (host := os.environ.get("HAKOIRI_DOCKER_HOST")) else {}
+        ),
+    }
+    server = stack.enter_context(ServerProcess(environment=settings, log=root / "server.log"))
+    conversation: str = server.api.call("POST", "/v1/conversations", {})["id"]
+    _turn(server, conversation, "fill")
+    return server, conversation
+
+
+def _turn(server: ServerProcess, conversation: str, text: str) -> float:
+    begun_s = time.perf_counter()
+    last = {"type": "nothing"}
+    for last in server.api.send(conversation, text):  # noqa: B007 - only the last one matters
+        pass
+    if last["type"] != "result":
+        raise RuntimeError(f"the turn failed: {last}\n{server.log_tail()}")
+    return time.perf_counter() - begun_s
+
+
+def _processor_ms(pid: int) -> float:
+    """Return the processors' time that a process and all below it, ended ones too, have used."""
+    path = Path(f"/proc/{pid}")
+    try:
+        fields = (path / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        children = (path / f"task/{pid}/children").read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return 0
+    own = sum(int(field) for field in fields[11:15]) / TICKS_PER_S * 1000  # proc(5): 14 to 17
+    return own + sum(_processor_ms(int(child)) for child in children)
+
+
+def _is_processor(measure: tuple[str, list[float]]) -> bool:
+    return measure[0].startswith(PROCESSOR)

@@ -1,0 +1,135 @@
+"""A whole server on an S3 bucket: turns go on while the store is away, and saving catches up."""
+
+import grp
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.running import Hakoiri, data_of, hakoiri
+from tests.e2e.scripts import RUN
+from tests.engine import TestEngine
+from tests.s3_server import (
+    SECRET_ACCESS_KEY,
+    FaultyProxy,
+    S3Server,
+    credentials_file,
+    faulty_proxy,
+    s3_server,
+)
+
+pytestmark = [pytest.mark.engine, pytest.mark.root]
+
+WAIT_S = 60.0
+AWAY_S = 6
+EACH = "".join(
+    f"      - say: file {number}\n"
+    f"        use: [{{tool: Bash, input: {{command: 'echo {number} > n{number}; sleep 1',"
+    " description: one file}}]\n"
+    for number in range(AWAY_S + 14)
+)
+WORK = f"  - name: work\n    when: {{ regex: '^work$' }}\n    replies:\n{EACH}      - say: done\n"
+SCRIPT = RUN.replace("  - name: anything", WORK + "  - name: anything")
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def store(s3: S3Server) -> Iterator[FaultyProxy]:
+    with faulty_proxy(s3) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def server(
+    engine: TestEngine,
+    image: str,
+    s3: S3Server,
+    store: FaultyProxy,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Hakoiri]:
+    root = tmp_path_factory.mktemp("on-s3")
+    credentials = credentials_file(root)
+    os.chown(credentials, 0, grp.getgrnam("hakoiri").gr_gid)
+    with hakoiri(
+        root,
+        docker_host=engine.docker_host,
+        script=SCRIPT,
+        settings={
+            "HAKOIRI_CONTAINER__IMAGE": image,
+            "HAKOIRI_TURN__SYNC_QUIET_S": "1",
+            "HAKOIRI_TURN__SYNC_LONGEST_WAIT_S": "2",
+            "HAKOIRI_OBJECT_STORE_URL": f"s3://{s3.bucket('workspaces')}/files",
+            "HAKOIRI_OBJECT_STORE__ENDPOINT": store.endpoint,
+            "HAKOIRI_OBJECT_STORE__CREDENTIALS_FILE": str(credentials),
+            "HAKOIRI_OBJECT_STORE__TIMEOUT_S": "2",
+            # a server drops these, and must not need them
+            "AWS_ACCESS_KEY_ID": "AKIDOTHER",
+            "AWS_SECRET_ACCESS_KEY": "other",
+        },
+    ) as running:
+        yield running
+
+
+def until(events: list[dict[str, Any]], is_so: Any) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not any(map(is_so, list(events))):
+        assert time.monotonic() < deadline_s, "it never came"
+        time.sleep(0.05)
+
+
+def test_a_turn_goes_on_while_the_store_is_away_and_nothing_is_lost(
+    server: Hakoiri, store: FaultyProxy, s3: S3Server
+) -> None:
+    conversation = server.conversation()
+    events: list[dict[str, Any]] = []
+
+    def listen() -> None:
+        for event in server.api.send(conversation, "work"):
+            events.append(event)  # noqa: PERF402 - others look while it grows
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    until(events, lambda event: event["type"] == "file_synced")
+    store.fail("away")
+    until(events, lambda event: event["type"] == "notice")
+    time.sleep(AWAY_S / 2)
+    store.fail("none")
+    listener.join(WAIT_S * 2)
+
+    kinds = [event["type"] for event in events]
+    assert kinds[-1] == "result"
+    (notice,) = data_of(events, "notice")
+    assert notice["code"] == "files-not-saved"
+    assert SECRET_ACCESS_KEY not in str(events)
+    told = kinds.index("notice")
+    assert "tool_result" in kinds[told:]
+    assert "file_synced" in kinds[told:-2], "it caught up before the turn's end"
+    listing = server.api.call("GET", f"/v1/conversations/{conversation}/workspace/files")
+    assert {file["path"] for file in listing["files"]} == {f"n{n}" for n in range(AWAY_S + 14)}
+    keys = [item["Key"] for item in s3.client().list_objects_v2(Bucket="workspaces")["Contents"]]
+    assert all(key.startswith("files/") for key in keys)
+
+
+def test_files_come_back_from_the_bucket_into_a_new_container(server: Hakoiri) -> None:
+    conversation = server.conversation()
+    server.turn(conversation, "run: echo kept > kept.txt")
+    for box in server.containers():
+        server.docker("kill", box)
+    (answer,) = data_of(server.turn(conversation, "run: cat kept.txt"), "tool_result")
+    assert answer["text"].strip() == "kept"
+
+
+def test_the_secret_is_in_no_log_and_no_environment(server: Hakoiri) -> None:
+    assert SECRET_ACCESS_KEY not in Path(server.server.log).read_text(errors="replace")
+    for pid in server.processes("hakoiri.host"):
+        environment = Path(f"/proc/{pid}/environ").read_text(errors="replace")
+        assert "AWS_" not in environment
+        assert SECRET_ACCESS_KEY not in environment
