@@ -1,0 +1,94 @@
+"""The rules are sound, fire and stay silent as they should, and ask for figures that there are."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.credential_proxy.metrics.test_state_metrics import Parts
+
+from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.host.telemetry.exposition import merge
+from hakoiri.host.telemetry.metrics import ServerMetrics
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[3]
+MONITORING = ROOT / "deployment/monitoring/prometheus"
+RULES = MONITORING / "alerts/hakoiri.yml"
+CASES = Path(__file__).with_name("alerts_test.yml")
+GUIDE = (ROOT / "docs/operations/monitoring-guide.md").read_text()
+METRIC = re.compile(r"\bhakoiri_[a-z0-9_]+")
+SUFFIXES = ("_total", "_bucket", "_count", "_sum")
+
+
+def rules() -> list[dict[str, str]]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("check", "rules", RULES),
+        ("check", "config", MONITORING / "prometheus.yml"),
+        ("test", "rules", CASES),
+    ],
+)
+def test_promtool_agrees(arguments: tuple[str, str, Path]) -> None:
+    done = subprocess.run(
+        ["promtool", *map(str, arguments)],
+        cwd=CASES.parent,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_is_seen_to_fire_and_to_stay_silent(alert: str) -> None:
+    cases = [
+        case
+        for test in yaml.safe_load(CASES.read_text())["tests"]
+        for case in test["alert_rule_test"]
+        if case["alertname"] == alert
+    ]
+    assert sorted(bool(case["exp_alerts"]) for case in cases) == [False, True]
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_each_alert_has_a_section_of_the_guide(alert: str) -> None:
+    assert f"### {alert}\n" in GUIDE
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_what_the_rules_ask_for_is_told(tmp_path: Path) -> None:
+    server = ServerMetrics()
+    server.watch_containers(lambda: 0)
+    server.watch_disks(lambda: (0, 0))
+    server.pool.watch(lambda: {("runc", "ready"): 1})
+    requests = CollectorRegistry()
+    requests.register(RequestMetrics())
+    proxys = (generate_latest(requests) + generate_latest(Parts(tmp_path).registry)).decode()
+    page = merge(server.render(), proxys)
+    told = {family.name for family in text_string_to_metric_families(page)}
+    asked = {name for rule in rules() for name in METRIC.findall(rule["expr"])}
+    plain = {
+        next((name.removesuffix(end) for end in SUFFIXES if name.endswith(end)), name)
+        for name in asked
+    }
+    assert plain - told == set()
+    assert len(plain) > 12
