@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from hakoiri.cli.demo.site import GREETING
 from hakoiri.cli.demo.stage import SITE_HOST, Stage
+from hakoiri.host.files.pack_codec import CodecError, decompress
+from hakoiri.host.files.packs import PACK_LIMIT_BYTES
 
 SEARCH_CHUNK_BYTES: Final = 4 * 1024 * 1024
 
@@ -143,14 +145,28 @@ def signed(requests: Iterable[dict[str, Any]]) -> Proof:
 
 
 def stored(stage: Stage, conversation_id: str) -> Proof:
-    """The file the agent wrote is in the object store, under the hash of its content."""
+    """The file the agent wrote is in the object store, in a pack named by its own hash."""
     path = f"/v1/conversations/{conversation_id}/workspace/files/haiku.txt"
     content = stage.api.download(path)
-    digest = hashlib.sha256(content).hexdigest()
-    objects = [found for found in (stage.data_dir / "objects").rglob(digest) if found.is_file()]
-    held = b"sealed wooden box" in content and len(objects) == 1
-    seen = str(objects[0].relative_to(stage.data_dir)) if objects else "no object of that hash"
+    objects = [
+        found
+        for found in (stage.data_dir / "objects").rglob("packs/**/*")
+        if found.is_file() and content in _unpacked(found)
+    ]
+    named_right = all(
+        hashlib.sha256(found.read_bytes()).hexdigest() == found.name for found in objects
+    )
+    held = b"sealed wooden box" in content and bool(objects) and named_right
+    seen = str(objects[0].relative_to(stage.data_dir)) if objects else "no pack holds it"
     return Proof("the file is in the object store", held, seen)
+
+
+def _unpacked(pack: Path) -> bytes:
+    stored = pack.read_bytes()
+    try:
+        return decompress(stored, limit_bytes=PACK_LIMIT_BYTES)
+    except CodecError:
+        return stored
 
 
 def remembered(first: Turn, later: Turn) -> Proof:
