@@ -198,8 +198,7 @@ def group_of(pid: int) -> dict[str, str]:
 def try_one(trial: dict[str, Any]) -> None:
     name = trial["name"]
     box = make_box(name)
-    for name_of_file in ("ca.pem", "ca-bundle.pem"):
-        (box / "proxy" / name_of_file).write_text("")
+    (box / "proxy/ca.pem").write_text("")
     if trial.get("agent"):
         shutil.copytree(PAYLOAD / "model", box / "workspace/model")
         mount_agents_directory(box / "agent")
