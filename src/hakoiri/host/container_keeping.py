@@ -12,7 +12,8 @@ from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
-from hakoiri.host.settings import ServerLaunch, Settings
+from hakoiri.host.launch import ServerLaunch
+from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.metrics import ServerMetrics
 
 LAST_SAVES_S: Final = 8.0

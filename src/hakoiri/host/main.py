@@ -9,8 +9,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -19,20 +17,13 @@ from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
-from hakoiri.host.adapters.chat_model import ProxiedChatModel
-from hakoiri.host.adapters.chat_sockets import ChatSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
-from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
-from hakoiri.host.adapters.sql.key_store import SqlKeyStore
-from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
-from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
-from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
@@ -54,28 +45,17 @@ from hakoiri.host.containers.violation_watch import (
     ViolationLog,
     watch_violations,
 )
-from hakoiri.host.conversations.conversation_service import ConversationService
-from hakoiri.host.conversations.event_feed import EventFeed
-from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
-from hakoiri.host.conversations.model import TurnLimits
-from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import StoreError
-from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
-from hakoiri.host.conversations.workspace_services import (
-    WorkspaceServices,
-    make_workspace_services,
-)
-from hakoiri.host.files.ports import FilesError, ObjectStore
-from hakoiri.host.files.scan import ScanLimits
-from hakoiri.host.files.sync import FileSync
+from hakoiri.host.files.ports import FilesError
+from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
-from hakoiri.host.settings import LOOPBACK_HOSTS, ServerLaunch, Settings
-from hakoiri.host.telemetry.audit_log import EventAudit, audit_log
+from hakoiri.host.services import Edges, make_services, now
+from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
+from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
-from hakoiri.wire.policy import ModelRoute, Policy
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -110,26 +90,6 @@ def refuse_credentials(environment: Mapping[str, str]) -> None:
         )
 
 
-def default_policy(settings: Settings) -> Policy:
-    """Return what a tenant's workspaces may reach until it says otherwise: the model alone."""
-    if settings.model.provider == "anthropic":
-        return Policy(model=ModelRoute(provider="anthropic", credential="anthropic"))
-    # the rehearsal model stands where Bedrock would
-    return Policy(
-        model=ModelRoute(provider="bedrock", credential="bedrock", region=settings.model.region)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Edges:
-    """The open ways to everything outside this process."""
-
-    engine: DockerEngine
-    proxy: ProxyClient
-    database: Database
-    objects: ObjectStore
-
-
 async def serve(launch: ServerLaunch, box: Box) -> None:
     """Wire everything, serve until SIGTERM, then end turns, containers and connections in order."""
     settings = launch.settings
@@ -151,19 +111,19 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=edges.database,
             image_id=image_id,
             metrics=metrics,
-            clock=_now,
+            clock=now,
         )
         orchestrator = fleet.orchestrator
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = leaves_containers(launch)
-        services = _services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
+        services = make_services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await fleet.pool.load()
         await Adoption(
             orchestrator=orchestrator,
             lifecycle=fleet.lifecycle,
-            claims=SqlClaimStore(edges.database, clock=_now),
+            claims=SqlClaimStore(edges.database, clock=now),
             owners=services.owners,
             clock=time.monotonic,
         ).run()
@@ -200,89 +160,6 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             require_keys=require_keys,
         )
         await serve_http(app, host=settings.host, port=settings.port)
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What the API speaks to."""
-
-    execute: ExecuteService
-    conversations: ConversationService
-    policies: PolicyService
-    keys: KeyRing
-    files: FileSync
-    workspaces: WorkspaceServices
-    owners: WorkspaceOwners
-
-
-def _services(
-    settings: Settings,
-    edges: Edges,
-    orchestrator: Orchestrator,
-    metrics: ServerMetrics,
-    audit: AuditLog,
-    *,
-    leaves: Callable[[], bool],
-) -> Services:
-    database = edges.database
-    store = SqlConversationStore(database)
-    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
-    policies = PolicyService(
-        store=SqlPolicyStore(database),
-        containers=orchestrator,
-        default_policy=default_policy(settings),
-        audit=audit,
-    )
-    files = FileSync(
-        store=edges.objects,
-        heads=SqlWorkspaceHeads(database),
-        limits=ScanLimits(**settings.files.model_dump()),
-        clock=_now,
-    )
-    execute = ExecuteService(
-        store=store,
-        feed=feed,
-        policies=policies,
-        containers=orchestrator,
-        files=files,
-        chat_model=ProxiedChatModel(
-            provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
-            sockets=ChatSockets(proxy=edges.proxy, policy_of=policies.of),
-        ),
-        limits=TurnLimits(**settings.turn.model_dump()),
-        clock=_now,
-        runtimes=settings.container.allowed_runtimes,
-        default_model=settings.model.name,
-        turn_ended=metrics.turn_ended,
-        recovered=metrics.recovered,
-        leaves_turns=leaves,
-    )
-    return Services(
-        execute=execute,
-        conversations=ConversationService(
-            store=store,
-            feed=feed,
-            policies=policies,
-            clock=_now,
-            runtimes=settings.container.allowed_runtimes,
-        ),
-        policies=policies,
-        keys=KeyRing(store=SqlKeyStore(database), clock=_now, audit=audit),
-        files=files,
-        workspaces=make_workspace_services(
-            store=SqlWorkspaceStore(database),
-            conversations=store,
-            policies=policies,
-            containers=orchestrator,
-            files=files,
-            editable=files,
-            clock=_now,
-            monotonic=time.monotonic,
-            runtimes=settings.container.allowed_runtimes,
-            audit=audit,
-        ),
-        owners=WorkspaceOwners(store=store, policies=policies, files=files),
-    )
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
@@ -376,7 +253,3 @@ def database_url(settings: Settings) -> str:
 
 def _object_store_url(settings: Settings) -> str:
     return settings.object_store_url or f"file://{settings.data_dir / 'objects'}"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

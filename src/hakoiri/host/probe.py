@@ -17,8 +17,8 @@ from hakoiri.host.container_fleet import make_lifecycle
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import look_at_a_box
 from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.launch import ProbeLaunch
 from hakoiri.host.main import USAGE_EXIT_CODE, LaunchError, refuse_credentials
-from hakoiri.host.settings import ProbeLaunch
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.wire.probe import ProbeReport
 

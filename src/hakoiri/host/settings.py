@@ -339,45 +339,6 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, path)
 
 
-class AppArmorKnown(Section):
-    """What root saw of the kernel's AppArmor; the server itself may not look."""
-
-    enabled: bool = False
-    profiles: dict[str, str] | None = None
-    """The mode of each loaded profile; None if that cannot be told."""
-
-
-class ServerLaunch(Section):
-    """What the supervisor hands to the control plane on its standard input."""
-
-    settings: Settings
-    instance: str
-    image: str
-    control_socket: Path
-    guard_socket: Path
-    kernel_log: int | None = None
-    """An open descriptor of `/dev/kmsg`; absent where the supervisor may not read it."""
-
-    apparmor: AppArmorKnown = AppArmorKnown()
-
-    keep_containers: bool = False
-    """Whether containers stay when the server stops, for the next one to adopt."""
-
-    audit_dir: Path | None = None
-    """Where the server's own audit log is written; absent means none."""
-
-
-class ProbeLaunch(Section):
-    """What is handed to the probe: a launch of its own, and where its report goes.
-
-    `report` is an open descriptor; what is written there is a `ProbeReport`.
-    """
-
-    server: ServerLaunch
-    thorough: bool
-    report: int
-
-
 def load(**flags: object) -> Settings:
     """Read the settings; flags that are None count as not given.
 

@@ -6,7 +6,7 @@ from tests.unit.cli.supervisor.test_processes import ground, load
 
 from hakoiri.cli import serve
 from hakoiri.cli.doctor.finding import Finding
-from hakoiri.host.settings import AppArmorKnown, ServerLaunch
+from hakoiri.host.launch import AppArmorKnown, ServerLaunch
 
 
 def test_what_is_seen_of_apparmor_reaches_the_server(

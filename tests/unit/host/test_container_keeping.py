@@ -5,7 +5,8 @@ from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host.container_keeping import leaves_containers, let_go
 from hakoiri.host.containers.model import ContainerDirectories
-from hakoiri.host.settings import ServerLaunch, Settings
+from hakoiri.host.launch import ServerLaunch
+from hakoiri.host.settings import Settings
 from hakoiri.wire.policy import DENY_ALL
 
 

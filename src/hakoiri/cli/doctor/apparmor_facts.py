@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from hakoiri.host.settings import AppArmorKnown
+from hakoiri.host.launch import AppArmorKnown
 
 SYS: Final = Path("/sys")
 LIST_LIMIT_BYTES: Final = 4 * 1024 * 1024

@@ -5,7 +5,7 @@ from hakoiri.cli.doctor.finding import Finding
 from hakoiri.docker_guard.ownership import PLAIN, owner_told_by
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.host.containers.confinement import ConfinementState, judge_confinement
-from hakoiri.host.settings import AppArmorKnown
+from hakoiri.host.launch import AppArmorKnown
 from hakoiri.wire.guard import RUNSC_FLAGS
 
 RUNSC_MEND = (

@@ -11,7 +11,8 @@ from hakoiri.cli.doctor.engine_checks import check_user_namespace
 from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import Finding, State
 from hakoiri.host.containers.confinement import ConfinementState, judge_confinement
-from hakoiri.host.settings import AppArmorKnown, Settings
+from hakoiri.host.launch import AppArmorKnown
+from hakoiri.host.settings import Settings
 
 PREFIX: Final = "production: "
 EVERYBODY: Final = 0o007

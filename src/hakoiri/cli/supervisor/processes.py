@@ -26,7 +26,8 @@ from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.cli.supervisor.store_directory import store_directories
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
-from hakoiri.host.settings import AppArmorKnown, ProbeLaunch, ServerLaunch, Settings
+from hakoiri.host.launch import AppArmorKnown, ProbeLaunch, ServerLaunch
+from hakoiri.host.settings import Settings
 
 NOBODY: Final = 65534
 """The rehearsal model holds nothing and needs nothing."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
 
-from hakoiri.host.settings import AppArmorKnown
+from hakoiri.host.launch import AppArmorKnown
 
 OWN_PROFILE: Final = "workspace-container"
 """The name of the profile that ships."""

@@ -6,7 +6,7 @@ import structlog
 
 from hakoiri.host.containers.confinement import Confinement, ConfinementState, judge_confinement
 from hakoiri.host.containers.ports import EngineError
-from hakoiri.host.settings import ServerLaunch
+from hakoiri.host.launch import ServerLaunch
 
 log = structlog.get_logger(__name__)
 

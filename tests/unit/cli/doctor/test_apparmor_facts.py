@@ -4,7 +4,7 @@ import pytest
 
 from hakoiri.cli.doctor import apparmor_facts
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
-from hakoiri.host.settings import AppArmorKnown
+from hakoiri.host.launch import AppArmorKnown
 
 
 def lay_out(sys: Path, *, enabled: str | None = "Y\n", profiles: bytes | None = None) -> Path:

@@ -5,7 +5,7 @@ import pytest
 from hakoiri.cli.doctor import engine_checks
 from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import State
-from hakoiri.host.settings import AppArmorKnown
+from hakoiri.host.launch import AppArmorKnown
 
 ENGINE = EngineFacts(
     version="20.10.24",

@@ -7,7 +7,8 @@ from tests.unit.cli.doctor.test_engine_checks import ENGINE
 
 from hakoiri.cli.doctor.finding import State
 from hakoiri.cli.doctor.production_checks import PREFIX, ProductionFacts, check_production
-from hakoiri.host.settings import AppArmorKnown, Settings
+from hakoiri.host.launch import AppArmorKnown
+from hakoiri.host.settings import Settings
 
 FIT = Settings.model_validate(
     {

@@ -12,7 +12,8 @@ from hakoiri.cli.doctor.production_facts import examine_production, gather
 from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.conversations.keys import KeyRing
-from hakoiri.host.settings import AppArmorKnown, Settings
+from hakoiri.host.launch import AppArmorKnown
+from hakoiri.host.settings import Settings
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from hakoiri.cli.supervisor.proxy_file import proxy_file
 from hakoiri.cli.supervisor.rehearsal import Rehearsal
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host import settings as host_settings
-from hakoiri.host.settings import AppArmorKnown, ObjectStoreSettings, ServerLaunch, Settings
+from hakoiri.host.launch import AppArmorKnown, ServerLaunch
+from hakoiri.host.settings import ObjectStoreSettings, Settings
 
 REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
 

@@ -6,7 +6,7 @@ from hakoiri.host.containers.confinement import (
     ConfinementState,
     judge_confinement,
 )
-from hakoiri.host.settings import AppArmorKnown
+from hakoiri.host.launch import AppArmorKnown
 
 LOADED = AppArmorKnown(enabled=True, profiles={OWN_PROFILE: "enforce", "docker-default": "enforce"})
 ALL = ("seccomp", "apparmor")

@@ -6,7 +6,8 @@ from structlog.testing import capture_logs
 from hakoiri.host.containers.confinement import OWN_PROFILE
 from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.ports import EngineError
-from hakoiri.host.settings import AppArmorKnown, ContainerSettings, ServerLaunch, Settings
+from hakoiri.host.launch import AppArmorKnown, ServerLaunch
+from hakoiri.host.settings import ContainerSettings, Settings
 
 pytestmark = pytest.mark.anyio
 

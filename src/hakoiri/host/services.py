@@ -1,0 +1,143 @@
+"""The services that the API speaks to, put together over what is open to the outside."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hakoiri.audit.writer import AuditLog
+from hakoiri.host.adapters.chat_model import ProxiedChatModel
+from hakoiri.host.adapters.chat_sockets import ChatSockets
+from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.proxy_client import ProxyClient
+from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
+from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.key_store import SqlKeyStore
+from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
+from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
+from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
+from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.conversations.conversation_service import ConversationService
+from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.model import TurnLimits
+from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
+from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.files.ports import ObjectStore
+from hakoiri.host.files.scan import ScanLimits
+from hakoiri.host.files.sync import FileSync
+from hakoiri.host.settings import Settings
+from hakoiri.host.telemetry.audit_log import EventAudit
+from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.wire.policy import ModelRoute, Policy
+
+
+def default_policy(settings: Settings) -> Policy:
+    """Return what a tenant's workspaces may reach until it says otherwise: the model alone."""
+    if settings.model.provider == "anthropic":
+        return Policy(model=ModelRoute(provider="anthropic", credential="anthropic"))
+    # the rehearsal model stands where Bedrock would
+    return Policy(
+        model=ModelRoute(provider="bedrock", credential="bedrock", region=settings.model.region)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The open ways to everything outside this process."""
+
+    engine: DockerEngine
+    proxy: ProxyClient
+    database: Database
+    objects: ObjectStore
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the API speaks to."""
+
+    execute: ExecuteService
+    conversations: ConversationService
+    policies: PolicyService
+    keys: KeyRing
+    files: FileSync
+    workspaces: WorkspaceServices
+    owners: WorkspaceOwners
+
+
+def make_services(
+    settings: Settings,
+    edges: Edges,
+    orchestrator: Orchestrator,
+    metrics: ServerMetrics,
+    audit: AuditLog,
+    *,
+    leaves: Callable[[], bool],
+) -> Services:
+    """Put them together over the open edges; `leaves` says whether turns stay when they end."""
+    database = edges.database
+    store = SqlConversationStore(database)
+    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
+    policies = PolicyService(
+        store=SqlPolicyStore(database),
+        containers=orchestrator,
+        default_policy=default_policy(settings),
+        audit=audit,
+    )
+    files = FileSync(
+        store=edges.objects,
+        heads=SqlWorkspaceHeads(database),
+        limits=ScanLimits(**settings.files.model_dump()),
+        clock=now,
+    )
+    execute = ExecuteService(
+        store=store,
+        feed=feed,
+        policies=policies,
+        containers=orchestrator,
+        files=files,
+        chat_model=ProxiedChatModel(
+            provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
+            sockets=ChatSockets(proxy=edges.proxy, policy_of=policies.of),
+        ),
+        limits=TurnLimits(**settings.turn.model_dump()),
+        clock=now,
+        runtimes=settings.container.allowed_runtimes,
+        default_model=settings.model.name,
+        turn_ended=metrics.turn_ended,
+        recovered=metrics.recovered,
+        leaves_turns=leaves,
+    )
+    return Services(
+        execute=execute,
+        conversations=ConversationService(
+            store=store,
+            feed=feed,
+            policies=policies,
+            clock=now,
+            runtimes=settings.container.allowed_runtimes,
+        ),
+        policies=policies,
+        keys=KeyRing(store=SqlKeyStore(database), clock=now, audit=audit),
+        files=files,
+        workspaces=make_workspace_services(
+            store=SqlWorkspaceStore(database),
+            conversations=store,
+            policies=policies,
+            containers=orchestrator,
+            files=files,
+            editable=files,
+            clock=now,
+            monotonic=time.monotonic,
+            runtimes=settings.container.allowed_runtimes,
+            audit=audit,
+        ),
+        owners=WorkspaceOwners(store=store, policies=policies, files=files),
+    )
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
