@@ -181,14 +181,15 @@ def _is_up(made: Hakoiri) -> bool:
     return True
 
 
-def test_what_a_killed_server_and_guard_leave_is_swept_at_the_next_start(
+def test_the_disks_that_a_killed_server_and_guard_leave_go_on_and_then_go_with_their_box(
     engine: TestEngine, settings: dict[str, str], tmp_path: Path
 ) -> None:
     host = engine.docker_host
     made = prepare(tmp_path, docker_host=host, script=RUN, settings=settings)
     made.server.start()
     made.server.until_ready()
-    run(made, made.conversation(), "echo here > there")
+    conversation = made.conversation()
+    run(made, conversation, "echo here > there")
     (box,) = made.boxes()
     assert boxes_with_devices([box]) == {box}
     processes = [made.server.pid, *made.processes(GUARD), *made.processes(SERVER)]
@@ -197,8 +198,10 @@ def test_what_a_killed_server_and_guard_leave_is_swept_at_the_next_start(
     made.server.stop()
     left = boxes_with_devices([box])
     with hakoiri(tmp_path, docker_host=host, script=RUN, settings=settings) as running:
-        until(lambda: running.boxes() == [])
         assert left == {box}, "the container still ran"
-        until(lambda: boxes_with_devices([box]) == set())
-        assert list(running.disks.iterdir()) == []
+        assert running.boxes() == [box]
+        assert said(run(running, conversation, "cat there")) == "here"
+        disks = running.disks
+    until(lambda: boxes_with_devices([box]) == set())
+    assert not disks.exists()
     assert mounts_below(tmp_path) == []

@@ -283,5 +283,5 @@ def test_a_chat_is_answered_through_the_proxy_and_has_no_container(open_server: 
 def test_a_chat_has_no_files(open_server: Hakoiri) -> None:
     conversation = open_server.conversation(kind="chat", model=MODEL)
     base = f"/v1/conversations/{conversation}{FILES}"
-    assert open_server.api.call("GET", base) == {"files": []}
+    assert ask(open_server, "GET", base).status == 404
     assert ask(open_server, "GET", f"{base}/note.txt").status == 404
