@@ -119,7 +119,7 @@ async def test_a_process_that_dies_and_a_model_that_is_overloaded_leave_the_agen
     async with box(image, tmp_path, model_port=model.port, api_key=API_KEY) as it:
         died = last_of(await it.turn("kill yourself"))
         assert isinstance(died, Error)
-        assert died.code == "agent-failed"
+        assert died.code == "agent-killed"
         it.session_id = None  # whether it was saved before the process died is a race
         overloaded = last_of(await it.turn("be overloaded"))
         assert isinstance(overloaded, Error)
