@@ -57,6 +57,7 @@ main() {
   ensure_user hakoiri-proxy
   ensure_user hakoiri-guard
   ensure_user hakoiri-audit
+  [[ $purpose != test ]] || fetch_promtool "$here/../../build/tools"
   ensure_engine
   say "the host is ready: Docker $(engine_version) answers on $(engine_host)"
 }

@@ -17,7 +17,6 @@ list_missing() {
   [[ $1 != guest ]] || has dockerd || echo docker.io
   [[ $1 != guest ]] || { has qemu-system-x86_64 || echo qemu-system-x86; has mke2fs || echo e2fsprogs; }
   [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }
-  [[ $1 != test ]] || has promtool || echo prometheus
   has runsc || echo runsc
   has mke2fs || [[ -x /usr/sbin/mke2fs ]] || echo e2fsprogs
   has mmdebstrap || echo mmdebstrap
@@ -47,4 +46,27 @@ install_missing() {
   hash -r
   left=$(list_missing "$purpose" | sort -u | tr '\n' ' ')
   [[ -z $left ]] || refuse "still missing after the installation: ${left% }; Debian 12 or newer is needed."
+}
+
+# promtool checks the alert rules. It is taken out of Debian's package, which is not installed: that
+# would start a Prometheus that nobody asked for.
+fetch_promtool() {
+  local tools=$1
+  has promtool || [[ -x $tools/promtool ]] || {
+    has apt-get || refuse "missing: promtool; install Prometheus with this system's package manager and run this again."
+    run_step "fetching promtool (from Debian's package of Prometheus)" \
+      "check the network and the free disk space." unpack_promtool "$tools"
+  }
+}
+
+unpack_promtool() {
+  local tools=$1 scratch
+  scratch=$(mktemp -d)
+  (
+    cd -- "$scratch"
+    apt-get download prometheus || { apt_get update && apt-get download prometheus; }
+    dpkg-deb --extract ./prometheus_*.deb .
+  )
+  install -D "$scratch/usr/bin/promtool" "$tools/promtool"
+  rm -rf -- "$scratch"
 }

@@ -1,6 +1,7 @@
 """The rules are sound, fire and stay silent as they should, and ask for figures that there are."""
 
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -22,6 +23,7 @@ MONITORING = ROOT / "deployment/monitoring/prometheus"
 RULES = MONITORING / "alerts/hakoiri.yml"
 CASES = Path(__file__).with_name("alerts_test.yml")
 GUIDE = (ROOT / "docs/operations/monitoring-guide.md").read_text()
+PROMTOOL = shutil.which("promtool") or str(ROOT / "build/tools/promtool")
 METRIC = re.compile(r"\bhakoiri_[a-z0-9_]+")
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 
@@ -44,7 +46,7 @@ ALERTS = [rule["alert"] for rule in rules() if "alert" in rule]
 )
 def test_promtool_agrees(arguments: tuple[str, str, Path]) -> None:
     done = subprocess.run(
-        ["promtool", *map(str, arguments)],
+        [PROMTOOL, *map(str, arguments)],
         cwd=CASES.parent,
         check=False,
         capture_output=True,
