@@ -134,7 +134,7 @@ def make_services(
             runtimes=settings.container.allowed_runtimes,
             audit=audit,
         ),
-        owners=WorkspaceOwners(store=store, policies=policies, files=files),
+        owners=WorkspaceOwners(store=SqlWorkspaceStore(database), policies=policies, files=files),
     )
 
 

@@ -277,11 +277,3 @@ async def test_the_milestones_of_a_turn_tell_how_far_it_came(
     assert [event.type for event in found] == ["user_message", "turn_started"]
     assert found[0].data["text"] == "turn 2"
     assert await conversations.milestones(conversation_id="c-none", turn=1) == []
-
-
-async def test_a_workspace_leads_to_its_conversation(conversations: ConversationStore) -> None:
-    stored = conversation("a")
-    await conversations.create(stored)
-    assert stored.workspace_id is not None
-    assert await conversations.in_workspace(stored.workspace_id) == stored
-    assert await conversations.in_workspace("w-none") is None

@@ -121,6 +121,8 @@ class Adoption:
                 runtime=runtime,
                 started_at_s=self._clock(),
                 idle_since_s=self._clock(),
+                # what was written since the last save, by a command say, nobody here knows
+                is_unsaved=True,
             )
             await self._orchestrator.adopt(live)
         except ContainersError as error:

@@ -116,9 +116,6 @@ class ConversationStore(Protocol):
     async def unfinished_turns(self) -> Sequence[UnfinishedTurn]:
         """Turns that are recorded as running."""
 
-    async def in_workspace(self, workspace_id: str) -> Conversation | None:
-        """Return the conversation of a workspace; None if there is none."""
-
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
 
@@ -137,6 +134,9 @@ class WorkspaceStore(Protocol):
 
     async def workspace(self, *, tenant: str, workspace_id: str) -> Workspace:
         """Return it; `NoSuchWorkspaceError` if it is not there or another tenant's."""
+
+    async def find_workspace(self, workspace_id: str) -> Workspace | None:
+        """Return it, whosever it is; None if there is none."""
 
     async def workspace_of(self, *, tenant: str, conversation_id: str) -> Workspace:
         """Return a conversation's; `NoSuchConversationError`, `NoSuchWorkspaceError` for a chat."""

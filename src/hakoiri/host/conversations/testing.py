@@ -137,12 +137,6 @@ class MemoryConversations:
         mine = [event for event in found if event.turn == turn and event.type in MILESTONES]
         return mine[:MILESTONES_LIMIT]
 
-    async def in_workspace(self, workspace_id: str) -> Conversation | None:
-        """Return the conversation of a workspace; None if there is none."""
-        await self.check()
-        found = self._conversations.values()
-        return next((item for item in found if item.workspace_id == workspace_id), None)
-
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
         await self.check()
@@ -215,6 +209,11 @@ class MemoryWorkspaces:
         if found is None or found.tenant != tenant:
             raise NoSuchWorkspaceError("there is no such workspace")
         return found
+
+    async def find_workspace(self, workspace_id: str) -> Workspace | None:
+        """Return it, whosever it is; None if there is none."""
+        await self._conversations.check()
+        return self._conversations.workspaces.get(workspace_id)
 
     async def workspace_of(self, *, tenant: str, conversation_id: str) -> Workspace:
         """Return a conversation's; `NoSuchConversationError`, `NoSuchWorkspaceError` for a chat."""

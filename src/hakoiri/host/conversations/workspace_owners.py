@@ -10,10 +10,11 @@ from hakoiri.host.containers.ports import Owner
 from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import (
-    ConversationStore,
     NoSuchPolicyError,
+    NoSuchWorkspaceError,
     StoreError,
     WorkspaceFiles,
+    WorkspaceStore,
 )
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 
@@ -24,10 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 class WorkspaceOwners:
-    """Looks owners up in the conversations."""
+    """Looks owners up, of workspaces with a conversation and without."""
 
     def __init__(
-        self, *, store: ConversationStore, policies: PolicyService, files: WorkspaceFiles
+        self, *, store: WorkspaceStore, policies: PolicyService, files: WorkspaceFiles
     ) -> None:
         self._store = store
         self._policies = policies
@@ -38,32 +39,35 @@ class WorkspaceOwners:
 
         Raises `StoreError`.
         """
-        conversation = await self._store.in_workspace(workspace_id)
-        if conversation is None:
+        workspace = await self._store.find_workspace(workspace_id)
+        if workspace is None:
             return None
         try:
-            policy = await self._policies.of(conversation)
+            policy = await self._policies.effective(tenant=workspace.tenant, name=workspace.policy)
         except NoSuchPolicyError:
             return None
-        return Owner(conversation.tenant, policy)
+        return Owner(workspace.tenant, policy)
 
     async def save(
         self, workspace_id: str, *, generation: int, directories: ContainerDirectories
     ) -> bool:
         """Commit a recovery point of a container's files; whether that was done, or needless."""
         try:
-            conversation = await self._store.in_workspace(workspace_id)
-            if conversation is None:
+            workspace = await self._store.find_workspace(workspace_id)
+            if workspace is None:
                 return True
+            mark = await self._store.save_mark(workspace_id)
             with anyio.fail_after(SAVE_TIMEOUT_S):
                 await self._files.save(
-                    tenant=conversation.tenant,
+                    tenant=workspace.tenant,
                     workspace_id=workspace_id,
                     generation=generation,
-                    event_number=conversation.last_event,
+                    event_number=mark.event_number,
                     tree=live_tree(directories),
-                    session_id=await self._store.session_id(workspace_id),
+                    session_id=mark.session_id,
                 )
+        except NoSuchWorkspaceError:
+            return True  # it was deleted just now
         except StaleGenerationError:
             return True  # a newer container has saved, which had all of this one's
         except (FilesError, StoreError, TimeoutError) as error:

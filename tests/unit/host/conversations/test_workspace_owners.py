@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 
 
 def owners_in(world: World) -> WorkspaceOwners:
-    return WorkspaceOwners(store=world.store, policies=world.policies, files=world.files)
+    return WorkspaceOwners(store=world.workspace_store, policies=world.policies, files=world.files)
 
 
 async def test_a_workspace_belongs_to_its_conversations_tenant() -> None:
@@ -53,3 +53,13 @@ async def test_files_of_a_workspace_that_was_deleted_need_no_save() -> None:
     world = World()
     assert await owners_in(world).save("w-deleted", generation=1, directories=DIRECTORIES)
     assert world.files.saves == []
+
+
+async def test_a_workspace_without_a_conversation_is_owned_and_saved() -> None:
+    world = World()
+    workspace = await world.workspace(tenant="acme")
+    owner = await owners_in(world).owner(workspace.id)
+    assert owner is not None
+    assert owner.tenant == "acme"
+    assert await owners_in(world).save(workspace.id, generation=1, directories=DIRECTORIES)
+    assert len(world.files.saves) == 1

@@ -170,13 +170,6 @@ class SqlConversationStore:
         async with self._database.reading() as connection:
             return [_event(row) for row in await connection.execute(query)]
 
-    async def in_workspace(self, workspace_id: str) -> Conversation | None:
-        """Return the conversation of a workspace; None if there is none."""
-        query = sa.select(conversations).where(conversations.c.workspace_id == workspace_id)
-        async with self._database.reading() as connection:
-            row = (await connection.execute(query)).one_or_none()
-        return _conversation(row) if row is not None else None
-
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
         async with self._database.reading() as connection:

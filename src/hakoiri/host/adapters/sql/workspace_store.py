@@ -46,6 +46,13 @@ class SqlWorkspaceStore:
         async with self._database.reading() as connection:
             return await _owned(connection, tenant, workspace_id)
 
+    async def find_workspace(self, workspace_id: str) -> Workspace | None:
+        """Return it, whosever it is; None if there is none."""
+        query = _WITH_CONVERSATION.where(workspaces.c.id == workspace_id)
+        async with self._database.reading() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _workspace(row)
+
     async def workspace_of(self, *, tenant: str, conversation_id: str) -> Workspace:
         """Return a conversation's; `NoSuchConversationError`, `NoSuchWorkspaceError` for a chat."""
         query = (
