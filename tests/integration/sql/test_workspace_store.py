@@ -102,6 +102,10 @@ async def test_a_save_is_marked_with_the_conversations_state(
 ) -> None:
     await workspaces.create_workspace(alone("b"))
     assert await workspaces.save_mark("w-b") == SaveMark(session_id=None, event_number=0)
+    found = await workspaces.find_workspace("w-b")
+    assert found is not None
+    assert (found.id, found.conversation_id) == ("w-b", None)
+    assert await workspaces.find_workspace("w-missing") is None
     await conversations.create(conversation("a"))
     await conversations.begin_turn(conversation_id="c-a", text="hi", now=NOW)
     await conversations.append(conversation_id="c-a", turn=1, events=[TextDelta(text="a")], now=NOW)

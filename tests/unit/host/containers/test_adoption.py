@@ -95,6 +95,18 @@ async def test_an_adopted_container_is_idle_from_then_on(tmp_path: Path) -> None
     assert [member.idle_since_s for member in orchestrator.members()] == [1000]
 
 
+async def test_what_an_adopted_container_holds_counts_as_unsaved_until_it_is(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    await claim(fleet.orchestrator(), "w1")
+    orchestrator, _ = await after_restart(fleet, Owners())
+    assert not await orchestrator.retire_if_idle("w1", "idle")
+    await claim(orchestrator, "w1")
+    await orchestrator.release("w1", is_saved=True)
+    assert await orchestrator.retire_if_idle("w1", "idle")
+
+
 async def test_a_frozen_container_is_thawed_when_it_is_adopted(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     before = await claim(fleet.orchestrator(), "w1")
