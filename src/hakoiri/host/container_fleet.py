@@ -19,6 +19,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.files.quota import total_use
 from hakoiri.host.settings import Settings
+from hakoiri.host.telemetry.container_metrics import StartTally
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.pool import PoolConfiguration
@@ -35,9 +36,14 @@ class Fleet:
 
 
 def make_lifecycle(
-    box: Box, *, engine: DockerEngine, proxy: ProxyClient, image_id: str
+    box: Box,
+    *,
+    engine: DockerEngine,
+    proxy: ProxyClient,
+    image_id: str,
+    starts: StartTally | None = None,
 ) -> Lifecycle:
-    """Put together what starts and removes containers of the box."""
+    """Put together what starts and removes containers of the box; `starts` counts them."""
     return Lifecycle(
         engine=engine,
         proxy=proxy,
@@ -46,6 +52,7 @@ def make_lifecycle(
         instance=box.instance,
         start_timeout_s=box.settings.container.start_timeout_s,
         stop_grace_s=box.settings.container.stop_grace_s,
+        starts=starts,
     )
 
 
@@ -61,7 +68,9 @@ def make_fleet(
 ) -> Fleet:
     """Put the room together over its open edges."""
     settings = box.settings
-    lifecycle = make_lifecycle(box, engine=engine, proxy=proxy, image_id=image_id)
+    lifecycle = make_lifecycle(
+        box, engine=engine, proxy=proxy, image_id=image_id, starts=metrics.containers
+    )
     configuration = pool_configuration(settings)
     keeper = PoolKeeper(
         lifecycle=lifecycle,

@@ -1,7 +1,7 @@
 """The services that the API speaks to, put together over what is open to the outside."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,12 +25,14 @@ from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.files.metered_sync import MeteredSync
 from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.audit_log import EventAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.policy import ModelRoute, Policy
 
 
@@ -75,18 +77,32 @@ def make_services(
     audit: AuditLog,
     *,
     leaves: Callable[[], bool],
+    saved: Callable[[str, float], None],
 ) -> Services:
-    """Put them together over the open edges; `leaves` says whether turns stay when they end."""
+    """Put them together over the open edges; `leaves` says whether turns stay when they end.
+
+    `saved` is told of each workspace that was saved, and when that save began.
+    """
     database = edges.database
     store = SqlConversationStore(database)
-    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
+    audited = EventAudit(audit)
+
+    def recorded(events: Sequence[ConversationEvent]) -> None:
+        audited.recorded(events)
+        metrics.turns.recorded(events)
+
+    feed = EventFeed(store=store, recorded=recorded)
+    metrics.watch_subscribers(lambda: feed.watchers)
     policies = PolicyService(
         store=SqlPolicyStore(database),
         containers=orchestrator,
         default_policy=default_policy(settings),
         audit=audit,
     )
-    files = FileSync(
+    files = MeteredSync(
+        metrics=metrics.sync,
+        saved=saved,
+        clock_s=time.monotonic,
         store=edges.objects,
         heads=SqlWorkspaceHeads(database),
         limits=ScanLimits(**settings.files.model_dump()),

@@ -49,6 +49,10 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+async def no_usage(_: str) -> None:
+    return None
+
+
 async def no_figures() -> str:
     return ""
 
@@ -105,6 +109,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration
         ),
         figures=no_figures,
+        usage_of=no_usage,
         require_keys=False,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

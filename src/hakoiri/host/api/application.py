@@ -16,6 +16,7 @@ from hakoiri.host.api import metrics as metric_routes
 from hakoiri.host.api import policies as policy_routes
 from hakoiri.host.api import pool as pool_routes
 from hakoiri.host.api import problems
+from hakoiri.host.api import usage as usage_routes
 from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
@@ -23,6 +24,7 @@ from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.api.uploads import Uploads
+from hakoiri.host.api.usage import UsageOf
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
@@ -48,6 +50,7 @@ def create_app(
     confinement: Confinement,
     pool: PoolService,
     figures: Figures,
+    usage_of: UsageOf,
     require_keys: bool,
 ) -> FastAPI:
     """Build the application. Without `require_keys` it must be served on loopback only."""
@@ -77,6 +80,7 @@ def create_app(
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
+    app.include_router(usage_routes.router(workspaces=workspaces.workspaces, usage_of=usage_of))
     app.include_router(command_routes.router(services=workspaces))
     app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
     app.include_router(policy_routes.router(policies=policies))

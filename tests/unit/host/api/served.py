@@ -22,6 +22,7 @@ from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
+from hakoiri.host.usage.figures import Usage
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
 FILE_LIMIT_BYTES = 1000
@@ -75,6 +76,7 @@ class Served:
             keeper=keeper, store=self.pool_store, from_settings=keeper.configuration
         )
         self.figures = "hakoiri_turns_total 1\n"
+        self.usages: dict[str, Usage] = {}
         self.app: FastAPI = create_app(
             service=self.world.service,
             conversations=self.world.conversations,
@@ -88,6 +90,7 @@ class Served:
             confinement=confinement,
             pool=self.pool,
             figures=self._figures,
+            usage_of=self._usage_of,
             require_keys=require_keys,
         )
 
@@ -96,6 +99,9 @@ class Served:
 
     async def _figures(self) -> str:
         return self.figures
+
+    async def _usage_of(self, workspace_id: str) -> Usage | None:
+        return self.usages.get(workspace_id)
 
     @asynccontextmanager
     async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:
