@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     FILE_CHANGED = "file_changed"
     WORKSPACE_KILLED = "workspace_killed"
     POLICY_CHANGED = "policy_changed"
+    POOL_CHANGED = "pool_changed"
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     LOGIN_FAILED = "login_failed"

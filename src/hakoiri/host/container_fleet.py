@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.pool_file import PoolFile
@@ -65,6 +66,7 @@ def make_fleet(
     image_id: str,
     metrics: ServerMetrics,
     clock: Callable[[], datetime],
+    audit: AuditLog,
 ) -> Fleet:
     """Put the room together over its open edges."""
     settings = box.settings
@@ -95,7 +97,10 @@ def make_fleet(
     metrics.watch_containers(orchestrator.live_containers, paused=orchestrator.paused_containers)
     metrics.watch_disks(lambda: total_use(orchestrator.live_disks()))
     pool = PoolService(
-        keeper=keeper, store=PoolFile(settings.data_dir), from_settings=configuration
+        keeper=keeper,
+        store=PoolFile(settings.data_dir),
+        from_settings=configuration,
+        audit=audit,
     )
     return Fleet(lifecycle, keeper, orchestrator, pool)
 

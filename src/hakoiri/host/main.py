@@ -114,6 +114,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             image_id=image_id,
             metrics=metrics,
             clock=now,
+            audit=audit,
         )
         orchestrator = fleet.orchestrator
         sight = make_sight(

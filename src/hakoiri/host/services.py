@@ -21,7 +21,8 @@ from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
-from hakoiri.host.conversations.model import TurnLimits
+from hakoiri.host.conversations.known_owners import KnownOwners
+from hakoiri.host.conversations.model import Conversation, TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
@@ -31,6 +32,7 @@ from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.audit_log import EventAudit
+from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.policy import ModelRoute, Policy
@@ -69,6 +71,19 @@ class Services:
     owners: WorkspaceOwners
 
 
+class _OwnedConversations(SqlConversationStore):
+    """The store, taking note of whose the conversations are that are looked at."""
+
+    def __init__(self, database: Database, owners: KnownOwners) -> None:
+        super().__init__(database)
+        self._owners = owners
+
+    async def get(self, *, tenant: str, conversation_id: str) -> Conversation:
+        found = await super().get(tenant=tenant, conversation_id=conversation_id)
+        self._owners.remember(found)
+        return found
+
+
 def make_services(
     settings: Settings,
     edges: Edges,
@@ -84,8 +99,9 @@ def make_services(
     `saved` is told of each workspace that was saved, and when that save began.
     """
     database = edges.database
-    store = SqlConversationStore(database)
-    audited = EventAudit(audit)
+    owners = KnownOwners()
+    store = _OwnedConversations(database, owners)
+    audited = EventAudit(audit, owner_of=owners.of)
 
     def recorded(events: Sequence[ConversationEvent]) -> None:
         audited.recorded(events)
@@ -101,6 +117,7 @@ def make_services(
     )
     files = MeteredSync(
         metrics=metrics.sync,
+        audit=FileAudit(audit),
         saved=saved,
         clock_s=time.monotonic,
         store=edges.objects,
