@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,7 +17,9 @@ import uvloop
 from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
+from hakoiri.audit.shipping.status import read_status
 from hakoiri.audit.writer import AuditLog
+from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
@@ -58,6 +61,7 @@ from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -124,6 +128,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             engine=edges.engine,
             metrics=metrics,
         )
+        if (told := launch.ship_status) is not None:
+            metrics.watch(ShipMetrics(partial(read_status, told), wall_s=time.time))
         readiness = _readiness(settings, edges, audit, metrics)
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = leaves_containers(launch)
@@ -173,6 +179,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
             usage_of=sight.usage_of,
+            find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
         )
         await serve_http(app, host=settings.host, port=settings.port)

@@ -22,6 +22,7 @@ from tests.unit.host.conversations.scripted import (
     Step,
 )
 
+from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
@@ -110,6 +111,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         ),
         figures=no_figures,
         usage_of=no_usage,
+        find_audited=AuditReader(None).find,
         require_keys=False,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -16,6 +16,7 @@ from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
 
@@ -93,6 +94,7 @@ async def test_what_the_rules_ask_for_is_told(tmp_path: Path) -> None:
     server.sync.watch_unsaved(list)
     server.watch(UsageMetrics(FleetUsage))
     server.watch(HostPressure(data_dir=tmp_path))
+    server.watch(ShipMetrics(lambda: None, wall_s=lambda: 0.0))
     server.pool.watch(lambda: {("runc", "ready"): 1})
     requests = CollectorRegistry()
     requests.register(RequestMetrics())

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from hakoiri.host.api import audit as audit_routes
 from hakoiri.host.api import commands as command_routes
 from hakoiri.host.api import conversations as conversation_routes
 from hakoiri.host.api import events as event_routes
@@ -28,6 +29,7 @@ from hakoiri.host.api.usage import UsageOf
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.conversations.audit_view import FindAudited
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
@@ -51,6 +53,7 @@ def create_app(
     pool: PoolService,
     figures: Figures,
     usage_of: UsageOf,
+    find_audited: FindAudited,
     require_keys: bool,
 ) -> FastAPI:
     """Build the application. Without `require_keys` it must be served on loopback only."""
@@ -85,6 +88,7 @@ def create_app(
     app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(pool_routes.router(pool=pool))
+    app.include_router(audit_routes.router(find=find_audited))
     app.include_router(key_routes.router(keys=keys))
     _describe_shared_parts(app, require_keys=require_keys)
     return app

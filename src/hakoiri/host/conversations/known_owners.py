@@ -1,4 +1,4 @@
-"""Whose conversations are that were looked at lately: for the audit log, which is told of events."""
+"""Whose conversations are that were looked at lately: events do not say it, the audit log must."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from tests.unit.host.containers import fleet
 from tests.unit.host.conversations.scripted import NOW, World
 
+from hakoiri.audit.query import AuditQuery
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.api.uploads import Uploads
@@ -19,6 +20,7 @@ from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
+from hakoiri.host.conversations.audit_view import AuditPage
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
@@ -77,6 +79,8 @@ class Served:
         )
         self.figures = "hakoiri_turns_total 1\n"
         self.usages: dict[str, Usage] = {}
+        self.audit_asked: list[AuditQuery] = []
+        self.audit_answer: AuditPage | Exception = AuditPage(events=[], next=None)
         self.app: FastAPI = create_app(
             service=self.world.service,
             conversations=self.world.conversations,
@@ -91,6 +95,7 @@ class Served:
             pool=self.pool,
             figures=self._figures,
             usage_of=self._usage_of,
+            find_audited=self._find_audited,
             require_keys=require_keys,
         )
 
@@ -99,6 +104,12 @@ class Served:
 
     async def _figures(self) -> str:
         return self.figures
+
+    async def _find_audited(self, query: AuditQuery) -> AuditPage:
+        self.audit_asked.append(query)
+        if isinstance(self.audit_answer, Exception):
+            raise self.audit_answer
+        return self.audit_answer
 
     async def _usage_of(self, workspace_id: str) -> Usage | None:
         return self.usages.get(workspace_id)

@@ -13,10 +13,13 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.credential_proxy.metrics.test_state_metrics import Parts
 
+from hakoiri.audit.shipping.configuration import TARGETS_LIMIT
+from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
 from hakoiri.host.telemetry.metrics import LOSSES, OTHER_REASON, REMOVALS, ServerMetrics
+from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 from hakoiri.host.usage.figures import CgroupFigures, Usage
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
@@ -41,7 +44,7 @@ CLOSED: dict[str, set[str]] = {
 }
 """What a label of the server may say."""
 
-BOUNDS = {"workspace": 201, "le": 40}
+BOUNDS = {"workspace": 201, "le": 40, "target": TARGETS_LIMIT}
 """How many values a label of the server may have whose values are not known ahead."""
 
 OF_THE_PROXY = frozenset(
@@ -66,6 +69,9 @@ def hostile_page(tmp_path: Path) -> str:
     )
     metrics.watch(UsageMetrics(lambda: FleetUsage(used)))
     metrics.watch(HostPressure(data_dir=tmp_path))
+    shipped = [TargetStatus(name=f"t{number}", kind="file") for number in range(TARGETS_LIMIT)]
+    status = ShipStatus(told_at=0, targets=shipped)  # more cannot be told
+    metrics.watch(ShipMetrics(lambda: status, wall_s=lambda: 1.0))
     for number in range(MANY):
         metrics.system_call_killed(f"workspace-{number}")
         metrics.removed(f"reason-{number}")
