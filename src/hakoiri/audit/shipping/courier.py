@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol, TypeGuard
+from typing import Final, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -93,14 +93,14 @@ class Courier:
             try:
                 has_shipped |= self._ship(chain, directory)
             except (TargetError, AuditError, OSError) as error:
-                errors.append(f"{chain}: {error or type(error).__name__}"[:ERROR_LIMIT_CHARS])
+                errors.append(f"{chain}: {str(error) or type(error).__name__}"[:ERROR_LIMIT_CHARS])
         self._take_note(errors)
         self.status = self._status_now()
         return has_shipped and not errors
 
     def _ship(self, chain: str, directory: Path) -> bool:
         place = self._places.get(chain)
-        if takes_lines(self._target):
+        if isinstance(self._target, StreamTarget):
             batch = next_batch(directory, place)
             if batch is None:
                 return False
@@ -158,15 +158,12 @@ class Courier:
     def _waiting(self, chain: str, directory: Path) -> int:
         try:
             return waiting_bytes(
-                directory, self._places.get(chain), sealed_only=not takes_lines(self._target)
+                directory,
+                self._places.get(chain),
+                sealed_only=not isinstance(self._target, StreamTarget),
             )
         except (AuditError, OSError):
             return 0
-
-
-def takes_lines(target: StreamTarget | SealedTarget) -> TypeGuard[StreamTarget]:
-    """Whether the target takes lines as they are written."""
-    return hasattr(target, "send")
 
 
 def load_places(path: Path) -> Mapping[str, Place]:

@@ -1,6 +1,6 @@
 """What each kind of target can do, and the errors that all have in common."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hakoiri.audit.segments import Segment
 from hakoiri.audit.shipping.source import Batch
@@ -10,6 +10,7 @@ class TargetError(Exception):
     """The target refused, or did not answer; the message says what, never a secret."""
 
 
+@runtime_checkable
 class StreamTarget(Protocol):
     """Takes lines as they are written."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from hakoiri.audit.shipping.configuration import (
+    FileTarget,
     ShipFile,
     ShipFileError,
     ShipLaunch,
@@ -84,7 +85,11 @@ def shipper_spec(
         groups=(ground.keeper.gid, ground.server.gid),
         environment=passed_on(),
         hidden=(settings.data_dir, ground.proxy_dir, ground.guard_dir, audit.keeper),
-        shown=(audit.root, status_file.parent),
+        shown=(
+            audit.root,
+            status_file.parent,
+            *(one.directory for one in targets.target if isinstance(one, FileTarget)),
+        ),
         standard_input=launch.model_dump_json().encode(),
     )
 
