@@ -53,7 +53,9 @@ def find_page(chains: Mapping[str, Path], query: AuditQuery, *, seal: CursorSeal
         below[found.chain] = found.sequence
         scanned_bytes += len(found.raw)
         if wanted.fits(found.document, found.raw):
-            events.append(_shown(found.document, tenant=query.tenant))
+            shown = _shown(found.document, tenant=query.tenant)
+            if _holds(shown, query):
+                events.append(shown)
             answer_bytes += len(found.raw)
         if (
             len(events) >= query.limit
@@ -74,6 +76,13 @@ def _stream(chain: str, directory: Path, below: int | None) -> Iterator[_Found]:
             continue
 
 
+def _holds(shown: dict[str, Any], query: AuditQuery) -> bool:
+    """Whether the text is in what is shown: what is hidden is not to be guessed at."""
+    if query.text is None or query.tenant is None:
+        return True
+    return query.text.encode() in _encoded(shown)
+
+
 def _shown(document: dict[str, Any], *, tenant: str | None) -> dict[str, Any]:
     """Return a line as it may be shown: how much others do is not a tenant's affair."""
     if tenant is None:
@@ -87,5 +96,8 @@ def _shown(document: dict[str, Any], *, tenant: str | None) -> dict[str, Any]:
 
 def answer_of(page: Page) -> bytes:
     """Return the page as one line of JSON."""
-    answer = {"events": page.events, "next": page.next}
-    return (json.dumps(answer, ensure_ascii=True, separators=(",", ":")) + "\n").encode("ascii")
+    return _encoded({"events": page.events, "next": page.next}) + b"\n"
+
+
+def _encoded(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=True, separators=(",", ":")).encode("ascii")

@@ -1,8 +1,9 @@
 """What an operator can set of the processes beside the control plane, and of who they run as."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -44,6 +45,14 @@ class AuditSettings(Section):
 
     ship_file: Path | None = None
     """TOML, root's alone: where the log is copied to; absent means nowhere."""
+
+    @model_validator(mode="after")
+    def _there_is_something_to_ship(self) -> Self:
+        if self.ship_file is not None and not self.enabled:
+            raise ValueError(
+                "ship_file: no audit log is kept; leave enabled on, or unset ship_file"
+            )
+        return self
 
 
 class UserSettings(Section):

@@ -97,6 +97,8 @@ def test_a_tenant_does_not_see_how_much_others_do(chains: dict[str, Path]) -> No
     assert "sequence" not in shown["metadata"]
     assert "previous_hash" not in shown["unmapped"]
     assert "sequence" in ask(chains).events[0]["metadata"]
+    assert seconds(ask(chains, tenant="shop", text='"sequence":2')) == [], "nor by guessing"
+    assert seconds(ask(chains, text='"sequence":2')) == [5, 4]
 
 
 def test_a_page_that_reads_too_much_ends_early_and_goes_on(

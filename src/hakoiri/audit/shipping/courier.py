@@ -22,7 +22,7 @@ from hakoiri.audit.shipping.source import (
     waiting_bytes,
 )
 from hakoiri.audit.shipping.status import ChainStatus, TargetStatus
-from hakoiri.audit.shipping.targets import SealedTarget, StreamTarget, TargetError
+from hakoiri.audit.shipping.targets import SealedTarget, StreamTarget
 
 ERROR_LIMIT_CHARS: Final = 500
 PAUSE_MIN_S: Final = 1.0
@@ -92,7 +92,7 @@ class Courier:
                 continue
             try:
                 has_shipped |= self._ship(chain, directory)
-            except (TargetError, AuditError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - a courier that dies would go unnoticed
                 errors.append(f"{chain}: {str(error) or type(error).__name__}"[:ERROR_LIMIT_CHARS])
         self._take_note(errors)
         self.status = self._status_now()

@@ -1,13 +1,16 @@
 """File sync that is seen from outside: counted, timed and told to the audit log."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from hakoiri.host.files.ports import QuotaError, StaleGenerationError
 from hakoiri.host.files.restore import RestoreReport
 from hakoiri.host.files.sync import FileSync, SaveReport
 from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.sync_metrics import SyncMetrics
+
+_REPLACED: Final = (StaleGenerationError,)
+"""A container that was replaced saves no more: nothing was lost, and no file has failed."""
 
 
 class MeteredSync(FileSync):
@@ -37,11 +40,11 @@ class MeteredSync(FileSync):
         began_s = self._clock_s()
         tenant, workspace = asked["tenant"], asked["workspace_id"]
         try:
-            with self._metrics.metered("save", clock=self._clock_s) as moved:
+            with self._metrics.metered("save", clock=self._clock_s, no_fault=_REPLACED) as moved:
                 report = await super().save(*args, **asked)
                 moved.files, moved.size_bytes = report.uploaded, report.uploaded_bytes
-        except StaleGenerationError:
-            raise  # a container that was replaced: nothing was lost, and no file has failed
+        except _REPLACED:
+            raise
         except Exception as error:
             self._audit.save_failed(tenant=tenant, workspace=workspace, error=error)
             raise

@@ -70,14 +70,25 @@ class SyncMetrics:
         self._files = {one: files.labels(one) for one in directions}
 
     @contextmanager
-    def metered(self, direction: Direction, *, clock: Callable[[], float]) -> Iterator[Moved]:
-        """Count how the block ended, and what it moved. One that is cancelled was given up."""
+    def metered(
+        self,
+        direction: Direction,
+        *,
+        clock: Callable[[], float],
+        no_fault: tuple[type[Exception], ...] = (),
+    ) -> Iterator[Moved]:
+        """Count how the block ended, and what it moved.
+
+        One that is cancelled, or ends in an error that is `no_fault`, was given up.
+        """
         began_s = clock()
         moved = Moved()
         result: Result = "given_up"
         try:
             yield moved
             result = "ok"
+        except no_fault:
+            raise
         except Exception:
             result = "failed"
             raise

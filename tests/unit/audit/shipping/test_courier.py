@@ -181,3 +181,12 @@ def test_a_place_that_cannot_be_read_is_not_guessed(room: Room) -> None:
 
 def test_pauses_have_an_end() -> None:
     assert module.PAUSE_MAX_S <= 60
+
+
+def test_whatever_a_target_does_the_courier_lives_and_tells(room: Room) -> None:
+    target = Lines()
+    target.error = ZeroDivisionError()
+    write(room.chains["server"], MADE[:2])
+    courier = room.courier(target)
+    assert not courier.step()
+    assert courier.status.error == "server: ZeroDivisionError"

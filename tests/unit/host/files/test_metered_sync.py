@@ -63,7 +63,8 @@ async def test_saves_and_restores_are_counted_and_who_was_saved_is_told(tmp_path
     page = world.page()
     for line in (
         'hakoiri_file_syncs_total{direction="save",result="ok"} 1.0',
-        'hakoiri_file_syncs_total{direction="save",result="failed"} 1.0',
+        'hakoiri_file_syncs_total{direction="save",result="given_up"} 1.0',
+        'hakoiri_file_syncs_total{direction="save",result="failed"} 0.0',
         'hakoiri_file_syncs_total{direction="restore",result="ok"} 1.0',
         'hakoiri_file_sync_bytes_total{direction="restore"} 100.0',
         'hakoiri_file_sync_files_total{direction="save"} 1.0',
