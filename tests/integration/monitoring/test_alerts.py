@@ -10,8 +10,10 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.credential_proxy.metrics.test_budget_metrics import BUDGETS
 from tests.unit.credential_proxy.metrics.test_state_metrics import Parts
 
+from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
@@ -98,6 +100,7 @@ async def test_what_the_rules_ask_for_is_told(tmp_path: Path) -> None:
     server.pool.watch(lambda: {("runc", "ready"): 1})
     requests = CollectorRegistry()
     requests.register(RequestMetrics())
+    requests.register(BudgetMetrics(lambda: BUDGETS))
     proxys = (generate_latest(requests) + generate_latest(Parts(tmp_path).registry)).decode()
     page = merge(server.render(), proxys)
     told = {family.name for family in text_string_to_metric_families(page)}

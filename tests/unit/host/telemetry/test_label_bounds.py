@@ -11,10 +11,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.unit.credential_proxy.metrics.test_budget_metrics import BUDGETS
 from tests.unit.credential_proxy.metrics.test_state_metrics import Parts
 
 from hakoiri.audit.shipping.configuration import TARGETS_LIMIT
 from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
+from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
@@ -49,7 +51,7 @@ BOUNDS = {"workspace": 201, "le": 40, "target": TARGETS_LIMIT}
 
 OF_THE_PROXY = frozenset(
     {"rule", "route", "decision", "status", "code", "phase", "direction", "where", "state"}
-    | {"result", "source", "credential", "le"}
+    | {"result", "source", "credential", "le", "holder", "limit"}
 )
 """Bounded by the proxy's own tests; a new one belongs here only with such a test."""
 
@@ -78,6 +80,7 @@ def hostile_page(tmp_path: Path) -> str:
         metrics.recovered(f"reason-{number}")
     requests = CollectorRegistry()
     requests.register(RequestMetrics())
+    requests.register(BudgetMetrics(lambda: BUDGETS))
     proxys = (generate_latest(requests) + generate_latest(Parts(tmp_path).registry)).decode()
     return merge(metrics.render(), proxys)
 
