@@ -126,7 +126,8 @@ def test_the_audit_log_is_looked_at_over_http_with_all_chains_in_it(run: Run) ->
     assert {"server", "proxy", "guard"} <= chains
     times = [one["time"] for one in of_container]
     assert times == sorted(times, reverse=True)
-    blocked = ask(f"event=proxy_request_blocked&workspace={told['workspace']}&failed=true")
+    where = f"workspace={told['workspace']}&text=evil.example.test&failed=true"
+    blocked = ask(f"event=proxy_request_blocked&{where}")
     assert {one["dst_endpoint"]["hostname"] for one in blocked} == {"evil.example.test"}
     assert len(ask(f"event=files_synced&workspace={told['workspace']}")) == 1
 
