@@ -59,7 +59,10 @@ main() {
   ensure_user hakoiri-audit
   ensure_user hakoiri-reader
   ensure_user hakoiri-shipper
-  [[ $purpose != test ]] || fetch_promtool "$here/../../build/tools"
+  [[ $purpose != test ]] || {
+    fetch_promtool "$here/../../build/tools"
+    fetch_postgresql "$here/../../build/tools"
+  }
   ensure_engine
   say "the host is ready: Docker $(engine_version) answers on $(engine_host)"
 }
