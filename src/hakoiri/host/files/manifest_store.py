@@ -47,6 +47,12 @@ class ManifestStore:
         self._keep(key, manifest)
         return manifest
 
+    async def seen(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
+        """Return a manifest, from memory if it is at hand, without keeping it there if not."""
+        key = manifest_key(tenant, workspace_id, recovery_point)
+        known = self._at_hand.get(key)
+        return known or await self.read(tenant, workspace_id, recovery_point)
+
     async def read(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
         """Read and check a manifest; `DamagedError` names the recovery point and what is wrong."""
         encoded = await self._encoded(tenant, workspace_id, recovery_point)
