@@ -140,5 +140,5 @@ async def mark_at_rest(store: WorkspaceStore, workspace: Workspace) -> SaveMark:
 
 
 def place_of(workspace: Workspace, point: RecoveryPoint) -> PointOf:
-    """Return where a point's manifest lies."""
-    return PointOf(workspace.tenant, workspace.id, point.id)
+    """Return where a point's manifest lies, and what it counts."""
+    return PointOf(workspace.tenant, workspace.id, point.id, point.files, point.file_bytes)

@@ -5,14 +5,15 @@ Packs are shared within a tenant, so that this goes from one workspace to anothe
 """
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.manifest_copy import NewHead
 from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.point_diff import Difference, difference
-from hakoiri.host.files.points import PointReason
+from hakoiri.host.files.points import NewPoint, PointReason
 from hakoiri.host.files.ports import NoSuchFileError, ObjectStore, WorkspaceHead
 from hakoiri.host.files.stored_bytes import StoredBytes
 from hakoiri.host.files.worker_thread import run_in_thread
@@ -20,11 +21,13 @@ from hakoiri.host.files.worker_thread import run_in_thread
 
 @dataclass(frozen=True, slots=True)
 class PointOf:
-    """Where a recovery point's manifest lies."""
+    """Where a recovery point's manifest lies, and what its list counts, if that is known."""
 
     tenant: str
     workspace_id: str
     recovery_point: str
+    files: int | None = None
+    file_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +64,18 @@ class PointFiles:
         Without `has_events` its event number is 0, for the workspace has no conversation. It is
         durable when this returns; who commits its head must see that `source` is still listed.
         """
-        manifest = await self._read(source)
-        taken = replace(
-            manifest,
-            workspace_id=workspace_id,
-            parent=parent,
-            generation=generation,
-            event_number=manifest.event_number if has_events else 0,
-            created=self._clock(),
+        new = NewHead(workspace_id, parent, generation, self._clock(), has_events)
+        made, copied = await self._manifests.write_copy(
+            source.tenant, source.workspace_id, source.recovery_point, new
         )
-        recovery_point = await self._manifests.write(source.tenant, taken)
         await self._store.flush()
-        head = WorkspaceHead(
-            recovery_point, taken.generation, taken.event_number, taken.as_point(reason)
-        )
-        return TakenOver(head, taken.session_id)
+        files, file_bytes = source.files, source.file_bytes
+        if files is None or file_bytes is None:
+            counted = (await self._read(source)).as_point(reason)
+            files, file_bytes = counted.files, counted.file_bytes
+        point = NewPoint(new.created, parent, files, file_bytes, reason)
+        head = WorkspaceHead(made, generation, copied.event_number, point)
+        return TakenOver(head, copied.session_id)
 
     async def difference(
         self, before: PointOf, after: PointOf, *, limit: int, beyond: bytes | None
