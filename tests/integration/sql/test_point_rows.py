@@ -63,7 +63,7 @@ async def test_old_points_leave_the_list_when_one_is_added(database: Database) -
         point_id(number) for number in (6, 5, 4, 1)
     ]
     await heads.move_head("w-a", head(7, created=NOW + timedelta(days=31)))
-    assert [point.number for point in await listed(points, "w-a")] == [7, 1]
+    assert [point.number for point in await listed(points, "w-a")] == [7, 6, 1]
 
 
 async def test_the_point_before_a_restore_pushes_none_out(database: Database) -> None:

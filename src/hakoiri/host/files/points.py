@@ -80,7 +80,7 @@ class Retention:
     """How many points a workspace's list holds beside those that somebody keeps.
 
     The newest `points` of them, of which the newest `running_points` from within turns, and none
-    older than `max_age`. The head always stays.
+    that ceased to be the newest longer than `max_age` ago. The head always stays.
     """
 
     points: int = 100
@@ -107,17 +107,21 @@ class Listed:
 
 
 def expired(points: Iterable[Listed], *, retention: Retention, now: datetime) -> list[int]:
-    """Return the numbers of the points that leave the list; never the newest's, the head."""
+    """Return the numbers of the points that leave the list; never the newest's, the head.
+
+    A point's age counts from when the next one took its place: what a workspace was for a year
+    until yesterday is what somebody may want to go back to.
+    """
     newest_first = sorted(points, key=lambda point: point.number, reverse=True)
     gone: list[int] = []
     held, running = 1, 0
-    for point in newest_first[1:]:
+    for point, successor in zip(newest_first[1:], newest_first, strict=False):
         if point.is_kept:
             continue
         is_fleeting = point.reason in _FLEETING
         if (
             held >= retention.points
-            or now - point.created_at > retention.max_age
+            or now - successor.created_at > retention.max_age
             or (is_fleeting and running >= retention.running_points)
         ):
             gone.append(point.number)

@@ -1,5 +1,6 @@
 """How long a recovery point stays listed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -29,8 +30,13 @@ def test_the_newest_stay_and_the_oldest_go() -> None:
     assert gone(*(listed(number) for number in range(1, 9))) == {1, 2, 3}
 
 
-def test_what_is_too_old_goes() -> None:
-    assert gone(listed(1, age_days=11), listed(2, age_days=9), listed(3)) == {1}
+def test_what_was_replaced_too_long_ago_goes() -> None:
+    assert gone(listed(1, age_days=13), listed(2, age_days=12), listed(3, age_days=1)) == {1}
+
+
+def test_what_was_replaced_just_now_stays_however_old() -> None:
+    """Or a restore of a workspace that nobody touched for long could not be undone."""
+    assert gone(listed(1, age_days=400), listed(2)) == set()
 
 
 def test_the_head_stays_however_old() -> None:
@@ -38,8 +44,8 @@ def test_the_head_stays_however_old() -> None:
 
 
 def test_what_is_kept_stays_and_takes_nobodys_place() -> None:
-    points = [listed(number, is_kept=number < 4, age_days=50) for number in range(1, 5)]
-    assert gone(*points, *(listed(number) for number in range(5, 9))) == {4}
+    points = [listed(number, is_kept=number < 4, age_days=50) for number in range(1, 6)]
+    assert gone(*points, *(listed(number) for number in range(6, 9))) == {4}
 
 
 def test_points_within_turns_do_not_push_out_the_ends_of_turns() -> None:
@@ -49,6 +55,13 @@ def test_points_within_turns_do_not_push_out_the_ends_of_turns() -> None:
 
 def test_no_points_are_no_trouble() -> None:
     assert gone() == set()
+
+
+def in_time(points: list[Listed]) -> list[Listed]:
+    """The same points, each made after those before it."""
+    times = sorted(point.created_at for point in points)
+    in_order = sorted(points, key=lambda point: point.number)
+    return [replace(point, created_at=at) for point, at in zip(in_order, times, strict=True)]
 
 
 @given(
@@ -61,7 +74,7 @@ def test_no_points_are_no_trouble() -> None:
             is_kept=st.booleans(),
         ),
         unique_by=lambda point: point.number,
-    )
+    ).map(in_time)
 )
 def test_the_list_is_bounded_and_the_head_and_the_kept_stay(points: list[Listed]) -> None:
     numbers = gone(*points)
