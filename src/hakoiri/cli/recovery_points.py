@@ -243,8 +243,8 @@ def _whole_diff(api: ApiClient, workspace: str, point: str, to: str | None) -> d
 
 def _diff_lines(api: ApiClient, workspace: str, points: tuple[str, str], path: str) -> None:
     before, after = [_lines(api, workspace, point, path) for point in points]
-    names = [f"{point}/{path}" for point in points]
-    for line in difflib.unified_diff(before, after, *names, lineterm=""):
+    old, new = [f"{point}/{path}" for point in points]
+    for line in difflib.unified_diff(before, after, old, new, lineterm=""):
         typer.echo(plain(line))
 
 

@@ -76,9 +76,9 @@ class TurnFiles:
             self.is_unsaved = False
             self._left_out = told.left_out
         except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
-            reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
+            why = str(error) if isinstance(error, FilesError) else "the server's log says why"
             await logger.aexception("files not saved", workspace=self._workspace_id)
-            text = failures.clip(f"The turn's files are not saved yet: {reason}")
+            text = failures.clip(f"The turn's files are not saved yet: {why}")
             told = Notice(code=NOT_SAVED, text=text)
             self.is_unsaved = True
             self._left_out = []

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 def state_of(orchestrator: Orchestrator, workspace: str) -> ContainerState | None:
     live = orchestrator.live_in(workspace)
-    return live and live.container.state
+    return None if live is None else live.container.state
 
 
 async def idle(orchestrator: Orchestrator) -> str:
