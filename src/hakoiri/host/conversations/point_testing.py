@@ -40,7 +40,7 @@ class MemoryPoints:
             RecoveryPoint(
                 id=head.recovery_point,
                 workspace_id=workspace_id,
-                number=len(mine) + 1,
+                number=mine[-1].number + 1 if mine else 1,
                 created_at=head.point.created,
                 event_number=head.event_number,
                 turn=0,
@@ -84,8 +84,10 @@ class MemoryPoints:
         point = await self.point(
             tenant=tenant, workspace_id=workspace_id, recovery_point=recovery_point
         )
-        mine = self._lists[workspace_id]
-        mine[point.number - 1] = replace(mine[point.number - 1], is_kept=is_kept)
+        self._lists[workspace_id] = [
+            replace(one, is_kept=is_kept) if one.id == point.id else one
+            for one in self._lists[workspace_id]
+        ]
         return replace(point, is_kept=is_kept)
 
     async def drop(self, *, tenant: str, workspace_id: str, recovery_point: str) -> None:
@@ -95,7 +97,7 @@ class MemoryPoints:
         )
         if point.is_head:
             raise PointInUseError("it is the newest recovery point")
-        del self._lists[workspace_id][point.number - 1]
+        self._lists[workspace_id] = [one for one in self._lists[workspace_id] if one.id != point.id]
 
     async def commit_restore(self, restoring: Restoring) -> Sequence[ConversationEvent]:
         """Make the taken files the newest; the log gets nothing."""
