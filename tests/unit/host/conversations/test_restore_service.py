@@ -85,6 +85,7 @@ async def test_it_is_refused_while_a_turn_runs() -> None:
         conversation = await world.conversation()
         workspace = world.store.workspaces[str(conversation.workspace_id)]
         first = await world.recovery_point(workspace, OLD)
+        world.containers.held[workspace.id] = set()  # the turn has not claimed it yet
         await world.store.begin_turn(
             conversation_id=conversation.id, text="x", now=conversation.created_at
         )
