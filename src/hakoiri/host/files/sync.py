@@ -15,7 +15,7 @@ from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.pack_writer import PackWriter
 from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.paths import reported
-from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
+from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan, places_of
 from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
@@ -108,14 +108,15 @@ class FileSync:
                 event_number=event_number,
                 session_id=session_id,
                 created=self._clock(),
-                entries=_entries(known, plan, uploaded),
+                entries=await run_in_thread(partial(_entries, known, plan, uploaded)),
             )
             if previous is not None and _is_same(previous, manifest) and manifest.parent:
                 recovery_point = manifest.parent
             else:
                 recovery_point = await self._commit(tenant, manifest)
             left_out = notes + self._left_out(scanned, uploaded)
-            return _report(recovery_point, known, manifest, uploaded, left_out)
+            report = partial(_report, recovery_point, known, manifest, uploaded, left_out)
+            return await run_in_thread(report)
 
     async def amend(
         self,
@@ -310,11 +311,11 @@ def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
 
 def _entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> tuple[Entry, ...]:
     """Put a recovery point together; a file that kept changing stays as it was last saved."""
-    before = {entry.place: entry for entry in known if entry.kind == "file"}
+    changing = {found.place for found, left in uploaded.left_out if left.reason == CHANGING}
     kept_back = [
-        before[found.place]
-        for found, left in uploaded.left_out
-        if left.reason == CHANGING and found.place in before
+        entry
+        for entry in (known if changing else ())
+        if entry.kind == "file" and entry.place in changing
     ]
     return in_order([*plan.keep, *uploaded.entries, *kept_back])
 
@@ -335,13 +336,12 @@ def _report(
     uploaded: Uploaded,
     left_out: list[str],
 ) -> SaveReport:
-    now = {entry.place for entry in manifest.entries}
-    files = sum(entry.kind == "file" for entry in manifest.entries)
+    files = sum([entry.kind == "file" for entry in manifest.entries])
     return SaveReport(
         recovery_point=recovery_point,
         uploaded=uploaded.stored,
         uploaded_bytes=uploaded.stored_bytes,
-        deleted=sum(entry.place not in now for entry in known),
+        deleted=len(places_of(known) - places_of(manifest.entries)),
         kept=files - uploaded.stored,
         left_out=left_out,
     )
