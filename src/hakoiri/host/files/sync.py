@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
+from hakoiri.host.files.freed_memory import GIVE_BACK_FROM_BYTES, give_back
 from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.manifest_store import ManifestStore
@@ -184,7 +185,7 @@ class FileSync:
         if head is None:
             return None
         manifest = await self._manifests.read(tenant, workspace_id, head.recovery_point)
-        return await restore_tree(
+        report = await restore_tree(
             store=self._store,
             tenant=tenant,
             recovery_point=head.recovery_point,
@@ -192,6 +193,8 @@ class FileSync:
             tree=tree,
             limits=self._limits,
         )
+        await _give_back_after(report.file_bytes)
+        return report
 
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         """Name what of the tree differs from the newest recovery point, without reading files.
@@ -285,7 +288,9 @@ class FileSync:
             wall_ns=self._wall_ns,
         )
         upload = Upload(store=self._store, tenant=tenant, reader=reader, known=known)
-        return await upload.run(plan.upload)
+        uploaded = await upload.run(plan.upload)
+        await _give_back_after(uploaded.stored_bytes)
+        return uploaded
 
     async def _commit(self, tenant: str, manifest: Manifest) -> str:
         recovery_point = await self._manifests.write(tenant, manifest)
@@ -300,6 +305,11 @@ class FileSync:
         lines = lines[: self._limits.left_out_limit]
         more = scanned.left_out_total + len(uploaded.left_out) - len(lines)
         return [*lines, f"and {more} more"] if more else lines
+
+
+async def _give_back_after(passed_bytes: int) -> None:
+    if passed_bytes >= GIVE_BACK_FROM_BYTES:
+        await run_in_thread(give_back)
 
 
 def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
