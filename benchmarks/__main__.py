@@ -19,6 +19,7 @@ from benchmarks import (
     object_sync,
     proxy,
     runtimes,
+    tree_scan,
     warm_pool,
     workspace_exec,
 )
@@ -43,6 +44,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "neighbours": neighbours.measure,
     "object_sync": object_sync.measure,
     "runtimes": runtimes.measure,
+    "tree_scan": tree_scan.measure,
     "warm_pool": warm_pool.measure,
     "idle_pool": warm_pool.measure_idle,
     "workspace_exec": workspace_exec.measure,
@@ -84,6 +86,8 @@ def main() -> int:
     out.print(", ".join(f"{key} {value}" for key, value in where.items()))
     for report in reports:
         out.print(report.table())
+        if report.lines:
+            out.print(table_of(report.lines, title=f"{report.title}: bars"))
     if lines:
         out.print(table_of(lines))
     return 0
