@@ -1,7 +1,7 @@
 """Sync to a real S3 server beside the tools that people use for it, interleaved, on the same data.
 
 Ours is a recovery point, with hashes, ctimes and a manifest; theirs are plain copies. Who goes
-first rotates with the rounds. All read the same files, just written, and a server that has just been
+first rotates with the rounds. All read the same files, just written, and a server that was just
 given them, so nobody waits for a disk; nobody synchronises what it writes; each restores onto a
 disk of its own. `s5cmd` is installed where it is missing; a peer that cannot be had is left out
 and named in the notes.
