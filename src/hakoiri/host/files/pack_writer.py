@@ -10,8 +10,8 @@ from hakoiri.host.files.packs import PACK_BYTES, Known, Pack, Part
 from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.worker_thread import first_of_many, run_in_thread
 
-PACKS_AT_ONCE = 4
-"""Packs of large files in flight: pieces, their pack and its compressed form, 15 MiB each."""
+PACKS_AT_ONCE = 8
+"""Packs of large files in flight: 5 MiB each, and three times that in those just being packed."""
 
 Piece = tuple[str, bytes]
 """A piece's hash, and its bytes."""
@@ -30,19 +30,24 @@ class PackWriter:
         self._room = asyncio.Semaphore(PACKS_AT_ONCE)
         self.stored_bytes = 0
 
-    async def store(self, pieces: Sequence[Piece]) -> list[Part]:
-        """Store pieces as one pack; return where each lies."""
+    async def store(self, pieces: list[Piece]) -> list[Part]:
+        """Store pieces as one pack; return where each lies.
+
+        The list is emptied once they are packed: what waits for the store is in memory once.
+        """
         if not pieces:
             return []
         pack, stored = await run_in_thread(partial(_seal_pieces, pieces))
+        lengths = [(sha256, len(piece)) for sha256, piece in pieces]
+        pieces.clear()
         await self._store.put(pack_key(self._tenant, pack.id), stored)
         self.stored_bytes += pack.plain_size
         parts: list[Part] = []
         offset = 0
-        for sha256, piece in pieces:
-            parts.append(Part(pack, offset, len(piece), sha256))
+        for sha256, length in lengths:
+            parts.append(Part(pack, offset, length, sha256))
             self._known.pieces[sha256] = parts[-1]
-            offset += len(piece)
+            offset += length
         return parts
 
     async def store_whole(
@@ -69,7 +74,7 @@ class PackWriter:
             await self._room.acquire()
             group.create_task(self._store_of(whole, whole.take_fresh()))
 
-    async def _store_of(self, whole: "_Whole", pieces: Sequence[Piece]) -> None:
+    async def _store_of(self, whole: "_Whole", pieces: list[Piece]) -> None:
         try:
             whole.parts |= {part.sha256: part for part in await self.store(pieces)}
         finally:
@@ -103,7 +108,7 @@ class _Whole:
             self.fresh.append((sha256, piece))
             self.fresh_bytes += len(piece)
 
-    def take_fresh(self) -> Sequence[Piece]:
+    def take_fresh(self) -> list[Piece]:
         fresh, self.fresh, self.fresh_bytes = self.fresh, [], 0
         return fresh
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -13,12 +14,16 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-async def run_in_thread(function: Callable[[], Answer]) -> Answer:
+async def run_in_thread(
+    function: Callable[[], Answer], *, threads: Executor | None = None
+) -> Answer:
     """Run `function` in a worker thread; a cancelled caller still waits for its end.
+
+    `threads` are those to take one of; the event loop's own if None.
 
     So a descriptor that the thread uses is never closed, and its number never reused, under it.
     """
-    return await wait_for_end(asyncio.get_running_loop().run_in_executor(None, function))
+    return await wait_for_end(asyncio.get_running_loop().run_in_executor(threads, function))
 
 
 async def run_bounded(
