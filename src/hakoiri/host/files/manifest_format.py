@@ -64,6 +64,11 @@ def encode_manifest(
     return encoded
 
 
+def manifest_time(time: datetime) -> str:
+    """Return an aware time as manifests have it."""
+    return time.astimezone(UTC).strftime(_TIME)
+
+
 def parse_manifest(encoded: bytes, *, limit_bytes: int = MANIFEST_LIMIT_BYTES) -> Manifest:
     """Read canonical bytes back; `ManifestError` for anything else, naming the field."""
     if len(encoded) > limit_bytes:
@@ -99,7 +104,7 @@ def _canonical(manifest: Manifest, version: int) -> bytes:
     }
     if version > 1:
         after["packs"] = [[pack.id, pack.coding, pack.plain_size, pack.size] for pack in packs]
-    created = _quoted(manifest.created.astimezone(UTC).strftime(_TIME))
+    created = _quoted(manifest_time(manifest.created))
     entries = ",".join([_entry_text(entry, numbers) for entry in manifest.entries])
     rest = json.dumps(after, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return f'{{"created":{created},"entries":[{entries}],{rest[1:]}\n'.encode()
