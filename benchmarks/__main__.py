@@ -21,6 +21,7 @@ from benchmarks import (
     proxy,
     runtimes,
     sandboxes,
+    tree_scan,
     warm_pool,
     workspace_exec,
 )
@@ -47,6 +48,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "object_sync": object_sync.measure,
     "runtimes": runtimes.measure,
     "sandboxes": sandboxes.measure,
+    "tree_scan": tree_scan.measure,
     "warm_pool": warm_pool.measure,
     "idle_pool": warm_pool.measure_idle,
     "workspace_exec": workspace_exec.measure,
@@ -88,6 +90,8 @@ def main() -> int:
     out.print(", ".join(f"{key} {value}" for key, value in where.items()))
     for report in reports:
         out.print(report.table())
+        if report.lines:
+            out.print(table_of(report.lines, title=f"{report.title}: bars"))
     if lines:
         out.print(table_of(lines))
     return 0

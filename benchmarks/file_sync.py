@@ -29,11 +29,11 @@ def live_tree(base: Path) -> LiveTree:
     return LiveTree(base / "workspace", base / "home", os.getuid(), os.getgid())
 
 
-def fill(tree: LiveTree, files: int) -> None:
+def fill(tree: LiveTree, files: int, *, file_bytes: int = FILE_BYTES) -> None:
     for number in range(files):
         directory = tree.workspace / f"d{number // FILES_PER_DIRECTORY:04}"
         directory.mkdir(exist_ok=True)
-        (directory / f"f{number:06}").write_bytes(os.urandom(FILE_BYTES))
+        (directory / f"f{number:06}").write_bytes(os.urandom(file_bytes))
 
 
 def change(tree: LiveTree) -> None:

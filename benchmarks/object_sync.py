@@ -1,7 +1,10 @@
 """Sync to a real S3 server beside the tools that people use for it, interleaved, on the same data.
 
-Ours is a recovery point, with hashes, ctimes and a manifest; theirs are plain copies. Peers that
-are not on the PATH are left out and named in the notes.
+Ours is a recovery point, with hashes, ctimes and a manifest; theirs are plain copies. Who goes
+first rotates with the rounds. All read the same files, just written, and a server that was just
+given them, so nobody waits for a disk; nobody synchronises what it writes; each restores onto a
+disk of its own. `s5cmd` is installed where it is missing; a peer that cannot be had is left out
+and named in the notes.
 """
 
 import asyncio
@@ -9,8 +12,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -23,9 +27,14 @@ from tests.s3_server import (
 )
 
 from benchmarks.file_sync import CHANGED_FILES, FILES, change, fill, live_tree, timed
+from benchmarks.fresh_disk import fresh_disk
 from benchmarks.peers.bare_obstore import BareObstore
+from benchmarks.peers.environment import program_of
+from benchmarks.proxy_bars import limit_line
 from benchmarks.report import Report
+from benchmarks.sync_bars import PROCESSOR, lines_of
 from hakoiri.host.adapters.object_store import open_object_store
+from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
@@ -34,11 +43,32 @@ from hakoiri.host.settings import ObjectStoreSettings
 
 LARGE_FILES = 20
 LARGE_BYTES = 50 * 1024 * 1024
-RCLONE_BY_SERVER_TIME = ("--update", "--use-server-modtime")
-"""Without these it asks for each object's own metadata, one request each."""
+RCLONE_TUNED = (
+    "--transfers=32",
+    "--checkers=32",
+    "--fast-list",
+    "--update",
+    "--use-server-modtime",
+)
+"""Without the last two it asks for each object's own metadata, one request each."""
 
+NOTHING = "nothing changed"
+CHANGED = f"{CHANGED_FILES} changed"
 SMALL = f"{FILES} small files"
 LARGE = f"{LARGE_FILES} x {LARGE_BYTES // 1024**2} MiB"
+
+BARS = {
+    f"{SMALL}: upload": 0.5,
+    f"{SMALL}: {NOTHING}": 0.5,
+    f"{SMALL}: {CHANGED}": 0.5,
+    f"{SMALL}: download": 0.5,
+    f"{LARGE}: upload": 1.1,
+    f"{LARGE}: download": 1.1,
+}
+"""The most that ours may take, as a share of the best peer's time."""
+
+SENT = "one byte changed, MiB sent"
+SENT_LIMIT_MIB = 2
 
 
 class Contender(Protocol):
@@ -85,7 +115,7 @@ class Ours:
         ).uploaded_bytes
 
     async def down(self, target: Path) -> None:
-        back = await asyncio.to_thread(live_tree, target)
+        back = await asyncio.to_thread(live_tree, target / "ours")
         await self._sync.restore(tenant="t", workspace_id="ws", tree=back)
 
 
@@ -135,22 +165,15 @@ def contenders(server: S3Server, tree: LiveTree, base: Path) -> list[Contender]:
     ]
     if rclone := shutil.which("rclone"):
         there = f"s3:{_bucket(server)}"
-        tuned = [
-            "--transfers=32",
-            "--checkers=32",
-            "--fast-list",
-            "--update",
-            "--use-server-modtime",
-        ]
         found.append(
             Command(
                 "rclone",
-                [rclone, "sync", source, there, *tuned],
-                [rclone, "copy", there, "TARGET", *tuned],
+                [rclone, "sync", source, there, *RCLONE_TUNED],
+                [rclone, "copy", there, "TARGET", *RCLONE_TUNED],
                 server,
             )
         )
-    if s5cmd := shutil.which("s5cmd"):
+    if s5cmd := _s5cmd():
         there = f"s3://{_bucket(server)}"
         start = [s5cmd, "--endpoint-url", server.endpoint]
         found.append(
@@ -166,6 +189,7 @@ def contenders(server: S3Server, tree: LiveTree, base: Path) -> list[Contender]:
 
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure each contender on the same trees, in an order that rotates."""
+    keep_freed_memory()  # as the server does
     report = Report("Sync with a real S3 server")
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         base = Path(name)
@@ -175,10 +199,20 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
                 say(f"round {number + 1} of {samples}")
                 asyncio.run(_small(server, base / f"small{number}", report, number))
                 asyncio.run(_large(server, base / f"large{number}", report, number))
-    missing = [peer for peer in ("rclone", "s5cmd") if shutil.which(peer) is None]
+    report.notes["load at the end"] = f"{os.getloadavg()[0]:.0f}"
+    missing = [
+        name
+        for name, found in (("rclone", shutil.which("rclone")), ("s5cmd", _s5cmd()))
+        if found is None
+    ]
     if missing:
-        report.notes["not on the PATH"] = ", ".join(missing)
+        report.notes["not measured"] = ", ".join(missing)
     report.samples_ms = dict(sorted(report.samples_ms.items(), key=lambda item: item[0]))
+    sent_mib = float(report.notes[SENT])
+    report.lines = [
+        *lines_of(report.samples_ms, BARS),
+        limit_line(f"{LARGE}: {SENT}", sent_mib, limit=SENT_LIMIT_MIB, unit="MiB"),
+    ]
     return report
 
 
@@ -186,14 +220,13 @@ async def _small(server: S3Server, base: Path, report: Report, turn: int) -> Non
     tree = await asyncio.to_thread(live_tree, base / "live")
     await asyncio.to_thread(fill, tree, FILES)
     await asyncio.sleep(1.1)  # S3 tells times in seconds; nothing shall look newer than its copy
-    all_of_them = contenders(server, tree, base)
-    rotated = all_of_them[turn % len(all_of_them) :] + all_of_them[: turn % len(all_of_them)]
-    for step in ("upload", "nothing changed", f"{CHANGED_FILES} changed"):
-        if step.endswith(" changed") and step != "nothing changed":
+    rotated = _rotated(contenders(server, tree, base), turn)
+    for step in ("upload", NOTHING, CHANGED):
+        if step == CHANGED:
             await asyncio.to_thread(change, tree)
             await asyncio.sleep(1.1)
         for contender in rotated:
-            report.add(f"{SMALL}: {step}: {contender.name}", await timed(contender.up) * 1000)
+            await _time(report, f"{SMALL}: {step}", contender.name, contender.up)
     for contender in rotated:
         await _time_download(contender, base, report, SMALL)
     await asyncio.to_thread(shutil.rmtree, base)
@@ -207,25 +240,50 @@ async def _large(server: S3Server, base: Path, report: Report, turn: int) -> Non
         )
     await asyncio.sleep(1.1)
     all_of_them = contenders(server, tree, base)
-    rotated = all_of_them[turn % len(all_of_them) :] + all_of_them[: turn % len(all_of_them)]
+    rotated = _rotated(all_of_them, turn)
     for contender in rotated:
-        report.add(f"{LARGE}: upload: {contender.name}", await timed(contender.up) * 1000)
+        await _time(report, f"{LARGE}: upload", contender.name, contender.up)
     for contender in rotated:
         await _time_download(contender, base, report, LARGE)
     await asyncio.to_thread(_change_one_byte, tree.workspace / "f000")
     ours = all_of_them[0]
     if isinstance(ours, Ours):
-        report.add(f"{LARGE}: one byte changed: ours", await timed(ours.up) * 1000)
-        report.notes["one byte changed, ours sent"] = f"{ours.uploaded_bytes / 1024**2:.2f} MiB"
+        await _time(report, f"{LARGE}: one byte changed", ours.name, ours.up)
+        report.notes[SENT] = f"{ours.uploaded_bytes / 1024**2:.2f}"
     await asyncio.to_thread(shutil.rmtree, base)
 
 
+def _rotated(all_of_them: list[Contender], turn: int) -> list[Contender]:
+    first = turn % len(all_of_them)
+    return all_of_them[first:] + all_of_them[:first]
+
+
 async def _time_download(contender: Contender, base: Path, report: Report, what: str) -> None:
-    target = base / f"back-{contender.name}"
-    await asyncio.to_thread(target.mkdir)
-    seconds = await timed(lambda: contender.down(target))
-    report.add(f"{what}: download: {contender.name}", seconds * 1000)
-    await asyncio.to_thread(shutil.rmtree, target)
+    with fresh_disk(base / f"back-{contender.name.replace(' ', '-')}") as target:
+        work = partial(contender.down, target)
+        await _time(report, f"{what}: download", contender.name, work)
+
+
+async def _time(report: Report, what: str, who: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Time one contender's work, and what it used of the processors."""
+    name = f"{what}: {who}"
+    used_s = _used_s()
+    report.add(name, await timed(work) * 1000)
+    report.add(PROCESSOR + name, (_used_s() - used_s) * 1000)
+
+
+def _used_s() -> float:
+    """Return the processors' time of this process and of those that it waited for.
+
+    The S3 server is not among them while it runs.
+    """
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _s5cmd() -> str | None:
+    found = shutil.which("s5cmd") or program_of("s5cmd", "s5cmd", program="s5cmd")
+    return str(found) if Path(found).is_file() else None
 
 
 def _change_one_byte(path: Path) -> None:

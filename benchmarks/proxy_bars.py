@@ -95,9 +95,9 @@ def limit_line(work: str, value: float, *, limit: float, unit: str, note: str = 
     return Line(work, f"<= {limit:g} {unit}", f"{value:.1f} {unit}", note, None, value <= limit)
 
 
-def table_of(lines: Sequence[Line]) -> Table:
+def table_of(lines: Sequence[Line], *, title: str = "credential proxy") -> Table:
     """Return the lines for a person; the ratio is to the peer of the bar, else to the best."""
-    table = Table(title="credential proxy", title_justify="left")
+    table = Table(title=title, title_justify="left")
     for name in ("work", "bar", "ours", "peers", "ratio", ""):
         table.add_column(name)
     for line in lines:

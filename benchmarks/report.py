@@ -3,12 +3,14 @@
 import os
 import platform
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
+
+from benchmarks.proxy_bars import Line
 
 
 @dataclass(slots=True)
@@ -21,6 +23,8 @@ class Report:
 
     samples_ms: dict[str, list[float]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    lines: list[Line] = field(default_factory=list)
+    """What of it has a bar."""
 
     def add(self, name: str, time_ms: float) -> None:
         """Keep one sample."""
@@ -50,6 +54,7 @@ class Report:
             "title": self.title,
             "baseline": self.baseline,
             "notes": self.notes,
+            "bars": [asdict(line) for line in self.lines],
             "measures": {
                 name: {
                     "n": len(samples),

@@ -50,6 +50,7 @@ from hakoiri.host.containers.violation_watch import (
 )
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.fleet_sight import make_sight
 from hakoiri.host.launch import ServerLaunch
@@ -77,6 +78,7 @@ def main() -> None:
         refuse_credentials(os.environ)
         launch = ServerLaunch.model_validate_json(sys.stdin.buffer.read())
         configure_logging(launch.settings.log_level)
+        keep_freed_memory()
         box = read_box(launch.settings, instance=launch.instance)
         uvloop.run(serve(launch, box))
     except (LaunchError, BoxError, ValidationError) as error:

@@ -7,6 +7,7 @@ short runs, and in none with the synchronous calls).
 """
 
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 
@@ -16,6 +17,9 @@ from obstore.store import LocalStore, S3Store
 
 from hakoiri.host.files.ports import FilesError, ObjectMissingError, ObjectTooLargeError
 from hakoiri.host.files.worker_thread import run_in_thread
+
+REQUESTS_AT_ONCE = 16
+"""Over all workspaces; a save or a restore has up to 8 of them in flight."""
 
 READ_ATTEMPTS = 3
 _CHUNK_BYTES = 1024 * 1024
@@ -27,25 +31,30 @@ class ObstoreObjects:
     def __init__(self, store: LocalStore | S3Store, *, name: str) -> None:
         self._store = store
         self._name = name
+        # Of its own: requests wait for the network, and would keep hashing from its threads.
+        self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, thread_name_prefix="store")
 
     async def put(self, key: str, data: bytes) -> None:
         """Store `data`."""
         with ours(key):
-            await run_in_thread(partial(obstore.put, self._store, key, data, use_multipart=False))
+            put = partial(obstore.put, self._store, key, data, use_multipart=False)
+            await run_in_thread(put, threads=self._threads)
 
     async def get(self, key: str, *, limit_bytes: int) -> bytes:
         """Return an object."""
         with ours(key):
-            return await run_in_thread(partial(_get, self._store, key, limit_bytes))
+            get = partial(_get, self._store, key, limit_bytes)
+            return await run_in_thread(get, threads=self._threads)
 
     async def stream(self, key: str) -> AsyncIterator[bytes]:
         """Yield an object in chunks of about 1 MiB."""
         with ours(key):
-            result = await run_in_thread(partial(obstore.get, self._store, key))
+            get = partial(obstore.get, self._store, key)
+            result = await run_in_thread(get, threads=self._threads)
             chunks = iter(result.stream(min_chunk_size=_CHUNK_BYTES))
         while True:
             with ours(key):
-                chunk = await run_in_thread(partial(next, chunks, None))
+                chunk = await run_in_thread(partial(next, chunks, None), threads=self._threads)
             if chunk is None:
                 return
             yield bytes(chunk)

@@ -29,7 +29,8 @@ class ManifestStore:
 
     async def write(self, tenant: str, manifest: Manifest) -> str:
         """Store a manifest and return its recovery point's id."""
-        recovery_point, compressed = await run_in_thread(partial(_encode, manifest))
+        parent = self._parent_of(tenant, manifest)
+        recovery_point, compressed = await run_in_thread(partial(_encode, manifest, parent))
         key = manifest_key(tenant, manifest.workspace_id, recovery_point)
         await self._store.put(key, compressed)
         self._keep(key, manifest)
@@ -105,6 +106,12 @@ class ManifestStore:
                 f"recovery point {recovery_point}: its manifest is missing"
             ) from error
 
+    def _parent_of(self, tenant: str, manifest: Manifest) -> Manifest | None:
+        """Return the manifest before, if it is at hand."""
+        if manifest.parent is None:
+            return None
+        return self._at_hand.get(manifest_key(tenant, manifest.workspace_id, manifest.parent))
+
     def _keep(self, key: str, manifest: Manifest) -> None:
         workspace = key.rpartition("/")[0]
         for other in [known for known in self._at_hand if known.startswith(workspace + "/")]:
@@ -115,8 +122,8 @@ class ManifestStore:
             kept -= len(self._at_hand.popitem(last=False)[1].entries)
 
 
-def _encode(manifest: Manifest) -> tuple[str, bytes]:
-    encoded = encode_manifest(manifest)
+def _encode(manifest: Manifest, checked: Manifest | None) -> tuple[str, bytes]:
+    encoded = encode_manifest(manifest, checked=checked)
     return recovery_point_of(encoded), compress(encoded)
 
 

@@ -1,7 +1,9 @@
 """What a save has to do: the last manifest and a fresh scan in, uploads, keeps and deletes out."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import NamedTuple
 
 from hakoiri.host.files.manifest import Entry, Kind
 from hakoiri.host.files.packs import objects_of
@@ -9,10 +11,15 @@ from hakoiri.host.files.paths import Root, parent_of, reported
 
 Place = tuple[Root, bytes]
 
+_place_of = attrgetter("root", "path")
+"""What `place` gives, without a call of Python for each of many thousands."""
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a scan saw of one path, without reading any file: the fields of stat(2)."""
+
+class Found(NamedTuple):
+    """What a scan saw of one path, without reading any file: the fields of stat(2).
+
+    A tuple, for there is one for each path of each save.
+    """
 
     root: Root
     path: bytes
@@ -65,14 +72,8 @@ class Plan:
     delete: tuple[Entry, ...]
 
 
-@dataclass(slots=True)
-class _Draft:
-    upload: list[Found] = field(default_factory=list)
-    keep: list[Entry] = field(default_factory=list)
-
-
 def make_plan(
-    previous: Iterable[Entry], scan: Scan, *, without: frozenset[str] = frozenset()
+    previous: Collection[Entry], scan: Scan, *, without: frozenset[str] = frozenset()
 ) -> Plan:
     """Compare; a file is kept without reading if size, mtime and ctime are those of the manifest.
 
@@ -80,27 +81,24 @@ def make_plan(
     the ctime of the host's file system, so that is compared too. What lies in the objects `without`
     is not kept, but read and stored anew.
     """
-    before = {entry.place: entry for entry in previous}
-    draft = _Draft()
+    before: dict[Place, Entry] = dict(zip(map(_place_of, previous), previous, strict=True))
+    upload: list[Found] = []
+    keep: list[Entry] = []
     for found in scan.found:
-        known = before.get(found.place)
+        known = before.pop((found.root, found.path), None)
         if found.kind != "file":
-            draft.keep.append(entry_of(found))
+            keep.append(entry_of(found))
         elif (
             known is not None
             and is_unchanged(known, found)
-            and without.isdisjoint(objects_of(known))
+            and (not without or without.isdisjoint(objects_of(known)))
         ):
-            draft.keep.append(known)
+            keep.append(known)
         else:
-            draft.upload.append(found)
-    draft.keep += _carried(before, scan)
-    now = {found.place for found in scan.found} | {entry.place for entry in draft.keep}
-    return Plan(
-        upload=tuple(draft.upload),
-        keep=tuple(draft.keep),
-        delete=tuple(entry for place, entry in before.items() if place not in now),
-    )
+            upload.append(found)
+    carried = _carried(before, scan.unread)
+    delete = [entry for place, entry in before.items() if place not in carried]
+    return Plan(upload=tuple(upload), keep=(*keep, *carried.values()), delete=tuple(delete))
 
 
 def is_unchanged(known: Entry, found: Found) -> bool:
@@ -109,10 +107,11 @@ def is_unchanged(known: Entry, found: Found) -> bool:
     A `ctime_ns` of 0 in the manifest means that it could not tell then, so it is read again.
     """
     return (
-        known.kind == "file"
-        and known.ctime_ns != 0
-        and (known.size, known.mtime_ns, known.ctime_ns, known.mode)
-        == (found.size, found.mtime_ns, found.ctime_ns, found.mode)
+        known.ctime_ns == found.ctime_ns != 0
+        and known.mtime_ns == found.mtime_ns
+        and known.size == found.size
+        and known.mode == found.mode
+        and known.kind == "file"
     )
 
 
@@ -135,23 +134,24 @@ def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     """
     ordered: list[Entry] = []
     directories: set[Place] = {("home", b""), ("workspace", b"")}
-    for entry in sorted(entries, key=lambda entry: entry.place):
+    for entry in sorted(entries, key=_place_of):
         if (entry.root, parent_of(entry.path)) in directories:
             ordered.append(entry)
             if entry.kind == "directory":
-                directories.add(entry.place)
+                directories.add((entry.root, entry.path))
     return tuple(ordered)
 
 
-def _carried(before: dict[Place, Entry], scan: Scan) -> list[Entry]:
-    if not scan.unread:
-        return []
-    seen = {found.place for found in scan.found}
-    return [
-        entry
-        for place, entry in before.items()
-        if place not in seen and _is_below(place, scan.unread)
-    ]
+def places_of(entries: Iterable[Entry]) -> set[Place]:
+    """Return where they are."""
+    return set(map(_place_of, entries))
+
+
+def _carried(unseen: dict[Place, Entry], unread: frozenset[Place]) -> dict[Place, Entry]:
+    """Return those of the entries that were not seen because they could not be looked at."""
+    if not unread:
+        return {}
+    return {place: entry for place, entry in unseen.items() if _is_below(place, unread)}
 
 
 def _is_below(place: Place, unread: frozenset[Place]) -> bool:

@@ -6,12 +6,12 @@ Runs in a worker thread. The tree belongs to a hostile container, which may chan
 import os
 import stat
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hakoiri.host.files.descent import GONE_ERRNOS, SWAPPED_ERRNOS, Descent, OutsideError
-from hakoiri.host.files.manifest import PERMISSION_BITS
+from hakoiri.host.files.manifest import PERMISSION_BITS, Kind
 from hakoiri.host.files.paths import PATH_LIMIT_BYTES, Root
 from hakoiri.host.files.plan import Found, LeftOut, Place, Scan
 from hakoiri.host.files.ports import LiveTree
@@ -54,6 +54,11 @@ _SPECIAL = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
+}
+_KINDS: Mapping[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
 }
 
 
@@ -102,12 +107,16 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class _OpenDirectory:
-    """The directory being listed, and the device that all of its root must be on."""
+    """The directory being listed, and the device that all of its root must be on.
+
+    `prefix` comes before each name in it.
+    """
 
     root: Root
-    path: bytes
+    prefix: bytes
     descriptor: int
     device: int
+    is_too_deep: bool
 
 
 def scan(tree: LiveTree, *, limits: ScanLimits, monotonic: Callable[[], float]) -> Scan:
@@ -143,27 +152,36 @@ def _walk_directory(walk: _Walk, root: Root, descent: Descent, path: bytes) -> l
     """Look at one directory; return the directories in it that are to be walked."""
     deeper: list[bytes] = []
     try:
-        descriptor = descent.directory(path)
-        opened = _OpenDirectory(root, path, descriptor, descent.device)
-        with os.scandir(descriptor) as listing:
+        opened = _open_directory(walk, root, descent, path)
+        with os.scandir(opened.descriptor) as listing:
             for number, entry in enumerate(listing):
                 if number % _DEADLINE_STRIDE == _DEADLINE_STRIDE - 1 and walk.is_late():
                     reason = "not read to its end in time; its last saved state is kept"
                     walk.leave_out(root, path, reason, unread=True)
                     break
-                if not is_kept(root, path, os.fsencode(entry.name)):
+                name = os.fsencode(entry.name)
+                if root == "home" and not is_kept(root, path, name):
                     continue
                 if walk.is_full():
                     reason = f"over the limit of {walk.limits.limit_entries} entries"
                     walk.leave_out(root, path, reason)
                     break
-                deeper += _look_at(walk, opened, entry)
+                found = _look_at(walk, opened, entry, name)
+                if found is not None and found.kind == "directory":
+                    deeper.append(found.path)
     except OutsideError as error:
         walk.leave_out(root, path, str(error))
     except OSError as error:
         if error.errno not in GONE_ERRNOS:
             walk.leave_out(root, path, _why(error), unread=error.errno not in SWAPPED_ERRNOS)
     return deeper
+
+
+def _open_directory(walk: _Walk, root: Root, descent: Descent, path: bytes) -> _OpenDirectory:
+    descriptor = descent.directory(path)
+    prefix = path + b"/" if path else b""
+    is_too_deep = prefix.count(b"/") >= walk.limits.depth_limit
+    return _OpenDirectory(root, prefix, descriptor, descent.device, is_too_deep)
 
 
 def is_kept(root: Root, directory: bytes, name: bytes) -> bool:
@@ -180,48 +198,55 @@ def is_kept(root: Root, directory: bytes, name: bytes) -> bool:
     return name != CREDENTIALS_NAME
 
 
-def _look_at(walk: _Walk, directory: _OpenDirectory, entry: os.DirEntry[str]) -> Iterator[bytes]:
-    """Note one entry; yield its path if it is a directory to be walked."""
-    root, name = directory.root, os.fsencode(entry.name)
-    path = directory.path + b"/" + name if directory.path else name
+def _look_at(
+    walk: _Walk, directory: _OpenDirectory, entry: os.DirEntry[str], name: bytes
+) -> Found | None:
+    """Note one entry, in what was found or in what was left out; return what was found."""
+    path, size, target = directory.prefix + name, 0, b""
     try:
         status = entry.stat(follow_symlinks=False)
-        reason = _refusal(walk, path, status, directory.device)
-        if root == "home" and path == AGENT_MEMORY_DIRECTORY and not stat.S_ISDIR(status.st_mode):
-            reason = "not a directory"
-        if reason is not None:
-            walk.leave_out(root, path, reason)
-            return
-        found = _found(root, path, status, name, directory.descriptor)
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
+        reason = _refusal(walk, directory, path, status)
+        if kind is None or reason is not None:
+            walk.leave_out(directory.root, path, reason or "of an unknown kind")
+            return None
+        if kind == "file":
+            size = status.st_size
+        elif kind == "symlink":
+            target = os.readlink(name, dir_fd=directory.descriptor)
     except OSError as error:
         if error.errno not in GONE_ERRNOS:
-            walk.leave_out(root, path, _why(error), unread=True)
-        return
-    walk.found.append(found)
-    walk.total_bytes += found.size
-    if found.kind == "directory":
-        yield path
-
-
-def _refusal(walk: _Walk, path: bytes, status: os.stat_result, device: int) -> str | None:
-    """Say why this must not be part of a recovery point; None if it may."""
-    special = _SPECIAL.get(stat.S_IFMT(status.st_mode))
-    limits = walk.limits
-    if special is not None:
-        return special
-    if status.st_dev != device:
-        return "on another file system"
-    if path.count(b"/") >= limits.depth_limit:
-        return f"deeper than {limits.depth_limit} levels"
-    if len(path) > PATH_LIMIT_BYTES:
-        return f"a path longer than {PATH_LIMIT_BYTES} bytes"
-    if not stat.S_ISREG(status.st_mode):
+            walk.leave_out(directory.root, path, _why(error), unread=True)
         return None
-    return file_refusal(status, limits=limits, owner_uid=walk.tree.owner_uid) or (
-        f"over the workspace's limit of {limits.limit_bytes} bytes"
-        if walk.total_bytes + status.st_size > limits.limit_bytes
-        else None
-    )
+    mode = status.st_mode & PERMISSION_BITS
+    times = (status.st_mtime_ns, status.st_ctime_ns)
+    found = Found(directory.root, path, kind, mode, *times, size, target)
+    walk.found.append(found)
+    walk.total_bytes += size
+    return found
+
+
+def _refusal(
+    walk: _Walk, directory: _OpenDirectory, path: bytes, status: os.stat_result
+) -> str | None:
+    """Say why this must not be part of a recovery point; None if it may."""
+    limits, kind = walk.limits, stat.S_IFMT(status.st_mode)
+    reason = _SPECIAL.get(kind)
+    if reason is not None:
+        return reason
+    if status.st_dev != directory.device:
+        reason = "on another file system"
+    elif directory.is_too_deep:
+        reason = f"deeper than {limits.depth_limit} levels"
+    elif len(path) > PATH_LIMIT_BYTES:
+        reason = f"a path longer than {PATH_LIMIT_BYTES} bytes"
+    elif directory.root == "home" and not directory.prefix and kind != stat.S_IFDIR:
+        reason = "not a directory"  # the agent's memory, of which a home has nothing else
+    elif kind == stat.S_IFREG:
+        reason = file_refusal(status, limits=limits, owner_uid=walk.tree.owner_uid)
+        if reason is None and walk.total_bytes + status.st_size > limits.limit_bytes:
+            reason = f"over the workspace's limit of {limits.limit_bytes} bytes"
+    return reason
 
 
 def file_refusal(status: os.stat_result, *, limits: ScanLimits, owner_uid: int) -> str | None:
@@ -234,25 +259,6 @@ def file_refusal(status: os.stat_result, *, limits: ScanLimits, owner_uid: int) 
     if status.st_size > limits.file_limit_bytes:
         return f"larger than the limit of {limits.file_limit_bytes} bytes for one file"
     return None
-
-
-def _found(root: Root, path: bytes, status: os.stat_result, name: bytes, descriptor: int) -> Found:
-    if stat.S_ISDIR(status.st_mode):
-        kind, size, target = "directory", 0, b""
-    elif stat.S_ISLNK(status.st_mode):
-        kind, size, target = "symlink", 0, os.readlink(name, dir_fd=descriptor)
-    else:
-        kind, size, target = "file", status.st_size, b""
-    return Found(
-        root=root,
-        path=path,
-        kind=kind,  # type: ignore[arg-type]  # one of the three literals above
-        mode=stat.S_IMODE(status.st_mode) & PERMISSION_BITS,
-        mtime_ns=status.st_mtime_ns,
-        ctime_ns=status.st_ctime_ns,
-        size=size,
-        target=target,
-    )
 
 
 def _why(error: OSError) -> str:

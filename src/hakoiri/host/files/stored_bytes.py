@@ -58,7 +58,7 @@ class StoredBytes:
                 yield wanted
         is_whole = entry.parts is None or (start == 0 and end == entry.size)
         if is_whole and digest.hexdigest() != entry.sha256:
-            raise damaged(entry, _name_of(entry), "holds other bytes")
+            raise damaged(entry, name_of(entry), "holds other bytes")
 
     async def _pieces(self, entry: Entry, start: int, end: int) -> AsyncIterator[bytes]:
         at = 0
@@ -77,10 +77,10 @@ class StoredBytes:
             async for chunk in self._store.stream(blob_key(self._tenant, entry.sha256)):
                 read_bytes += len(chunk)
                 if read_bytes > entry.size:
-                    raise damaged(entry, _name_of(entry), "is longer than it was")
+                    raise damaged(entry, name_of(entry), "is longer than it was")
                 yield chunk
         except ObjectMissingError as error:
-            raise damaged(entry, _name_of(entry), "is missing") from error
+            raise damaged(entry, name_of(entry), "is missing") from error
 
 
 def piece_of(entry: Entry, part: Part, plain: bytes) -> bytes:
@@ -106,7 +106,8 @@ def _first_of(entry: Entry, start: int) -> int:
     return at
 
 
-def _name_of(entry: Entry) -> str:
+def name_of(entry: Entry) -> str:
+    """Return what a file's bytes lie in, as errors say it."""
     if entry.parts is None:
         return f"blob {entry.sha256}"
     return "packs " + ", ".join(sorted({part.pack.id for part in entry.parts})[:3])

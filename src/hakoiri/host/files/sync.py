@@ -9,13 +9,14 @@ from datetime import datetime
 from functools import partial
 
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
+from hakoiri.host.files.freed_memory import GIVE_BACK_FROM_BYTES, give_back
 from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.pack_writer import PackWriter
 from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.paths import reported
-from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
+from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan, places_of
 from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import (
     DamagedError,
@@ -110,14 +111,15 @@ class FileSync:
                 event_number=event_number,
                 session_id=session_id,
                 created=self._clock(),
-                entries=_entries(known, plan, uploaded),
+                entries=await run_in_thread(partial(_entries, known, plan, uploaded)),
             )
             if previous is not None and _is_same(previous, manifest) and manifest.parent:
                 recovery_point = manifest.parent
             else:
                 recovery_point = await self._commit(tenant, manifest, reason)
             left_out = notes + self._left_out(scanned, uploaded)
-            return _report(recovery_point, known, manifest, uploaded, left_out)
+            report = partial(_report, recovery_point, known, manifest, uploaded, left_out)
+            return await run_in_thread(report)
 
     async def amend(
         self,
@@ -190,7 +192,7 @@ class FileSync:
         if head is None:
             return None
         manifest = await self._manifests.read(tenant, workspace_id, head.recovery_point)
-        return await restore_tree(
+        report = await restore_tree(
             store=self._store,
             tenant=tenant,
             recovery_point=head.recovery_point,
@@ -198,6 +200,8 @@ class FileSync:
             tree=tree,
             limits=self._limits,
         )
+        await _give_back_after(report.file_bytes)
+        return report
 
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         """Name what of the tree differs from the newest recovery point, without reading files.
@@ -291,7 +295,9 @@ class FileSync:
             wall_ns=self._wall_ns,
         )
         upload = Upload(store=self._store, tenant=tenant, reader=reader, known=known)
-        return await upload.run(plan.upload)
+        uploaded = await upload.run(plan.upload)
+        await _give_back_after(uploaded.stored_bytes)
+        return uploaded
 
     async def _commit(self, tenant: str, manifest: Manifest, reason: PointReason) -> str:
         recovery_point = await self._manifests.write(tenant, manifest)
@@ -310,6 +316,11 @@ class FileSync:
         return [*lines, f"and {more} more"] if more else lines
 
 
+async def _give_back_after(passed_bytes: int) -> None:
+    if passed_bytes >= GIVE_BACK_FROM_BYTES:
+        await run_in_thread(give_back)
+
+
 def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
     try:
         check_limits(manifest, limits)
@@ -319,11 +330,11 @@ def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
 
 def _entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> tuple[Entry, ...]:
     """Put a recovery point together; a file that kept changing stays as it was last saved."""
-    before = {entry.place: entry for entry in known if entry.kind == "file"}
+    changing = {found.place for found, left in uploaded.left_out if left.reason == CHANGING}
     kept_back = [
-        before[found.place]
-        for found, left in uploaded.left_out
-        if left.reason == CHANGING and found.place in before
+        entry
+        for entry in (known if changing else ())
+        if entry.kind == "file" and entry.place in changing
     ]
     return in_order([*plan.keep, *uploaded.entries, *kept_back])
 
@@ -344,13 +355,12 @@ def _report(
     uploaded: Uploaded,
     left_out: list[str],
 ) -> SaveReport:
-    now = {entry.place for entry in manifest.entries}
-    files = sum(entry.kind == "file" for entry in manifest.entries)
+    files = sum([entry.kind == "file" for entry in manifest.entries])
     return SaveReport(
         recovery_point=recovery_point,
         uploaded=uploaded.stored,
         uploaded_bytes=uploaded.stored_bytes,
-        deleted=sum(entry.place not in now for entry in known),
+        deleted=len(places_of(known) - places_of(manifest.entries)),
         kept=files - uploaded.stored,
         left_out=left_out,
     )

@@ -1,14 +1,17 @@
 """Writes a recovery point into an empty tree, by directory descriptors, following no link.
 
 All of it runs in worker threads. Until `finish_directories`, what is written belongs to the host's
-user and is closed to the container.
+user and is closed to the container: below the top of a root nobody else sees a file before all are
+there, so it is made under its own name. At the top, which the container may write to, it is made
+under a name that nobody knows and moved to its own when it is whole.
 """
 
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
@@ -24,22 +27,29 @@ _CLOSED_FILE_MODE = 0o600
 
 
 class NewFile:
-    """A file being written under a name of its own; `commit` gives it its real name."""
+    """A file being written; `commit` makes it what it is to be.
 
-    def __init__(self, entry: Entry, directory: int) -> None:
+    `is_closed`: only the host's user can enter the open directory `parent`.
+    """
+
+    def __init__(self, entry: Entry, parent: int, *, is_closed: bool, umask: int) -> None:
         self._entry = entry
+        self._mode = entry.mode & PERMISSION_BITS
+        self._final_name = entry.path.rpartition(b"/")[2]
+        self._name, mode = self._final_name, self._mode
         # A descriptor of its own, for the descent it came from moves on.
-        self._directory = os.dup(directory)
-        self._name = f".hakoiri-{secrets.token_hex(8)}".encode()
+        self._directory = None if is_closed else os.dup(parent)
+        if not is_closed:
+            self._name, mode = f".hakoiri-{secrets.token_hex(8)}".encode(), _CLOSED_FILE_MODE
+        self._has_mode = is_closed and not mode & umask
         try:
-            self._descriptor = os.open(
-                self._name, _NEW_FILE, _CLOSED_FILE_MODE, dir_fd=self._directory
-            )
+            self._descriptor = os.open(self._name, _NEW_FILE, mode, dir_fd=parent)
         except OSError:
-            os.close(self._directory)
+            if self._directory is not None:
+                os.close(self._directory)
             raise
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Append all of `content`; `QuotaError` if the disk is full."""
         view = memoryview(content)
         with _told_as(self._entry):
@@ -47,19 +57,22 @@ class NewFile:
                 view = view[os.write(self._descriptor, view) :]
 
     def commit(self, *, uid: int, gid: int) -> None:
-        """Set owner, mode and mtime, and move the file to its name."""
-        entry = self._entry
-        with _told_as(entry):
+        """Set owner, mode and mtime, and move the file to its name if it has another."""
+        times = (self._entry.mtime_ns, self._entry.mtime_ns)
+        with _told_as(self._entry):
             os.fchown(self._descriptor, uid, gid)
-            os.fchmod(self._descriptor, entry.mode & PERMISSION_BITS)
-            os.utime(self._descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
-            name = entry.path.rpartition(b"/")[2]
-            os.rename(self._name, name, src_dir_fd=self._directory, dst_dir_fd=self._directory)
+            if not self._has_mode:
+                os.fchmod(self._descriptor, self._mode)
+            os.utime(self._descriptor, ns=times)
+            if self._directory is not None:
+                here = self._directory
+                os.rename(self._name, self._final_name, src_dir_fd=here, dst_dir_fd=here)
 
     def close(self) -> None:
         """Let go of the descriptors; an uncommitted file goes with its unfinished tree."""
         os.close(self._descriptor)
-        os.close(self._directory)
+        if self._directory is not None:
+            os.close(self._directory)
 
 
 class TreeWriter:
@@ -67,6 +80,7 @@ class TreeWriter:
 
     def __init__(self, tree: LiveTree) -> None:
         self._tree = tree
+        self._umask = _umask()
 
     def check_empty(self) -> None:
         """Raise `FilesError` if a restore would mix with what is there."""
@@ -89,8 +103,7 @@ class TreeWriter:
         """Write whole files."""
         with _Places(self._tree) as places:
             for entry, content in files:
-                with _told_as(entry):
-                    file = NewFile(entry, places.parent(entry)[0])
+                file = places.new_file(entry, umask=self._umask)
                 try:
                     file.write(content)
                     file.commit(uid=self._tree.owner_uid, gid=self._tree.owner_gid)
@@ -99,8 +112,8 @@ class TreeWriter:
 
     def open_file(self, entry: Entry) -> NewFile:
         """Begin a file that is written in pieces; the caller commits and closes it."""
-        with _Places(self._tree) as places, _told_as(entry):
-            return NewFile(entry, places.parent(entry)[0])
+        with _Places(self._tree) as places:
+            return places.new_file(entry, umask=self._umask)
 
     def commit_file(self, file: NewFile) -> None:
         """Give a file written in pieces its owner and name."""
@@ -136,6 +149,7 @@ class _Places:
         self._paths: dict[Root, Path] = {"workspace": tree.workspace, "home": tree.home}
         self._descents: dict[Root, Descent] = {}
         self._stack = ExitStack()
+        self._closed: tuple[Root, bytes] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -150,10 +164,37 @@ class _Places:
         parent, _, name = entry.path.rpartition(b"/")
         return self._descent(entry.root).directory(parent), name
 
+    def new_file(self, entry: Entry, *, umask: int) -> NewFile:
+        with _told_as(entry):
+            parent, _ = self.parent(entry)
+            place = (entry.root, entry.path.rpartition(b"/")[0])
+            if place != self._closed:
+                self._closed = place if _is_closed(parent) else None
+            return NewFile(entry, parent, is_closed=place == self._closed, umask=umask)
+
     def _descent(self, root: Root) -> Descent:
         if root not in self._descents:
             self._descents[root] = self._stack.enter_context(Descent(self._paths[root]))
         return self._descents[root]
+
+
+def _is_closed(directory: int) -> bool:
+    """Whether it is as `make_directories` made it, and not one that was put in its place."""
+    status = os.fstat(directory)
+    mode = stat.S_IMODE(status.st_mode)
+    return status.st_uid == os.geteuid() and mode == _CLOSED_DIRECTORY_MODE
+
+
+def _umask() -> int:
+    """Return the bits that the kernel takes off a new file's mode; all if it does not say.
+
+    umask(2) can only be asked by setting it, for all threads.
+    """
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return PERMISSION_BITS
 
 
 @contextmanager

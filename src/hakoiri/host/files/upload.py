@@ -1,5 +1,6 @@
 """Brings the bytes of changed files into the store, in packs, several at once."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +23,11 @@ from hakoiri.host.files.scan import CHANGING
 from hakoiri.host.files.worker_thread import run_bounded, run_in_thread
 
 AT_ONCE = 6
-"""Packs in flight: with pieces, their pack and its compressed form each, about 80 MiB of memory."""
+"""Packs of small files at once: pieces, their pack and its compressed form, about 15 MiB each."""
+
+LARGE_AT_ONCE = 2
+"""Large files read at once, each with its window, the pieces cut from it and those of no pack yet:
+about 20 MiB. As many as hashing keeps processors busy; of each, several packs are in flight."""
 
 BATCH_FILES = 8192
 """Files of one pack at most. Packs of tiny files stay few, so none are packed anew for ever."""
@@ -52,6 +57,7 @@ class Upload:
         self._packs = PackWriter(store=store, tenant=tenant, known=known)
         self._reader = reader
         self._known = known
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
         self._result = Uploaded()
 
     async def run(self, files: Sequence[Found]) -> Uploaded:
@@ -90,7 +96,8 @@ class Upload:
 
     async def _upload_large(self, found: Found) -> None:
         try:
-            self._result.entries.append(await self._store_large(found))
+            async with self._large:
+                self._result.entries.append(await self._store_large(found))
         except GoneError:
             self._result.gone.append(found)
         except ReadRefusedError as error:

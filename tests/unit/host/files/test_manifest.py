@@ -79,3 +79,13 @@ def test_an_entry_below_a_symlink_is_refused() -> None:
 def test_the_same_path_twice_is_refused() -> None:
     with pytest.raises(ManifestError, match="twice"):
         check_manifest(replace(MANIFEST, entries=(FILE, FILE)))
+
+
+def test_only_the_very_entries_that_were_checked_are_not_checked_again() -> None:
+    bad = replace(FILE, mode=0o4755)
+    checked = replace(MANIFEST, entries=(bad,))
+    check_manifest(checked, checked=checked)
+    with pytest.raises(ManifestError, match="mode"):
+        check_manifest(replace(MANIFEST, entries=(replace(bad),)), checked=checked)
+    with pytest.raises(ManifestError, match="twice"):
+        check_manifest(replace(MANIFEST, entries=(bad, bad)), checked=checked)

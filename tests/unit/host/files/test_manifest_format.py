@@ -85,6 +85,16 @@ def test_what_is_encoded_is_parsed_the_same(many: tuple[Entry, ...], created: da
     assert parse_manifest(encode_manifest(manifest)) == manifest
 
 
+@given(st.lists(entries, max_size=8).map(unique), st.sampled_from([None, "ab-cd"]))
+def test_the_form_is_that_of_json_with_sorted_keys(
+    many: tuple[Entry, ...], session_id: str | None
+) -> None:
+    encoded = encode_manifest(replace(MANIFEST, entries=many, session_id=session_id))
+    document = json.loads(encoded)
+    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    assert encoded == text.encode() + b"\n"
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_manifest_or_a_manifest_error(encoded: bytes) -> None:
     with pytest.raises(ManifestError):

@@ -1,4 +1,6 @@
+import asyncio
 import hashlib
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -12,7 +14,13 @@ from hakoiri.host.files.pack_codec import seal
 from hakoiri.host.files.packs import Part
 from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, QuotaError
 from hakoiri.host.files.quota import DiskUse
-from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
+from hakoiri.host.files.restore import (
+    PACKS_AHEAD,
+    PACKS_AT_ONCE,
+    RestoreReport,
+    check_limits,
+    restore_tree,
+)
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.testing import MemoryObjectStore
 
@@ -98,17 +106,67 @@ async def test_files_of_one_pack_are_written_with_one_read(tree: LiveTree) -> No
     assert report.files == 101
 
 
-async def test_a_large_file_is_put_together_from_its_packs(tree: LiveTree) -> None:
-    store = MemoryObjectStore()
-    pieces = [bytes([number]) * SMALL_FILE_LIMIT_BYTES for number in range(4)]
+def in_packs(store: MemoryObjectStore, *, path: bytes = b"f", packs: int = 4) -> Entry:
+    """Store a large file, a pack for each of its pieces; return its entry."""
+    pieces = [os.urandom(SMALL_FILE_LIMIT_BYTES) for _ in range(packs)]
     parts = []
     for piece in pieces:
         pack, stored = seal(piece)
         store.objects[pack_key("acme", pack.id)] = stored
         parts.append(Part(pack, 0, len(piece), hashlib.sha256(piece).hexdigest()))
-    entry = replace(file_of(b"".join(pieces)), parts=tuple(parts))
+    return replace(file_of(b"".join(pieces), path), parts=tuple(parts))
+
+
+async def test_a_large_file_is_put_together_from_its_packs(tree: LiveTree) -> None:
+    store = MemoryObjectStore()
+    entry = in_packs(store)
     await restore(store, manifest_of(entry), tree)
-    assert (tree.workspace / "f").read_bytes() == b"".join(pieces)
+    content = (tree.workspace / "f").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == entry.sha256
+
+
+async def test_packs_are_read_ahead_but_never_more_than_there_is_room_for(tree: LiveTree) -> None:
+    class Slow(MemoryObjectStore):
+        in_flight = most = 0
+
+        async def get(self, key: str, *, limit_bytes: int) -> bytes:
+            self.in_flight += 1
+            self.most = max(self.most, self.in_flight)
+            for _ in range(20):
+                await asyncio.to_thread(int)  # others go first
+            self.in_flight -= 1
+            return await super().get(key, limit_bytes=limit_bytes)
+
+    one = Slow()
+    await restore(one, manifest_of(in_packs(one, packs=8)), tree)
+    assert one.most == PACKS_AHEAD + 1
+    (tree.workspace / "f").unlink()
+    many = Slow()
+    files = [in_packs(many, path=b"%02d" % number, packs=3) for number in range(8)]
+    await restore(many, manifest_of(*files), tree)
+    assert PACKS_AHEAD + 1 < many.most <= PACKS_AT_ONCE
+
+
+async def test_a_large_file_in_the_wrong_order_never_gets_its_name(tree: LiveTree) -> None:
+    store = MemoryObjectStore()
+    entry = in_packs(store)
+    assert entry.parts is not None
+    odd = replace(entry, parts=entry.parts[::-1])
+    with pytest.raises(DamagedError, match=r"workspace/f: packs .* holds other bytes"):
+        await restore(store, manifest_of(odd), tree)
+    assert not (tree.workspace / "f").exists()
+
+
+async def test_a_damaged_pack_of_a_large_file_is_named(tree: LiveTree) -> None:
+    store = MemoryObjectStore()
+    entry = in_packs(store)
+    assert entry.parts is not None
+    pack_id = entry.parts[2].pack.id
+    key = pack_key("acme", pack_id)
+    store.objects[key] = b"X" + store.objects[key][1:]
+    with pytest.raises(DamagedError, match=f"workspace/f: pack {pack_id} holds other bytes"):
+        await restore(store, manifest_of(entry), tree)
+    assert not (tree.workspace / "f").exists()
 
 
 async def test_a_missing_and_a_damaged_pack_are_named_and_none_of_it_gets_its_name(

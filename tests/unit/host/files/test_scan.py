@@ -265,16 +265,16 @@ def test_a_directory_swapped_for_a_symlink_during_the_scan_is_not_followed(
     (outside / "secret").write_bytes(b"s")
     victim = tree.workspace / "d"
     victim.mkdir()
-    real = scan_module._found
+    real = scan_module._look_at
 
-    def swap_after_looking(root: object, path: bytes, *rest: object) -> object:
-        found = real(root, path, *rest)  # type: ignore[arg-type]  # passed through
-        if path == b"d":
+    def swap_after_looking(*arguments: object) -> object:
+        found = real(*arguments)  # type: ignore[arg-type]  # passed through
+        if found is not None and found.path == b"d":
             victim.rename(tmp_path / "away")
             victim.symlink_to(outside)
         return found
 
-    monkeypatch.setattr(scan_module, "_found", swap_after_looking)
+    monkeypatch.setattr(scan_module, "_look_at", swap_after_looking)
     seen = look(tree)
     assert paths(seen) == {b"d"}
     assert reasons(seen) == {b"d": "swapped for something else during the scan"}
@@ -284,14 +284,14 @@ def test_a_directory_that_vanishes_during_the_scan_is_no_news(
     tree: LiveTree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tree.workspace / "d").mkdir()
-    real = scan_module._found
+    real = scan_module._look_at
 
     def remove_after_looking(*arguments: object) -> object:
         found = real(*arguments)  # type: ignore[arg-type]  # passed through
         (tree.workspace / "d").rmdir()
         return found
 
-    monkeypatch.setattr(scan_module, "_found", remove_after_looking)
+    monkeypatch.setattr(scan_module, "_look_at", remove_after_looking)
     assert look(tree).left_out_total == 0
 
 

@@ -27,6 +27,72 @@ def test_a_file_gets_its_bytes_mode_and_time(tree: LiveTree) -> None:
     assert os.listdir(tree.workspace) == ["f"]  # noqa: PTH208 - nothing else was left
 
 
+INSIDE = replace(FILE, path=b"d/f")
+
+
+def test_a_closed_directory_gets_its_files_with_few_calls_and_under_their_own_names(
+    tree: LiveTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = TreeWriter(tree)
+    writer.make_directories([FOLDER])
+    monkeypatch.setattr(os, "rename", None)  # not called
+    writer.write_files([(INSIDE, b"abc")])
+    status = (tree.workspace / "d" / "f").stat()
+    assert (tree.workspace / "d" / "f").read_bytes() == b"abc"
+    assert stat.S_IMODE(status.st_mode) == 0o640
+    assert status.st_mtime_ns == FILE.mtime_ns
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_modes_do_not_depend_on_the_umask(tree: LiveTree, umask: int) -> None:
+    modes = {b"d/a": 0o777, b"d/b": 0o600, b"c": 0o666, b"d/e": 0o6755, b"d/none": 0}
+    before = os.umask(umask)
+    try:
+        writer = TreeWriter(tree)
+        writer.make_directories([FOLDER])
+        writer.write_files(
+            [(replace(FILE, path=path, mode=mode), b"abc") for path, mode in modes.items()]
+        )
+    finally:
+        os.umask(before)
+    assert {
+        path: stat.S_IMODE((tree.workspace / os.fsdecode(path)).stat().st_mode) for path in modes
+    } == {path: mode & 0o777 for path, mode in modes.items()}
+
+
+@pytest.mark.parametrize("plant", ["symlink", "file"])
+def test_what_lies_in_the_way_in_a_closed_directory_is_not_written_to(
+    tree: LiveTree, tmp_path: Path, plant: str
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"host's")
+    writer = TreeWriter(tree)
+    writer.make_directories([FOLDER])
+    if plant == "symlink":
+        (tree.workspace / "d" / "f").symlink_to(victim)
+    else:
+        (tree.workspace / "d" / "f").hardlink_to(victim)
+    with pytest.raises(FilesError, match="workspace/d/f: cannot be written: File exists"):
+        writer.write_files([(INSIDE, b"abc")])
+    assert victim.read_bytes() == b"host's"
+
+
+def test_a_directory_that_others_can_enter_sees_a_file_only_when_it_is_whole(
+    tree: LiveTree,
+) -> None:
+    (tree.workspace / "d").mkdir(mode=0o777)  # another one, in the place of ours
+    (tree.workspace / "d").chmod(0o777)
+    writer = TreeWriter(tree)
+    file = writer.open_file(INSIDE)
+    file.write(b"abc")
+    assert not (tree.workspace / "d" / "f").exists()
+    [hidden] = (tree.workspace / "d").iterdir()
+    assert stat.S_IMODE(hidden.stat().st_mode) == 0o600
+    writer.commit_file(file)
+    file.close()
+    assert (tree.workspace / "d" / "f").read_bytes() == b"abc"
+
+
 def test_set_id_bits_are_dropped_even_from_a_manifest_that_has_them(tree: LiveTree) -> None:
     TreeWriter(tree).write_files([(replace(FILE, mode=0o6755), b"abc")])
     assert stat.S_IMODE((tree.workspace / "f").stat().st_mode) == 0o755

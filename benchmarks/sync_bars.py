@@ -1,0 +1,46 @@
+"""What file sync must reach beside its peers, and how samples become lines of the table. No I/O."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from benchmarks.proxy_bars import Line
+
+OURS = "ours"
+SEPARATOR = ": "
+"""Between what was measured and by whom."""
+
+PROCESSOR = "processor time, "
+"""Before what a contender's own processes used, the server's not counted."""
+
+
+def lines_of(samples_ms: Mapping[str, Sequence[float]], bars: Mapping[str, float]) -> list[Line]:
+    """Compare ours with the best peer in each work that has a bar, a round with its own."""
+    return [_line(samples_ms, work, bar) for work, bar in bars.items() if _ours(samples_ms, work)]
+
+
+def _line(samples_ms: Mapping[str, Sequence[float]], work: str, bar: float) -> Line:
+    ours = _ours(samples_ms, work)
+    peers = {
+        name.removeprefix(work + SEPARATOR): samples
+        for name, samples in samples_ms.items()
+        if name.startswith(work + SEPARATOR) and name != f"{work}{SEPARATOR}{OURS}"
+    }
+    said = _said(samples_ms, work, OURS)
+    if not peers:
+        return Line(work, f"<= {bar:g}", said, "no peer", None, None)
+    best = min(peers, key=lambda name: statistics.median(peers[name]))
+    ratio = statistics.median(mine / theirs for mine, theirs in zip(ours, peers[best], strict=True))
+    return Line(
+        work, f"<= {bar:g}", said, f"{best} {_said(samples_ms, work, best)}", ratio, ratio <= bar
+    )
+
+
+def _ours(samples_ms: Mapping[str, Sequence[float]], work: str) -> Sequence[float]:
+    return samples_ms.get(f"{work}{SEPARATOR}{OURS}", ())
+
+
+def _said(samples_ms: Mapping[str, Sequence[float]], work: str, who: str) -> str:
+    name = f"{work}{SEPARATOR}{who}"
+    said = f"{statistics.median(samples_ms[name]):.0f} ms"
+    used = samples_ms.get(PROCESSOR + name)
+    return f"{said} ({statistics.median(used):.0f} used)" if used else said
