@@ -24,9 +24,11 @@ from hakoiri.cli.client_options import (
     show_json,
     wants_json,
 )
+from hakoiri.cli.store_collection import collect
 from hakoiri.cli.workspace_path import path_of_workspace
 
 app = typer.Typer(no_args_is_help=True, help="List, read, write and remove a workspace's files.")
+app.command()(collect)
 
 Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
 Inside = Annotated[str, typer.Argument(help="The path as `list` shows it.")]

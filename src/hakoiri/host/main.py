@@ -23,6 +23,7 @@ from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
+from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
@@ -52,6 +53,7 @@ from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.services import Edges, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
+from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
@@ -133,8 +135,18 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             settings, orchestrator, fleet.lifecycle, services.owners, metrics
         )
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
+        store_collection = make_collection(
+            settings,
+            store=edges.objects,
+            live=SqlCollectionLedger(edges.database),
+            database=edges.database,
+            metrics=metrics.collection,
+            audit=audit,
+            clock=now,
+        )
         for name, keeping in (
             ("collector", collector.run()),
+            ("store collection", store_collection.run()),
             ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
@@ -152,6 +164,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
+            collection=store_collection,
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),

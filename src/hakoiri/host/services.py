@@ -25,7 +25,8 @@ from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
-from hakoiri.host.files.ports import ObjectStore
+from hakoiri.host.files.archive import StoreWithArchive
+from hakoiri.host.files.collection_ports import CollectableStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
@@ -51,7 +52,7 @@ class Edges:
     engine: DockerEngine
     proxy: ProxyClient
     database: Database
-    objects: ObjectStore
+    objects: CollectableStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def make_services(
         audit=audit,
     )
     files = FileSync(
-        store=edges.objects,
+        store=StoreWithArchive(edges.objects),
         heads=SqlWorkspaceHeads(database),
         limits=ScanLimits(**settings.files.model_dump()),
         clock=now,

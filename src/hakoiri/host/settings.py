@@ -12,7 +12,6 @@ from typing import Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -25,6 +24,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hakoiri.host.collection_settings import CollectionSettings
+from hakoiri.host.settings_section import Section
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -45,12 +46,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names the key and the mend."""
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelSettings(Section):
@@ -290,6 +285,7 @@ class Settings(BaseSettings):
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
+    collection: CollectionSettings = CollectionSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()

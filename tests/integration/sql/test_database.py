@@ -24,6 +24,7 @@ BACK_TO_THE_FIRST_RELEASE = (
     "CREATE INDEX ix_conversations_tenant_policy ON conversations (tenant, policy)",
     "ALTER TABLE conversations DROP COLUMN agent_seq",
     "ALTER TABLE conversations DROP COLUMN runtime",
+    "DROP TABLE collected",
     "UPDATE alembic_version SET version_num = '0001'",
 )
 

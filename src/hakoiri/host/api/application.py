@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from hakoiri.host.api import collection as collection_routes
 from hakoiri.host.api import commands as command_routes
 from hakoiri.host.api import conversations as conversation_routes
 from hakoiri.host.api import events as event_routes
@@ -43,6 +44,7 @@ def create_app(
     files: StoredFiles,
     workspaces: WorkspaceServices,
     uploads: Uploads,
+    collection: collection_routes.Collection,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
     confinement: Confinement,
@@ -79,6 +81,7 @@ def create_app(
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
     app.include_router(command_routes.router(services=workspaces))
     app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
+    app.include_router(collection_routes.router(collection=collection))
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(pool_routes.router(pool=pool))
     app.include_router(key_routes.router(keys=keys))

@@ -18,10 +18,11 @@ from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.ports import Containers, WorkspaceStore
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
+from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.packs import Parts
 from hakoiri.host.files.paths import check_path
-from hakoiri.host.files.ports import EditRefusedError, LiveTree, StaleGenerationError
+from hakoiri.host.files.ports import Begun, EditRefusedError, LiveTree, StaleGenerationError
 from hakoiri.host.files.stored_edit import with_file, without
 from hakoiri.host.files.tree_edit import NEW_FILE_MODE, put_file, remove
 from hakoiri.host.files.worker_thread import run_in_thread
@@ -43,8 +44,12 @@ class EditableFiles(Protocol):
         workspace_id: str,
         generation: int,
         change: ListChange,
+        begun: Begun | None = None,
     ) -> str:
-        """Commit the newest one with its list changed; `StaleGenerationError`."""
+        """Commit the newest one with its list changed; `StaleGenerationError`, `CollectedError`."""
+
+    async def begin(self) -> Begun:
+        """Return what `amend` is told of when bytes were stored for it since."""
 
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         """Store the bytes that a list is to name; return where they lie."""
@@ -158,6 +163,7 @@ class FileEdits:
                     await self._containers.release(workspace.id, holder=holder)
                 return await self._saved(workspace)
             newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
+            begun = await self._files.begin()
             change = await in_list()
             try:
                 return await self._files.amend(
@@ -165,9 +171,10 @@ class FileEdits:
                     workspace_id=workspace.id,
                     generation=newest.generation,
                     change=change,
+                    begun=begun,
                 )
-            except StaleGenerationError:
-                continue  # a container was started meanwhile
+            except (StaleGenerationError, CollectedError):
+                continue  # a container was started meanwhile, or the same bytes left the store
         raise EditRefusedError("the workspace's box comes and goes; try again")
 
     async def _saved(self, workspace: Workspace) -> str | None:

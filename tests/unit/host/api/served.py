@@ -21,6 +21,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
+from hakoiri.host.files.collection_ports import Amount, CollectionReport
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
@@ -54,6 +55,20 @@ class MemoryFiles:
         yield data[3:]
 
 
+class ScriptedCollection:
+    """A collection that tells the same of each pass, or fails."""
+
+    def __init__(self) -> None:
+        self.passes: list[bool] = []
+        self.failure: FilesError | None = None
+
+    async def collect(self, *, is_dry: bool = False) -> CollectionReport:
+        if self.failure is not None:
+            raise self.failure
+        self.passes.append(is_dry)
+        return CollectionReport(started=NOW, ended=NOW, is_dry=is_dry, left=Amount(2, 30))
+
+
 class Served:
     """A world behind HTTP."""
 
@@ -67,6 +82,7 @@ class Served:
         self.world = world or World()
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
+        self.collection = ScriptedCollection()
         self.reasons: list[str] = []
         self.probe_told = ProbeTold("off")
         self.pool_store = MemoryPoolStore()
@@ -83,6 +99,7 @@ class Served:
             files=self.files,
             workspaces=self.world.workspaces,
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
+            collection=self.collection,
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             confinement=confinement,

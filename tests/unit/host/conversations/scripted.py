@@ -32,7 +32,7 @@ from hakoiri.host.conversations.testing import (
 from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.packs import Pack, Part, Parts
-from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.ports import Begun, LiveTree
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
@@ -330,11 +330,15 @@ class ScriptedFiles:
         workspace_id: str,
         generation: int,
         change: Callable[[Sequence[Entry]], Sequence[Entry]],
+        begun: Begun | None = None,
     ) -> str:
         if self.amend_failures and (failure := self.amend_failures.pop(0)) is not None:
             raise failure
         self.entries = [*change(self.entries)]
         return "rp-amended"
+
+    async def begin(self) -> Begun:
+        return Begun(mark=0, at_s=0)
 
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         self.blobs[sha256] = os.pread(descriptor, size, 0)

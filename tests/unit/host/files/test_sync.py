@@ -30,6 +30,7 @@ from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
     LiveTree,
+    Named,
     NoSpaceError,
     NoSuchFileError,
     StaleGenerationError,
@@ -271,9 +272,9 @@ async def test_the_head_moves_only_after_everything_is_durable(tree: LiveTree) -
             steps.append("flush")
 
     class NotingHeads(MemoryHeads):
-        async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
+        async def move_head(self, workspace_id: str, head: WorkspaceHead, named: Named) -> None:
             steps.append("head")
-            await super().move_head(workspace_id, head)
+            await super().move_head(workspace_id, head, named)
 
     build(tree.workspace, {b"a": File(b"12")})
     await save(file_sync(Noting(), NotingHeads()), tree)
