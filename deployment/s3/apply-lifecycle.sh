@@ -1,25 +1,28 @@
 #!/bin/sh
 # Puts lifecycle-policy.json on the bucket of a store s3://BUCKET/PREFIX, with the aws command line.
 #
-#   apply-lifecycle.sh [--replace] [--show] s3://BUCKET[/PREFIX] [-- more options of aws]
+#   apply-lifecycle.sh [--replace] [--show] [--without-glacier] s3://BUCKET[/PREFIX] [-- more options of aws]
 #
+# --without-glacier leaves the storage classes out, for a server that has none; the archive still ends by age.
 # A bucket has one list of rules, and putting one replaces it: rules of others are not thrown away
 # unless --replace says so. --show prints what would be put, and asks nobody.
 # Example, for what is not AWS:  apply-lifecycle.sh s3://files/hakoiri -- --endpoint-url https://s3.example.net
 set -eu
 
 usage() {
-    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,10s/^# \{0,1\}//p' "$0" >&2
     exit 2
 }
 
 replace=no
 show=no
+classes=yes
 store=
 while [ $# -gt 0 ]; do
     case $1 in
         --replace) replace=yes ;;
         --show) show=yes ;;
+        --without-glacier) classes=no ;;
         --) shift; break ;;
         s3://?*) [ -z "$store" ] || usage; store=${1#s3://} ;;
         *) usage ;;
@@ -38,6 +41,7 @@ case $prefix in *[!A-Za-z0-9._/-]*) echo "apply-lifecycle: $prefix is not a pref
 [ -z "$prefix" ] || prefix=$prefix/
 
 policy=$(sed "s|\"Prefix\": \"|&$prefix|" "$(dirname "$0")/lifecycle-policy.json")
+[ "$classes" = yes ] || policy=$(printf '%s\n' "$policy" | sed '/"Transitions": \[/,/\],/d')
 if [ "$show" = yes ]; then
     printf '%s\n' "$policy"
     exit 0

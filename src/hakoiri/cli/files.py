@@ -83,6 +83,43 @@ def get(
 
 
 @app.command()
+def download(
+    workspace: Id,
+    folder: Annotated[
+        str, typer.Argument(help="A folder as `list` shows it; by default all.")
+    ] = "",
+    local: Annotated[Path | None, typer.Argument(help="Where to; - is standard output.")] = None,
+    *,
+    as_zip: Annotated[bool, typer.Option("--zip", help="In one zip file.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Download a folder with all in it but symlinks, under its own name or to where it is told.
+
+    Examples:
+      hakoiri files download --zip w-123 src
+
+      hakoiri files download --zip w-123 "" all.zip
+    """
+    if not as_zip:
+        typer.echo("hakoiri files download: say --zip, the one form there is", err=True)
+        raise typer.Exit(2)
+    target = local or Path(f"{folder.rstrip('/').rpartition('/')[2] or workspace}.zip")
+    place = (
+        _path(workspace, folder.rstrip("/")) if folder else f"{path_of_workspace(workspace)}/files"
+    )
+    told: dict[str, str] = {}
+    with client(url, key, timeout_s=120) as api:
+        size, chunks = api.chunks(f"{place}?archive=zip", told=told)
+        with _target(target) as out, _progress(str(target), size) as advance:
+            for chunk in chunks:
+                out.write(chunk)
+                advance(len(chunk))
+    if (left_out := told.get("Hakoiri-Left-Out", "0")) != "0":
+        typer.echo(f"{left_out} symlinks were left out", err=True)
+
+
+@app.command()
 def put(
     workspace: Id,
     local: Annotated[Path, typer.Argument(help="The file to send; - is standard input.")],

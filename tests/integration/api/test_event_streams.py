@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
-from tests.unit.host.api.served import CONFINED, MemoryFiles, blocks
+from tests.unit.host.api.served import CONFINED, MemoryFiles, ScriptedCollection, blocks
 from tests.unit.host.containers.fleet import Fleet
 from tests.unit.host.conversations.scripted import (
     LIMITS,
@@ -98,6 +98,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             runtimes=("runc",),
         ),
         uploads=Uploads(directory, limit_bytes=1000),
+        collection=ScriptedCollection(),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),
         confinement=CONFINED,

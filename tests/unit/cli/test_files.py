@@ -57,6 +57,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, content: bytes, *, cut: bool = False) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        self.send_header("Hakoiri-Left-Out", "3")
         self.end_headers()
         self.wfile.write(content[:1] if cut else content)
 
@@ -128,3 +129,19 @@ def test_help_has_examples(command: str) -> None:
     told = CliRunner().invoke(app, ["files", command, "--help"])
     assert told.exit_code == 0
     assert "Example" in told.output
+
+
+def test_a_folder_is_downloaded_as_a_zip_and_what_is_not_in_it_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.files[f"{BASE}/a%20b/src?archive=zip"] = b"PK of a folder"
+    server.files[f"{BASE}?archive=zip"] = b"PK of all"
+    done = run(server, "download", "--zip", "w-1", "a b/src/")
+    assert (done.exit_code, done.output) == (0, "3 symlinks were left out\n")
+    assert (tmp_path / "src.zip").read_bytes() == b"PK of a folder"
+    assert run(server, "download", "--zip", "w-1").exit_code == 0
+    assert (tmp_path / "w-1.zip").read_bytes() == b"PK of all"
+    assert run(server, "download", "--zip", "w-1", "", "-").stdout_bytes == b"PK of all"
+    assert run(server, "download", "w-1").exit_code == 2
+    assert run(server, "download", "--zip", "w-1", "none").exit_code == 1

@@ -127,6 +127,13 @@ def test_the_rules_are_put_below_the_stores_prefix(store: str, prefix: str) -> N
     assert fate_of_object(policy, f"{prefix}archive/a", age_days=999) == "deleted"
 
 
+def test_without_classes_the_archive_still_ends_by_age() -> None:
+    policy = json.loads(shown("--show", "--without-glacier", "s3://b/p").stdout)
+    assert fate_of_object(policy, "p/archive/a", age_days=364) == "kept"
+    assert fate_of_object(policy, "p/archive/a", age_days=365) == "deleted"
+    assert len(policy["Rules"]) == 2
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

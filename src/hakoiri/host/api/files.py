@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from hakoiri.host.api.byte_range import ByteRange, UnsatisfiableRangeError, parse_range
+from hakoiri.host.api.folder_downloads import ArchiveKind, FolderDownloads, ZippedFolder
 from hakoiri.host.api.problems import RefusedError, problem_response
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.api.workspace_places import Place, places
@@ -56,6 +57,9 @@ class StoredFiles(Protocol):
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         """All entries; empty before the first recovery point."""
 
+    async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
+        """A folder as a zip, all of them if the path is empty; `NoSuchFileError`."""
+
     def read_file(
         self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
@@ -65,14 +69,19 @@ class StoredFiles(Protocol):
 def router(*, services: WorkspaceServices, files: StoredFiles, uploads: Uploads) -> APIRouter:
     """`…/files` in both places."""
     routes = APIRouter()
+    downloads = FolderDownloads()
     for place in places(services.workspaces):
-        _add_reading(routes, place, files, services.saver)
+        _add_reading(routes, place, files, services.saver, downloads)
         _add_writing(routes, place, services.edits, uploads)
     return routes
 
 
 def _add_reading(
-    routes: APIRouter, place: Place, files: StoredFiles, saver: WorkspaceSaver
+    routes: APIRouter,
+    place: Place,
+    files: StoredFiles,
+    saver: WorkspaceSaver,
+    downloads: FolderDownloads,
 ) -> None:
     Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
     base = f"{place.path}/files"
@@ -81,9 +90,26 @@ def _add_reading(
         await saver.try_flush(workspace.id)
         return await files.listing(tenant=workspace.tenant, workspace_id=workspace.id)
 
-    @routes.get(base, operation_id=place.operation("list_files"))
-    async def list_files(workspace: Found) -> FileList:
-        """List the files as the last turn or command left them."""
+    async def zipped(workspace: Workspace, path: str) -> Response:
+        await saver.try_flush(workspace.id)
+        folder = await files.folder(tenant=workspace.tenant, workspace_id=workspace.id, path=path)
+        name = path.rpartition("/")[2] or workspace.id
+        return await downloads.response(
+            workspace.tenant, folder, name=name, headers=DOWNLOAD_HEADERS
+        )
+
+    @routes.get(
+        base,
+        operation_id=place.operation("list_files"),
+        response_model=FileList,
+        responses={200: {"content": {"application/octet-stream": {}}}},
+    )
+    async def list_files(
+        workspace: Found, archive: ArchiveKind | None = None
+    ) -> FileList | Response:
+        """List the files as the last turn or command left them, or download them in one archive."""
+        if archive is not None:
+            return await zipped(workspace, "")
         return FileList(files=[*await listing(workspace)])
 
     @routes.get(
@@ -102,8 +128,11 @@ def _add_reading(
         workspace: Found,
         path: str,
         asked: Annotated[str | None, Header(alias="Range")] = None,
+        archive: ArchiveKind | None = None,
     ) -> Response:
-        """Download one file, or one range of its bytes."""
+        """Download one file, or one range of its bytes, or a folder in one archive."""
+        if archive is not None:
+            return await zipped(workspace, path)
         found = await listing(workspace)
         entry = next((item for item in found if item.path == path and item.kind == "file"), None)
         if entry is None:

@@ -11,6 +11,7 @@ from typing import Final
 
 from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
+from hakoiri.host.files.folder_zip import KeptPacks
 from hakoiri.host.files.keys import id_in_key, keys_of_bytes, manifest_key
 from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import Entry, Manifest
@@ -176,6 +177,10 @@ class FileSync:
         if file.digest() != sha256:
             raise FilesError(f"the file is not the one of {size} bytes with the hash {sha256}")
         return parts
+
+    def stored(self, tenant: str) -> StoredBytes:
+        """Return a tenant's bytes, to read many files that lie together."""
+        return KeptPacks(store=self._store, tenant=tenant)
 
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""

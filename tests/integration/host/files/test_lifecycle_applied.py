@@ -71,7 +71,7 @@ def rules(s3: S3Server, bucket: str) -> list[dict[str, Any]]:
 
 def test_the_rules_are_put_and_put_again(s3: S3Server, bucket: str, path: str) -> None:
     for _ in range(2):
-        done = apply(s3, path, f"s3://{bucket}/some/prefix")
+        done = apply(s3, path, "--without-glacier", f"s3://{bucket}/some/prefix")
         assert (done.returncode, done.stderr) == (0, "")
     policy = {"Rules": rules(s3, bucket)}
     assert {rule["ID"] for rule in policy["Rules"]} == {
@@ -97,8 +97,16 @@ def test_the_rules_of_others_are_not_thrown_away(s3: S3Server, bucket: str, path
     assert refused.returncode == 1
     assert "has the rule theirs" in refused.stderr
     assert [rule["ID"] for rule in rules(s3, bucket)] == ["theirs"]
-    assert apply(s3, path, "--replace", f"s3://{bucket}").returncode == 0
+    done = apply(s3, path, "--replace", "--without-glacier", f"s3://{bucket}")
+    assert (done.returncode, done.stderr) == (0, "")
     assert len(rules(s3, bucket)) == 2
+
+
+def test_a_server_without_storage_classes_says_so(s3: S3Server, bucket: str, path: str) -> None:
+    """SeaweedFS has none: the whole policy was never on a real bucket here."""
+    done = apply(s3, path, f"s3://{bucket}")
+    assert done.returncode == 1
+    assert "NotImplemented" in done.stderr
 
 
 def test_a_server_that_does_not_answer_is_not_taken_for_one_without_rules(

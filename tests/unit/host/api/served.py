@@ -14,6 +14,7 @@ from tests.unit.host.conversations.scripted import NOW, World
 
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.api.folder_downloads import ZippedFolder
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
@@ -22,7 +23,7 @@ from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.collection_ports import Amount, CollectionReport
-from hakoiri.host.files.ports import FilesError
+from hakoiri.host.files.ports import FilesError, NoSuchFileError
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
 FILE_LIMIT_BYTES = 1000
@@ -35,6 +36,7 @@ class MemoryFiles:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.damaged: set[str] = set()
+        self.hold: anyio.Event | None = None
 
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         return [
@@ -44,6 +46,19 @@ class MemoryFiles:
                 for path, data in self.contents.items()
             ),
         ]
+
+    async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
+        if path not in ("", "web"):
+            raise NoSuchFileError(path)
+        return ZippedFolder(self._zip(path), left_out=2)
+
+    async def _zip(self, path: str) -> AsyncIterator[bytes]:
+        if path in self.damaged:
+            raise FilesError("blob is damaged")
+        yield b"PK"
+        if self.hold is not None:
+            await self.hold.wait()
+        yield b"end"
 
     async def read_file(
         self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
