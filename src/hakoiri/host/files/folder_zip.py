@@ -122,6 +122,9 @@ class _Drain:
     def flush(self) -> None:
         """Nothing waits elsewhere."""
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def take(self) -> Iterator[bytes]:
         """Yield what was written since, joined."""
         if self._waiting:

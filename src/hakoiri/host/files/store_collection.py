@@ -46,7 +46,7 @@ from hakoiri.host.files.ports import (
 POINTS_PER_STEP: Final = 20
 """Manifests read in one step."""
 
-LEAVING_PER_STEP: Final = 200
+LEAVING_PER_STEP: Final = 50
 """Objects moved in one step: a save that names one of them is refused meanwhile."""
 
 CONDEMNED_PER_PASS: Final = 20_000

@@ -155,6 +155,28 @@ async def test_a_workspace_that_was_forgotten_goes_too(world: World) -> None:
     assert world.kept() == set()
 
 
+async def test_the_same_bytes_of_another_tenant_are_others(world: World) -> None:
+    await world.save(b"same")
+    mine = world.kept()
+    world.heads.tenants["w2"] = "other"
+    await world.sync.save(
+        tenant="other",
+        workspace_id="w2",
+        generation=1,
+        event_number=1,
+        tree=world.tree,
+        session_id=None,
+    )
+    theirs = world.kept() - mine
+    ids = [{key.rpartition("/")[2] for key in keys if "/packs/" in key} for keys in (mine, theirs)]
+    assert ids[0] == ids[1]
+    del world.heads.heads["ws"]
+    for _ in range(3):
+        world.later(hours=25)
+        await world.collection.collect()
+    assert world.kept() == theirs
+
+
 async def test_a_dry_run_tells_and_changes_nothing(world: World) -> None:
     await world.save(b"1")
     await world.save(b"2")
