@@ -58,5 +58,20 @@ def test_a_folder_comes_as_a_zip(server: Hakoiri, workspace: str) -> None:
     content = server.api.download(f"/v1/workspaces/{workspace}/files/src?archive=zip")
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["a.txt", "large"]
+        assert sorted(archive.namelist()) == ["a.txt", "large"]
         assert archive.read("large") == LARGE
+
+
+def test_an_archive_is_unpacked_without_a_box(server: Hakoiri, workspace: str) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("b/c.txt", b"three")
+        archive.writestr("large", LARGE)
+    content = made.getvalue()
+    path = f"/v1/workspaces/{workspace}/files/in?archive=unpack"
+    told = server.api.upload(path, iter([content]), size=len(content))
+    assert (told["files"], told["left_out"]) == (2, 0)
+    assert told["recovery_point"].startswith("rp-")
+    files = f"/v1/workspaces/{workspace}/files"
+    assert server.api.download(f"{files}/in/b/c.txt") == b"three"
+    assert server.api.download(f"{files}/in/large") == LARGE

@@ -150,6 +150,39 @@ def put(
             raise ApiError(f"{local}: {error.strerror}") from error
 
 
+@app.command("import")
+def import_(
+    workspace: Id,
+    archive: Annotated[Path, typer.Argument(help="A zip or tar (plain, gzip, zstd); - is input.")],
+    folder: Annotated[str, typer.Argument(help="Into which folder; by default the topmost.")] = "",
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Unpack an archive into a folder of a workspace: files and folders, no links.
+
+    Example: hakoiri files import w-123 project.tar.gz src
+    """
+    inside = folder.strip("/")
+    place = _path(workspace, inside) if inside else f"{path_of_workspace(workspace)}/files"
+    with client(url, key, timeout_s=600) as api:
+        try:
+            with _source(archive) as (file, size), _progress(str(archive), size) as advance:
+                told = api.upload(f"{place}?archive=unpack", _told(file, advance), size=size)
+        except OSError as error:
+            raise ApiError(f"{archive}: {error.strerror}") from error
+    if wants_json(output, as_json):
+        show_json(told)
+        return
+    typer.echo(f"{told['files']} files, {told['file_bytes']} bytes")
+    for line in told["left_out_names"]:
+        typer.echo(f"left out: {line}", err=True)
+    if (more := told["left_out"] - len(told["left_out_names"])) > 0:
+        typer.echo(f"left out: {more} more", err=True)
+
+
 @app.command()
 def rm(workspace: Id, path: Inside, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Remove a file, or a directory with all in it.

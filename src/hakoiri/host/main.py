@@ -51,7 +51,7 @@ from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
-from hakoiri.host.services import Edges, make_services, now
+from hakoiri.host.services import Edges, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.telemetry.audit_log import audit_log
@@ -164,6 +164,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
+            imports=make_import(settings, services),
             collection=store_collection,
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,

@@ -17,6 +17,7 @@ from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.conversations.archive_import import MEMBERS_LIMIT, ArchiveImport
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -26,6 +27,7 @@ from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
 from hakoiri.host.files.archive import StoreWithArchive
+from hakoiri.host.files.archive_limits import ImportLimits
 from hakoiri.host.files.collection_ports import CollectableStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
@@ -136,6 +138,22 @@ def make_services(
             audit=audit,
         ),
         owners=WorkspaceOwners(store=SqlWorkspaceStore(database), policies=policies, files=files),
+    )
+
+
+def make_import(settings: Settings, services: Services) -> ArchiveImport:
+    """Return what unpacks archives, within the bounds of a recovery point."""
+    given = settings.files
+    return ArchiveImport(
+        edits=services.workspaces.edits,
+        files=services.files,
+        limits=ImportLimits(
+            members=min(MEMBERS_LIMIT, given.limit_entries),
+            file_bytes=given.file_limit_bytes,
+            total_bytes=given.limit_bytes,
+            depth=given.depth_limit,
+        ),
+        directory=settings.data_dir,
     )
 
 

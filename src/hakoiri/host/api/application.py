@@ -27,6 +27,7 @@ from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
@@ -44,6 +45,7 @@ def create_app(
     files: StoredFiles,
     workspaces: WorkspaceServices,
     uploads: Uploads,
+    imports: ArchiveImport,
     collection: collection_routes.Collection,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
@@ -80,7 +82,9 @@ def create_app(
     app.include_router(event_routes.router(conversations=conversations))
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
     app.include_router(command_routes.router(services=workspaces))
-    app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
+    app.include_router(
+        file_routes.router(services=workspaces, files=files, uploads=uploads, imports=imports)
+    )
     app.include_router(collection_routes.router(collection=collection))
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(pool_routes.router(pool=pool))

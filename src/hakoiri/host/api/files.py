@@ -5,18 +5,19 @@ are looked up in the recovery point's list; nothing is resolved against a file s
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from hakoiri.host.api.byte_range import ByteRange, UnsatisfiableRangeError, parse_range
 from hakoiri.host.api.folder_downloads import ArchiveKind, FolderDownloads, ZippedFolder
 from hakoiri.host.api.problems import RefusedError, problem_response
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.api.workspace_places import Place, places
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.file_edits import FileEdits
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
@@ -28,6 +29,13 @@ DOWNLOAD_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cache-Control": "no-store",
+}
+
+BYTES_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+    }
 }
 
 
@@ -51,6 +59,18 @@ class FileChange(BaseModel):
     recovery_point: str | None
 
 
+class ImportedArchive(BaseModel):
+    """What became of an archive; some of what is neither file nor folder is named."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    recovery_point: str | None
+    files: int
+    file_bytes: int
+    left_out: int
+    left_out_names: list[str]
+
+
 class StoredFiles(Protocol):
     """The newest recovery point of a workspace. Errors are `FilesError`."""
 
@@ -66,13 +86,19 @@ class StoredFiles(Protocol):
         """The bytes of one file from `start` up to `end` (default: its end), in chunks."""
 
 
-def router(*, services: WorkspaceServices, files: StoredFiles, uploads: Uploads) -> APIRouter:
+def router(
+    *,
+    services: WorkspaceServices,
+    files: StoredFiles,
+    uploads: Uploads,
+    imports: ArchiveImport,
+) -> APIRouter:
     """`…/files` in both places."""
     routes = APIRouter()
     downloads = FolderDownloads()
     for place in places(services.workspaces):
         _add_reading(routes, place, files, services.saver, downloads)
-        _add_writing(routes, place, services.edits, uploads)
+        _add_writing(routes, place, services.edits, uploads, imports)
     return routes
 
 
@@ -152,23 +178,36 @@ def _add_reading(
         return _download(entry, first, chunks, byte_range)
 
 
-def _add_writing(routes: APIRouter, place: Place, edits: FileEdits, uploads: Uploads) -> None:
+def _add_writing(
+    routes: APIRouter, place: Place, edits: FileEdits, uploads: Uploads, imports: ArchiveImport
+) -> None:
     Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
     path_of_one = f"{place.path}/files/{{path:path}}"
 
+    async def unpacked(workspace: Workspace, folder: bytes, request: Request) -> ImportedArchive:
+        async with uploads.received(request) as upload:
+            return ImportedArchive.model_validate(await imports.run(workspace, folder, upload))
+
     @routes.put(
-        path_of_one,
-        operation_id=place.operation("put_file"),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/octet-stream": {"schema": {"type": "string"}}},
-            }
-        },
+        f"{place.path}/files",
+        operation_id=place.operation("import_archive"),
+        openapi_extra=BYTES_BODY,
     )
-    async def put_file(workspace: Found, path: str, request: Request) -> FileChange:
-        """Write one file and the directories on its way, in place of what is there."""
+    async def import_archive(
+        workspace: Found, request: Request, archive: Literal["unpack"]
+    ) -> ImportedArchive:
+        """Unpack an archive into all of `/workspace`, in place of what is there."""
+        del archive
+        return await unpacked(workspace, b"", request)
+
+    @routes.put(path_of_one, operation_id=place.operation("put_file"), openapi_extra=BYTES_BODY)
+    async def put_file(
+        workspace: Found, path: str, request: Request, archive: Literal["unpack"] | None = None
+    ) -> FileChange | ImportedArchive:
+        """Write one file and the directories on its way, or unpack an archive into a folder."""
         raw = _path_in(request, path)
+        if archive is not None:
+            return await unpacked(workspace, raw, request)
         async with uploads.received(request) as upload:
             return FileChange(recovery_point=await edits.put(workspace, raw, upload))
 

@@ -89,7 +89,7 @@ class FileEdits:
         self._files = files
         self._saver = saver
         self._audit = audit
-        self._wall_ns = wall_ns
+        self.wall_ns = wall_ns
         self._numbers = count(1)
 
     async def put(self, workspace: Workspace, path: bytes, upload: Upload) -> str | None:
@@ -100,7 +100,7 @@ class FileEdits:
             path=path,
             kind="file",
             mode=NEW_FILE_MODE,
-            mtime_ns=self._wall_ns(),
+            mtime_ns=self.wall_ns(),
             size=upload.size,
             sha256=upload.sha256,
         )
@@ -117,9 +117,8 @@ class FileEdits:
         def write(tree: LiveTree) -> None:
             put_file(tree, path, upload.descriptor, upload.size)
 
-        made = await self._change(workspace, in_tree=write, in_list=change_list)
-        self._tell(workspace, {"change": "put", "bytes": upload.size})
-        return made
+        told: dict[str, Detail] = {"change": "put", "bytes": upload.size}
+        return await self.change(workspace, in_tree=write, in_list=change_list, told=told)
 
     async def remove(self, workspace: Workspace, path: bytes) -> str | None:
         """Remove what is there with all in it; `NoSuchFileError`, `EditRefusedError`."""
@@ -128,10 +127,24 @@ class FileEdits:
         async def change_list() -> ListChange:
             return lambda entries: without(entries, path)
 
-        made = await self._change(
-            workspace, in_tree=lambda tree: remove(tree, path), in_list=change_list
+        return await self.change(
+            workspace,
+            in_tree=lambda tree: remove(tree, path),
+            in_list=change_list,
+            told={"change": "remove"},
         )
-        self._tell(workspace, {"change": "remove"})
+
+    async def change(
+        self,
+        workspace: Workspace,
+        *,
+        in_tree: Callable[[LiveTree], None],
+        in_list: Callable[[], Awaitable[ListChange]],
+        told: dict[str, Detail],
+    ) -> str | None:
+        """Change the live tree, in a worker thread, or the list of what is not live; audit it."""
+        made = await self._change(workspace, in_tree=in_tree, in_list=in_list)
+        self._tell(workspace, told)
         return made
 
     def _tell(self, workspace: Workspace, details: dict[str, Detail]) -> None:

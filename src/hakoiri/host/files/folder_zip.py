@@ -1,8 +1,9 @@
 """A folder of a recovery point as a zip file, made while it is sent.
 
 In memory are at most a few packs, and for each entry the line that the zip's directory at its end
-has of it (about 0.5 KB). Files come in the manifest's order, compressed, with mode and time; the
-same folder gives the same bytes. Symlinks are left out: they lead to where the box wanted, on the
+has of it (about 0.5 KB). Folders come first, then files, those of one pack together, so that each
+pack is read once; all compressed, with mode and time. A recovery point's folder always gives the
+same bytes. Symlinks are left out: they lead to where the box wanted, on the
 computer of whoever unpacks. Names are canonical texts (`paths.text_of`), for a zip has no raw
 bytes, and a backslash, which Windows takes for a slash, is `%5C`.
 """
@@ -24,7 +25,7 @@ from hakoiri.host.files.stored_bytes import StoredBytes
 from hakoiri.host.files.worker_thread import run_in_thread
 
 KEPT_PACKS: Final = 3
-"""Neighbours lie in the same packs: a few at hand, and each is read once or twice."""
+"""A few at hand: a file of several pieces ends in a pack that the next ones need, too."""
 
 SMALL_BYTES: Final = 1024 * 1024
 BATCH_FILES: Final = 256
@@ -53,13 +54,26 @@ class Folder:
             raise NoSuchFileError(f"the newest recovery point has no folder {reported(path)!r}")
         prefix = path + b"/" if path else b""
         below = [entry for entry in mine if entry.path.startswith(prefix)]
-        chosen = tuple(entry for entry in below if entry.kind != "symlink")
-        return cls(path, chosen, len(below) - len(chosen))
+        chosen = [entry for entry in below if entry.kind != "symlink"]
+        return cls(path, tuple(_by_pack(chosen)), len(below) - len(chosen))
 
     def name_of(self, entry: Entry) -> str:
         """Return an entry's name in the zip, relative to the folder."""
         relative = entry.path[len(self.path) + 1 :] if self.path else entry.path
         return text_of(relative).replace("\\", "%5C")
+
+
+def _by_pack(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """Yield folders, then files by the pack that they begin in, as these first come."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.kind == "directory":
+            yield entry
+        else:
+            first = entry.parts[0].pack.id if entry.parts else ""
+            groups.setdefault(first, []).append(entry)
+    for group in groups.values():
+        yield from group
 
 
 class KeptPacks(StoredBytes):

@@ -172,11 +172,14 @@ class FileSync:
         `FilesError` if its bytes are not those of `size` and `sha256`.
         """
         file = LargeFile(descriptor, size, is_same=lambda: True)
-        packs = PackWriter(store=self._store, tenant=tenant, known=Known())
-        parts, _ = await packs.store_whole(file.next_pieces)
+        parts, _ = await self.packs(tenant).store_whole(file.next_pieces)
         if file.digest() != sha256:
             raise FilesError(f"the file is not the one of {size} bytes with the hash {sha256}")
         return parts
+
+    def packs(self, tenant: str) -> PackWriter:
+        """Return what writes packs of bytes that a list is to name."""
+        return PackWriter(store=self._store, tenant=tenant, known=Known())
 
     def stored(self, tenant: str) -> StoredBytes:
         """Return a tenant's bytes, to read many files that lie together."""
@@ -215,7 +218,7 @@ class FileSync:
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         """Name what of the tree differs from the newest recovery point, without reading files.
 
-        Returns a printable line for each path, bounded, the last line telling how many more.
+        Returns a printable line for each path, bounded; the last tells how many more.
         """
         known = await self.manifest(tenant=tenant, workspace_id=workspace_id)
         scanned = await run_in_thread(

@@ -296,7 +296,7 @@ works = st.builds(
     st.sampled_from([0.0, 0.02, 0.1]),
     st.sampled_from([0.0, 0.4, 1.5]),
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_whatever_comes_first_all_that_a_head_names_is_there(
     all_work: list[Work], seed: int, crashes: float, slowness_s: float
 ) -> None:

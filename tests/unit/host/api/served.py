@@ -20,8 +20,10 @@ from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
+from hakoiri.host.files.archive_limits import ImportLimits
 from hakoiri.host.files.collection_ports import Amount, CollectionReport
 from hakoiri.host.files.ports import FilesError, NoSuchFileError
 from hakoiri.wire.sse import SseBlock, SseDecoder
@@ -84,6 +86,15 @@ class ScriptedCollection:
         return CollectionReport(started=NOW, ended=NOW, is_dry=is_dry, left=Amount(2, 30))
 
 
+def archive_import(world: World) -> ArchiveImport:
+    return ArchiveImport(
+        edits=world.workspaces.edits,
+        files=world.files,
+        limits=ImportLimits(members=20, file_bytes=5_000, total_bytes=9_000, depth=4),
+        directory=Path(tempfile.gettempdir()),
+    )
+
+
 class Served:
     """A world behind HTTP."""
 
@@ -114,6 +125,7 @@ class Served:
             files=self.files,
             workspaces=self.world.workspaces,
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
+            imports=archive_import(self.world),
             collection=self.collection,
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,

@@ -31,9 +31,11 @@ from hakoiri.host.conversations.testing import (
 )
 from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.manifest import Entry
-from hakoiri.host.files.packs import Pack, Part, Parts
+from hakoiri.host.files.pack_writer import PackWriter
+from hakoiri.host.files.packs import Known, Pack, Part, Parts
 from hakoiri.host.files.ports import Begun, LiveTree
 from hakoiri.host.files.quota import DiskUse, TreeUse
+from hakoiri.host.files.testing import MemoryObjectStore
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
@@ -286,6 +288,7 @@ class ScriptedFiles:
     report: Report = Report()
     entries: Sequence[Entry] = ()
     blobs: dict[str, bytes] = field(default_factory=dict)
+    objects: MemoryObjectStore = field(default_factory=MemoryObjectStore)
     amend_failures: list[Exception | None] = field(default_factory=list)
     use: TreeUse | Exception = field(
         default_factory=lambda: TreeUse(
@@ -343,6 +346,9 @@ class ScriptedFiles:
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         self.blobs[sha256] = os.pread(descriptor, size, 0)
         return (Part(Pack(sha256, "none", size, size), 0, size, sha256),)
+
+    def packs(self, tenant: str) -> PackWriter:
+        return PackWriter(store=self.objects, tenant=tenant, known=Known())
 
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         return ["workspace/changed"]

@@ -77,7 +77,8 @@ async def test_a_folder_comes_whole_with_mode_and_time(saved: Saved) -> None:
     build(saved.tree.workspace, described)
     with zipfile.ZipFile(io.BytesIO(await saved.zip(b"src"))) as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["empty", "large", "main.py", "sub/", "箱"]
+        assert archive.namelist()[0] == "sub/"
+        assert sorted(archive.namelist()) == ["empty", "large", "main.py", "sub/", "箱"]
         assert archive.read("large") == large
         assert archive.read("main.py") == b"print()\n"
         about = archive.getinfo("main.py")
@@ -165,6 +166,7 @@ async def test_damaged_bytes_end_it_without_an_end(saved: Saved) -> None:
 async def test_each_pack_is_read_about_once_and_few_are_held(
     saved: Saved, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(folder_zip, "KEPT_PACKS", 1)
     for number in range(600):
         (saved.tree.workspace / f"{number:03}").write_bytes(os.urandom(9_000))
     entries = await saved.entries()
@@ -181,7 +183,7 @@ async def test_each_pack_is_read_about_once_and_few_are_held(
     stored = saved.sync.stored("acme")
     assert isinstance(stored, KeptPacks)
     pieces = [len(piece) async for piece in zip_of(Folder.of(entries, b""), stored)]
-    assert reads <= 2 * packs
+    assert reads == packs > 1
     assert len(stored._kept) <= folder_zip.KEPT_PACKS
     assert max(pieces) < 3 * folder_zip.SMALL_BYTES
 
