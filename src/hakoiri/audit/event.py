@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     FILE_CHANGED = "file_changed"
     WORKSPACE_KILLED = "workspace_killed"
     STORE_COLLECTED = "store_collected"
+    WORKSPACE_FORKED = "workspace_forked"
     POLICY_CHANGED = "policy_changed"
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"

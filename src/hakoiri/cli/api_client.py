@@ -52,7 +52,7 @@ class ApiClient:
 
     def chunks(
         self, path: str, *, told: dict[str, str] | None = None
-    ) -> tuple[int | None, Iterator[bytes]]:
+    ) -> tuple[int | None, Generator[bytes, None, None]]:
         """Return a file's size and its bytes in pieces; `ApiError` if it breaks off.
 
         `told` gets the headers of the answer.
@@ -63,7 +63,7 @@ class ApiClient:
         length = answer.headers.get("Content-Length")
         size = int(length) if length is not None else None
 
-        def pieces() -> Iterator[bytes]:
+        def pieces() -> Generator[bytes, None, None]:
             received = 0
             with closing(answer):
                 while chunk := _read_some(answer):

@@ -23,8 +23,8 @@ from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
-from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.database import Database, open_database
+from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
@@ -138,7 +138,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         store_collection = make_collection(
             settings,
             store=edges.objects,
-            live=SqlCollectionLedger(edges.database),
+            live=SqlRecoveryPoints(edges.database),
             database=edges.database,
             metrics=metrics.collection,
             audit=audit,
@@ -163,6 +163,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
+            points=services.points,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             imports=make_import(settings, services),
             collection=store_collection,

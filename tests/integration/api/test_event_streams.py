@@ -20,6 +20,7 @@ from tests.unit.host.conversations.scripted import (
     ScriptedFiles,
     ScriptedModel,
     Step,
+    World,
 )
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
@@ -100,6 +101,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         policies=policies,
         files=MemoryFiles(),
         workspaces=workspaces,
+        points=World().points,
         uploads=Uploads(directory, limit_bytes=1000),
         imports=ArchiveImport(
             edits=workspaces.edits,

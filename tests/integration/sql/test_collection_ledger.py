@@ -9,6 +9,7 @@ from hakoiri.host.adapters.sql import collection_ledger
 from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.files.collection_ports import (
     CollectedError,
@@ -57,7 +58,7 @@ async def kept(request: pytest.FixtureRequest, database: Database) -> Kept:
         return Kept(heads.ledger, heads, heads)
     await SqlConversationStore(database).create(conversation("a"))
     ledger = SqlCollectionLedger(database)
-    return Kept(ledger, SqlWorkspaceHeads(database), ledger)
+    return Kept(ledger, SqlWorkspaceHeads(database), SqlRecoveryPoints(database))
 
 
 async def test_a_head_rescues_what_is_condemned(kept: Kept) -> None:

@@ -14,9 +14,11 @@ from hakoiri.host.api import files as file_routes
 from hakoiri.host.api import health as health_routes
 from hakoiri.host.api import keys as key_routes
 from hakoiri.host.api import metrics as metric_routes
+from hakoiri.host.api import point_files as point_file_routes
 from hakoiri.host.api import policies as policy_routes
 from hakoiri.host.api import pool as pool_routes
 from hakoiri.host.api import problems
+from hakoiri.host.api import recovery_points as point_routes
 from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
@@ -31,6 +33,7 @@ from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.point_services import PointServices
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_services import WorkspaceServices
 from hakoiri.wire.problems import Problem
@@ -44,6 +47,7 @@ def create_app(
     policies: PolicyService,
     files: StoredFiles,
     workspaces: WorkspaceServices,
+    points: PointServices,
     uploads: Uploads,
     imports: ArchiveImport,
     collection: collection_routes.Collection,
@@ -86,6 +90,10 @@ def create_app(
         file_routes.router(services=workspaces, files=files, uploads=uploads, imports=imports)
     )
     app.include_router(collection_routes.router(collection=collection))
+    app.include_router(point_routes.router(workspaces=workspaces.workspaces, services=points))
+    app.include_router(
+        point_file_routes.router(workspaces=workspaces.workspaces, points=points.points)
+    )
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(pool_routes.router(pool=pool))
     app.include_router(key_routes.router(keys=keys))

@@ -4,7 +4,6 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -20,6 +19,7 @@ from hakoiri.host.files.pack_writer import PackWriter
 from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.paths import reported
 from hakoiri.host.files.plan import Plan, Scan, make_plan
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import (
     Begun,
     DamagedError,
@@ -34,6 +34,7 @@ from hakoiri.host.files.ports import (
 )
 from hakoiri.host.files.quota import TreeUse
 from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
+from hakoiri.host.files.save_report import SaveReport, save_report
 from hakoiri.host.files.saved_state import file_at, is_same_state, saved_entries
 from hakoiri.host.files.scan import ScanLimits, scan
 from hakoiri.host.files.stored_bytes import StoredBytes
@@ -45,23 +46,6 @@ LONGEST_SAVE_S: Final = 3600.0
 
 COMMIT_ATTEMPTS: Final = 3
 """A save that names what just left the store stores it again."""
-
-
-@dataclass(frozen=True, slots=True)
-class SaveReport:
-    """What a save committed.
-
-    `uploaded` files were sent (`uploaded_bytes`), `kept` files were in the store already,
-    `deleted` paths are no longer there. `left_out` has a printable line for each path that is not
-    as it is in the tree, bounded, the last line telling how many more.
-    """
-
-    recovery_point: str
-    uploaded: int
-    uploaded_bytes: int
-    deleted: int
-    kept: int
-    left_out: list[str]
 
 
 class FileSync:
@@ -99,6 +83,7 @@ class FileSync:
         event_number: int,
         tree: LiveTree,
         session_id: str | None,
+        reason: PointReason = PointReason.ON_DEMAND,
     ) -> SaveReport:
         """Commit the tree as it is: packs first, then the manifest, then the head.
 
@@ -114,6 +99,7 @@ class FileSync:
             event_number=event_number,
             tree=tree,
             session_id=session_id,
+            reason=reason,
         )
         lost: frozenset[str] = frozenset()
         lock = self._locks.setdefault(workspace_id, asyncio.Lock())
@@ -160,7 +146,9 @@ class FileSync:
                 entries=entries,
             )
             _check_room(manifest, self._limits)
-            return await self._commit(tenant, manifest, begun, _keys_of(tenant, previous))
+            return await self._commit(
+                tenant, manifest, begun, _keys_of(tenant, previous), PointReason.CHANGED
+            )
 
     async def begin(self) -> Begun:
         """Return what a commit is to be told of, before bytes are stored for it."""
@@ -188,6 +176,11 @@ class FileSync:
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
         return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
+
+    @property
+    def manifests(self) -> ManifestStore:
+        """What reads and writes manifests, the newest of them at hand."""
+        return self._manifests
 
     async def has_recovery_point(self, workspace_id: str) -> bool:
         """Whether `restore` would write anything."""
@@ -265,6 +258,7 @@ class FileSync:
         event_number: int,
         tree: LiveTree,
         session_id: str | None,
+        reason: PointReason,
         lost: frozenset[str],
     ) -> SaveReport:
         """Save; `lost` are keys of what left the store, and is to be stored anew."""
@@ -288,9 +282,9 @@ class FileSync:
             recovery_point = manifest.parent
         else:
             reused = _keys_of(tenant, previous) - lost
-            recovery_point = await self._commit(tenant, manifest, begun, reused)
+            recovery_point = await self._commit(tenant, manifest, begun, reused, reason)
         left_out = notes + self._left_out(scanned, uploaded)
-        return _report(recovery_point, known, manifest, uploaded, left_out)
+        return save_report(recovery_point, known, manifest, uploaded, left_out)
 
     def _look(
         self, tree: LiveTree, known: tuple[Entry, ...], lost: frozenset[str]
@@ -348,7 +342,12 @@ class FileSync:
         return await upload.run(plan.upload)
 
     async def _commit(
-        self, tenant: str, manifest: Manifest, begun: Begun, reused: frozenset[str]
+        self,
+        tenant: str,
+        manifest: Manifest,
+        begun: Begun,
+        reused: frozenset[str],
+        reason: PointReason,
     ) -> str:
         recovery_point = await self._manifests.write(tenant, manifest)
         await self._store.flush()
@@ -356,7 +355,9 @@ class FileSync:
             raise FilesError(f"saving took longer than {LONGEST_SAVE_S:g} s")
         key = manifest_key(tenant, manifest.workspace_id, recovery_point)
         keys = keys_of_bytes(tenant, manifest) | {key}
-        head = WorkspaceHead(recovery_point, manifest.generation, manifest.event_number)
+        head = WorkspaceHead(
+            recovery_point, manifest.generation, manifest.event_number, manifest.as_point(reason)
+        )
         named = Named(keys=keys, written=keys - reused, mark=begun.mark)
         await self._heads.move_head(manifest.workspace_id, head, named)
         return recovery_point
@@ -378,22 +379,3 @@ def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
         check_limits(manifest, limits)
     except FilesError as error:
         raise NoSpaceError(str(error)) from error
-
-
-def _report(
-    recovery_point: str,
-    known: tuple[Entry, ...],
-    manifest: Manifest,
-    uploaded: Uploaded,
-    left_out: list[str],
-) -> SaveReport:
-    now = {entry.place for entry in manifest.entries}
-    files = sum(entry.kind == "file" for entry in manifest.entries)
-    return SaveReport(
-        recovery_point=recovery_point,
-        uploaded=uploaded.stored,
-        uploaded_bytes=uploaded.stored_bytes,
-        deleted=sum(entry.place not in now for entry in known),
-        kept=files - uploaded.stored,
-        left_out=left_out,
-    )

@@ -17,6 +17,7 @@ from tests.unit.host.files.trees import a_second_later, describe, make_live_tree
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.database import Database, open_database
+from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.schema import workspaces
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.files.archive import StoreWithArchive
@@ -91,7 +92,7 @@ async def test_no_save_loses_anything_and_in_the_end_no_garbage_is_left(
     )
     collection = StoreCollection(
         store=store,
-        live=ledger,
+        live=SqlRecoveryPoints(database),
         ledger=ledger,
         rules=CollectionRules(grace=GRACE, archive_age=None),
         interval_s=None,

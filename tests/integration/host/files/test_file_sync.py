@@ -24,7 +24,8 @@ from hakoiri.host.files.collection_ports import CollectableStore
 from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
 from hakoiri.host.files.pack_codec import CodecError, decompress
 from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, ObjectStore
-from hakoiri.host.files.sync import FileSync, SaveReport
+from hakoiri.host.files.save_report import SaveReport
+from hakoiri.host.files.sync import FileSync
 from hakoiri.host.files.testing import MemoryHeads
 from hakoiri.host.settings import ObjectStoreSettings
 

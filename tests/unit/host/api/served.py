@@ -124,6 +124,7 @@ class Served:
             policies=self.world.policies,
             files=self.files,
             workspaces=self.world.workspaces,
+            points=self.world.points,
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             imports=archive_import(self.world),
             collection=self.collection,

@@ -37,9 +37,10 @@ from hakoiri.host.files.ports import (
     StaleGenerationError,
     WorkspaceHead,
 )
+from hakoiri.host.files.save_report import SaveReport
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.stored_edit import with_file
-from hakoiri.host.files.sync import LONGEST_SAVE_S, FileSync, SaveReport
+from hakoiri.host.files.sync import LONGEST_SAVE_S, FileSync
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
 pytestmark = pytest.mark.anyio

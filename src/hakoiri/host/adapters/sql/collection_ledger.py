@@ -1,4 +1,4 @@
-"""The ledger of the store's collection, and what is live, in SQL."""
+"""The ledger of the store's collection, in SQL."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hakoiri.host.adapters.sql.database import Database
-from hakoiri.host.adapters.sql.schema import collected, workspaces
+from hakoiri.host.adapters.sql.schema import collected
 from hakoiri.host.files.collection_ports import CollectedError
-from hakoiri.host.files.ports import ManifestName, Named
+from hakoiri.host.files.ports import Named
 
 CHUNK: Final = 500
 """Keys of one statement."""
@@ -56,18 +56,10 @@ async def keep_named(connection: AsyncConnection, named: Named) -> None:
 
 
 class SqlCollectionLedger:
-    """`CollectionLedger` and `LiveManifests` in SQL. Raises `DatabaseError` (a `FilesError`)."""
+    """A `CollectionLedger` in SQL. Raises `DatabaseError` (a `FilesError`)."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    async def live_manifests(self, tenant: str) -> frozenset[ManifestName]:
-        """Return all heads."""
-        query = sa.select(workspaces.c.id, workspaces.c.head_recovery_point).where(
-            workspaces.c.tenant == tenant, workspaces.c.head_recovery_point.is_not(None)
-        )
-        async with self._database.reading() as connection:
-            return frozenset(ManifestName(*row) for row in await connection.execute(query))
 
     async def condemn(self, tenant: str, keys: Collection[str], *, at: datetime) -> None:
         """Note that nothing names these; those that are condemned or leave already stay so."""
