@@ -99,6 +99,7 @@ async def test_the_newest_points_from_before_there_were_lists_are_listed(url: st
     await SqlWorkspaceHeads(opened).move_head("w-a", WorkspaceHead("rp-old", 3, 1), NOTHING)
     async with opened.writing() as connection:
         await connection.exec_driver_sql("DROP TABLE recovery_points")
+        await connection.exec_driver_sql("DROP TABLE collected")
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     await opened.close()
     opened = await open_database(url)
