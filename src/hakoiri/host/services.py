@@ -93,8 +93,9 @@ def make_services(
         default_policy=default_policy(settings),
         audit=audit,
     )
+    objects = StoreWithArchive(edges.objects)
     files = FileSync(
-        store=StoreWithArchive(edges.objects),
+        store=objects,
         heads=SqlWorkspaceHeads(database),
         limits=ScanLimits(**settings.files.model_dump()),
         clock=now,
@@ -145,7 +146,7 @@ def make_services(
         workspaces=workspaces,
         points=make_point_services(
             points=SqlRecoveryPoints(database),
-            files=PointFiles(store=edges.objects, manifests=files.manifests, clock=now),
+            files=PointFiles(store=objects, manifests=files.manifests, clock=now),
             store=workspace_store,
             containers=orchestrator,
             saves=files,
