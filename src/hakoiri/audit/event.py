@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     COMMAND_STARTED = "command_started"
     FILE_CHANGED = "file_changed"
     WORKSPACE_KILLED = "workspace_killed"
+    STORE_COLLECTED = "store_collected"
     WORKSPACE_FORKED = "workspace_forked"
     POLICY_CHANGED = "policy_changed"
     POOL_CHANGED = "pool_changed"

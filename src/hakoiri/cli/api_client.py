@@ -50,11 +50,18 @@ class ApiClient:
         with closing(self._open("GET", path, None)) as answer:
             return answer.read()
 
-    def chunks(self, path: str) -> tuple[int | None, Generator[bytes, None, None]]:
-        """Return a file's size and its bytes in pieces; `ApiError` if it breaks off."""
+    def chunks(
+        self, path: str, *, told: dict[str, str] | None = None
+    ) -> tuple[int | None, Generator[bytes, None, None]]:
+        """Return a file's size and its bytes in pieces; `ApiError` if it breaks off.
+
+        `told` gets the headers of the answer.
+        """
         answer = self._open("GET", path, None)
-        told = answer.headers.get("Content-Length")
-        size = int(told) if told is not None else None
+        if told is not None:
+            told |= dict(answer.headers.items())
+        length = answer.headers.get("Content-Length")
+        size = int(length) if length is not None else None
 
         def pieces() -> Generator[bytes, None, None]:
             received = 0

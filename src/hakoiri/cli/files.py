@@ -24,9 +24,11 @@ from hakoiri.cli.client_options import (
     show_json,
     wants_json,
 )
+from hakoiri.cli.store_collection import collect
 from hakoiri.cli.workspace_path import path_of_workspace
 
 app = typer.Typer(no_args_is_help=True, help="List, read, write and remove a workspace's files.")
+app.command()(collect)
 
 Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
 Inside = Annotated[str, typer.Argument(help="The path as `list` shows it.")]
@@ -81,6 +83,43 @@ def get(
 
 
 @app.command()
+def download(
+    workspace: Id,
+    folder: Annotated[
+        str, typer.Argument(help="A folder as `list` shows it; by default all.")
+    ] = "",
+    local: Annotated[Path | None, typer.Argument(help="Where to; - is standard output.")] = None,
+    *,
+    as_zip: Annotated[bool, typer.Option("--zip", help="In one zip file.")] = False,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+) -> None:
+    """Download a folder with all in it but symlinks, under its own name or to where it is told.
+
+    Examples:
+      hakoiri files download --zip w-123 src
+
+      hakoiri files download --zip w-123 "" all.zip
+    """
+    if not as_zip:
+        typer.echo("hakoiri files download: say --zip, the one form there is", err=True)
+        raise typer.Exit(2)
+    target = local or Path(f"{folder.rstrip('/').rpartition('/')[2] or workspace}.zip")
+    place = (
+        _path(workspace, folder.rstrip("/")) if folder else f"{path_of_workspace(workspace)}/files"
+    )
+    told: dict[str, str] = {}
+    with client(url, key, timeout_s=120) as api:
+        size, chunks = api.chunks(f"{place}?archive=zip", told=told)
+        with _target(target) as out, _progress(str(target), size) as advance:
+            for chunk in chunks:
+                out.write(chunk)
+                advance(len(chunk))
+    if (left_out := told.get("Hakoiri-Left-Out", "0")) != "0":
+        typer.echo(f"{left_out} symlinks were left out", err=True)
+
+
+@app.command()
 def put(
     workspace: Id,
     local: Annotated[Path, typer.Argument(help="The file to send; - is standard input.")],
@@ -109,6 +148,39 @@ def put(
                 )
         except OSError as error:
             raise ApiError(f"{local}: {error.strerror}") from error
+
+
+@app.command("import")
+def import_(
+    workspace: Id,
+    archive: Annotated[Path, typer.Argument(help="A zip or tar (plain, gzip, zstd); - is input.")],
+    folder: Annotated[str, typer.Argument(help="Into which folder; by default the topmost.")] = "",
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Unpack an archive into a folder of a workspace: files and folders, no links.
+
+    Example: hakoiri files import w-123 project.tar.gz src
+    """
+    inside = folder.strip("/")
+    place = _path(workspace, inside) if inside else f"{path_of_workspace(workspace)}/files"
+    with client(url, key, timeout_s=600) as api:
+        try:
+            with _source(archive) as (file, size), _progress(str(archive), size) as advance:
+                told = api.upload(f"{place}?archive=unpack", _told(file, advance), size=size)
+        except OSError as error:
+            raise ApiError(f"{archive}: {error.strerror}") from error
+    if wants_json(output, as_json):
+        show_json(told)
+        return
+    typer.echo(f"{told['files']} files, {told['file_bytes']} bytes")
+    for line in told["left_out_names"]:
+        typer.echo(f"left out: {line}", err=True)
+    if (more := told["left_out"] - len(told["left_out_names"])) > 0:
+        typer.echo(f"left out: {more} more", err=True)
 
 
 @app.command()

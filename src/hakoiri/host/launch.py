@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from hakoiri.host.process_settings import Section
 from hakoiri.host.settings import Settings
+from hakoiri.host.settings_section import Section
 
 
 class AppArmorKnown(Section):

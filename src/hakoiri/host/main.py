@@ -27,6 +27,7 @@ from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database, open_database
+from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
@@ -56,8 +57,9 @@ from hakoiri.host.fleet_sight import make_sight
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.readiness import Readiness, answers, audit_check, engine_check
-from hakoiri.host.services import Edges, make_services, now
+from hakoiri.host.services import Edges, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
+from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
@@ -154,8 +156,18 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             settings, orchestrator, fleet.lifecycle, services.owners, metrics
         )
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
+        store_collection = make_collection(
+            settings,
+            store=edges.objects,
+            live=SqlRecoveryPoints(edges.database),
+            database=edges.database,
+            metrics=metrics.collection,
+            audit=audit,
+            clock=now,
+        )
         for name, keeping in (
             ("collector", collector.run()),
+            ("store collection", store_collection.run()),
             ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
             ("usage", sight.watch.run()),
@@ -177,6 +189,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             points=services.points,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=readiness.reasons,
+            imports=make_import(settings, services),
+            collection=store_collection,
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),
             pool=fleet.pool,

@@ -18,6 +18,7 @@ from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.conversations.archive_import import MEMBERS_LIMIT, ArchiveImport
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -28,9 +29,11 @@ from hakoiri.host.conversations.point_services import PointServices, make_point_
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.files.archive import StoreWithArchive
+from hakoiri.host.files.archive_limits import ImportLimits
+from hakoiri.host.files.collection_ports import CollectableStore
 from hakoiri.host.files.metered_sync import MeteredSync
 from hakoiri.host.files.point_files import PointFiles
-from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
@@ -58,7 +61,7 @@ class Edges:
     engine: DockerEngine
     proxy: ProxyClient
     database: Database
-    objects: ObjectStore
+    objects: CollectableStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +122,13 @@ def make_services(
         default_policy=default_policy(settings),
         audit=audit,
     )
+    objects = StoreWithArchive(edges.objects)
     files = MeteredSync(
         metrics=metrics.sync,
         audit=FileAudit(audit),
         saved=saved,
         clock_s=time.monotonic,
-        store=edges.objects,
+        store=objects,
         heads=SqlWorkspaceHeads(database),
         limits=ScanLimits(**settings.files.model_dump()),
         clock=now,
@@ -175,7 +179,7 @@ def make_services(
         workspaces=workspaces,
         points=make_point_services(
             points=SqlRecoveryPoints(database),
-            files=PointFiles(store=edges.objects, manifests=files.manifests, clock=now),
+            files=PointFiles(store=objects, manifests=files.manifests, clock=now),
             store=workspace_store,
             containers=orchestrator,
             saves=files,
@@ -185,6 +189,22 @@ def make_services(
             audit=audit,
         ),
         owners=WorkspaceOwners(store=workspace_store, policies=policies, files=files),
+    )
+
+
+def make_import(settings: Settings, services: Services) -> ArchiveImport:
+    """Return what unpacks archives, within the bounds of a recovery point."""
+    given = settings.files
+    return ArchiveImport(
+        edits=services.workspaces.edits,
+        files=services.files,
+        limits=ImportLimits(
+            members=min(MEMBERS_LIMIT, given.limit_entries),
+            file_bytes=given.file_limit_bytes,
+            total_bytes=given.limit_bytes,
+            depth=given.depth_limit,
+        ),
+        directory=settings.data_dir,
     )
 
 

@@ -24,13 +24,14 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hakoiri.host.collection_settings import CollectionSettings
 from hakoiri.host.process_settings import (
     AuditSettings,
     GuardSettings,
     ProxySettings,
-    Section,
     UserSettings,
 )
+from hakoiri.host.settings_section import Section
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -249,6 +250,7 @@ class Settings(BaseSettings):
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
+    collection: CollectionSettings = CollectionSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
-from tests.unit.host.api.served import CONFINED, MemoryFiles, blocks
+from tests.unit.host.api.served import CONFINED, MemoryFiles, ScriptedCollection, blocks
 from tests.unit.host.containers.fleet import Fleet
 from tests.unit.host.conversations.scripted import (
     LIMITS,
@@ -34,12 +34,14 @@ from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_services import make_workspace_services
+from hakoiri.host.files.archive_limits import ImportLimits
 from hakoiri.wire.events import Result, TextDelta
 from hakoiri.wire.policy import DENY_ALL
 
@@ -83,6 +85,17 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         clock=lambda: NOW,
         runtimes=("runc",),
     )
+    workspaces = make_workspace_services(
+        store=SqlWorkspaceStore(database),
+        conversations=store,
+        policies=policies,
+        containers=containers,
+        files=ScriptedFiles(),
+        editable=ScriptedFiles(),
+        clock=lambda: NOW,
+        monotonic=time.monotonic,
+        runtimes=("runc",),
+    )
     keeper = Fleet(directory / "live").keeper()
     app = create_app(
         service=service,
@@ -92,19 +105,16 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         keys=KeyRing(store=SqlKeyStore(database), clock=lambda: NOW),
         policies=policies,
         files=MemoryFiles(),
-        workspaces=make_workspace_services(
-            store=SqlWorkspaceStore(database),
-            conversations=store,
-            policies=policies,
-            containers=containers,
-            files=ScriptedFiles(),
-            editable=ScriptedFiles(),
-            clock=lambda: NOW,
-            monotonic=time.monotonic,
-            runtimes=("runc",),
-        ),
+        workspaces=workspaces,
         points=World().points,
         uploads=Uploads(directory, limit_bytes=1000),
+        imports=ArchiveImport(
+            edits=workspaces.edits,
+            files=ScriptedFiles(),
+            limits=ImportLimits(members=1, file_bytes=1, total_bytes=1, depth=1),
+            directory=directory,
+        ),
+        collection=ScriptedCollection(),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),
         confinement=CONFINED,

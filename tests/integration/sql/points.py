@@ -6,7 +6,10 @@ from tests.integration.sql.conftest import NOW
 
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.files.points import NewPoint, PointReason, RecoveryPoint
-from hakoiri.host.files.ports import WorkspaceHead
+from hakoiri.host.files.ports import Named, WorkspaceHead
+
+NOTHING = Named(frozenset())
+"""For heads of which no object is looked at."""
 
 
 def point_id(number: int) -> str:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.sql.conftest import NOW, conversation
-from tests.integration.sql.points import head, listed
+from tests.integration.sql.points import NOTHING, head, listed
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database
@@ -41,7 +41,7 @@ async def fork_at(database: Database, event_number: int) -> list[ConversationEve
     for text in ("one", "two"):
         first = await store.begin_turn(conversation_id="c-a", text=text, now=NOW)
         await store.append(conversation_id="c-a", turn=first.turn, events=TURN, now=NOW)
-    await SqlWorkspaceHeads(database).move_head("w-a", head(1, event_number=event_number))
+    await SqlWorkspaceHeads(database).move_head("w-a", head(1, event_number=event_number), NOTHING)
     [source] = await listed(points, "w-a")
     await points.commit_fork(
         Forking(

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from tests.integration.sql.conftest import NOW, conversation
+from tests.integration.sql.points import NOTHING
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, DatabaseError, open_database
@@ -29,6 +30,7 @@ BACK_TO_THE_FIRST_RELEASE = (
     "CREATE INDEX ix_conversations_tenant_policy ON conversations (tenant, policy)",
     "ALTER TABLE conversations DROP COLUMN agent_seq",
     "ALTER TABLE conversations DROP COLUMN runtime",
+    "DROP TABLE collected",
     "UPDATE alembic_version SET version_num = '0001'",
 )
 
@@ -94,9 +96,10 @@ async def test_the_newest_points_from_before_there_were_lists_are_listed(url: st
     await store.create(conversation("a"))
     await store.create(conversation("b"))
     await store.begin_turn(conversation_id="c-a", text="x", now=NOW)
-    await SqlWorkspaceHeads(opened).move_head("w-a", WorkspaceHead("rp-old", 3, 1))
+    await SqlWorkspaceHeads(opened).move_head("w-a", WorkspaceHead("rp-old", 3, 1), NOTHING)
     async with opened.writing() as connection:
         await connection.exec_driver_sql("DROP TABLE recovery_points")
+        await connection.exec_driver_sql("DROP TABLE collected")
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     await opened.close()
     opened = await open_database(url)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from tests.integration.sql.conftest import NOW, conversation
-from tests.integration.sql.points import head, listed, point_id
+from tests.integration.sql.points import NOTHING, head, listed, point_id
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database
@@ -29,8 +29,8 @@ async def test_each_head_is_listed_with_what_it_is(database: Database) -> None:
             now=NOW,
         )
     heads = SqlWorkspaceHeads(database)
-    await heads.move_head("w-a", head(1, event_number=2))
-    await heads.move_head("w-a", head(2, event_number=5, reason=PointReason.RUNNING))
+    await heads.move_head("w-a", head(1, event_number=2), NOTHING)
+    await heads.move_head("w-a", head(2, event_number=5, reason=PointReason.RUNNING), NOTHING)
     newest, oldest = await listed(SqlRecoveryPoints(database), "w-a")
     assert (newest.id, newest.number, newest.turn, newest.event_number) == (point_id(2), 2, 2, 5)
     assert (newest.files, newest.file_bytes, newest.parent) == (2, 20, point_id(1))
@@ -42,9 +42,9 @@ async def test_each_head_is_listed_with_what_it_is(database: Database) -> None:
 async def test_a_head_that_is_refused_is_not_listed(database: Database) -> None:
     await SqlConversationStore(database).create(conversation("a"))
     heads = SqlWorkspaceHeads(database)
-    await heads.move_head("w-a", head(1, generation=2))
+    await heads.move_head("w-a", head(1, generation=2), NOTHING)
     with pytest.raises(StaleGenerationError):
-        await heads.move_head("w-a", head(2, generation=1))
+        await heads.move_head("w-a", head(2, generation=1), NOTHING)
     assert len(await listed(SqlRecoveryPoints(database), "w-a")) == 1
 
 
@@ -53,16 +53,16 @@ async def test_old_points_leave_the_list_when_one_is_added(database: Database) -
     heads = SqlWorkspaceHeads(database, retention=Retention(points=3))
     points = SqlRecoveryPoints(database)
     for number in range(1, 4):
-        await heads.move_head("w-a", head(number))
+        await heads.move_head("w-a", head(number), NOTHING)
     await points.set_kept(
         tenant="default", workspace_id="w-a", recovery_point=point_id(1), is_kept=True
     )
     for number in range(4, 7):
-        await heads.move_head("w-a", head(number))
+        await heads.move_head("w-a", head(number), NOTHING)
     assert [point.id for point in await listed(points, "w-a")] == [
         point_id(number) for number in (6, 5, 4, 1)
     ]
-    await heads.move_head("w-a", head(7, created=NOW + timedelta(days=31)))
+    await heads.move_head("w-a", head(7, created=NOW + timedelta(days=31)), NOTHING)
     assert [point.number for point in await listed(points, "w-a")] == [7, 6, 1]
 
 
@@ -71,6 +71,6 @@ async def test_the_point_before_a_restore_pushes_none_out(database: Database) ->
     await SqlConversationStore(database).create(conversation("a"))
     heads = SqlWorkspaceHeads(database, retention=Retention(points=2))
     for number in (1, 2):
-        await heads.move_head("w-a", head(number))
-    await heads.move_head("w-a", head(3, reason=PointReason.BEFORE_RESTORE))
+        await heads.move_head("w-a", head(number), NOTHING)
+    await heads.move_head("w-a", head(3, reason=PointReason.BEFORE_RESTORE), NOTHING)
     assert len(await listed(SqlRecoveryPoints(database), "w-a")) == 3

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 from tests.integration.sql.conftest import NOW, conversation
-from tests.integration.sql.points import head, listed, point_id
+from tests.integration.sql.points import NOTHING, head, listed, point_id
 
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
@@ -78,7 +78,7 @@ async def test_pages_hold_each_point_once(
 ) -> None:
     await conversations.create(conversation("a"))
     for number in range(1, 8):
-        await heads.move_head("w-a", head(number))
+        await heads.move_head("w-a", head(number), NOTHING)
     seen: list[str] = []
     before = None
     while page := await points.points(tenant="default", workspace_id="w-a", limit=3, before=before):
@@ -91,8 +91,8 @@ async def test_another_tenants_points_are_not_there(
     conversations: SqlConversationStore, heads: SqlWorkspaceHeads, points: SqlRecoveryPoints
 ) -> None:
     await conversations.create(conversation("a", tenant="other"))
-    await heads.move_head("w-a", head(1))
-    await heads.move_head("w-a", head(2))
+    await heads.move_head("w-a", head(1), NOTHING)
+    await heads.move_head("w-a", head(2), NOTHING)
     of = {"tenant": "default", "workspace_id": "w-a"}
     for asked in (
         points.points(**of, limit=9, before=None),
@@ -111,7 +111,7 @@ async def test_a_point_of_another_workspace_is_none_of_this_one(
 ) -> None:
     for name in ("a", "b"):
         await conversations.create(conversation(name))
-    await heads.move_head("w-a", head(1))
+    await heads.move_head("w-a", head(1), NOTHING)
     of = {"tenant": "default", "workspace_id": "w-b", "recovery_point": point_id(1)}
     for asked in (points.point(**of), points.set_kept(**of, is_kept=True), points.drop(**of)):
         with pytest.raises(NoSuchPointError):
@@ -122,8 +122,8 @@ async def test_the_newest_cannot_be_dropped(
     conversations: SqlConversationStore, heads: SqlWorkspaceHeads, points: SqlRecoveryPoints
 ) -> None:
     await conversations.create(conversation("a"))
-    await heads.move_head("w-a", head(1))
-    await heads.move_head("w-a", head(2))
+    await heads.move_head("w-a", head(1), NOTHING)
+    await heads.move_head("w-a", head(2), NOTHING)
     of = {"tenant": "default", "workspace_id": "w-a"}
     with pytest.raises(PointInUseError):
         await points.drop(**of, recovery_point=point_id(2))
@@ -139,7 +139,7 @@ async def test_kept_points_are_bounded(
 ) -> None:
     await conversations.create(conversation("a"))
     for number in range(1, 4):
-        await heads.move_head("w-a", head(number))
+        await heads.move_head("w-a", head(number), NOTHING)
     row = {"turn": 0, "generation": 1, "event_number": 0, "reason": "turn-end", "kept": True}
     rows = [
         row | {"workspace_id": "w-a", "number": 100 + n, "id": f"rp-{n}", "created_at": NOW}
@@ -158,7 +158,7 @@ async def test_points_go_with_their_workspace(
     conversations: SqlConversationStore, heads: SqlWorkspaceHeads, points: SqlRecoveryPoints
 ) -> None:
     await conversations.create(conversation("a"))
-    await heads.move_head("w-a", head(1))
+    await heads.move_head("w-a", head(1), NOTHING)
     await conversations.delete(tenant="default", conversation_id="c-a")
     assert await points.live_manifests("default") == frozenset()
 
@@ -169,10 +169,10 @@ async def test_all_that_heads_and_lists_name_is_alive_and_nothing_of_others(
     for name, tenant in (("a", "default"), ("b", "default"), ("c", "other"), ("d", "default")):
         await conversations.create(conversation(name, tenant=tenant))
     for number in range(1, 4):
-        await heads.move_head("w-a", head(number))
+        await heads.move_head("w-a", head(number), NOTHING)
     await points.drop(tenant="default", workspace_id="w-a", recovery_point=point_id(2))
-    await heads.move_head("w-b", head(1))
-    await heads.move_head("w-c", head(1))
+    await heads.move_head("w-b", head(1), NOTHING)
+    await heads.move_head("w-c", head(1), NOTHING)
     assert await points.live_manifests("default") == {
         ManifestName("w-a", point_id(1)),
         ManifestName("w-a", point_id(3)),
@@ -188,8 +188,8 @@ async def test_a_restore_is_one_step_of_head_memory_and_log(
 ) -> None:
     await conversations.create(conversation("a"))
     await a_turn(conversations)
-    await heads.move_head("w-a", head(1))
-    await heads.move_head("w-a", head(2))
+    await heads.move_head("w-a", head(1), NOTHING)
+    await heads.move_head("w-a", head(2), NOTHING)
     [told] = await points.commit_restore(await restoring(database))
     assert (told.id, told.type, told.turn) == (3, "notice", 2)
     assert told.data == {"code": "workspace-restored", "text": "put back"}
@@ -210,13 +210,13 @@ async def test_no_container_from_before_a_restore_saves_or_is_adopted(
     await conversations.create(conversation("a"))
     claims = SqlClaimStore(database, clock=lambda: NOW)
     generation = await claims.claim(container_id="k-1", workspace_id="w-a")
-    await heads.move_head("w-a", head(1, generation=generation))
-    await heads.move_head("w-a", head(2, generation=generation))
+    await heads.move_head("w-a", head(1, generation=generation), NOTHING)
+    await heads.move_head("w-a", head(2, generation=generation), NOTHING)
     taken = TakenOver(head(3, generation=generation + 1), SESSION)
     await points.commit_restore(await restoring(database, taken=taken))
     assert await claims.claimed() == []
     with pytest.raises(StaleGenerationError):
-        await heads.move_head("w-a", head(4, generation=generation))
+        await heads.move_head("w-a", head(4, generation=generation), NOTHING)
     assert await claims.claim(container_id="k-2", workspace_id="w-a") == generation + 2
 
 
@@ -227,8 +227,8 @@ async def test_a_restore_is_refused_while_a_turn_runs(
     database: Database,
 ) -> None:
     await conversations.create(conversation("a"))
-    await heads.move_head("w-a", head(1))
-    await heads.move_head("w-a", head(2))
+    await heads.move_head("w-a", head(1), NOTHING)
+    await heads.move_head("w-a", head(2), NOTHING)
     await conversations.begin_turn(conversation_id="c-a", text="x", now=NOW)
     with pytest.raises(TurnRunningError):
         await points.commit_restore(await restoring(database))
@@ -242,8 +242,8 @@ async def test_a_restore_on_what_has_changed_is_refused(
     database: Database,
 ) -> None:
     await conversations.create(conversation("a"))
-    await heads.move_head("w-a", head(1))
-    await heads.move_head("w-a", head(2))
+    await heads.move_head("w-a", head(1), NOTHING)
+    await heads.move_head("w-a", head(2), NOTHING)
     for changes in ({"undo": point_id(1)}, {"generation": 7}):
         with pytest.raises(HeadMovedError):
             await points.commit_restore(await restoring(database, **changes))
@@ -272,7 +272,7 @@ async def test_a_fork_is_a_workspace_with_one_point(
     database: Database,
 ) -> None:
     await conversations.create(conversation("a", policy="web"))
-    await heads.move_head("w-a", head(1))
+    await heads.move_head("w-a", head(1), NOTHING)
     [source] = await listed(points, "w-a")
     await points.commit_fork(forking(source, conversation_id=None))
     made = await workspace_of(database, "f")
@@ -283,7 +283,7 @@ async def test_a_fork_is_a_workspace_with_one_point(
     assert (point.number, point.reason, point.is_head) == (1, PointReason.FORKED, True)
     claims = SqlClaimStore(database, clock=lambda: NOW)
     generation = await claims.claim(container_id="k-1", workspace_id="w-f")
-    await heads.move_head("w-f", head(10, generation=generation))
+    await heads.move_head("w-f", head(10, generation=generation), NOTHING)
 
 
 async def test_nothing_of_another_tenant_is_forked(
@@ -293,7 +293,7 @@ async def test_nothing_of_another_tenant_is_forked(
     database: Database,
 ) -> None:
     await conversations.create(conversation("a"))
-    await heads.move_head("w-a", head(1))
+    await heads.move_head("w-a", head(1), NOTHING)
     [source] = await listed(points, "w-a")
     with pytest.raises(NoSuchWorkspaceError):
         await points.commit_fork(forking(source, tenant="other", conversation_id="c-f"))
@@ -305,9 +305,9 @@ async def test_a_point_that_has_left_the_list_is_not_forked(
     conversations: SqlConversationStore, heads: SqlWorkspaceHeads, points: SqlRecoveryPoints
 ) -> None:
     await conversations.create(conversation("a"))
-    await heads.move_head("w-a", head(1))
+    await heads.move_head("w-a", head(1), NOTHING)
     [source] = await listed(points, "w-a")
-    await heads.move_head("w-a", head(2))
+    await heads.move_head("w-a", head(2), NOTHING)
     await points.drop(tenant="default", workspace_id="w-a", recovery_point=point_id(1))
     with pytest.raises(NoSuchPointError):
         await points.commit_fork(forking(source, conversation_id=None))

@@ -18,7 +18,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceOwnedError,
     WorkspaceStore,
 )
-from hakoiri.host.files.ports import WorkspaceHead
+from hakoiri.host.files.ports import Named, WorkspaceHead
 from hakoiri.wire.events import Result, TextDelta
 
 pytestmark = pytest.mark.anyio
@@ -124,7 +124,9 @@ async def test_containers_and_recovery_points_are_told(database: Database) -> No
     await workspaces.create_workspace(alone("a"))
     claims = SqlClaimStore(database, clock=lambda: NOW)
     await claims.claim(container_id="k", workspace_id="w-a")
-    await SqlWorkspaceHeads(database).move_head("w-a", WorkspaceHead("rp-1", 1, 0))
+    await SqlWorkspaceHeads(database).move_head(
+        "w-a", WorkspaceHead("rp-1", 1, 0), Named(frozenset())
+    )
     found = await workspaces.workspace(tenant="default", workspace_id="w-a")
     assert (found.generation, found.recovery_point) == (1, "rp-1")
 

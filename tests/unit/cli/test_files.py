@@ -22,6 +22,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.cuts = False
+        self.told = b'{"recovery_point": null}'
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -48,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             content = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.files[self.path] = content
-        return self._answer(200, b'{"recovery_point": null}')
+        return self._answer(200, self.server.told)
 
     def do_DELETE(self) -> None:
         del self.server.files[self.path]
@@ -57,6 +58,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, status: int, content: bytes, *, cut: bool = False) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        self.send_header("Hakoiri-Left-Out", "3")
         self.end_headers()
         self.wfile.write(content[:1] if cut else content)
 
@@ -128,3 +130,35 @@ def test_help_has_examples(command: str) -> None:
     told = CliRunner().invoke(app, ["files", command, "--help"])
     assert told.exit_code == 0
     assert "Example" in told.output
+
+
+def test_a_folder_is_downloaded_as_a_zip_and_what_is_not_in_it_is_told(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    server.files[f"{BASE}/a%20b/src?archive=zip"] = b"PK of a folder"
+    server.files[f"{BASE}?archive=zip"] = b"PK of all"
+    done = run(server, "download", "--zip", "w-1", "a b/src/")
+    assert (done.exit_code, done.output) == (0, "3 symlinks were left out\n")
+    assert (tmp_path / "src.zip").read_bytes() == b"PK of a folder"
+    assert run(server, "download", "--zip", "w-1").exit_code == 0
+    assert (tmp_path / "w-1.zip").read_bytes() == b"PK of all"
+    assert run(server, "download", "--zip", "w-1", "", "-").stdout_bytes == b"PK of all"
+    assert run(server, "download", "w-1").exit_code == 2
+    assert run(server, "download", "--zip", "w-1", "none").exit_code == 1
+
+
+def test_an_archive_is_sent_and_what_became_of_it_is_told(server: Server, tmp_path: Path) -> None:
+    archive = tmp_path / "a b.tar"
+    archive.write_bytes(b"bytes of a tar")
+    told = {"recovery_point": "rp-1", "files": 2, "file_bytes": 9, "left_out": 3}
+    server.told = json.dumps(told | {"left_out_names": ["link: no file"]}).encode()
+    done = run(server, "import", "w-1", str(archive), "src/")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == "2 files, 9 bytes\n"
+    assert done.stderr == "left out: link: no file\nleft out: 2 more\n"
+    assert server.files[f"{BASE}/src?archive=unpack"] == b"bytes of a tar"
+    done = run(server, "import", "w-1", "-", "--json", given=b"piped")
+    assert json.loads(done.stdout)["files"] == 2
+    assert server.files[f"{BASE}?archive=unpack"] == b"piped"
+    assert run(server, "import", "w-1", str(tmp_path / "none")).exit_code == 1

@@ -48,6 +48,7 @@ def test_an_unknown_variable_is_an_error_that_names_it(
         ("[container]\ntmp_mib = 0\n", "container.tmp_mib"),
         ("[container]\nopen_files = 1000000\n", "container.open_files"),
         ("[files]\nfile_limit_bytes = 9000000000000\n", "files.file_limit_bytes"),
+        ("[collection]\ngrace_s = 3600\n", "collection.grace_s"),
         ('[container]\napparmor_profile = "unconfined"\n', "container.apparmor_profile"),
         ('[container]\napparmor_profile = "a,b"\n', "container.apparmor_profile"),
         ('[container]\nruntime = "sysbox"\n', "container.runtime"),

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from hakoiri.host.api import audit as audit_routes
+from hakoiri.host.api import collection as collection_routes
 from hakoiri.host.api import commands as command_routes
 from hakoiri.host.api import conversations as conversation_routes
 from hakoiri.host.api import events as event_routes
@@ -31,6 +32,7 @@ from hakoiri.host.api.usage import UsageOf
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.audit_view import FindAudited
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -51,6 +53,8 @@ def create_app(
     workspaces: WorkspaceServices,
     points: PointServices,
     uploads: Uploads,
+    imports: ArchiveImport,
+    collection: collection_routes.Collection,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
     confinement: Confinement,
@@ -89,7 +93,10 @@ def create_app(
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
     app.include_router(usage_routes.router(workspaces=workspaces.workspaces, usage_of=usage_of))
     app.include_router(command_routes.router(services=workspaces))
-    app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
+    app.include_router(
+        file_routes.router(services=workspaces, files=files, uploads=uploads, imports=imports)
+    )
+    app.include_router(collection_routes.router(collection=collection))
     app.include_router(point_routes.router(workspaces=workspaces.workspaces, services=points))
     app.include_router(
         point_file_routes.router(workspaces=workspaces.workspaces, points=points.points)

@@ -5,17 +5,19 @@ are looked up in the recovery point's list; nothing is resolved against a file s
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import Annotated, Final, Protocol
+from typing import Annotated, Final, Literal, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from hakoiri.host.api.byte_range import ByteRange, UnsatisfiableRangeError, parse_range
+from hakoiri.host.api.folder_downloads import ArchiveKind, FolderDownloads, ZippedFolder
 from hakoiri.host.api.problems import RefusedError, problem_response
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.api.workspace_places import Place, places
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.file_edits import FileEdits
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
@@ -27,6 +29,13 @@ DOWNLOAD_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "sandbox; default-src 'none'",
     "Cache-Control": "no-store",
+}
+
+BYTES_BODY: Final = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string"}}},
+    }
 }
 
 
@@ -50,11 +59,26 @@ class FileChange(BaseModel):
     recovery_point: str | None
 
 
+class ImportedArchive(BaseModel):
+    """What became of an archive; some of what is neither file nor folder is named."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    recovery_point: str | None
+    files: int
+    file_bytes: int
+    left_out: int
+    left_out_names: list[str]
+
+
 class StoredFiles(Protocol):
     """The newest recovery point of a workspace. Errors are `FilesError`."""
 
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         """All entries; empty before the first recovery point."""
+
+    async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
+        """A folder as a zip, all of them if the path is empty; `NoSuchFileError`."""
 
     def read_file(
         self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
@@ -62,17 +86,28 @@ class StoredFiles(Protocol):
         """The bytes of one file from `start` up to `end` (default: its end), in chunks."""
 
 
-def router(*, services: WorkspaceServices, files: StoredFiles, uploads: Uploads) -> APIRouter:
+def router(
+    *,
+    services: WorkspaceServices,
+    files: StoredFiles,
+    uploads: Uploads,
+    imports: ArchiveImport,
+) -> APIRouter:
     """`…/files` in both places."""
     routes = APIRouter()
+    downloads = FolderDownloads()
     for place in places(services.workspaces):
-        _add_reading(routes, place, files, services.saver)
-        _add_writing(routes, place, services.edits, uploads)
+        _add_reading(routes, place, files, services.saver, downloads)
+        _add_writing(routes, place, services.edits, uploads, imports)
     return routes
 
 
 def _add_reading(
-    routes: APIRouter, place: Place, files: StoredFiles, saver: WorkspaceSaver
+    routes: APIRouter,
+    place: Place,
+    files: StoredFiles,
+    saver: WorkspaceSaver,
+    downloads: FolderDownloads,
 ) -> None:
     Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
     base = f"{place.path}/files"
@@ -81,9 +116,26 @@ def _add_reading(
         await saver.try_flush(workspace.id)
         return await files.listing(tenant=workspace.tenant, workspace_id=workspace.id)
 
-    @routes.get(base, operation_id=place.operation("list_files"))
-    async def list_files(workspace: Found) -> FileList:
-        """List the files as the last turn or command left them."""
+    async def zipped(workspace: Workspace, path: str) -> Response:
+        await saver.try_flush(workspace.id)
+        folder = await files.folder(tenant=workspace.tenant, workspace_id=workspace.id, path=path)
+        name = path.rpartition("/")[2] or workspace.id
+        return await downloads.response(
+            workspace.tenant, folder, name=name, headers=DOWNLOAD_HEADERS
+        )
+
+    @routes.get(
+        base,
+        operation_id=place.operation("list_files"),
+        response_model=FileList,
+        responses={200: {"content": {"application/octet-stream": {}}}},
+    )
+    async def list_files(
+        workspace: Found, archive: ArchiveKind | None = None
+    ) -> FileList | Response:
+        """List the files as the last turn or command left them, or download them in one archive."""
+        if archive is not None:
+            return await zipped(workspace, "")
         return FileList(files=[*await listing(workspace)])
 
     @routes.get(
@@ -102,8 +154,11 @@ def _add_reading(
         workspace: Found,
         path: str,
         asked: Annotated[str | None, Header(alias="Range")] = None,
+        archive: ArchiveKind | None = None,
     ) -> Response:
-        """Download one file, or one range of its bytes."""
+        """Download one file, or one range of its bytes, or a folder in one archive."""
+        if archive is not None:
+            return await zipped(workspace, path)
         found = await listing(workspace)
         entry = next((item for item in found if item.path == path and item.kind == "file"), None)
         if entry is None:
@@ -123,23 +178,36 @@ def _add_reading(
         return download(entry, first, chunks, byte_range)
 
 
-def _add_writing(routes: APIRouter, place: Place, edits: FileEdits, uploads: Uploads) -> None:
+def _add_writing(
+    routes: APIRouter, place: Place, edits: FileEdits, uploads: Uploads, imports: ArchiveImport
+) -> None:
     Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
     path_of_one = f"{place.path}/files/{{path:path}}"
 
+    async def unpacked(workspace: Workspace, folder: bytes, request: Request) -> ImportedArchive:
+        async with uploads.received(request) as upload:
+            return ImportedArchive.model_validate(await imports.run(workspace, folder, upload))
+
     @routes.put(
-        path_of_one,
-        operation_id=place.operation("put_file"),
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/octet-stream": {"schema": {"type": "string"}}},
-            }
-        },
+        f"{place.path}/files",
+        operation_id=place.operation("import_archive"),
+        openapi_extra=BYTES_BODY,
     )
-    async def put_file(workspace: Found, path: str, request: Request) -> FileChange:
-        """Write one file and the directories on its way, in place of what is there."""
+    async def import_archive(
+        workspace: Found, request: Request, archive: Literal["unpack"]
+    ) -> ImportedArchive:
+        """Unpack an archive into all of `/workspace`, in place of what is there."""
+        del archive
+        return await unpacked(workspace, b"", request)
+
+    @routes.put(path_of_one, operation_id=place.operation("put_file"), openapi_extra=BYTES_BODY)
+    async def put_file(
+        workspace: Found, path: str, request: Request, archive: Literal["unpack"] | None = None
+    ) -> FileChange | ImportedArchive:
+        """Write one file and the directories on its way, or unpack an archive into a folder."""
         raw = _path_in(request, path)
+        if archive is not None:
+            return await unpacked(workspace, raw, request)
         async with uploads.received(request) as upload:
             return FileChange(recovery_point=await edits.put(workspace, raw, upload))
 

@@ -36,6 +36,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceOwnedError,
 )
 from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
+from hakoiri.host.files.archive_limits import ArchiveRefusedError
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import (
     EditRefusedError,
@@ -91,6 +92,7 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
     (NoSuchPointError, _Meaning("no-such-recovery-point", 404, "No such recovery point")),
     (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
+    (ArchiveRefusedError, _Meaning("archive-refused", 422, "The archive is not taken")),
     (PathError, _Meaning("invalid-request", 422, "The request is not valid")),
     (EditRefusedError, _Meaning("edit-refused", 409, "The file cannot be changed so")),
     (NoSpaceError, _Meaning("no-space", 507, "The workspace is full")),

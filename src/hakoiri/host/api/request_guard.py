@@ -23,7 +23,7 @@ BODY_TIMEOUT_S: Final = 30
 """A client that has not sent its body by then is not going to."""
 
 UPLOAD: Final = re.compile(
-    r"/v1/(workspaces/[^/]+|conversations/[^/]+/workspace)/files/.+", re.DOTALL
+    r"/v1/(workspaces/[^/]+|conversations/[^/]+/workspace)/files(/.+)?", re.DOTALL
 )
 """Where files are put; any other body is JSON."""
 

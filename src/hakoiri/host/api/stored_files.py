@@ -4,6 +4,8 @@ import os
 from collections.abc import AsyncIterator, Sequence
 
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.api.folder_downloads import ZippedFolder
+from hakoiri.host.files.folder_zip import Folder, zip_of
 from hakoiri.host.files.paths import bytes_of, text_of
 from hakoiri.host.files.sync import FileSync
 
@@ -25,6 +27,12 @@ class RecoveryPointFiles:
             for entry in manifest.entries
             if entry.root == "workspace"
         ]
+
+    async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
+        """Return a folder as a zip, all of `/workspace` if the path is empty."""
+        manifest = await self._sync.manifest(tenant=tenant, workspace_id=workspace_id)
+        folder = Folder.of(manifest.entries if manifest else (), bytes_of(path))
+        return ZippedFolder(zip_of(folder, self._sync.stored(tenant)), folder.left_out)
 
     def read_file(
         self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None

@@ -18,10 +18,11 @@ from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.ports import Containers, WorkspaceStore
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
+from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.manifest import Entry
 from hakoiri.host.files.packs import Parts
 from hakoiri.host.files.paths import check_path
-from hakoiri.host.files.ports import EditRefusedError, LiveTree, StaleGenerationError
+from hakoiri.host.files.ports import Begun, EditRefusedError, LiveTree, StaleGenerationError
 from hakoiri.host.files.stored_edit import with_file, without
 from hakoiri.host.files.tree_edit import NEW_FILE_MODE, put_file, remove
 from hakoiri.host.files.worker_thread import run_in_thread
@@ -43,8 +44,12 @@ class EditableFiles(Protocol):
         workspace_id: str,
         generation: int,
         change: ListChange,
+        begun: Begun | None = None,
     ) -> str:
-        """Commit the newest one with its list changed; `StaleGenerationError`."""
+        """Commit the newest one with its list changed; `StaleGenerationError`, `CollectedError`."""
+
+    async def begin(self) -> Begun:
+        """Return what `amend` is told of when bytes were stored for it since."""
 
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         """Store the bytes that a list is to name; return where they lie."""
@@ -84,7 +89,7 @@ class FileEdits:
         self._files = files
         self._saver = saver
         self._audit = audit
-        self._wall_ns = wall_ns
+        self.wall_ns = wall_ns
         self._numbers = count(1)
 
     async def put(self, workspace: Workspace, path: bytes, upload: Upload) -> str | None:
@@ -95,7 +100,7 @@ class FileEdits:
             path=path,
             kind="file",
             mode=NEW_FILE_MODE,
-            mtime_ns=self._wall_ns(),
+            mtime_ns=self.wall_ns(),
             size=upload.size,
             sha256=upload.sha256,
         )
@@ -112,9 +117,8 @@ class FileEdits:
         def write(tree: LiveTree) -> None:
             put_file(tree, path, upload.descriptor, upload.size)
 
-        made = await self._change(workspace, in_tree=write, in_list=change_list)
-        self._tell(workspace, {"change": "put", "bytes": upload.size})
-        return made
+        told: dict[str, Detail] = {"change": "put", "bytes": upload.size}
+        return await self.change(workspace, in_tree=write, in_list=change_list, told=told)
 
     async def remove(self, workspace: Workspace, path: bytes) -> str | None:
         """Remove what is there with all in it; `NoSuchFileError`, `EditRefusedError`."""
@@ -123,10 +127,24 @@ class FileEdits:
         async def change_list() -> ListChange:
             return lambda entries: without(entries, path)
 
-        made = await self._change(
-            workspace, in_tree=lambda tree: remove(tree, path), in_list=change_list
+        return await self.change(
+            workspace,
+            in_tree=lambda tree: remove(tree, path),
+            in_list=change_list,
+            told={"change": "remove"},
         )
-        self._tell(workspace, {"change": "remove"})
+
+    async def change(
+        self,
+        workspace: Workspace,
+        *,
+        in_tree: Callable[[LiveTree], None],
+        in_list: Callable[[], Awaitable[ListChange]],
+        told: dict[str, Detail],
+    ) -> str | None:
+        """Change the live tree, in a worker thread, or the list of what is not live; audit it."""
+        made = await self._change(workspace, in_tree=in_tree, in_list=in_list)
+        self._tell(workspace, told)
         return made
 
     def _tell(self, workspace: Workspace, details: dict[str, Detail]) -> None:
@@ -158,6 +176,7 @@ class FileEdits:
                     await self._containers.release(workspace.id, holder=holder)
                 return await self._saved(workspace)
             newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
+            begun = await self._files.begin()
             change = await in_list()
             try:
                 return await self._files.amend(
@@ -165,9 +184,10 @@ class FileEdits:
                     workspace_id=workspace.id,
                     generation=newest.generation,
                     change=change,
+                    begun=begun,
                 )
-            except StaleGenerationError:
-                continue  # a container was started meanwhile
+            except (StaleGenerationError, CollectedError):
+                continue  # a container was started meanwhile, or the same bytes left the store
         raise EditRefusedError("the workspace's box comes and goes; try again")
 
     async def _saved(self, workspace: Workspace) -> str | None:

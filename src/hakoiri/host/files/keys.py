@@ -5,7 +5,7 @@ Packs, and the blobs of version 1, are shared within a tenant and never between 
 
 import re
 
-from hakoiri.host.files.manifest import is_recovery_point
+from hakoiri.host.files.manifest import Manifest, is_recovery_point
 from hakoiri.host.files.ports import FilesError
 
 _IDENTIFIER = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -37,6 +37,20 @@ def manifest_key(tenant: str, workspace_id: str, recovery_point: str, *, version
     owner = _identifier("tenant", tenant)
     ending = "json" if version == 1 else "json.zst"
     return f"tenants/{owner}/workspaces/{workspace}/manifests/{recovery_point}.{ending}"
+
+
+def keys_of_bytes(tenant: str, manifest: Manifest) -> frozenset[str]:
+    """Return the keys of all packs and blobs that a manifest names."""
+    packs = {part.pack.id for entry in manifest.entries for part in entry.parts or ()}
+    blobs = {e.sha256 for e in manifest.entries if e.kind == "file" and e.parts is None}
+    return frozenset(
+        [pack_key(tenant, one) for one in packs] + [blob_key(tenant, one) for one in blobs]
+    )
+
+
+def id_in_key(key: str) -> str:
+    """Return the id of the pack, or the hash of the blob, that lies under a key."""
+    return key.rpartition("/")[2]
 
 
 def _identifier(field: str, text: str) -> str:

@@ -13,10 +13,16 @@ WINDOW_BYTES = 4 * 1024 * 1024
 
 
 class LargeFile:
-    """An admitted open file of `size` bytes; `close` it. `is_same` compares it with how it was."""
+    """An admitted open file of `size` bytes; `close` it. `is_same` compares it with how it was.
 
-    def __init__(self, descriptor: int, size: int, *, is_same: Callable[[], bool]) -> None:
+    With `start` it is the part of a file that begins there.
+    """
+
+    def __init__(
+        self, descriptor: int, size: int, *, is_same: Callable[[], bool], start: int = 0
+    ) -> None:
         self._descriptor = descriptor
+        self._start = start
         self._size = size
         self._is_same = is_same
         self._read_bytes = 0
@@ -49,9 +55,12 @@ class LargeFile:
         """Close the file."""
         os.close(self._descriptor)
 
+    def _pread(self, wanted: int) -> bytes:
+        return os.pread(self._descriptor, wanted, self._start + self._read_bytes)
+
     def _read_window(self) -> bytes:
         wanted = min(WINDOW_BYTES, self._size - self._read_bytes)
-        window = os.pread(self._descriptor, wanted, self._read_bytes) if wanted else b""
+        window = self._pread(wanted) if wanted else b""
         if wanted and not window:
             self._is_cut_short = True
             self._size = self._read_bytes

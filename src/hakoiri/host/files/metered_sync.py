@@ -5,7 +5,8 @@ from typing import Any, Final
 
 from hakoiri.host.files.ports import QuotaError, StaleGenerationError
 from hakoiri.host.files.restore import RestoreReport
-from hakoiri.host.files.sync import FileSync, SaveReport
+from hakoiri.host.files.save_report import SaveReport
+from hakoiri.host.files.sync import FileSync
 from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.sync_metrics import SyncMetrics
 

@@ -75,6 +75,27 @@ class WorkspaceHead:
     point: NewPoint | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a recovery point names of the store, for the moment in which it becomes live.
+
+    `keys` are all its objects, the manifest too. `written` are those of them that whoever commits
+    stored after reading `mark` (`WorkspaceHeads.collection_mark`); the others were there already.
+    """
+
+    keys: frozenset[str]
+    written: frozenset[str] = frozenset()
+    mark: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """How many removals had ended when a save began, and when that was (monotonic seconds)."""
+
+    mark: int
+    at_s: float
+
+
 class ObjectStore(Protocol):
     """Immutable objects under keys such as `tenants/t/packs/ab/abcd…`. Errors are `FilesError`."""
 
@@ -104,8 +125,15 @@ class WorkspaceHeads(Protocol):
     async def head(self, workspace_id: str) -> WorkspaceHead | None:
         """Return the newest recovery point, or None before the first."""
 
-    async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
-        """Record `head` in one step; `StaleGenerationError` if its generation is an older one."""
+    async def collection_mark(self) -> int:
+        """Return how many removals from the store have ended; to be read before writing to it."""
+
+    async def move_head(self, workspace_id: str, head: WorkspaceHead, named: Named) -> None:
+        """Record `head` in one step; `StaleGenerationError` if its generation is an older one.
+
+        In the same step, what it names is rescued from the collection of the store, or
+        `CollectedError` (of `collection_ports`) tells what of it has gone.
+        """
 
 
 @dataclass(frozen=True, slots=True)

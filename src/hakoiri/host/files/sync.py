@@ -4,26 +4,30 @@ import asyncio
 import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Final
 
+from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
+from hakoiri.host.files.folder_zip import KeptPacks
 from hakoiri.host.files.freed_memory import GIVE_BACK_FROM_BYTES, give_back
+from hakoiri.host.files.keys import id_in_key, keys_of_bytes, manifest_key
 from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.pack_writer import PackWriter
 from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.paths import reported
-from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan, places_of
+from hakoiri.host.files.plan import Plan, Scan, make_plan
 from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import (
+    Begun,
     DamagedError,
     FilesError,
     LiveTree,
+    Named,
     NoSpaceError,
-    NoSuchFileError,
     ObjectStore,
     StaleGenerationError,
     WorkspaceHead,
@@ -31,27 +35,18 @@ from hakoiri.host.files.ports import (
 )
 from hakoiri.host.files.quota import TreeUse
 from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
-from hakoiri.host.files.scan import CHANGING, ScanLimits, scan
+from hakoiri.host.files.save_report import SaveReport, save_report
+from hakoiri.host.files.saved_state import file_at, is_same_state, saved_entries
+from hakoiri.host.files.scan import ScanLimits, scan
 from hakoiri.host.files.stored_bytes import StoredBytes
 from hakoiri.host.files.upload import Upload, Uploaded
 from hakoiri.host.files.worker_thread import run_in_thread
 
+LONGEST_SAVE_S: Final = 3600.0
+"""What is saved is committed within this, or not: the grace of the collection is longer."""
 
-@dataclass(frozen=True, slots=True)
-class SaveReport:
-    """What a save committed.
-
-    `uploaded` files were sent (`uploaded_bytes`), `kept` files were in the store already,
-    `deleted` paths are no longer there. `left_out` has a printable line for each path that is not
-    as it is in the tree, bounded, the last line telling how many more.
-    """
-
-    recovery_point: str
-    uploaded: int
-    uploaded_bytes: int
-    deleted: int
-    kept: int
-    left_out: list[str]
+COMMIT_ATTEMPTS: Final = 3
+"""A save that names what just left the store stores it again."""
 
 
 class FileSync:
@@ -97,29 +92,25 @@ class FileSync:
         and is what the report names. `StaleGenerationError` if a newer container has committed;
         any `FilesError` leaves the head where it was. One save at a time per workspace.
         """
+        attempt = partial(
+            self._save_once,
+            tenant=tenant,
+            workspace_id=workspace_id,
+            generation=generation,
+            event_number=event_number,
+            tree=tree,
+            session_id=session_id,
+            reason=reason,
+        )
+        lost: frozenset[str] = frozenset()
         lock = self._locks.setdefault(workspace_id, asyncio.Lock())
         async with lock:
-            head = await self._fenced_head(workspace_id, generation)
-            previous, notes = await self._previous(tenant, workspace_id, head)
-            known = previous.entries if previous else ()
-            scanned, plan, stored = await run_in_thread(partial(self._look, tree, known))
-            uploaded = await self._upload(tenant, tree, scanned, plan, stored)
-            manifest = Manifest(
-                workspace_id=workspace_id,
-                parent=head.recovery_point if head else None,
-                generation=generation,
-                event_number=event_number,
-                session_id=session_id,
-                created=self._clock(),
-                entries=await run_in_thread(partial(_entries, known, plan, uploaded)),
-            )
-            if previous is not None and _is_same(previous, manifest) and manifest.parent:
-                recovery_point = manifest.parent
-            else:
-                recovery_point = await self._commit(tenant, manifest, reason)
-            left_out = notes + self._left_out(scanned, uploaded)
-            report = partial(_report, recovery_point, known, manifest, uploaded, left_out)
-            return await run_in_thread(report)
+            for _ in range(COMMIT_ATTEMPTS - 1):
+                try:
+                    return await attempt(lost=lost)
+                except CollectedError as error:
+                    lost |= error.keys
+            return await attempt(lost=lost)
 
     async def amend(
         self,
@@ -128,15 +119,19 @@ class FileSync:
         workspace_id: str,
         generation: int,
         change: Callable[[Sequence[Entry]], Sequence[Entry]],
+        begun: Begun | None = None,
     ) -> str:
         """Commit the newest recovery point with its list of entries changed; return its id.
 
         For a workspace that is not live: `StaleGenerationError` if a container was started since
-        `generation`. Whatever bytes the change names must be stored. What `change` raises passes
+        `generation`. Whatever bytes the change names must be stored, or named by a live recovery
+        point; `begun` is from `begin`, called before that was done or looked up. `CollectedError`
+        if some have gone again. What `change` raises passes
         through; `NoSpaceError` if the result is more than a workspace may hold.
         """
         lock = self._locks.setdefault(workspace_id, asyncio.Lock())
         async with lock:
+            begun = begun or Begun(0, self._monotonic())
             head = await self._heads.head(workspace_id)
             previous = None
             if head is not None:
@@ -152,7 +147,13 @@ class FileSync:
                 entries=entries,
             )
             _check_room(manifest, self._limits)
-            return await self._commit(tenant, manifest, PointReason.CHANGED)
+            return await self._commit(
+                tenant, manifest, begun, _keys_of(tenant, previous), PointReason.CHANGED
+            )
+
+    async def begin(self) -> Begun:
+        """Return what a commit is to be told of, before bytes are stored for it."""
+        return Begun(await self._heads.collection_mark(), self._monotonic())
 
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         """Store the bytes of an open file of this host's; return the parts for a list to name.
@@ -160,11 +161,18 @@ class FileSync:
         `FilesError` if its bytes are not those of `size` and `sha256`.
         """
         file = LargeFile(descriptor, size, is_same=lambda: True)
-        packs = PackWriter(store=self._store, tenant=tenant, known=Known())
-        parts, _ = await packs.store_whole(file.next_pieces)
+        parts, _ = await self.packs(tenant).store_whole(file.next_pieces)
         if file.digest() != sha256:
             raise FilesError(f"the file is not the one of {size} bytes with the hash {sha256}")
         return parts
+
+    def packs(self, tenant: str) -> PackWriter:
+        """Return what writes packs of bytes that a list is to name."""
+        return PackWriter(store=self._store, tenant=tenant, known=Known())
+
+    def stored(self, tenant: str) -> StoredBytes:
+        """Return a tenant's bytes, to read many files that lie together."""
+        return KeptPacks(store=self._store, tenant=tenant)
 
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
@@ -206,7 +214,7 @@ class FileSync:
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         """Name what of the tree differs from the newest recovery point, without reading files.
 
-        Returns a printable line for each path, bounded, the last line telling how many more.
+        Returns a printable line for each path, bounded; the last tells how many more.
         """
         known = await self.manifest(tenant=tenant, workspace_id=workspace_id)
         scanned = await run_in_thread(
@@ -239,21 +247,61 @@ class FileSync:
         if its bytes are not those that were saved.
         """
         manifest = await self.manifest(tenant=tenant, workspace_id=workspace_id)
-        entry = _file_at(manifest, path)
+        entry = file_at(manifest, path)
         stored = StoredBytes(store=self._store, tenant=tenant)
         async for chunk in stored.stream(entry, start=start, end=end):
             yield chunk
 
-    def _look(self, tree: LiveTree, known: tuple[Entry, ...]) -> tuple[Scan, Plan, Known]:
+    async def _save_once(
+        self,
+        *,
+        tenant: str,
+        workspace_id: str,
+        generation: int,
+        event_number: int,
+        tree: LiveTree,
+        session_id: str | None,
+        reason: PointReason,
+        lost: frozenset[str],
+    ) -> SaveReport:
+        """Save; `lost` are keys of what left the store, and is to be stored anew."""
+        begun = await self.begin()
+        head = await self._fenced_head(workspace_id, generation)
+        previous, notes = await self._previous(tenant, workspace_id, head)
+        known = previous.entries if previous else ()
+        without = frozenset(id_in_key(key) for key in lost)
+        scanned, plan, stored = await run_in_thread(partial(self._look, tree, known, without))
+        uploaded = await self._upload(tenant, tree, scanned, plan, stored)
+        manifest = Manifest(
+            workspace_id=workspace_id,
+            parent=head.recovery_point if head else None,
+            generation=generation,
+            event_number=event_number,
+            session_id=session_id,
+            created=self._clock(),
+            entries=await run_in_thread(partial(saved_entries, known, plan, uploaded)),
+        )
+        if previous is not None and is_same_state(previous, manifest) and manifest.parent:
+            recovery_point = manifest.parent
+        else:
+            reused = await run_in_thread(partial(_keys_of, tenant, previous)) - lost
+            recovery_point = await self._commit(tenant, manifest, begun, reused, reason)
+        left_out = notes + self._left_out(scanned, uploaded)
+        report = partial(save_report, recovery_point, known, manifest, uploaded, left_out)
+        return await run_in_thread(report)
+
+    def _look(
+        self, tree: LiveTree, known: tuple[Entry, ...], lost: frozenset[str]
+    ) -> tuple[Scan, Plan, Known]:
         """Scan, and plan what to do; in a worker thread.
 
         Where something is sent anyway, what lies in packs that are not worth their place goes too.
         """
         scanned = scan(tree, limits=self._limits, monotonic=self._monotonic)
-        plan = make_plan(known, scanned)
+        plan = make_plan(known, scanned, without=lost)
         if not plan.upload:
             return scanned, plan, Known()
-        wasteful = wasteful_objects(plan.keep)
+        wasteful = wasteful_objects(plan.keep) | lost
         if wasteful:
             plan = make_plan(known, scanned, without=wasteful)
         return scanned, plan, known_of(known, without=wasteful)
@@ -299,13 +347,25 @@ class FileSync:
         await _give_back_after(uploaded.stored_bytes)
         return uploaded
 
-    async def _commit(self, tenant: str, manifest: Manifest, reason: PointReason) -> str:
+    async def _commit(
+        self,
+        tenant: str,
+        manifest: Manifest,
+        begun: Begun,
+        reused: frozenset[str],
+        reason: PointReason,
+    ) -> str:
         recovery_point = await self._manifests.write(tenant, manifest)
         await self._store.flush()
+        if self._monotonic() - begun.at_s > LONGEST_SAVE_S:
+            raise FilesError(f"saving took longer than {LONGEST_SAVE_S:g} s")
+        key = manifest_key(tenant, manifest.workspace_id, recovery_point)
+        keys = await run_in_thread(partial(keys_of_bytes, tenant, manifest)) | {key}
         head = WorkspaceHead(
             recovery_point, manifest.generation, manifest.event_number, manifest.as_point(reason)
         )
-        await self._heads.move_head(manifest.workspace_id, head)
+        named = Named(keys=keys, written=keys - reused, mark=begun.mark)
+        await self._heads.move_head(manifest.workspace_id, head, named)
         return recovery_point
 
     def _left_out(self, scanned: Scan, uploaded: Uploaded) -> list[str]:
@@ -321,56 +381,12 @@ async def _give_back_after(passed_bytes: int) -> None:
         await run_in_thread(give_back)
 
 
+def _keys_of(tenant: str, manifest: Manifest | None) -> frozenset[str]:
+    return keys_of_bytes(tenant, manifest) if manifest else frozenset()
+
+
 def _check_room(manifest: Manifest, limits: ScanLimits) -> None:
     try:
         check_limits(manifest, limits)
     except FilesError as error:
         raise NoSpaceError(str(error)) from error
-
-
-def _entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> tuple[Entry, ...]:
-    """Put a recovery point together; a file that kept changing stays as it was last saved."""
-    changing = {found.place for found, left in uploaded.left_out if left.reason == CHANGING}
-    kept_back = [
-        entry
-        for entry in (known if changing else ())
-        if entry.kind == "file" and entry.place in changing
-    ]
-    return in_order([*plan.keep, *uploaded.entries, *kept_back])
-
-
-def _is_same(previous: Manifest, manifest: Manifest) -> bool:
-    return (
-        previous.entries,
-        previous.generation,
-        previous.event_number,
-        previous.session_id,
-    ) == (manifest.entries, manifest.generation, manifest.event_number, manifest.session_id)
-
-
-def _report(
-    recovery_point: str,
-    known: tuple[Entry, ...],
-    manifest: Manifest,
-    uploaded: Uploaded,
-    left_out: list[str],
-) -> SaveReport:
-    files = sum([entry.kind == "file" for entry in manifest.entries])
-    return SaveReport(
-        recovery_point=recovery_point,
-        uploaded=uploaded.stored,
-        uploaded_bytes=uploaded.stored_bytes,
-        deleted=len(places_of(known) - places_of(manifest.entries)),
-        kept=files - uploaded.stored,
-        left_out=left_out,
-    )
-
-
-def _file_at(manifest: Manifest | None, path: str) -> Entry:
-    raw = path.encode("utf-8", "surrogateescape")
-    for entry in manifest.entries if manifest else ():
-        if entry.place == ("workspace", raw):
-            if entry.kind != "file":
-                raise NoSuchFileError(f"{path!r:.1000} is a {entry.kind}, not a file")
-            return entry
-    raise NoSuchFileError(f"the newest recovery point has no file {path!r:.1000}")

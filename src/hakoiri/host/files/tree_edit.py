@@ -34,21 +34,30 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK_BYTES = 1024 * 1024
 
 
-def put_file(tree: LiveTree, path: bytes, source: int, size: int) -> None:
-    """Put the first `size` bytes of the open file `source` at `path`, making its directories.
+def put_file(
+    tree: LiveTree,
+    path: bytes,
+    source: int,
+    size: int,
+    *,
+    start: int = 0,
+    new_mode: int = NEW_FILE_MODE,
+) -> None:
+    """Put `size` bytes of the open file `source`, from `start` on, at `path`, with its directories.
 
     What was there is replaced, a link itself and never what it leads to; a file's permission bits
-    are kept. `EditRefusedError` if a directory is there, or something else where one is needed.
+    are kept, a new one has `new_mode`. `EditRefusedError` if a directory is there, or something
+    else where one is needed.
     """
     with Descent(tree.workspace) as descent, _told_as(path):
-        _make_parents(tree, descent, path)
+        _make_directories(tree, descent, parent_of(path))
         directory = descent.directory(parent_of(path))
         name = path.rpartition(b"/")[2]
-        mode = _kept_mode(name, directory)
+        mode = _kept_mode(name, directory, new_mode)
         temporary = f".hakoiri-{secrets.token_hex(8)}".encode()
         descriptor = os.open(temporary, _NEW_FILE, 0o600, dir_fd=directory)
         try:
-            _copy(source, size, descriptor)
+            _copy(source, start, size, descriptor)
             os.fchown(descriptor, tree.owner_uid, tree.owner_gid)
             os.fchmod(descriptor, mode)
             os.rename(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
@@ -58,6 +67,15 @@ def put_file(tree: LiveTree, path: bytes, source: int, size: int) -> None:
             raise
         finally:
             os.close(descriptor)
+
+
+def put_folder(tree: LiveTree, path: bytes) -> None:
+    """Make a directory and those on its way; one that is there stays as it is.
+
+    `EditRefusedError` if something else is there, or on the way.
+    """
+    with Descent(tree.workspace) as descent, _told_as(path):
+        _make_directories(tree, descent, path)
 
 
 def remove(tree: LiveTree, path: bytes) -> None:
@@ -111,9 +129,9 @@ def _remove_one(descent: Descent, path: bytes, *, is_first: bool) -> list[bytes]
     return found
 
 
-def _make_parents(tree: LiveTree, descent: Descent, path: bytes) -> None:
-    """Make the directories on the way to `path` that are not there."""
-    names = parent_of(path).split(b"/") if parent_of(path) else []
+def _make_directories(tree: LiveTree, descent: Descent, path: bytes) -> None:
+    """Make the directories up to `path` that are not there."""
+    names = path.split(b"/") if path else []
     for depth in range(1, len(names) + 1):
         here = b"/".join(names[:depth])
         try:
@@ -127,18 +145,18 @@ def _make_parents(tree: LiveTree, descent: Descent, path: bytes) -> None:
             os.fchmod(made, NEW_DIRECTORY_MODE)
 
 
-def _kept_mode(name: bytes, directory: int) -> int:
+def _kept_mode(name: bytes, directory: int, new_mode: int) -> int:
     try:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
-        return NEW_FILE_MODE
-    return status.st_mode & 0o777 if stat.S_ISREG(status.st_mode) else NEW_FILE_MODE
+        return new_mode
+    return status.st_mode & 0o777 if stat.S_ISREG(status.st_mode) else new_mode
 
 
-def _copy(source: int, size: int, target: int) -> None:
-    offset = 0
-    while offset < size:
-        chunk = memoryview(os.pread(source, min(_CHUNK_BYTES, size - offset), offset))
+def _copy(source: int, start: int, size: int, target: int) -> None:
+    offset, end = start, start + size
+    while offset < end:
+        chunk = memoryview(os.pread(source, min(_CHUNK_BYTES, end - offset), offset))
         if not chunk:
             raise FilesError("what was sent became shorter on this host's disk")
         offset += len(chunk)

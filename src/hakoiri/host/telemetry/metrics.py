@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from hakoiri.host.telemetry.collection_metrics import CollectionMetrics
 from hakoiri.host.telemetry.container_metrics import ContainerMetrics
 from hakoiri.host.telemetry.health_metrics import HealthMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
@@ -39,6 +40,7 @@ class ServerMetrics:
         self.turns = TurnMetrics(self._registry)
         self.sync = SyncMetrics(self._registry)
         self.health = HealthMetrics(self._registry)
+        self.collection = CollectionMetrics(self._registry)
         self._removals = Counter(
             "hakoiri_containers_collected",
             "Containers that the garbage collector removed, by reason.",

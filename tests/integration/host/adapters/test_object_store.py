@@ -1,12 +1,16 @@
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.s3_server import S3Server, credentials_file
 
-from hakoiri.host.adapters.object_store import open_object_store
+from hakoiri.host.adapters import obstore_objects
+from hakoiri.host.adapters.object_store import FileObjectStore, open_object_store
+from hakoiri.host.files.collection import Listed
+from hakoiri.host.files.collection_ports import CollectableStore
 from hakoiri.host.files.ports import (
     FilesError,
     ObjectMissingError,
@@ -31,12 +35,12 @@ def directory(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(directory: Path) -> ObjectStore:
+def store(directory: Path) -> CollectableStore:
     return open_object_store(directory.as_uri())
 
 
 @pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.root)])
-def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> CollectableStore:
     """Each kind of store in turn, for what all of them promise."""
     if request.param == "file":
         return open_object_store((tmp_path / "objects").as_uri())
@@ -166,3 +170,89 @@ def test_a_process_that_ends_right_after_its_work_does_not_abort(directory: Path
         for _ in range(10)
     ]
     assert codes == [0] * 10
+
+
+PACK = "tenants/acme/packs/ab/1"
+
+
+async def listed(store: CollectableStore, prefix: str) -> dict[str, Listed]:
+    return {one.key: one async for page in store.pages(prefix) for one in page}
+
+
+async def test_what_is_stored_is_listed_with_size_and_time(any_store: CollectableStore) -> None:
+    assert await any_store.tenants() == []
+    assert await listed(any_store, "tenants/acme") == {}
+    for number in range(3):
+        await any_store.put(f"tenants/acme/packs/ab/{number}", b"x" * number)
+    await any_store.put("tenants/acme-2/packs/ab/1", b"y")
+    await any_store.put("archive/tenants/zoe/packs/ab/1", b"z")
+    await any_store.put("tenants/No One/packs/ab/1", b"z")
+    found = await listed(any_store, "tenants/acme")
+    assert [found[f"tenants/acme/packs/ab/{number}"].size for number in range(3)] == [0, 1, 2]
+    assert len(found) == 3
+    age = datetime.now(UTC) - found[PACK].modified
+    assert timedelta(seconds=-5) < age < timedelta(seconds=60)
+    assert await any_store.tenants() == ["acme", "acme-2", "zoe"]
+
+
+async def test_a_listing_comes_in_pages(
+    any_store: CollectableStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(obstore_objects, "PAGE_OBJECTS", 2)
+    for number in range(5):
+        await any_store.put(f"tenants/acme/packs/ab/{number}", b"x")
+    pages = [page async for page in any_store.pages("tenants/acme")]
+    assert [len(page) for page in pages] == [2, 2, 1]
+
+
+async def test_an_object_goes_into_the_archive_and_back(any_store: CollectableStore) -> None:
+    await any_store.put(PACK, b"bytes")
+    for _ in range(2):  # again, as after a crash
+        await any_store.archive(PACK)
+    with pytest.raises(ObjectMissingError):
+        await any_store.get(PACK, limit_bytes=9)
+    assert await any_store.get("archive/" + PACK, limit_bytes=9) == b"bytes"
+    await any_store.bring_back(PACK)
+    assert await any_store.get(PACK, limit_bytes=9) == b"bytes"
+    for _ in range(2):
+        await any_store.delete_archived(PACK)
+    assert await listed(any_store, "archive/tenants/acme") == {}
+    with pytest.raises(ObjectMissingError):
+        await any_store.bring_back("tenants/acme/packs/ab/2")
+
+
+async def test_a_move_that_broke_off_half_way_is_finished(any_store: CollectableStore) -> None:
+    await any_store.put(PACK, b"bytes")
+    await any_store.put("archive/" + PACK, b"bytes")
+    await any_store.archive(PACK)
+    with pytest.raises(ObjectMissingError):
+        await any_store.get(PACK, limit_bytes=9)
+
+
+async def test_the_age_in_the_archive_counts_from_the_move(any_store: CollectableStore) -> None:
+    await any_store.put(PACK, b"bytes")
+    if isinstance(any_store, FileObjectStore):
+        os.utime(any_store._directory / PACK, (1, 1))
+    await any_store.archive(PACK)
+    moved = (await listed(any_store, "archive/tenants/acme"))["archive/" + PACK]
+    assert datetime.now(UTC) - moved.modified < timedelta(seconds=60)
+
+
+async def test_the_right_to_remove_is_tried_and_leaves_nothing(any_store: CollectableStore) -> None:
+    await any_store.check_removal()
+    assert await listed(any_store, "check") == await listed(any_store, "archive") == {}
+
+
+async def test_writes_that_were_broken_off_are_dropped_when_old(
+    store: CollectableStore, directory: Path
+) -> None:
+    await store.put(PACK, b"bytes")
+    old, new = directory / (PACK + "#1"), directory / (PACK + "#2")
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1, 1))
+    os.utime(directory / PACK, (1, 1))
+    before = datetime.now(UTC) - timedelta(hours=1)
+    assert await store.drop_abandoned(before=before) == 1
+    assert objects_in(directory) == [PACK, PACK + "#2"]
+    assert list(await listed(store, "tenants/acme")) == [PACK]

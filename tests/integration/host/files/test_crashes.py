@@ -22,7 +22,7 @@ from tests.unit.host.files.trees import (
 )
 
 from hakoiri.host.files import file_reader, packs, restore, upload
-from hakoiri.host.files.ports import FilesError, WorkspaceHead
+from hakoiri.host.files.ports import FilesError, Named, WorkspaceHead
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
 pytestmark = pytest.mark.anyio
@@ -69,10 +69,10 @@ class Row(MemoryHeads):
         super().__init__()
         self._disk = disk
 
-    async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
+    async def move_head(self, workspace_id: str, head: WorkspaceHead, named: Named) -> None:
         if self._disk.is_crash():
             raise CrashError
-        await super().move_head(workspace_id, head)
+        await super().move_head(workspace_id, head, named)
         if self._disk.is_crash():
             raise CrashError
 

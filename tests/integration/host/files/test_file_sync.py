@@ -20,10 +20,12 @@ from tests.unit.host.files.trees import (
 )
 
 from hakoiri.host.adapters.object_store import open_object_store
+from hakoiri.host.files.collection_ports import CollectableStore
 from hakoiri.host.files.file_reader import SMALL_FILE_LIMIT_BYTES
 from hakoiri.host.files.pack_codec import CodecError, decompress
 from hakoiri.host.files.ports import DamagedError, FilesError, LiveTree, ObjectStore
-from hakoiri.host.files.sync import FileSync, SaveReport
+from hakoiri.host.files.save_report import SaveReport
+from hakoiri.host.files.sync import FileSync
 from hakoiri.host.files.testing import MemoryHeads
 from hakoiri.host.settings import ObjectStoreSettings
 
@@ -56,7 +58,7 @@ def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     return open_s3(server, server.endpoint, tmp_path)
 
 
-def open_s3(server: S3Server, endpoint: str, tmp_path: Path) -> ObjectStore:
+def open_s3(server: S3Server, endpoint: str, tmp_path: Path) -> CollectableStore:
     bucket = server.bucket(f"b-{os.urandom(6).hex()}")
     settings = ObjectStoreSettings(
         credentials_file=credentials_file(tmp_path), endpoint=endpoint, timeout_s=3

@@ -15,15 +15,19 @@ from tests.unit.host.conversations.scripted import NOW, World
 from hakoiri.audit.query import AuditQuery
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
+from hakoiri.host.api.folder_downloads import ZippedFolder
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
+from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.audit_view import AuditPage
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
-from hakoiri.host.files.ports import FilesError
+from hakoiri.host.files.archive_limits import ImportLimits
+from hakoiri.host.files.collection_ports import Amount, CollectionReport
+from hakoiri.host.files.ports import FilesError, NoSuchFileError
 from hakoiri.host.usage.figures import Usage
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
@@ -37,6 +41,7 @@ class MemoryFiles:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.damaged: set[str] = set()
+        self.hold: anyio.Event | None = None
 
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         return [
@@ -47,6 +52,19 @@ class MemoryFiles:
             ),
         ]
 
+    async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
+        if path not in ("", "web"):
+            raise NoSuchFileError(path)
+        return ZippedFolder(self._zip(path), left_out=2)
+
+    async def _zip(self, path: str) -> AsyncIterator[bytes]:
+        if path in self.damaged:
+            raise FilesError("blob is damaged")
+        yield b"PK"
+        if self.hold is not None:
+            await self.hold.wait()
+        yield b"end"
+
     async def read_file(
         self, *, tenant: str, workspace_id: str, path: str, start: int = 0, end: int | None = None
     ) -> AsyncIterator[bytes]:
@@ -55,6 +73,29 @@ class MemoryFiles:
         data = self.contents[path][start:end]
         yield data[:3]
         yield data[3:]
+
+
+class ScriptedCollection:
+    """A collection that tells the same of each pass, or fails."""
+
+    def __init__(self) -> None:
+        self.passes: list[bool] = []
+        self.failure: FilesError | None = None
+
+    async def collect(self, *, is_dry: bool = False) -> CollectionReport:
+        if self.failure is not None:
+            raise self.failure
+        self.passes.append(is_dry)
+        return CollectionReport(started=NOW, ended=NOW, is_dry=is_dry, left=Amount(2, 30))
+
+
+def archive_import(world: World) -> ArchiveImport:
+    return ArchiveImport(
+        edits=world.workspaces.edits,
+        files=world.files,
+        limits=ImportLimits(members=20, file_bytes=5_000, total_bytes=9_000, depth=4),
+        directory=Path(tempfile.gettempdir()),
+    )
 
 
 class Served:
@@ -70,6 +111,7 @@ class Served:
         self.world = world or World()
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
+        self.collection = ScriptedCollection()
         self.reasons: list[str] = []
         self.probe_told = ProbeTold("off")
         self.pool_store = MemoryPoolStore()
@@ -90,6 +132,8 @@ class Served:
             workspaces=self.world.workspaces,
             points=self.world.points,
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
+            imports=archive_import(self.world),
+            collection=self.collection,
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,
             confinement=confinement,

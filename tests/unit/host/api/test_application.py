@@ -44,6 +44,7 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
         "/v1/workspaces/{workspace_id}/files/{path}",
         "/v1/policies",
         "/v1/policies/{name}",
+        "/v1/collection",
         "/v1/pool",
         "/v1/audit",
         "/v1/workspaces/{workspace_id}/usage",

@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.unit.host.api.served import Served, problem
+from tests.unit.host.files.test_archive_reader import make_zip
 
 from hakoiri.host.conversations.model import ConversationKind
 
@@ -173,3 +174,31 @@ async def test_a_range_is_answered_with_its_bytes() -> None:
         outside = await client.get(path, headers={"Range": "bytes=10-"})
         assert (outside.status_code, problem(outside)) == (416, "range-not-satisfiable")
         assert outside.headers["content-range"] == "bytes */10"
+
+
+async def test_an_archive_is_unpacked_into_a_folder_or_refused_whole() -> None:
+    served = Served()
+    async with served.client() as client:
+        base = f"/v1/workspaces/{(await served.world.workspace()).id}/files"
+        made = await client.put(f"{base}?archive=unpack", content=make_zip({"a": b"1"}))
+        assert (made.status_code, made.json()["files"]) == (200, 1)
+        made = await client.put(f"{base}/in?archive=unpack", content=make_zip({"b/c": b"1"}))
+        assert made.json() | {"left_out_names": []} == {
+            "recovery_point": "rp-amended",
+            "files": 1,
+            "file_bytes": 1,
+            "left_out": 0,
+            "left_out_names": [],
+        }
+        paths = [entry.path for entry in served.world.files.entries]
+        assert paths == [b"a", b"in", b"in/b", b"in/b/c"]
+        for path, content, status, code in (
+            ("/in?archive=unpack", make_zip({"../x": b""}), 422, "archive-refused"),
+            ("/in?archive=unpack", b"no archive", 422, "archive-refused"),
+            ("/in?archive=unpack", b"x" * 1001, 413, "body-too-large"),
+            ("/in?archive=zip", make_zip({"x": b""}), 422, "invalid-request"),
+            ("", make_zip({"x": b""}), 422, "invalid-request"),
+        ):
+            got = await client.put(base + path, content=content)
+            assert (got.status_code, problem(got)) == (status, code)
+        assert [entry.path for entry in served.world.files.entries] == paths

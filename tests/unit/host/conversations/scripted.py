@@ -36,10 +36,11 @@ from hakoiri.host.conversations.testing import (
 from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.manifest_store import ManifestStore
-from hakoiri.host.files.packs import Pack, Part, Parts
+from hakoiri.host.files.pack_writer import PackWriter
+from hakoiri.host.files.packs import Known, Pack, Part, Parts
 from hakoiri.host.files.point_files import PointFiles
 from hakoiri.host.files.points import PointReason
-from hakoiri.host.files.ports import LiveTree, WorkspaceHead
+from hakoiri.host.files.ports import Begun, LiveTree, WorkspaceHead
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.host.files.testing import MemoryObjectStore
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
@@ -314,6 +315,7 @@ class ScriptedFiles:
     report: Report = Report()
     entries: Sequence[Entry] = ()
     blobs: dict[str, bytes] = field(default_factory=dict)
+    objects: MemoryObjectStore = field(default_factory=MemoryObjectStore)
     when_saved: Callable[[], Awaitable[None]] | None = None
     amend_failures: list[Exception | None] = field(default_factory=list)
     use: TreeUse | Exception = field(
@@ -363,15 +365,22 @@ class ScriptedFiles:
         workspace_id: str,
         generation: int,
         change: Callable[[Sequence[Entry]], Sequence[Entry]],
+        begun: Begun | None = None,
     ) -> str:
         if self.amend_failures and (failure := self.amend_failures.pop(0)) is not None:
             raise failure
         self.entries = [*change(self.entries)]
         return "rp-amended"
 
+    async def begin(self) -> Begun:
+        return Begun(mark=0, at_s=0)
+
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         self.blobs[sha256] = os.pread(descriptor, size, 0)
         return (Part(Pack(sha256, "none", size, size), 0, size, sha256),)
+
+    def packs(self, tenant: str) -> PackWriter:
+        return PackWriter(store=self.objects, tenant=tenant, known=Known())
 
     async def unsaved(self, *, tenant: str, workspace_id: str, tree: LiveTree) -> list[str]:
         return ["workspace/changed"]

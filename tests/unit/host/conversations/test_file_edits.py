@@ -10,6 +10,7 @@ from tests.unit.host.conversations import scripted
 from tests.unit.host.conversations.scripted import World
 
 from hakoiri.host.containers.live import TURN
+from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import EditRefusedError, NoSuchFileError, StaleGenerationError
 
@@ -124,6 +125,16 @@ async def test_a_box_that_comes_and_goes_for_ever_is_told() -> None:
         workspace = await world.workspace()
         with sent(b"x") as upload, pytest.raises(EditRefusedError, match="comes and goes"):
             await world.workspaces.edits.put(workspace, b"f", upload)
+
+
+async def test_bytes_that_left_the_store_meanwhile_are_stored_again() -> None:
+    world = World()
+    world.files.amend_failures = [CollectedError(["tenants/t/packs/aa/1"])]
+    async with world.workspaces.saver:
+        workspace = await world.workspace()
+        with sent(b"x") as upload:
+            await world.workspaces.edits.put(workspace, b"f", upload)
+    assert [entry.path for entry in world.files.entries] == [b"f"]
 
 
 NO_PATHS = [b"", b"..", b"a/../b", b"/etc", b"a//b", b"a/", b"a\0", b"x" * 256, b"a/" * 2048]

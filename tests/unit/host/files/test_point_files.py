@@ -19,7 +19,7 @@ from hakoiri.host.files.keys import manifest_key
 from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.point_files import PointFiles, PointOf
 from hakoiri.host.files.points import PointReason
-from hakoiri.host.files.ports import DamagedError, LiveTree, NoSuchFileError
+from hakoiri.host.files.ports import DamagedError, LiveTree, Named, NoSuchFileError
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
 pytestmark = pytest.mark.anyio
@@ -76,7 +76,7 @@ async def test_a_point_is_taken_over_by_another_workspace(stored: Stored, tmp_pa
     assert point is not None
     assert (point.created, point.files, point.file_bytes) == (LATER, 2, 3_000_003)
     assert (point.parent, point.reason) == (None, PointReason.FORKED)
-    await stored.heads.move_head("fork", taken.head)
+    await stored.heads.move_head("fork", taken.head, Named(frozenset()))
     restored = make_live_tree(tmp_path / "restored")
     report = await stored.sync.restore(tenant="acme", workspace_id="fork", tree=restored)
     assert report is not None

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.host.files.trees import (
+    NOON,
     File,
     Folder,
     Link,
@@ -30,14 +31,16 @@ from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
     LiveTree,
+    Named,
     NoSpaceError,
     NoSuchFileError,
     StaleGenerationError,
     WorkspaceHead,
 )
+from hakoiri.host.files.save_report import SaveReport
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.stored_edit import with_file
-from hakoiri.host.files.sync import FileSync, SaveReport
+from hakoiri.host.files.sync import LONGEST_SAVE_S, FileSync
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
 pytestmark = pytest.mark.anyio
@@ -271,9 +274,9 @@ async def test_the_head_moves_only_after_everything_is_durable(tree: LiveTree) -
             steps.append("flush")
 
     class NotingHeads(MemoryHeads):
-        async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
+        async def move_head(self, workspace_id: str, head: WorkspaceHead, named: Named) -> None:
             steps.append("head")
-            await super().move_head(workspace_id, head)
+            await super().move_head(workspace_id, head, named)
 
     build(tree.workspace, {b"a": File(b"12")})
     await save(file_sync(Noting(), NotingHeads()), tree)
@@ -650,3 +653,32 @@ async def test_a_list_over_the_limits_is_refused(tree: LiveTree) -> None:
     await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"a", b""))
     with pytest.raises(NoSpaceError, match="limit_entries"):
         await sync.amend(tenant="t", workspace_id="w", generation=1, change=put_into(b"b", b""))
+
+
+async def test_a_save_that_took_longer_than_the_collection_waits_is_not_committed(
+    tree: LiveTree,
+) -> None:
+    """Else what it names may have left the store, and nobody would know any more."""
+    now_s = 0.0
+    takes_s = LONGEST_SAVE_S + 1
+
+    class Slow(MemoryObjectStore):
+        async def flush(self) -> None:
+            nonlocal now_s
+            now_s += takes_s
+
+    heads = MemoryHeads()
+    sync = FileSync(
+        store=Slow(),
+        heads=heads,
+        limits=ScanLimits(),
+        clock=lambda: NOON,
+        monotonic=lambda: now_s,
+    )
+    (tree.workspace / "f").write_bytes(b"x")
+    with pytest.raises(FilesError, match="took longer than 3600 s"):
+        await save(sync, tree)
+    assert heads.heads == {}
+    takes_s = LONGEST_SAVE_S
+    await save(sync, tree)
+    assert heads.heads.keys() == {"ws"}

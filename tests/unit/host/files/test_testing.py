@@ -1,6 +1,7 @@
 import pytest
 
 from hakoiri.host.files.ports import (
+    Named,
     ObjectMissingError,
     ObjectStore,
     ObjectTooLargeError,
@@ -11,6 +12,8 @@ from hakoiri.host.files.ports import (
 from hakoiri.host.files.testing import MemoryHeads, MemoryObjectStore
 
 pytestmark = pytest.mark.anyio
+
+NOTHING = Named(frozenset())
 
 
 async def test_the_store_answers_as_the_port_says() -> None:
@@ -32,7 +35,7 @@ async def test_heads_move_forward_only() -> None:
     heads: WorkspaceHeads = MemoryHeads()
     assert await heads.head("ws") is None
     second = WorkspaceHead("rp-2", generation=2, event_number=5)
-    await heads.move_head("ws", second)
+    await heads.move_head("ws", second, NOTHING)
     with pytest.raises(StaleGenerationError):
-        await heads.move_head("ws", WorkspaceHead("rp-1", generation=1, event_number=9))
+        await heads.move_head("ws", WorkspaceHead("rp-1", generation=1, event_number=9), NOTHING)
     assert await heads.head("ws") == second

@@ -130,6 +130,20 @@ claims: Final = sa.Table(
     sa.Column("created_at", UtcDateTime, nullable=False),
 )
 
+# The ledger of the store's collection (`files.collection_ports`); kept beside the heads, with which
+# it changes in one transaction.
+collected: Final = sa.Table(
+    "collected",
+    metadata,
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("tenant", sa.String(63), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("since", UtcDateTime, nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Index(None, "tenant", "state"),
+    sa.Index(None, "state", "since"),
+)
+
 policies: Final = sa.Table(
     "policies",
     metadata,

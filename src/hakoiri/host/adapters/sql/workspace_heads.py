@@ -2,11 +2,12 @@
 
 import sqlalchemy as sa
 
+from hakoiri.host.adapters.sql.collection_ledger import keep_named, newest_removal
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.adapters.sql.point_rows import add_point, move_head
 from hakoiri.host.adapters.sql.schema import workspaces
 from hakoiri.host.files.points import DEFAULT_RETENTION, Retention
-from hakoiri.host.files.ports import FilesError, StaleGenerationError, WorkspaceHead
+from hakoiri.host.files.ports import FilesError, Named, StaleGenerationError, WorkspaceHead
 
 
 class SqlWorkspaceHeads:
@@ -30,11 +31,17 @@ class SqlWorkspaceHeads:
             event_number=row.head_event_number,
         )
 
-    async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
-        """Record `head` in one step, and list its point.
+    async def collection_mark(self) -> int:
+        """Return the number of the newest removal from the store that has ended."""
+        async with self._database.reading() as connection:
+            return await newest_removal(connection)
+
+    async def move_head(self, workspace_id: str, head: WorkspaceHead, named: Named) -> None:
+        """Record `head` in one step, list its point, and keep what it names.
 
         Raises `StaleGenerationError` if its generation is older than the head's or than the
         workspace's newest claim: a container that was given up may not overwrite its successor.
+        Raises `CollectedError` if it names what has left the store.
         """
         query = (
             sa.select(workspaces.c.generation, workspaces.c.head_generation)
@@ -55,3 +62,4 @@ class SqlWorkspaceHeads:
                 await add_point(
                     connection, workspace_id, head, head.point, retention=self._retention
                 )
+            await keep_named(connection, named)
