@@ -33,6 +33,7 @@ from hakoiri.host.container_keeping import leaves_containers, let_go, make_colle
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError, EngineError
@@ -129,13 +130,21 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         ).run()
         stack.push_async_callback(let_go, orchestrator, services.owners.save, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
+        fleet.host_watch.step()  # so that the first claim finds what the host bears
         collector = make_collector(
             settings, orchestrator, fleet.lifecycle, services.owners, metrics
         )
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         for name, keeping in (
             ("collector", collector.run()),
-            ("warm pool", fleet.keeper.run(room=orchestrator.room)),
+            ("host watch", fleet.host_watch.run()),
+            (
+                "warm pool",
+                fleet.keeper.run(
+                    room=orchestrator.room,
+                    is_short=lambda: orchestrator.admission.level >= Level.DRAIN,
+                ),
+            ),
             ("proxy watch", watch.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
@@ -159,7 +168,9 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             figures=_figures(metrics, edges.proxy),
             require_keys=require_keys,
         )
-        await serve_http(app, host=settings.host, port=settings.port)
+        await serve_http(
+            app, host=settings.host, port=settings.port, stopping=orchestrator.admission.close
+        )
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:

@@ -12,7 +12,6 @@ from typing import Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -25,6 +24,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hakoiri.host.admission_settings import AdmissionSettings
+from hakoiri.host.settings_section import Section
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -45,12 +46,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names the key and the mend."""
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelSettings(Section):
@@ -120,7 +115,7 @@ class ContainerSettings(Section):
     """Whether a box is tried from inside when the server starts; `/ready` tells what was found."""
 
     limit: int = Field(default=32, ge=1, le=10_000)
-    """Containers at once; beyond it a warm one gives way, then the longest idle, if any is idle."""
+    """Containers at once; beyond it a warm one gives way, then an idle one; else a claim waits."""
 
     @property
     def allowed_runtimes(self) -> tuple[Runtime, ...]:
@@ -287,6 +282,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     container: ContainerSettings = ContainerSettings()
     warm_pool: WarmPoolSettings = WarmPoolSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()

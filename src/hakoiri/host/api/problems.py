@@ -14,7 +14,9 @@ from hakoiri.host.containers.ports import (
     ContainersError,
     PolicyRefusedError,
     PoolStoreError,
+    StoppingError,
     TooManyCommandsError,
+    WorkspaceGoneError,
 )
 from hakoiri.host.conversations.keys import NoSuchKeyError
 from hakoiri.host.conversations.ports import (
@@ -73,6 +75,8 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (PolicyRefusedError, _Meaning("policy-refused", 422, "The proxy refuses the policy")),
     (TooManyCommandsError, _Meaning("too-many-commands", 429, "Too many commands run")),
     (CapacityError, _Meaning("capacity", 503, "All containers are in use")),
+    (StoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
+    (WorkspaceGoneError, _Meaning("workspace-gone", 409, "The workspace was killed")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
     (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
@@ -137,7 +141,7 @@ def install(app: FastAPI) -> None:
 
     async def refuse(request: Request, error: Exception) -> Response:
         del request
-        return problem_response(problem_of(error))
+        return problem_response(problem_of(error), headers=_retry_header(error))
 
     async def invalid(request: Request, error: Exception) -> Response:
         del request
@@ -161,6 +165,13 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, refuse)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _retry_header(error: Exception) -> dict[str, str]:
+    """Tell when to come again, where that is known (RFC 9110, 10.2.3: seconds)."""
+    if isinstance(error, CapacityError) and error.retry_after_s is not None:
+        return {"Retry-After": str(error.retry_after_s)}
+    return {}
 
 
 def _describe(error: RequestValidationError) -> str:
