@@ -116,6 +116,9 @@ class AdmissionGate:
         self._tickets: dict[int, _Ticket] = {}
         self._numbers = count(1)
         self._promised = 0
+        self._kept: dict[str, float] = {}
+        """Places of containers that are being replaced: by workspace, and since when."""
+
         self._going: dict[asyncio.Task[None], str | None] = {}
         self._pace = Pace()
         self._is_closed = False
@@ -132,8 +135,8 @@ class AdmissionGate:
         return self._level
 
     def taken(self) -> int:
-        """How many places are taken or promised."""
-        return self._occupancy.occupied() + self._promised
+        """How many places are taken, promised or kept."""
+        return self._occupancy.occupied() + self._promised + len(self._kept)
 
     @property
     def promised(self) -> int:
@@ -150,8 +153,26 @@ class AdmissionGate:
         """How many places are free."""
         return max(0, self._slots - self.taken())
 
-    def take(self) -> bool:
-        """Take a place at once, if one is free and nobody waits; `give_back` it in the end."""
+    def keep(self, workspace_id: str) -> None:
+        """Keep the place of a container that was lost for the one that is to replace it.
+
+        Until it is taken or let go, and no longer than a claim may wait.
+        """
+        self._kept[workspace_id] = self._clock()
+
+    def let_go(self, workspace_id: str) -> None:
+        """Keep no place for the workspace any more."""
+        if self._kept.pop(workspace_id, None) is not None:
+            self.changed()
+
+    def take(self, workspace_id: str) -> bool:
+        """Take a place at once: its own that was kept, or a free one for which nobody waits.
+
+        It is to be given back (`give_back`) in the end.
+        """
+        if self._kept.pop(workspace_id, None) is not None:
+            self._promised += 1
+            return True
         if self._line or self._level >= Level.WAIT or self.taken() >= self._slots:
             return False
         self._promised += 1
@@ -203,6 +224,9 @@ class AdmissionGate:
     def look(self) -> None:
         """End the waits that are over, then do what may have become possible."""
         now_s = self._clock()
+        for workspace_id, since_s in list(self._kept.items()):
+            if now_s - since_s >= self._limits.wait_s:
+                del self._kept[workspace_id]
         for ticket in list(self._tickets.values()):
             if now_s - ticket.waiter.since_s >= self._limits.wait_s:
                 self._fail(ticket, self._refuse(Refusal.WAITED, ticket.asked.tenant))

@@ -2,15 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
 from hakoiri.host.containers.admission_gate import AdmissionGate, AdmissionLimits, Asked, Told
 from hakoiri.host.containers.claim_start import ClaimStart
-from hakoiri.host.containers.gc import Member
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import TURN, Ask, Live
+from hakoiri.host.containers.live_containers import LiveContainers
 from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper
@@ -33,7 +32,7 @@ from hakoiri.wire.policy import Policy
 log = structlog.get_logger(__name__)
 
 
-class Orchestrator:
+class Orchestrator(LiveContainers):
     """Owns every live container of this server."""
 
     def __init__(
@@ -49,6 +48,7 @@ class Orchestrator:
         clock: Callable[[], float],
     ) -> None:
         """Keep at most as many containers as `admission` says; `clock` gives monotonic seconds."""
+        super().__init__()
         self._lifecycle = lifecycle
         self._claims = claims
         self._pool = pool
@@ -57,7 +57,6 @@ class Orchestrator:
         self._start = ClaimStart(
             lifecycle=lifecycle, proxy=proxy, claims=claims, pool=pool, clock=clock
         )
-        self._live: dict[str, Live] = {}
         self._places: dict[str, Place] = {}
         self._removing = 0
         self._rebinding = Rebinding(proxy=proxy, live=self._live, place=self._place)
@@ -95,7 +94,7 @@ class Orchestrator:
                 async with self._place(workspace_id):
                     found = await self._at_hand(ask, holder)
                     if found is None:
-                        has_place = has_place or self.admission.take()
+                        has_place = has_place or self.admission.take(workspace_id)
                         found = await self._cold(ask) if has_place else None
                     if found is not None:
                         live, start = found
@@ -107,6 +106,7 @@ class Orchestrator:
         finally:
             if has_place:
                 self.admission.give_back()
+            self.admission.let_go(workspace_id)
 
     def check_room(self, *, workspace_id: str, tenant: str) -> None:
         """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
@@ -151,11 +151,6 @@ class Orchestrator:
             live.is_unsaved = not is_saved
         self.admission.changed()
 
-    def holders(self, workspace_id: str) -> frozenset[str] | None:
-        """Who uses the workspace's live container now; None if none is live."""
-        live = self._live.get(workspace_id)
-        return None if live is None else frozenset(live.holders)
-
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
         async with self._place(workspace_id):
@@ -163,12 +158,18 @@ class Orchestrator:
             if live is not None and live.tenant == tenant:
                 await self._start.bind(live, policy)
 
-    async def retire(self, workspace_id: str, *, reason: str, for_good: bool = False) -> None:
-        """Remove the workspace's container, if it has one; if `for_good`, none is waited for."""
+    async def retire(
+        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+    ) -> None:
+        """Remove the workspace's container, if it has one.
+
+        If `for_good`, who waits for one waits no more; if it `is_replaced`, its place is kept for
+        the workspace's next claim.
+        """
         if for_good:
             self.admission.dismiss(workspace_id)
         async with self._place(workspace_id):
-            await self._remove(workspace_id, reason)
+            await self._remove(workspace_id, reason, is_replaced=is_replaced)
 
     async def halt(self, workspace_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired.
@@ -255,13 +256,6 @@ class Orchestrator:
                 group.create_task(one(workspace_id), name=f"retire {workspace_id}")
             group.create_task(self._pool.drain(), name="drain the warm pool")
 
-    def workspace_in(self, container_id: str) -> str | None:
-        """Return the workspace that is live in a container; None if none is."""
-        for live in self._live.values():
-            if live.container.container_id == container_id:
-                return live.workspace_id
-        return None
-
     def live_containers(self) -> int:
         """How many containers are live, warm or starting."""
         return len(self._live) + self.admission.promised + len(self._pool.members())
@@ -281,26 +275,9 @@ class Orchestrator:
         else:
             await self.retire_if_idle(workspace_id, "its place was needed")
 
-    def live_disks(self) -> list[tuple[Path, Path]]:
-        """Where workspace and home of every live container are seen on this host."""
-        all_directories = [live.container.directories for live in self._live.values()]
-        return [(one.workspace, one.home) for one in all_directories]
-
     def room(self) -> int:
         """How many more containers there may be that nobody waits for."""
         return self.admission.room()
-
-    def members(self) -> list[Member]:
-        """Return the live containers, idle or not."""
-        return [live.member for live in self._live.values()]
-
-    def live_in(self, workspace_id: str) -> Live | None:
-        """Return the workspace's live container, if it has one."""
-        return self._live.get(workspace_id)
-
-    def paused_containers(self) -> int:
-        """How many live containers are frozen."""
-        return sum(member.is_frozen for member in self.members())
 
     def _place(self, workspace_id: str) -> PlaceGuard:
         return PlaceGuard(self._places, workspace_id)
@@ -315,7 +292,8 @@ class Orchestrator:
             return live
         if live.idle_since_s is None or live.is_unsaved:
             return live
-        await self._remove(workspace_id, f"the conversation runs under {runtime} now")
+        reason = f"the conversation runs under {runtime} now"
+        await self._remove(workspace_id, reason, is_replaced=True)
         return None
 
     async def _still_healthy(self, workspace_id: str, holder: str) -> Live | None:
@@ -342,7 +320,7 @@ class Orchestrator:
             raise BeingReplacedError(
                 f"the container of {workspace_id} does not answer, and is in use; try again"
             )
-        await self._remove(workspace_id, "its agent does not answer")
+        await self._remove(workspace_id, "its agent does not answer", is_replaced=True)
         return None
 
     async def _at_hand(self, ask: Ask, holder: str) -> tuple[Live, Start] | None:
@@ -367,7 +345,7 @@ class Orchestrator:
         self.admission.is_live(ask.workspace_id)
         return live, "cold"
 
-    async def _remove(self, workspace_id: str, reason: str) -> None:
+    async def _remove(self, workspace_id: str, reason: str, *, is_replaced: bool = False) -> None:
         live = self._live.pop(workspace_id, None)
         if live is None:
             return
@@ -377,6 +355,8 @@ class Orchestrator:
             await self._lifecycle.stop(live.container)
         finally:
             self._removing -= 1
+            if is_replaced:
+                self.admission.keep(workspace_id)
             try:
                 await self._claims.release(live.container.container_id)
             finally:

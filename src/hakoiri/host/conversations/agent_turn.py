@@ -229,7 +229,9 @@ class AgentTurn:
         lost_paths = await self._files.lost_with(lost)
         self._claim, self._resumes = None, True
         await self._patiently(
-            lambda: self._starting.run(self._containers.retire(workspace, reason=loss.kind)),
+            lambda: self._starting.run(
+                self._containers.retire(workspace, reason=loss.kind, is_replaced=True)
+            ),
             give_up_s,
         )
         claim = await self._patiently(self._take_container, give_up_s)

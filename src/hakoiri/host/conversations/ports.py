@@ -233,10 +233,13 @@ class Containers(Protocol):
     def check_room(self, *, workspace_id: str, tenant: str) -> None:
         """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
 
-    async def retire(self, workspace_id: str, *, reason: str, for_good: bool = False) -> None:
+    async def retire(
+        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+    ) -> None:
         """Stop and remove the workspace's container; nothing happens if it is not live.
 
-        If `for_good`, claims that wait for one are ended.
+        If `for_good`, claims that wait for one are ended; if it `is_replaced`, its place is kept
+        for the workspace's next claim.
         """
 
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:

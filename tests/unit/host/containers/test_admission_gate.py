@@ -74,7 +74,7 @@ class Town:
 
     async def come(self, name: str, tenant: str = "a", **asked: bool) -> None:
         """Claim a place and be busy in it."""
-        if not self.gate.take() and not await self.gate.wait(
+        if not self.gate.take(name) and not await self.gate.wait(
             Asked(tenant, name, self.hear(name), **asked)
         ):
             self.log.append(f"{name} is live")
@@ -128,10 +128,10 @@ async def refused(gate: AdmissionGate, asked: Asked) -> Exception:
 
 async def test_free_places_are_taken_at_once_and_no_more_than_there_are() -> None:
     town = Town(slots=2)
-    assert [town.gate.take() for _ in range(3)] == [True, True, False]
+    assert [town.gate.take("w") for _ in range(3)] == [True, True, False]
     assert town.gate.taken() == 2
     town.gate.give_back()
-    assert town.gate.take()
+    assert town.gate.take("w")
 
 
 async def test_a_place_that_becomes_free_wakes_exactly_the_next() -> None:
@@ -152,7 +152,7 @@ async def test_nobody_passes_those_who_wait() -> None:
     town = Town(slots=1, busy={"x"})
     async with town.coming("a1"):
         town.busy.clear()  # a place is free, and the gate has not seen it yet
-        assert not town.gate.take()
+        assert not town.gate.take("w")
         assert town.gate.room() == 0
         town.gate.changed()
         await settled()
@@ -305,7 +305,7 @@ async def test_while_memory_is_short_claims_wait_and_one_idle_container_goes_at_
     town = Town(slots=9, idle={"i1": 1.0, "i2": 2.0})
     town.may_go = anyio.Event()
     town.gate.set_host(slots=9, level=Level.WAIT)
-    assert not town.gate.take()
+    assert not town.gate.take("w")
     async with town.coming("a1"):
         assert town.removals == ["i1"]
         assert town.log == ["a1 at 1 of 1"]
@@ -337,7 +337,7 @@ async def test_a_shortage_stops_warm_containers_first(level: Level, room: int) -
     town = Town(slots=3, busy={"x"})
     town.gate.set_host(slots=3, level=level)
     assert town.gate.room() == room
-    assert town.gate.take() is (level < Level.WAIT)
+    assert town.gate.take("w") is (level < Level.WAIT)
 
 
 async def test_fewer_slots_than_containers_take_nothing_from_whom_is_busy() -> None:
@@ -401,3 +401,26 @@ async def test_a_turn_that_waits_when_the_server_stops_is_given_nothing_more() -
         await settled()
         assert town.busy == set()
         group.cancel_scope.cancel()
+
+
+async def test_the_place_of_a_lost_container_is_kept_for_its_successor_and_not_for_ever() -> None:
+    town = Town(slots=1, busy={"x"})
+    async with town.coming("a1"):
+        town.busy.clear()
+        town.gate.keep("x")
+        town.gate.changed()
+        await settled()
+        assert town.busy == set(), "who waits does not get it"
+        assert town.gate.take("x")
+        assert not town.gate.take("x")
+        town.gate.give_back()
+        await settled()
+        assert town.busy == {"a1"}
+    town = Town(slots=1)
+    town.gate.keep("x")
+    town.gate.let_go("x")
+    assert town.gate.free() == 1
+    town.gate.keep("x")
+    town.now_s = 60.0
+    town.gate.look()
+    assert town.gate.free() == 1

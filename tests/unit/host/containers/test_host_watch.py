@@ -93,11 +93,11 @@ async def test_a_shortage_wakes_the_pool_at_every_level_and_nothing_else_does(
     for pressure in (0.0, 12.0, 13.0, 25.0, 50.0):
         host.step(HostReading(64 * GIB, 60 * GIB, pressure, 10**6))
     assert host.woken == [Level.HOLD, Level.DRAIN, Level.WAIT]
-    assert not host.gate.take()
+    assert not host.gate.take("w")
     for host.fleet.now_s in (1.0, 12.0, 23.0, 34.0):
         host.step(HostReading(64 * GIB, 60 * GIB, 0.0, 10**6))
     assert host.woken[3:] == [Level.DRAIN, Level.HOLD, Level.CALM]
-    assert host.gate.take()
+    assert host.gate.take("w")
 
 
 async def test_a_kernel_that_tells_of_no_pressure_is_judged_by_memory_and_that_is_said_once(
@@ -118,6 +118,6 @@ async def test_it_looks_on_and_on_and_no_claim_looks_at_the_host(tmp_path: Path)
         await host.watch.run()
     assert host.reads == 3
     for _ in range(5):
-        host.gate.take()
+        host.gate.take("w")
         host.gate.check("default")
     assert host.reads == 3

@@ -650,3 +650,36 @@ async def test_forty_claims_on_three_places_all_come_to_run_and_never_more_at_on
         assert most == 3
         await orchestrator.close()
         assert fleet.is_empty()
+
+
+async def test_a_lost_container_is_replaced_in_its_own_place_though_others_wait(
+    tmp_path: Path,
+) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(claim(orchestrator, "w2"))
+        await settled()
+        await orchestrator.halt("w1")
+        await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
+        await settled()
+        assert (await claim(orchestrator, "w1")).generation == 2
+        next(reversed(fleet.agents.by_directory.values())).dead = True
+        assert (await claim(orchestrator, "w1")).generation == 3, "found dead by the claim itself"
+        await settled()
+        assert not waiting.done()
+        await orchestrator.release("w1")
+    assert (await waiting).workspace_id == "w2"
+    assert orchestrator.admission.taken() == 1
+
+
+async def test_a_replacement_that_fails_keeps_no_place(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
+    assert orchestrator.admission.taken() == 1
+    fleet.engine.fail = {"start"}
+    await refused_start(orchestrator, "w1")
+    assert orchestrator.admission.taken() == 0

@@ -180,6 +180,9 @@ class ScriptedContainers:
 
     told: Callable[[LinePlace], None] | None = None
     resumed: list[bool] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    """Workspaces whose next claim has a place kept."""
+
     gone: list[str] = field(default_factory=list)
     """Workspaces that nobody is to wait for any more."""
 
@@ -246,7 +249,10 @@ class ScriptedContainers:
         if self.full is not None and workspace_id not in self.held:
             raise self.full
 
-    async def retire(self, workspace_id: str, *, reason: str, for_good: bool = False) -> None:
+    async def retire(
+        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+    ) -> None:
+        self.replaced += [workspace_id] * is_replaced
         self.log.append(f"retire {reason}")
         if for_good:
             self.gone.append(workspace_id)

@@ -575,3 +575,4 @@ async def test_a_turn_that_lost_its_container_comes_before_others() -> None:
         events = await world.turn(await world.conversation())
     assert "container_recovered" in types(events)
     assert world.containers.resumed == [False, True]
+    assert len(world.containers.replaced) == 1
