@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
@@ -22,8 +24,6 @@ from hakoiri.host.containers.ports import (
     WorkspaceGoneError,
 )
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
-
-pytestmark = pytest.mark.anyio
 
 
 @dataclass
@@ -126,6 +126,7 @@ async def refused(gate: AdmissionGate, asked: Asked) -> Exception:
     return error.value
 
 
+@pytest.mark.anyio
 async def test_free_places_are_taken_at_once_and_no_more_than_there_are() -> None:
     town = Town(slots=2)
     assert [town.gate.take("w") for _ in range(3)] == [True, True, False]
@@ -134,6 +135,7 @@ async def test_free_places_are_taken_at_once_and_no_more_than_there_are() -> Non
     assert town.gate.take("w")
 
 
+@pytest.mark.anyio
 async def test_a_place_that_becomes_free_wakes_exactly_the_next() -> None:
     town = Town(slots=1, busy={"x"})
     async with town.coming("a1", "a2", "b1"):
@@ -148,6 +150,7 @@ async def test_a_place_that_becomes_free_wakes_exactly_the_next() -> None:
         assert [line for line in town.log if " at " not in line] == ["a1", "b1", "a2"]
 
 
+@pytest.mark.anyio
 async def test_nobody_passes_those_who_wait() -> None:
     town = Town(slots=1, busy={"x"})
     async with town.coming("a1"):
@@ -159,6 +162,7 @@ async def test_nobody_passes_those_who_wait() -> None:
         assert town.log[-1] == "a1"
 
 
+@pytest.mark.anyio
 async def test_who_waits_is_told_where_it_stands_as_that_changes() -> None:
     town = Town(slots=1, busy={"x"})
     async with town.coming("a1", "a2", "b1"):
@@ -169,6 +173,7 @@ async def test_who_waits_is_told_where_it_stands_as_that_changes() -> None:
         assert town.log == ["b1 at 1 of 2", "a2 at 2 of 2", "a1"]
 
 
+@pytest.mark.anyio
 async def test_who_is_cancelled_leaves_no_hole() -> None:
     town = Town(slots=1, busy={"x"})
     async with anyio.create_task_group() as group:
@@ -191,6 +196,7 @@ async def test_who_is_cancelled_leaves_no_hole() -> None:
     assert town.gate.taken() == 1
 
 
+@pytest.mark.anyio
 async def test_a_place_given_to_who_is_cancelled_at_that_moment_goes_to_the_next() -> None:
     town = Town(slots=1, busy={"x"})
     async with asyncio.TaskGroup() as group:
@@ -206,6 +212,7 @@ async def test_a_place_given_to_who_is_cancelled_at_that_moment_goes_to_the_next
     assert town.gate.promised == 0
 
 
+@pytest.mark.anyio
 async def test_a_wait_that_is_over_is_refused_with_the_time_to_come_again() -> None:
     town = Town(slots=1, busy={"x"})
     async with asyncio.TaskGroup() as group:
@@ -226,6 +233,7 @@ async def test_a_wait_that_is_over_is_refused_with_the_time_to_come_again() -> N
     assert town.figure("hakoiri_queue_length 0.0")
 
 
+@pytest.mark.anyio
 async def test_a_full_line_refuses_at_once_whoever_asks_first_or_not() -> None:
     town = Town(slots=1, busy={"x"}, queue=2, tenant_queue=1)
     async with town.coming("a1"):
@@ -241,6 +249,7 @@ async def test_a_full_line_refuses_at_once_whoever_asks_first_or_not() -> None:
     town.gate.check("a")
 
 
+@pytest.mark.anyio
 async def test_a_turn_that_had_a_container_waits_even_if_the_line_is_full() -> None:
     town = Town(slots=1, busy={"x"}, queue=1)
     async with town.coming("a1") as group:
@@ -251,6 +260,7 @@ async def test_a_turn_that_had_a_container_waits_even_if_the_line_is_full() -> N
         assert town.busy == {"b1"}
 
 
+@pytest.mark.anyio
 async def test_idle_and_warm_containers_give_way_and_nobody_is_told_to_wait() -> None:
     town = Town(slots=3, busy={"x"}, idle={"old": 1.0}, warm=1, queue=0)
     async with town.coming("a1", "a2"):
@@ -261,6 +271,7 @@ async def test_idle_and_warm_containers_give_way_and_nobody_is_told_to_wait() ->
         assert isinstance(await refused(town.gate, Asked("a", "w")), CapacityError)
 
 
+@pytest.mark.anyio
 async def test_no_more_goes_than_is_needed_while_it_goes() -> None:
     town = Town(slots=3, idle={"i1": 1.0, "i2": 2.0, "i3": 3.0})
     town.may_go = anyio.Event()
@@ -274,6 +285,7 @@ async def test_no_more_goes_than_is_needed_while_it_goes() -> None:
         assert town.busy == {"a1"}
 
 
+@pytest.mark.anyio
 async def test_a_container_that_goes_goes_although_who_it_went_for_has_left() -> None:
     town = Town(slots=1, idle={"i1": 1.0})
     town.may_go = anyio.Event()
@@ -287,6 +299,7 @@ async def test_a_container_that_goes_goes_although_who_it_went_for_has_left() ->
     assert town.gate.taken() == 0
 
 
+@pytest.mark.anyio
 async def test_a_removal_that_fails_ends_nobody_elses_wait() -> None:
     town = Town(slots=1, idle={"i1": 1.0}, failure=ZeroDivisionError("a fault"))
     town.may_go = anyio.Event()
@@ -301,6 +314,7 @@ async def test_a_removal_that_fails_ends_nobody_elses_wait() -> None:
         assert town.busy == {"a1"}
 
 
+@pytest.mark.anyio
 async def test_while_memory_is_short_claims_wait_and_one_idle_container_goes_at_a_time() -> None:
     town = Town(slots=9, idle={"i1": 1.0, "i2": 2.0})
     town.may_go = anyio.Event()
@@ -317,6 +331,7 @@ async def test_while_memory_is_short_claims_wait_and_one_idle_container_goes_at_
     await town.gate.settle_removals()
 
 
+@pytest.mark.anyio
 async def test_a_shortage_is_the_reason_that_is_told() -> None:
     town = Town(slots=9, queue=1)
     town.gate.set_host(slots=9, level=Level.WAIT)
@@ -333,6 +348,7 @@ async def test_a_shortage_is_the_reason_that_is_told() -> None:
 @pytest.mark.parametrize(
     ("level", "room"), [(Level.CALM, 2), (Level.HOLD, 0), (Level.DRAIN, 0), (Level.WAIT, 0)]
 )
+@pytest.mark.anyio
 async def test_a_shortage_stops_warm_containers_first(level: Level, room: int) -> None:
     town = Town(slots=3, busy={"x"})
     town.gate.set_host(slots=3, level=level)
@@ -340,6 +356,7 @@ async def test_a_shortage_stops_warm_containers_first(level: Level, room: int) -
     assert town.gate.take("w") is (level < Level.WAIT)
 
 
+@pytest.mark.anyio
 async def test_fewer_slots_than_containers_take_nothing_from_whom_is_busy() -> None:
     town = Town(slots=3, busy={"x", "y"}, idle={"i1": 1.0})
     town.gate.set_host(slots=1, level=Level.CALM)
@@ -353,6 +370,7 @@ async def test_fewer_slots_than_containers_take_nothing_from_whom_is_busy() -> N
         assert town.busy == {"a1"}
 
 
+@pytest.mark.anyio
 async def test_a_workspace_that_comes_to_life_needs_no_place_any_more() -> None:
     town = Town(slots=1, busy={"x"})
     async with town.coming("a1", "a2"):
@@ -364,6 +382,7 @@ async def test_a_workspace_that_comes_to_life_needs_no_place_any_more() -> None:
         assert town.busy == {"a2"}
 
 
+@pytest.mark.anyio
 async def test_waits_for_a_workspace_that_is_killed_end() -> None:
     town = Town(slots=1, busy={"x"})
     async with asyncio.TaskGroup() as group:
@@ -374,6 +393,7 @@ async def test_waits_for_a_workspace_that_is_killed_end() -> None:
     assert town.figure("hakoiri_queue_length 0.0")
 
 
+@pytest.mark.anyio
 async def test_a_server_that_stops_ends_all_waits_at_once_but_those_of_turns() -> None:
     town = Town(slots=1, busy={"x"})
     async with asyncio.TaskGroup() as group:
@@ -391,6 +411,7 @@ async def test_a_server_that_stops_ends_all_waits_at_once_but_those_of_turns() -
     assert town.figure('hakoiri_claims_refused_total{reason="stopping"} 4.0')
 
 
+@pytest.mark.anyio
 async def test_a_turn_that_waits_when_the_server_stops_is_given_nothing_more() -> None:
     town = Town(slots=1, busy={"x"})
     async with anyio.create_task_group() as group:
@@ -403,6 +424,7 @@ async def test_a_turn_that_waits_when_the_server_stops_is_given_nothing_more() -
         group.cancel_scope.cancel()
 
 
+@pytest.mark.anyio
 async def test_the_place_of_a_lost_container_is_kept_for_its_successor_and_not_for_ever() -> None:
     town = Town(slots=1, busy={"x"})
     async with town.coming("a1"):
@@ -424,3 +446,49 @@ async def test_the_place_of_a_lost_container_is_kept_for_its_successor_and_not_f
     town.now_s = 60.0
     town.gate.look()
     assert town.gate.free() == 1
+
+
+ACTS = st.lists(
+    st.tuples(st.sampled_from(["come", "come", "go", "idle", "cancel"]), st.integers(0, 99)),
+    max_size=30,
+)
+
+
+@given(ACTS, st.integers(1, 4))
+@settings(deadline=None)
+def test_whatever_comes_and_goes_places_are_not_given_twice_and_none_is_lost(
+    acts: list[tuple[str, int]], slots: int
+) -> None:
+    asyncio.run(play(acts, Town(slots=slots)))
+
+
+async def play(acts: list[tuple[str, int]], town: Town) -> None:
+    """Play the acts, then let everybody go: in the end whoever was not cancelled was served."""
+    claims: dict[str, asyncio.Task[None]] = {}
+    async with asyncio.TaskGroup() as group:
+        for number, (act, chosen) in enumerate(acts):
+            if act == "come":
+                name = f"{'abc'[chosen % 3]}{number}"
+                claims[name] = group.create_task(town.come(name, name[0]))
+            elif act == "cancel" and claims:
+                sorted(claims.items())[chosen % len(claims)][1].cancel()
+            elif act == "idle" and town.busy:
+                name = sorted(town.busy)[chosen % len(town.busy)]
+                town.busy.discard(name)
+                town.idle[name] = float(number)
+                town.gate.changed()
+            elif act == "go" and town.busy:
+                town.go(sorted(town.busy)[chosen % len(town.busy)])
+            if chosen % 2:
+                await settled()
+            assert town.gate.taken() <= town.slots
+        while any(not claim.done() for claim in claims.values()):
+            await settled()
+            assert town.gate.taken() <= town.slots
+            if town.busy:
+                town.go(min(town.busy))
+    served = [line for line in town.log if " at " not in line]
+    assert len(served) == len(set(served))
+    assert set(served) >= {name for name, claim in claims.items() if not claim.cancelled()}
+    assert town.gate.promised == 0
+    assert town.figure("hakoiri_queue_length 0.0")
