@@ -29,6 +29,9 @@ class AdmissionSettings(Section):
     memory_reserve_mib: int = Field(default=512, ge=0, le=1_048_576)
     """Memory that no container is counted to."""
 
+    pressure_below_percent: float = Field(default=30, ge=0, le=100)
+    """Pressure counts while less than this of the memory is available; 0: never."""
+
     pressure_hold_percent: float = Field(default=10, gt=0, le=100)
     pressure_drain_percent: float = Field(default=20, gt=0, le=100)
     pressure_wait_percent: float = Field(default=40, gt=0, le=100)

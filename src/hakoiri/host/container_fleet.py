@@ -14,7 +14,7 @@ from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.containers.admission_gate import AdmissionLimits
 from hakoiri.host.containers.box import Box
-from hakoiri.host.containers.capacity import Level, Need, Threshold
+from hakoiri.host.containers.capacity import Level, Need, Threshold, Thresholds
 from hakoiri.host.containers.host_watch import HostLimits, HostWatch
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
@@ -141,11 +141,14 @@ def host_limits(settings: Settings) -> HostLimits:
             reserve_bytes=given.memory_reserve_mib * MIB,
             pids=container.pids,
         ),
-        thresholds={
-            Level.HOLD: Threshold(given.pressure_hold_percent, given.available_hold_percent),
-            Level.DRAIN: Threshold(given.pressure_drain_percent, given.available_drain_percent),
-            Level.WAIT: Threshold(given.pressure_wait_percent, given.available_wait_percent),
-        },
+        thresholds=Thresholds(
+            {
+                Level.HOLD: Threshold(given.pressure_hold_percent, given.available_hold_percent),
+                Level.DRAIN: Threshold(given.pressure_drain_percent, given.available_drain_percent),
+                Level.WAIT: Threshold(given.pressure_wait_percent, given.available_wait_percent),
+            },
+            pressure_below=given.pressure_below_percent,
+        ),
         calm_s=given.calm_s,
     )
 

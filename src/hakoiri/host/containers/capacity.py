@@ -1,5 +1,6 @@
 """How many containers the host bears, and how short of memory it is, purely."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Final
@@ -89,8 +90,26 @@ class Threshold:
     available: float
 
 
-Thresholds = dict[Level, Threshold]
-"""Of every level but `CALM`."""
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Those of every level but `CALM`.
+
+    Pressure counts only while less than `pressure_below` percent of the memory is available: a box
+    that works at its own limit makes pressure too, and is not to hold back others' claims.
+    """
+
+    levels: Mapping[Level, Threshold]
+    pressure_below: float
+
+    def reach(self, host: HostReading, level: Level, *, eased: bool = False) -> bool:
+        """Whether the host is at a level's threshold, or, `eased`, not clearly off it."""
+        bound, ease = self.levels[level], CALMER if eased else 1.0
+        available = host.available_percent
+        if available is not None and available * ease <= bound.available:
+            return True
+        if host.pressure_percent is None or host.pressure_percent < bound.pressure * ease:
+            return False
+        return available is None or available < self.pressure_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,27 +127,17 @@ class Shortage:
         It falls when the host was clearly off the level's threshold for `calm_s`.
         """
         reached = max(
-            (level for level, one in thresholds.items() if _is_reached(host, one)),
+            (level for level in thresholds.levels if thresholds.reach(host, level)),
             default=Level.CALM,
         )
         if reached > self.level:
             return Shortage(reached)
         if self.level is Level.CALM:
             return self
-        bound = thresholds[self.level]
-        clear = Threshold(bound.pressure * CALMER, bound.available / CALMER)
-        if _is_reached(host, clear):
+        if thresholds.reach(host, self.level, eased=True):
             return Shortage(self.level)
         if self.calmer_since_s is None:
             return Shortage(self.level, now_s)
         if now_s - self.calmer_since_s < calm_s:
             return self
         return Shortage(Level(self.level - 1), now_s)
-
-
-def _is_reached(host: HostReading, threshold: Threshold) -> bool:
-    if host.pressure_percent is not None and host.pressure_percent >= threshold.pressure:
-        return True
-    if not host.memory_bytes or host.available_bytes is None:
-        return False
-    return 100 * host.available_bytes <= threshold.available * host.memory_bytes

@@ -57,6 +57,13 @@ class HostReading:
     pressure_percent: float | None = None
     pids: int | None = None
 
+    @property
+    def available_percent(self) -> float | None:
+        """The share of the memory that is available."""
+        if not self.memory_bytes or self.available_bytes is None:
+            return None
+        return 100 * self.available_bytes / self.memory_bytes
+
 
 def read_host(texts: Texts) -> HostReading:
     """Return what the files tell; what cannot be understood counts as not told."""

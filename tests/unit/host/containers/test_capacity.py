@@ -21,11 +21,14 @@ from hakoiri.host.containers.host_reading import HostReading
 
 MIB = 1024**2
 NEED = Need(memory_bytes=256 * MIB, reserve_bytes=512 * MIB, pids=512)
-THRESHOLDS: Thresholds = {
-    Level.HOLD: Threshold(10, 15),
-    Level.DRAIN: Threshold(20, 10),
-    Level.WAIT: Threshold(40, 5),
-}
+THRESHOLDS = Thresholds(
+    {
+        Level.HOLD: Threshold(10, 15),
+        Level.DRAIN: Threshold(20, 10),
+        Level.WAIT: Threshold(40, 5),
+    },
+    pressure_below=30,
+)
 CALM_S = 15.0
 CALM = HostReading(1000, 900, 0.0, None)
 
@@ -75,10 +78,10 @@ def after(shortage: Shortage, *readings: tuple[float, HostReading]) -> Shortage:
 @pytest.mark.parametrize(
     ("host", "level"),
     [
-        (HostReading(1000, 900, 9.9), Level.CALM),
-        (HostReading(1000, 900, 10.0), Level.HOLD),
-        (HostReading(1000, 900, 20.0), Level.DRAIN),
-        (HostReading(1000, 900, 40.0), Level.WAIT),
+        (HostReading(1000, 200, 9.9), Level.CALM),
+        (HostReading(1000, 200, 10.0), Level.HOLD),
+        (HostReading(1000, 200, 20.0), Level.DRAIN),
+        (HostReading(1000, 200, 40.0), Level.WAIT),
         (HostReading(1000, 151, 0.0), Level.CALM),
         (HostReading(1000, 150, 0.0), Level.HOLD),
         (HostReading(1000, 100, 0.0), Level.DRAIN),
@@ -92,8 +95,14 @@ def test_pressure_or_want_of_memory_makes_a_level(host: HostReading, level: Leve
     assert after(Shortage(), (0, host)).level is level
 
 
+def test_a_box_at_its_own_limit_holds_nobody_back_while_memory_is_there() -> None:
+    assert after(Shortage(), (0, HostReading(1000, 300, 100.0))).level is Level.CALM
+    assert after(Shortage(), (0, HostReading(1000, 299, 100.0))).level is Level.WAIT
+    assert after(Shortage(), (0, HostReading(None, None, 100.0))).level is Level.WAIT
+
+
 def test_it_rises_at_once_and_falls_a_level_at_a_time_after_calm() -> None:
-    short = after(Shortage(), (0, HostReading(1000, 900, 50.0)))
+    short = after(Shortage(), (0, HostReading(1000, 200, 50.0)))
     assert short.level is Level.WAIT
     short = after(short, (1, CALM), (15.9, CALM))
     assert short.level is Level.WAIT
@@ -104,8 +113,8 @@ def test_it_rises_at_once_and_falls_a_level_at_a_time_after_calm() -> None:
 
 
 def test_near_its_threshold_a_level_stays_and_calm_begins_anew() -> None:
-    short = after(Shortage(), (0, HostReading(1000, 900, 10.0)))
-    near = HostReading(1000, 900, 8.0)
+    short = after(Shortage(), (0, HostReading(1000, 200, 10.0)))
+    near = HostReading(1000, 250, 8.0)
     assert after(short, *((float(n), near) for n in range(100))).level is Level.HOLD
     once = after(short, (1, CALM), (10, near), (11, CALM), (25.9, CALM))
     assert once.level is Level.HOLD

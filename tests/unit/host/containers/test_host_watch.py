@@ -8,7 +8,7 @@ import structlog
 from anyio.lowlevel import checkpoint
 from tests.unit.host.containers.fleet import Fleet
 
-from hakoiri.host.containers.capacity import Level, Need, Threshold
+from hakoiri.host.containers.capacity import Level, Need, Threshold, Thresholds
 from hakoiri.host.containers.host_reading import HostReading
 from hakoiri.host.containers.host_watch import HostLimits, HostWatch
 
@@ -18,11 +18,14 @@ GIB = 1024**3
 LIMITS = HostLimits(
     configured=10,
     need=Need(memory_bytes=GIB, reserve_bytes=GIB, pids=100),
-    thresholds={
-        Level.HOLD: Threshold(10, 15),
-        Level.DRAIN: Threshold(20, 10),
-        Level.WAIT: Threshold(40, 5),
-    },
+    thresholds=Thresholds(
+        {
+            Level.HOLD: Threshold(10, 15),
+            Level.DRAIN: Threshold(20, 10),
+            Level.WAIT: Threshold(40, 5),
+        },
+        pressure_below=30,
+    ),
     calm_s=10,
 )
 
@@ -91,7 +94,7 @@ async def test_a_shortage_wakes_the_pool_at_every_level_and_nothing_else_does(
 ) -> None:
     host = Host(tmp_path)
     for pressure in (0.0, 12.0, 13.0, 25.0, 50.0):
-        host.step(HostReading(64 * GIB, 60 * GIB, pressure, 10**6))
+        host.step(HostReading(64 * GIB, 16 * GIB, pressure, 10**6))
     assert host.woken == [Level.HOLD, Level.DRAIN, Level.WAIT]
     assert not host.gate.take("w")
     for host.fleet.now_s in (1.0, 12.0, 23.0, 34.0):
