@@ -21,7 +21,7 @@ from hakoiri.cli.api_client import ApiClient
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 WAIT_S = 90.0
-LINE_S = 8
+LINE_S = 30
 """How long a claim may wait on this server."""
 
 HOLD = "run: until [ -e go ]; do sleep 0.05; done; echo over"

@@ -29,14 +29,14 @@ async def test_a_client_that_goes_ends_the_work() -> None:
     client = Client()
     ended: list[str] = []
 
-    async def work() -> int:
+    async def work() -> None:
         client.gone.set()
         try:
             await anyio.sleep_forever()
         finally:
             ended.append("work")
 
-    assert await unless_left(client.receive, work) is None
+    await unless_left(client.receive, work)
     assert ended == ["work"]
 
 

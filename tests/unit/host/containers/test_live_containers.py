@@ -31,8 +31,8 @@ async def test_live_containers_are_found_by_workspace_and_by_id(tmp_path: Path) 
     directories = first.container.directories
     assert orchestrator.workspace_in(first.container.container_id) == "w1"
     assert orchestrator.live_disks()[0] == (directories.workspace, directories.home)
-    assert orchestrator.holders("w1") == {"turn"}
-    assert orchestrator.holders("w3") is orchestrator.live_in("w3") is None
+    assert orchestrator.holders("w1") == frozenset({"turn"})
+    assert (orchestrator.holders("w3"), orchestrator.live_in("w3")) == (None, None)
     await orchestrator.release("w2")
     await orchestrator.freeze("w2")
     assert orchestrator.paused_containers() == 1

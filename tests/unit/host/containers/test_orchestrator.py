@@ -529,7 +529,7 @@ async def test_two_who_wait_for_one_workspace_need_one_place(tmp_path: Path) -> 
         await settled()
         await orchestrator.release("w1")
     assert sorted(one.result().start for one in claims) == ["cold", "live"]
-    assert orchestrator.holders("w2") == {"turn", "c"}
+    assert orchestrator.holders("w2") == frozenset({"turn", "c"})
     assert orchestrator.admission.taken() == 1
 
 

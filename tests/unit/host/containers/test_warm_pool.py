@@ -81,7 +81,7 @@ def test_while_memory_is_short_none_is_started_and_none_waits() -> None:
     """Not even below the minimum; what is starting is seen to its end and goes then."""
     pool = Pool([ready("a"), ready("b"), starting("c")], room=9, is_short=True)
     plan = decide(pool, wanted(2, 5, 5), now_s=0.0)
-    assert plan.starts == plan.looks == ()
+    assert (plan.starts, plan.looks) == ((), ())
     assert [one.container_id for one in plan.retirements] == ["a", "b"]
     assert decide(Pool([], room=9, is_short=True), wanted(2, 5, 5), now_s=0.0).starts == ()
 
