@@ -55,10 +55,10 @@ def test_a_flood_puts_anothers_first_back_by_one_place() -> None:
 
 
 def test_who_was_served_waits_for_the_others_turns() -> None:
-    line = line_of("ab")
-    line.take_first()
-    line.join(waiter(3, "a"))
-    assert served(line) == "ba"
+    line = line_of("aab")
+    assert line.take_first().number == 1
+    line.join(waiter(4, "a"))
+    assert [line.take_first().number for _ in range(3)] == [3, 2, 4]
 
 
 def test_a_turn_that_lost_its_container_comes_before_all() -> None:
