@@ -59,8 +59,11 @@ class Occupancy(Protocol):
     def members(self) -> Sequence[Member]:
         """The live ones, idle or not."""
 
-    async def give_way(self, workspace_id: str | None) -> None:
-        """Remove the workspace's container if it is idle still; without one, a warm one."""
+    async def give_way(self, workspace_id: str | None) -> bool:
+        """Remove the workspace's container if it may go still; without one, a warm one.
+
+        Return whether that was done.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,9 @@ class AdmissionGate:
         """Places of containers that are being replaced: by workspace, and since when."""
 
         self._going: dict[asyncio.Task[None], str | None] = {}
+        self._stayed: set[str | None] = set()
+        """What was to go and did not: it is not asked again before the next look."""
+
         self._pace = Pace()
         self._is_closed = False
         metrics.watch_line(lambda: len(self._line))
@@ -224,6 +230,7 @@ class AdmissionGate:
     def look(self) -> None:
         """End the waits that are over, then do what may have become possible."""
         now_s = self._clock()
+        self._stayed.clear()
         for workspace_id, since_s in list(self._kept.items()):
             if now_s - since_s >= self._limits.wait_s:
                 del self._kept[workspace_id]
@@ -301,8 +308,12 @@ class AdmissionGate:
             slots=self._slots,
             taken=self.taken(),
             waiting=len(self._line),
-            spare=self._occupancy.spare(),
-            members=self._occupancy.members(),
+            spare=0 if None in self._stayed else self._occupancy.spare(),
+            members=[
+                member
+                for member in self._occupancy.members()
+                if member.workspace_id not in self._stayed
+            ],
             warm_going=sum(one is None for one in going),
             going={one for one in going if one is not None},
             is_held=self._level >= Level.WAIT,
@@ -319,10 +330,13 @@ class AdmissionGate:
         task.add_done_callback(self._removed)
 
     async def _remove(self, workspace_id: str | None) -> None:
+        has_gone = False
         try:
-            await self._occupancy.give_way(workspace_id)
+            has_gone = await self._occupancy.give_way(workspace_id)
         except Exception:
             log.exception("no_room_made", workspace=workspace_id)
+        if not has_gone:
+            self._stayed.add(workspace_id)
 
     def _removed(self, task: asyncio.Task[None]) -> None:
         self._going.pop(task, None)

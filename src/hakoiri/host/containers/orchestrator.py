@@ -268,12 +268,11 @@ class Orchestrator(LiveContainers):
         """How many warm containers could give way."""
         return self._pool.spare()
 
-    async def give_way(self, workspace_id: str | None) -> None:
+    async def give_way(self, workspace_id: str | None) -> bool:
         """Remove the workspace's container if it is idle still; without one, a warm one."""
         if workspace_id is None:
-            await self._pool.give_way()
-        else:
-            await self.retire_if_idle(workspace_id, "its place was needed")
+            return await self._pool.give_way()
+        return await self.retire_if_idle(workspace_id, "its place was needed")
 
     def room(self) -> int:
         """How many more containers there may be that nobody waits for."""

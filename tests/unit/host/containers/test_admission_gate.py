@@ -40,6 +40,7 @@ class Town:
     removals: list[str | None] = field(default_factory=list)
     may_go: anyio.Event = field(default_factory=anyio.Event)
     failure: Exception | None = None
+    all_stay: bool = False
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -62,15 +63,18 @@ class Town:
         busy = [Member(f"c-{name}", name, 0.0, None) for name in sorted(self.busy)]
         return busy + [Member(f"c-{name}", name, 0.0, since) for name, since in self.idle.items()]
 
-    async def give_way(self, workspace_id: str | None) -> None:
+    async def give_way(self, workspace_id: str | None) -> bool:
         self.removals.append(workspace_id)
         await self.may_go.wait()
         if self.failure is not None:
             raise self.failure
+        if self.all_stay:
+            return False
         if workspace_id is None:
             self.warm -= 1
         else:
             self.idle.pop(workspace_id, None)
+        return True
 
     async def come(self, name: str, tenant: str = "a", **asked: bool) -> None:
         """Claim a place and be busy in it."""
@@ -310,6 +314,23 @@ async def test_a_removal_that_fails_ends_nobody_elses_wait() -> None:
         await settled()
         assert town.log == ["a1 at 1 of 1"]
         town.go("i1")
+        await settled()
+        assert town.busy == {"a1"}
+
+
+@pytest.mark.anyio
+async def test_what_will_not_go_is_asked_once_before_the_next_look() -> None:
+    town = Town(slots=3, idle={"i1": 1.0, "i2": 2.0}, warm=1, all_stay=True)
+    async with town.coming("a1"):
+        for _ in range(3):
+            town.gate.changed()
+            await settled()
+        assert town.removals == [None, "i1", "i2"]
+        town.gate.look()
+        await settled()
+        assert town.removals == [None, "i1", "i2"] * 2
+        town.all_stay = False
+        town.gate.look()
         await settled()
         assert town.busy == {"a1"}
 
