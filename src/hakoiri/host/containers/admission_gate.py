@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 import structlog
 
@@ -23,9 +23,10 @@ from hakoiri.host.containers.admission import (
     Waiter,
     decide,
 )
+from hakoiri.host.containers.admission_refusal import refusal_error
 from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.gc import Member
-from hakoiri.host.containers.ports import CapacityError, StoppingError, WorkspaceGoneError
+from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 
 log = structlog.get_logger(__name__)
@@ -89,10 +90,10 @@ class _Ticket:
     asked: Asked
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     has_place: bool = False
-    failure: Exception | None = None
+    failure: ContainersError | None = None
     told: LinePlace | None = None
 
-    def settle(self, *, has_place: bool = False, failure: Exception | None = None) -> None:
+    def settle(self, *, has_place: bool = False, failure: ContainersError | None = None) -> None:
         self.has_place, self.failure = has_place, failure
         self.settled.set()
 
@@ -289,7 +290,7 @@ class AdmissionGate:
         self._line.leave(ticket.waiter)
         self._tickets.pop(ticket.waiter.number, None)
 
-    def _fail(self, ticket: _Ticket, failure: Exception) -> None:
+    def _fail(self, ticket: _Ticket, failure: ContainersError) -> None:
         self._take_out(ticket)
         ticket.settle(failure=failure)
 
@@ -357,31 +358,15 @@ class AdmissionGate:
     def _reason(self) -> Literal["places", "memory"]:
         return "memory" if self._level >= Level.WAIT else "places"
 
-    def _refuse(self, refusal: Refusal, tenant: str) -> Exception:
+    def _refuse(self, refusal: Refusal, tenant: str) -> ContainersError:
         """Count a refusal and return it with the mend."""
         self._metrics.refused(refusal.value)
         log.info("claim_refused", reason=refusal.value, tenant=tenant, waiting=len(self._line))
-        if refusal is Refusal.STOPPING:
-            return StoppingError("the server is stopping; try again when it is back")
-        if refusal is Refusal.GONE:
-            return WorkspaceGoneError("the workspace was killed while this waited for a container")
-        retry_after_s = self._pace.retry_after_s(
-            waiting=len(self._line), unknown_s=self._limits.wait_s
+        return refusal_error(
+            refusal,
+            slots=self._slots,
+            reason=self._reason(),
+            retry_after_s=self._pace.retry_after_s(
+                waiting=len(self._line), unknown_s=self._limits.wait_s
+            ),
         )
-        return CapacityError(
-            f"{self._why_full()}, and {_FULL_LINE[refusal]}; try again in {retry_after_s} s, "
-            "or raise HAKOIRI_CONTAINER__LIMIT",
-            retry_after_s=retry_after_s,
-        )
-
-    def _why_full(self) -> str:
-        if self._level >= Level.WAIT:
-            return "the host is short of memory"
-        return f"all {self._slots} containers are in use"
-
-
-_FULL_LINE: Final = {
-    Refusal.LINE_FULL: "as many claims wait as may (HAKOIRI_ADMISSION__QUEUE_LIMIT)",
-    Refusal.TENANT_FULL: "as many of this tenant's wait as may (HAKOIRI_ADMISSION__TENANT_LIMIT)",
-    Refusal.WAITED: "none became free in time (HAKOIRI_ADMISSION__WAIT_S)",
-}
