@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from hakoiri.host.settings_section import Section
+from hakoiri.host.process_settings import Section
 
 
 class AdmissionSettings(Section):

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from hakoiri.host.process_settings import Section
 from hakoiri.host.settings import Settings
-from hakoiri.host.settings_section import Section
 
 
 class AppArmorKnown(Section):
@@ -32,6 +32,12 @@ class ServerLaunch(Section):
 
     audit_dir: Path | None = None
     """Where the server's own audit log is written; absent means none."""
+
+    audit_reader: Path | None = None
+    """The socket of the process that shows the audit log."""
+
+    ship_status: Path | None = None
+    """What the process that copies the audit log tells; absent means that none does."""
 
 
 class ProbeLaunch(Section):

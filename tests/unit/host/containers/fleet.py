@@ -19,6 +19,7 @@ from hakoiri.host.containers.testing import (
 )
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
+from hakoiri.host.telemetry.container_metrics import StartTally
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.messages import Runtime
@@ -85,7 +86,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.engine.root = self.root
 
-    def lifecycle(self) -> Lifecycle:
+    def lifecycle(self, *, starts: StartTally | None = None) -> Lifecycle:
         return Lifecycle(
             engine=self.engine,
             proxy=self.proxy,
@@ -95,6 +96,8 @@ class Fleet:
             start_timeout_s=self.start_timeout_s,
             stop_grace_s=0,
             sleep=no_sleep,
+            starts=starts,
+            clock=lambda: self.now_s,
         )
 
     def keeper(self, lifecycle: Lifecycle | None = None) -> PoolKeeper:
