@@ -201,7 +201,11 @@ def serving(say: Callable[[str], None]) -> Iterator[WarmSite]:
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         root = Path(name)
         root.chmod(0o755)
-        limit = {"HAKOIRI_CONTAINER__LIMIT": str(IDLE + BURST + 4)}
+        limit = {
+            "HAKOIRI_CONTAINER__LIMIT": str(IDLE + BURST + 4),
+            "HAKOIRI_CONTAINER__PIDS": "256",  # or a host with few process ids bears fewer
+            "HAKOIRI_ADMISSION__MEMORY_OVERCOMMIT": "16",
+        }
         server = ServerProcess(
             environment=cold_start.server_environment(root, rehearsal_port) | limit,
             log=root / "server.log",

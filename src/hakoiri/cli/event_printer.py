@@ -9,6 +9,7 @@ from hakoiri.cli.plain_text import plain
 
 LINES: Final = {
     "user_message": "[bold cyan]you[/]    {text}",
+    "queued": "[dim]wait   place {position} of {waiting}, for want of {reason}[/]",
     "turn_started": "[dim]box    {container} ({start}, generation {generation})[/]",
     "tool_use": "[yellow]{name}[/]   {command}",
     "tool_result": "[dim]{text}[/]",

@@ -104,8 +104,8 @@ def exec_(
     raise typer.Exit(code)
 
 
-START_PATIENCE_S = 120
-"""A box that has to be started first may take this long before anything is said."""
+START_PATIENCE_S = 180
+"""A box that has to be waited for, and then started, may take this long until anything is said."""
 
 
 @app.command("list")

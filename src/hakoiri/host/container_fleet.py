@@ -8,18 +8,23 @@ from datetime import datetime
 from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
+from hakoiri.host.adapters.host_resources import HostResources
 from hakoiri.host.adapters.pool_file import PoolFile
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.containers.admission_gate import AdmissionLimits
 from hakoiri.host.containers.box import Box
+from hakoiri.host.containers.capacity import Level, Need, Threshold, Thresholds
+from hakoiri.host.containers.host_watch import HostLimits, HostWatch
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.containers.slot_states import slot_states
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.files.quota import total_use
-from hakoiri.host.settings import Settings
+from hakoiri.host.settings import MIB, Settings
 from hakoiri.host.telemetry.container_metrics import StartTally
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.agent import AgentOptions
@@ -34,6 +39,7 @@ class Fleet:
     keeper: PoolKeeper
     orchestrator: Orchestrator
     pool: PoolService
+    host_watch: HostWatch
 
 
 def make_lifecycle(
@@ -91,10 +97,12 @@ def make_fleet(
         claims=SqlClaimStore(database, clock=clock),
         pool=keeper,
         metrics=metrics.pool,
-        limit=settings.container.limit,
+        admission=admission_limits(settings),
+        admission_metrics=metrics.admission,
         clock=time.monotonic,
     )
     metrics.watch_containers(orchestrator.live_containers, paused=orchestrator.paused_containers)
+    _watch_slots(metrics, orchestrator, keeper)
     metrics.watch_disks(lambda: total_use(orchestrator.live_disks()))
     pool = PoolService(
         keeper=keeper,
@@ -102,7 +110,61 @@ def make_fleet(
         from_settings=configuration,
         audit=audit,
     )
-    return Fleet(lifecycle, keeper, orchestrator, pool)
+    host_watch = HostWatch(
+        read=HostResources().read,
+        gate=orchestrator.admission,
+        limits=host_limits(settings),
+        level_changed=keeper.wake,
+        clock=time.monotonic,
+    )
+    return Fleet(lifecycle, keeper, orchestrator, pool, host_watch)
+
+
+def _watch_slots(metrics: ServerMetrics, orchestrator: Orchestrator, keeper: PoolKeeper) -> None:
+    gate = orchestrator.admission
+    metrics.admission.watch_slots(
+        lambda: slot_states(
+            orchestrator.members(),
+            occupied=orchestrator.occupied(),
+            warm=len(keeper.members()),
+            promised=gate.promised,
+            free=gate.free(),
+        ),
+        shortage=lambda: int(gate.level),
+    )
+
+
+def admission_limits(settings: Settings) -> AdmissionLimits:
+    """Return what the settings say of the line; the host may bear fewer containers."""
+    given = settings.admission
+    return AdmissionLimits(
+        slots=settings.container.limit,
+        queue=given.queue_limit,
+        tenant_queue=given.tenant_limit,
+        wait_s=given.wait_s,
+    )
+
+
+def host_limits(settings: Settings) -> HostLimits:
+    """Return what the settings make of a reading of the host."""
+    given, container = settings.admission, settings.container
+    return HostLimits(
+        configured=container.limit,
+        need=Need(
+            memory_bytes=max(1, int(container.memory_mib * MIB / given.memory_overcommit)),
+            reserve_bytes=given.memory_reserve_mib * MIB,
+            pids=container.pids,
+        ),
+        thresholds=Thresholds(
+            {
+                Level.HOLD: Threshold(given.pressure_hold_percent, given.available_hold_percent),
+                Level.DRAIN: Threshold(given.pressure_drain_percent, given.available_drain_percent),
+                Level.WAIT: Threshold(given.pressure_wait_percent, given.available_wait_percent),
+            },
+            pressure_below=given.pressure_below_percent,
+        ),
+        calm_s=given.calm_s,
+    )
 
 
 def pool_configuration(settings: Settings) -> PoolConfiguration:

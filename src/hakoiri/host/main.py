@@ -37,6 +37,7 @@ from hakoiri.host.container_keeping import leaves_containers, let_go, make_colle
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
+from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError
@@ -152,6 +153,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         ).run()
         stack.push_async_callback(let_go, orchestrator, services.owners.save, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
+        fleet.host_watch.step()  # so that the first claim finds what the host bears
         collector = make_collector(
             settings, orchestrator, fleet.lifecycle, services.owners, metrics
         )
@@ -168,7 +170,14 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         for name, keeping in (
             ("collector", collector.run()),
             ("store collection", store_collection.run()),
-            ("warm pool", fleet.keeper.run(room=orchestrator.room)),
+            ("host watch", fleet.host_watch.run()),
+            (
+                "warm pool",
+                fleet.keeper.run(
+                    room=orchestrator.room,
+                    is_short=lambda: orchestrator.admission.level >= Level.DRAIN,
+                ),
+            ),
             ("proxy watch", watch.run()),
             ("usage", sight.watch.run()),
             ("readiness", readiness.run()),
@@ -199,7 +208,9 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
         )
-        await serve_http(app, host=settings.host, port=settings.port)
+        await serve_http(
+            app, host=settings.host, port=settings.port, stopping=orchestrator.admission.close
+        )
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:

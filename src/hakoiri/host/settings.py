@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hakoiri.host.admission_settings import AdmissionSettings
 from hakoiri.host.collection_settings import CollectionSettings
 from hakoiri.host.process_settings import (
     AuditSettings,
@@ -121,7 +122,7 @@ class ContainerSettings(Section):
     """Whether a box is tried from inside when the server starts; `/ready` tells what was found."""
 
     limit: int = Field(default=32, ge=1, le=10_000)
-    """Containers at once; beyond it a warm one gives way, then the longest idle, if any is idle."""
+    """Containers at once; beyond it a warm one gives way, then an idle one; else a claim waits."""
 
     @property
     def allowed_runtimes(self) -> tuple[Runtime, ...]:
@@ -247,6 +248,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     container: ContainerSettings = ContainerSettings()
     warm_pool: WarmPoolSettings = WarmPoolSettings()
+    admission: AdmissionSettings = AdmissionSettings()
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()

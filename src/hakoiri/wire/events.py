@@ -108,10 +108,16 @@ class UserMessage(Message):
 
 
 class Queued(Message):
-    """The turn waits for capacity; `position` counts from 1."""
+    """The turn waits for a container; `position` counts from 1, of so many `waiting`.
+
+    `reason` is what there is too little of. After `limit_s` in all it ends in an `error`.
+    """
 
     type: Literal["queued"] = "queued"
     position: int = Field(ge=1)
+    waiting: int = Field(ge=1)
+    reason: Literal["places", "memory"] = "places"
+    limit_s: float = Field(gt=0, allow_inf_nan=False)
 
 
 class TurnStarted(Message):

@@ -98,6 +98,8 @@ async def test_what_the_rules_ask_for_is_told(tmp_path: Path) -> None:
     server.watch(HostPressure(data_dir=tmp_path))
     server.watch(ShipMetrics(lambda: None, wall_s=lambda: 0.0))
     server.pool.watch(lambda: {("runc", "ready"): 1})
+    server.admission.watch_line(lambda: 0)
+    server.admission.watch_slots(lambda: {"free": 1}, shortage=lambda: 0)
     requests = CollectorRegistry()
     requests.register(RequestMetrics())
     requests.register(BudgetMetrics(lambda: BUDGETS))

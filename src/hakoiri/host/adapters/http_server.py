@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,8 +13,10 @@ GRACEFUL_HTTP_S: Final = 3
 """How long open requests get to end; event streams never do by themselves."""
 
 
-async def serve_http(app: FastAPI, *, host: str, port: int) -> None:
-    """Serve until SIGTERM or SIGINT."""
+async def serve_http(
+    app: FastAPI, *, host: str, port: int, stopping: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGTERM or SIGINT, which is told to `stopping` at once."""
     server = _Server(
         uvicorn.Config(
             app,
@@ -26,9 +28,14 @@ async def serve_http(app: FastAPI, *, host: str, port: int) -> None:
             timeout_graceful_shutdown=GRACEFUL_HTTP_S,
         )
     )
+
+    def stop() -> None:
+        stopping()
+        server.stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.stop)
+        loop.add_signal_handler(number, stop)
     await server.serve()
 
 

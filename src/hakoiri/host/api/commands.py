@@ -5,9 +5,10 @@ The command belongs to its request: when the client goes away it is killed.
 
 from typing import Annotated, Final, Literal, Self
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel, Field, model_validator
 
+from hakoiri.host.api.client_leaving import unless_left
 from hakoiri.host.api.command_answers import CommandDocument, CommandEvents
 from hakoiri.host.api.problems import RefusedError
 from hakoiri.host.api.workspace_places import Place, places
@@ -29,6 +30,9 @@ TIMEOUT_S: Final = 300
 OUTPUT_LIMIT_BYTES: Final = 1024 * 1024
 DOCUMENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """What an answer in one document may hold; events may carry more."""
+
+CLIENT_LEFT: Final = 499
+"""Sent to nobody."""
 
 
 class NewCommand(Start):
@@ -105,13 +109,19 @@ def _add(routes: APIRouter, place: Place, commands: CommandService) -> None:
     async def run_command(
         workspace: Annotated[Workspace, Depends(place.find)],
         new: NewCommand,
+        request: Request,
         accept: Annotated[str, Header()] = "",
     ) -> Response:
         """Run a command in the workspace's container; it is killed when the client goes away."""
         wants_events = "text/event-stream" in accept.lower()
         if not wants_events and new.output_limit_bytes > DOCUMENT_LIMIT_BYTES:
             raise _too_much_for_a_document()
-        running = await commands.start(workspace, new.command())
+        # it may have to wait for a container; nobody waits for a client that went away
+        running = await unless_left(
+            request.receive, lambda: commands.start(workspace, new.command())
+        )
+        if running is None:
+            return Response(status_code=CLIENT_LEFT)
         if wants_events:
             return CommandEvents(running, encoding=new.encoding)
         return CommandDocument(running, encoding=new.encoding)

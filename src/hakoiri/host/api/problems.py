@@ -14,7 +14,9 @@ from hakoiri.host.containers.ports import (
     ContainersError,
     PolicyRefusedError,
     PoolStoreError,
+    StoppingError,
     TooManyCommandsError,
+    WorkspaceGoneError,
     WorkspaceInUseError,
 )
 from hakoiri.host.conversations.audit_view import AuditCursorError, AuditUnavailableError
@@ -88,6 +90,8 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (PointInUseError, _Meaning("recovery-point-in-use", 409, "The recovery point is needed")),
     (TooManyKeptError, _Meaning("too-many-kept", 409, "Too many recovery points are kept")),
     (CapacityError, _Meaning("capacity", 503, "All containers are in use")),
+    (StoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
+    (WorkspaceGoneError, _Meaning("workspace-gone", 409, "The workspace was killed")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
     (NoSuchPointError, _Meaning("no-such-recovery-point", 404, "No such recovery point")),
@@ -154,7 +158,7 @@ def install(app: FastAPI) -> None:
 
     async def refuse(request: Request, error: Exception) -> Response:
         del request
-        return problem_response(problem_of(error))
+        return problem_response(problem_of(error), headers=_retry_header(error))
 
     async def invalid(request: Request, error: Exception) -> Response:
         del request
@@ -178,6 +182,13 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, refuse)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _retry_header(error: Exception) -> dict[str, str]:
+    """Tell when to come again, where that is known (RFC 9110, 10.2.3: seconds)."""
+    if isinstance(error, CapacityError) and error.retry_after_s is not None:
+        return {"Retry-After": str(error.retry_after_s)}
+    return {}
 
 
 def _describe(error: RequestValidationError) -> str:

@@ -39,8 +39,6 @@ class ClaimStart:
         self._claims = claims
         self._pool = pool
         self._clock = clock
-        self.starting = 0
-        """How many containers are being started for a claim now."""
 
     async def warm(self, ask: Ask) -> Live | None:
         """Return one that waited warm, whose place in the pool the caller settles; None if none.
@@ -80,7 +78,6 @@ class ClaimStart:
     async def cold(self, ask: Ask) -> Live:
         """Start one. Raises `ContainersError`, or what `prepare` raises."""
         container_id = new_container_id()
-        self.starting += 1
         try:
             generation = await self._claims.claim(
                 container_id=container_id, workspace_id=ask.workspace_id
@@ -97,8 +94,6 @@ class ClaimStart:
         except BaseException:
             await self._claims.release(container_id)
             raise
-        finally:
-            self.starting -= 1
         container.advance(ContainerState.CLAIMED)
         return live
 

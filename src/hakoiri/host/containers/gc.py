@@ -94,16 +94,6 @@ def to_freeze(members: Iterable[Member], *, now_s: float, limits: GcLimits) -> l
     ]
 
 
-def longest_idle(members: Iterable[Member]) -> str | None:
-    """Return the workspace whose container gives way when all places are taken, if any may."""
-    idle = [
-        (member.idle_since_s, member.workspace_id)
-        for member in members
-        if member.idle_since_s is not None and not member.is_unsaved
-    ]
-    return min(idle)[1] if idle else None
-
-
 def strays(
     present: Iterable[str],
     *,

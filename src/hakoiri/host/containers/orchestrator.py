@@ -3,15 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
 
+from hakoiri.host.containers.admission_gate import AdmissionGate, AdmissionLimits, Asked, Told
 from hakoiri.host.containers.claim_start import ClaimStart
-from hakoiri.host.containers.gc import Member, longest_idle
 from hakoiri.host.containers.holding_still import Still, hold_still
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
-from hakoiri.host.containers.live import TURN, Ask, Live, speaks_for
+from hakoiri.host.containers.live import TURN, Ask, Live
+from hakoiri.host.containers.live_containers import LiveContainers
 from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper
@@ -19,14 +19,14 @@ from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
     BeingReplacedError,
-    CapacityError,
     ClaimStore,
     ContainersError,
     EngineError,
     FilesUnsavedError,
     ProxyControl,
-    ProxyControlError,
 )
+from hakoiri.host.containers.rebinding import Rebinding
+from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
@@ -34,7 +34,7 @@ from hakoiri.wire.policy import Policy
 log = structlog.get_logger(__name__)
 
 
-class Orchestrator:
+class Orchestrator(LiveContainers):
     """Owns every live container of this server."""
 
     def __init__(
@@ -45,22 +45,26 @@ class Orchestrator:
         claims: ClaimStore,
         pool: PoolKeeper,
         metrics: PoolMetrics,
-        limit: int,
+        admission: AdmissionLimits,
+        admission_metrics: AdmissionMetrics,
         clock: Callable[[], float],
     ) -> None:
-        """Keep at most `limit` containers; `clock` gives monotonic seconds."""
+        """Keep at most as many containers as `admission` says; `clock` gives monotonic seconds."""
+        super().__init__()
         self._lifecycle = lifecycle
-        self._proxy = proxy
         self._claims = claims
         self._pool = pool
         self._metrics = metrics
-        self._limit = limit
         self._clock = clock
         self._start = ClaimStart(
             lifecycle=lifecycle, proxy=proxy, claims=claims, pool=pool, clock=clock
         )
-        self._live: dict[str, Live] = {}
         self._places: dict[str, Place] = {}
+        self._removing = 0
+        self._rebinding = Rebinding(proxy=proxy, live=self._live, place=self._place)
+        self.admission = AdmissionGate(
+            limits=admission, occupancy=self, metrics=admission_metrics, clock=clock
+        )
 
     async def claim(
         self,
@@ -72,27 +76,44 @@ class Orchestrator:
         runtime: Runtime,
         restores: bool,
         holder: str = TURN,
+        told: Told | None = None,
+        resumes: bool = False,
     ) -> Claim:
         """Return the workspace's container, healthy and bound to the policy.
 
         It is the live one, one that waited warm, or a new one, and in use until each `holder` has
         released it. `prepare` fills the directories of one that is not live; `restores` says
-        whether it has anything to write. Raises `CapacityError`, `PolicyRefusedError` or another
-        `ContainersError`, or what `prepare` raises.
+        whether it has anything to write. A new one may have to be waited for: `told` hears where
+        in the line, and a turn that `resumes` comes first. Raises `CapacityError`,
+        `PolicyRefusedError` or another `ContainersError`, or what `prepare` raises.
         """
-        began_s = self._clock()
-        async with self._place(workspace_id):
-            start: Start = "live"
-            live = await self._still_fit(workspace_id, runtime, holder)
-            if live is not None:
-                await self._start.bind(live, policy)
-            else:
-                live, start = await self._new(
-                    Ask(workspace_id, tenant, policy, prepare, runtime, restores)
-                )
-            live.hold(holder)
-            self._metrics.claimed(start, seconds=self._clock() - began_s)
-            return live.claim(start)
+        ask = Ask(workspace_id, tenant, policy, prepare, runtime, restores)
+        asked = Asked(tenant, workspace_id, told, resumes=resumes, outlives=holder == TURN)
+        has_place = False
+        try:
+            while True:
+                began_s = self._clock()
+                async with self._place(workspace_id):
+                    found = await self._at_hand(ask, holder)
+                    if found is None:
+                        has_place = has_place or self.admission.take(workspace_id)
+                        found = await self._cold(ask) if has_place else None
+                    if found is not None:
+                        live, start = found
+                        live.hold(holder)
+                        self._metrics.claimed(start, seconds=self._clock() - began_s)
+                        return live.claim(start)
+                # not under the workspace's lock, which others need meanwhile
+                has_place = await self.admission.wait(asked)
+        finally:
+            if has_place:
+                self.admission.give_back()
+            self.admission.let_go(workspace_id)
+
+    def check_room(self, *, workspace_id: str, tenant: str) -> None:
+        """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
+        if workspace_id not in self._live:
+            self.admission.check(tenant)
 
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
         """Use the live container as it is bound now; None if there is none that can be used.
@@ -130,11 +151,7 @@ class Orchestrator:
         live.let_go(holder, now_s=self._clock())
         if is_saved is not None:
             live.is_unsaved = not is_saved
-
-    def holders(self, workspace_id: str) -> frozenset[str] | None:
-        """Who uses the workspace's live container now; None if none is live."""
-        live = self._live.get(workspace_id)
-        return None if live is None else frozenset(live.holders)
+        self.admission.changed()
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Let a live container's socket speak under another policy; nothing if none is live."""
@@ -143,10 +160,18 @@ class Orchestrator:
             if live is not None and live.tenant == tenant:
                 await self._start.bind(live, policy)
 
-    async def retire(self, workspace_id: str, *, reason: str) -> None:
-        """Remove the workspace's container, if it has one."""
+    async def retire(
+        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+    ) -> None:
+        """Remove the workspace's container, if it has one.
+
+        If `for_good`, who waits for one waits no more; if it `is_replaced`, its place is kept for
+        the workspace's next claim.
+        """
+        if for_good:
+            self.admission.dismiss(workspace_id)
         async with self._place(workspace_id):
-            await self._remove(workspace_id, reason)
+            await self._remove(workspace_id, reason, is_replaced=is_replaced)
 
     async def halt(self, workspace_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired.
@@ -212,30 +237,7 @@ class Orchestrator:
         `known` are the containers whose sockets the proxy has. Returns the containers bound again.
         All are bound at once, and one that cannot be holds up no other.
         """
-        again: list[str] = []
-        lost = [
-            one
-            for one in self._live.values()
-            if one.container.container_id not in known
-            and one.container.state is not ContainerState.HALTED
-        ]
-        async with asyncio.TaskGroup() as group:
-            for live in lost:
-                name = f"bind again {live.container.container_id}"
-                group.create_task(self._bind_again(live, again), name=name)
-        return again
-
-    async def _bind_again(self, live: Live, again: list[str]) -> None:
-        container_id = live.container.container_id
-        async with self._place(live.workspace_id):
-            if self._live.get(live.workspace_id) is not live:
-                return
-            try:
-                await self._proxy.open_bound(container_id, **speaks_for(live, live.policy))
-            except ProxyControlError as error:
-                log.warning("container_not_bound", container=container_id, reason=str(error))
-            else:
-                again.append(container_id)
+        return await self._rebinding.of_lost(known)
 
     async def sweep(self) -> list[str]:
         """Remove all of our instance that is not live here: what an earlier server left."""
@@ -251,6 +253,7 @@ class Orchestrator:
 
         Warm ones, which nobody owns, are removed.
         """
+        await self.admission.settle_removals()
         for live in list(self._live.values()):
             if live.container.agent is not None:
                 await live.container.agent.close()
@@ -259,6 +262,7 @@ class Orchestrator:
 
     async def close(self) -> None:
         """Remove every container, the warm ones too, a few at a time."""
+        await self.admission.settle_removals()
         slots = asyncio.Semaphore(8)
 
         async def one(workspace_id: str) -> None:
@@ -270,37 +274,27 @@ class Orchestrator:
                 group.create_task(one(workspace_id), name=f"retire {workspace_id}")
             group.create_task(self._pool.drain(), name="drain the warm pool")
 
-    def workspace_in(self, container_id: str) -> str | None:
-        """Return the workspace that is live in a container; None if none is."""
-        for live in self._live.values():
-            if live.container.container_id == container_id:
-                return live.workspace_id
-        return None
-
     def live_containers(self) -> int:
         """How many containers are live, warm or starting."""
-        return len(self._live) + self._start.starting + len(self._pool.members())
+        return len(self._live) + self.admission.promised + len(self._pool.members())
 
-    def live_disks(self) -> list[tuple[Path, Path]]:
-        """Where workspace and home of every live container are seen on this host."""
-        all_directories = [live.container.directories for live in self._live.values()]
-        return [(one.workspace, one.home) for one in all_directories]
+    def occupied(self) -> int:
+        """How many containers there are: live, warm, or being removed."""
+        return len(self._live) + self._removing + len(self._pool.members())
+
+    def spare(self) -> int:
+        """How many warm containers could give way."""
+        return self._pool.spare()
+
+    async def give_way(self, workspace_id: str | None) -> bool:
+        """Remove the workspace's container if it is idle still; without one, a warm one."""
+        if workspace_id is None:
+            return await self._pool.give_way()
+        return await self.retire_if_idle(workspace_id, "its place was needed")
 
     def room(self) -> int:
-        """How many more containers there may be."""
-        return self._limit - self.live_containers()
-
-    def members(self) -> list[Member]:
-        """Return the live containers, idle or not."""
-        return [live.member for live in self._live.values()]
-
-    def live_in(self, workspace_id: str) -> Live | None:
-        """Return the workspace's live container, if it has one."""
-        return self._live.get(workspace_id)
-
-    def paused_containers(self) -> int:
-        """How many live containers are frozen."""
-        return sum(member.is_frozen for member in self.members())
+        """How many more containers there may be that nobody waits for."""
+        return self.admission.room()
 
     def _place(self, workspace_id: str) -> PlaceGuard:
         return PlaceGuard(self._places, workspace_id)
@@ -315,7 +309,8 @@ class Orchestrator:
             return live
         if live.idle_since_s is None or live.is_unsaved:
             return live
-        await self._remove(workspace_id, f"the conversation runs under {runtime} now")
+        reason = f"the conversation runs under {runtime} now"
+        await self._remove(workspace_id, reason, is_replaced=True)
         return None
 
     async def _still_healthy(self, workspace_id: str, holder: str) -> Live | None:
@@ -342,42 +337,45 @@ class Orchestrator:
             raise BeingReplacedError(
                 f"the container of {workspace_id} does not answer, and is in use; try again"
             )
-        await self._remove(workspace_id, "its agent does not answer")
+        await self._remove(workspace_id, "its agent does not answer", is_replaced=True)
         return None
 
-    async def _new(self, ask: Ask) -> tuple[Live, Start]:
-        """Return a container that was not live: a warm one, or one that is started."""
-        live = await self._start.warm(ask)
+    async def _at_hand(self, ask: Ask, holder: str) -> tuple[Live, Start] | None:
+        """Return the live container, or one that waited warm; None if one has to be started."""
+        live = await self._still_fit(ask.workspace_id, ask.runtime, holder)
         if live is not None:
-            self._live[ask.workspace_id] = live
-            self._pool.settle(live.container.container_id)
-            return live, "warm"
+            await self._start.bind(live, ask.policy)
+            return live, "live"
+        live = await self._start.warm(ask)
+        if live is None:
+            return None
+        self._live[ask.workspace_id] = live
+        self._pool.settle(live.container.container_id)
+        self.admission.is_live(ask.workspace_id)
+        return live, "warm"
+
+    async def _cold(self, ask: Ask) -> tuple[Live, Start]:
+        """Start a container in a place that is promised."""
         with self._pool.cold_start():
-            await self._make_room()
             live = await self._start.cold(ask)
         self._live[ask.workspace_id] = live
+        self.admission.is_live(ask.workspace_id)
         return live, "cold"
 
-    async def _make_room(self) -> None:
-        """Let a warm container give way where every place is taken, or else the longest idle."""
-        while self.live_containers() >= self._limit:
-            if await self._pool.give_way():
-                continue
-            victim = longest_idle(self.members())
-            if victim is None:
-                raise CapacityError(
-                    f"all {self._limit} containers are in use; try again when a turn has ended, "
-                    "or raise HAKOIRI_CONTAINER__LIMIT"
-                )
-            await self.retire_if_idle(victim, "its place was needed")
-
-    async def _remove(self, workspace_id: str, reason: str) -> None:
+    async def _remove(self, workspace_id: str, reason: str, *, is_replaced: bool = False) -> None:
         live = self._live.pop(workspace_id, None)
         if live is None:
             return
         log.info("container_retired", container=live.container.container_id, reason=reason)
+        self._removing += 1
         try:
             await self._lifecycle.stop(live.container)
         finally:
-            await self._claims.release(live.container.container_id)
-            self._pool.wake()
+            self._removing -= 1
+            if is_replaced:
+                self.admission.keep(workspace_id)
+            try:
+                await self._claims.release(live.container.container_id)
+            finally:
+                self._pool.wake()
+                self.admission.changed()

@@ -114,8 +114,13 @@ class PoolKeeper:
         self._refills.clear()
         self._changed.set()
 
-    async def run(self, *, room: Callable[[], int]) -> None:
-        """Keep the pool until cancelled; `room` tells how many more containers there may be."""
+    async def run(
+        self, *, room: Callable[[], int], is_short: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Keep the pool until cancelled; `room` tells how many more containers there may be.
+
+        While memory `is_short` none waits warm.
+        """
         async with asyncio.TaskGroup() as group:
 
             def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -123,9 +128,9 @@ class PoolKeeper:
 
             while True:
                 self._changed.clear()
-                await self._wait_until(self.step(spawn, room=room()))
+                await self._wait_until(self.step(spawn, room=room(), is_short=is_short()))
 
-    def step(self, spawn: Spawn, *, room: int) -> float:
+    def step(self, spawn: Spawn, *, room: int, is_short: bool = False) -> float:
         """Begin what is to be done now; return when to look again (`inf`: when told)."""
         if self._drained:
             return math.inf
@@ -133,6 +138,7 @@ class PoolKeeper:
         pool = Pool(
             members,
             room=room,
+            is_short=is_short,
             cold_starts=self._cold_starts,
             claimed_at_s=self._claimed_at_s,
             refills=self._refills,
@@ -218,6 +224,10 @@ class PoolKeeper:
     def wake(self) -> None:
         """Say that something changed outside: a container went, and there is room."""
         self._changed.set()
+
+    def spare(self) -> int:
+        """How many containers `give_way` could free the places of."""
+        return sum(kept.member.state is not MemberState.LEAVING for kept in self._kept.values())
 
     def members(self) -> frozenset[str]:
         """All containers that are the pool's, in whatever state; no collector may touch them."""

@@ -53,7 +53,19 @@ class TooManyCommandsError(ContainersError):
 
 
 class CapacityError(ContainersError):
-    """As many containers as allowed are live; try again later."""
+    """As many containers as allowed are live; try again, at the earliest in `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class StoppingError(ContainersError):
+    """The server is stopping, and starts no container for anybody."""
+
+
+class WorkspaceGoneError(ContainersError):
+    """The workspace was killed or deleted while a container was waited for."""
 
 
 class FilesUnsavedError(ContainersError):

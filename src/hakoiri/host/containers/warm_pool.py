@@ -107,7 +107,7 @@ class Pool:
     """What the pool holds, and what goes on beside it.
 
     `room` is how many more containers the server may have, `cold_starts` how many users wait for
-    one now, `claimed_at_s` the time of the last claim.
+    one now, `claimed_at_s` the time of the last claim. While `is_short` of memory, none is to wait.
     """
 
     members: Collection[Member]
@@ -115,6 +115,7 @@ class Pool:
     cold_starts: int = 0
     claimed_at_s: float = -math.inf
     refills: Mapping[Shape, Refill] = field(default_factory=dict)
+    is_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,9 @@ def _retirements(pool: Pool, wanted: Wanted, now_s: float) -> Iterable[Retire]:
         _in_state(pool.members, MemberState.READY),
         key=lambda member: (member.ready_at_s, member.container_id),
     )
+    if pool.is_short:
+        yield from (Retire(member.container_id, "memory is short") for member in ready)
+        return
     for shape in dict.fromkeys(member.shape for member in ready):
         yield from _of_one_shape(
             [member for member in ready if member.shape == shape],
@@ -253,6 +257,8 @@ def _of_one_shape(
 
 
 def _starts(pool: Pool, wanted: Wanted, gone: Collection[str], now_s: float) -> list[Shape]:
+    if pool.is_short:
+        return []
     slots = min(
         pool.room,
         wanted.refills_at_once - len(_in_state(pool.members, MemberState.STARTING)),

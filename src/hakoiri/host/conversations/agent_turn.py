@@ -27,6 +27,7 @@ from hakoiri.host.conversations.ports import (
     ConversationStore,
     WorkspaceFiles,
 )
+from hakoiri.host.conversations.queue_told import QueueTold
 from hakoiri.host.conversations.recovery import (
     RECOVERY_LIMIT,
     Loss,
@@ -98,6 +99,7 @@ class AgentTurn:
         self._claim: Claim | None = None
         self._deadline_s = math.inf
         self._is_taken_up = False
+        self._resumes = history is not None
         self._is_kept = False
         self._resume_after: int | None = None
         self._stopped: StopReason | None = None
@@ -190,14 +192,19 @@ class AgentTurn:
         runtime = choose_runtime(self._conversation.runtime, policy=policy, allowed=self._runtimes)
         restores = await self._files.are_to_be_restored()
         await anyio.lowlevel.checkpoint_if_cancelled()  # a shielded call would not notice
-        claim = await self._starting.run(
-            self._containers.claim(
-                workspace_id=self._workspace_id,
-                tenant=self._conversation.tenant,
-                policy=policy,
-                prepare=self._files.restore,
-                runtime=runtime,
-                restores=restores,
+        waiting = QueueTold(append=self._log.append)
+        claim = await waiting.beside(
+            lambda: self._starting.run(
+                self._containers.claim(
+                    workspace_id=self._workspace_id,
+                    tenant=self._conversation.tenant,
+                    policy=policy,
+                    prepare=self._files.restore,
+                    runtime=runtime,
+                    restores=restores,
+                    told=waiting.now_at,
+                    resumes=self._resumes,
+                )
             )
         )
         self._claim = claim
@@ -221,9 +228,11 @@ class AgentTurn:
         await self._patiently(lambda: self._containers.halt(workspace), give_up_s)
         await self._files.save(lost, PointReason.CONTAINER_LOST)
         lost_paths = await self._files.lost_with(lost)
-        self._claim = None
+        self._claim, self._resumes = None, True
         await self._patiently(
-            lambda: self._starting.run(self._containers.retire(workspace, reason=loss.kind)),
+            lambda: self._starting.run(
+                self._containers.retire(workspace, reason=loss.kind, is_replaced=True)
+            ),
             give_up_s,
         )
         claim = await self._patiently(self._take_container, give_up_s)

@@ -142,7 +142,9 @@ class ExecuteService:
     ) -> ConversationEvent:
         """Record the user's message and begin the turn; return the message as it was logged.
 
-        Raises `NoSuchConversationError`, `TurnRunningError`, `ServerStoppingError`, `StoreError`.
+        Raises `NoSuchConversationError`, `TurnRunningError`, `ServerStoppingError`, `StoreError`,
+        and `CapacityError` where the line for containers is full: what cannot even wait is refused
+        before it is recorded.
         """
         async with self._beginning:
             conversation = await self._store.get(tenant=tenant, conversation_id=conversation_id)
@@ -151,6 +153,10 @@ class ExecuteService:
             group = self._group
             if group is None:
                 raise ServerStoppingError("the server is stopping; retry when it is back")
+            if conversation.workspace_id is not None and conversation_id not in self._running:
+                self._containers.check_room(
+                    workspace_id=conversation.workspace_id, tenant=conversation.tenant
+                )
             return await self._begin(group, conversation, text)
 
     async def _begin(
@@ -190,7 +196,9 @@ class ExecuteService:
         if conversation.workspace_id is None:
             return
         try:
-            await self._containers.retire(conversation.workspace_id, reason="deleted")
+            await self._containers.retire(
+                conversation.workspace_id, reason="deleted", for_good=True
+            )
         except ContainersError:
             # Nobody owns it any more, so the garbage collector will find it.
             await logger.aexception("container not retired", workspace=conversation.workspace_id)

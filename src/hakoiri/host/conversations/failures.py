@@ -84,7 +84,7 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     ),
     (
         CapacityError,
-        _Meaning("capacity", "As many containers as allowed are live; try later.", retryable=True),
+        _Meaning("capacity", "No container was free for the turn; try later.", retryable=True),
     ),
     (
         ClaimConflictError,

@@ -32,6 +32,28 @@ class PatientCall:
                 self._deadline = None
         return answer[0]
 
+    async def run_within_scope(self, call: Awaitable[Answer]) -> Answer:
+        """As `run`, but when a scope around it is cancelled the call is ended, once."""
+        answer: list[Answer] = []
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._end_with_scope)
+            try:
+                answer.append(await self.run(call))
+            except Exception as error:  # noqa: BLE001 - raised again, not as part of a group
+                failure = error
+            group.cancel_scope.cancel()
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        if failure is not None:
+            raise failure
+        return answer[0]
+
+    async def _end_with_scope(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self.end()
+
     def end(self) -> None:
         """Cancel the call that runs, if one does."""
         if self._deadline is not None and not self._deadline.expired():

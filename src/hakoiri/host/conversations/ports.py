@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.conversations.model import (
     ApiKey,
@@ -214,10 +215,13 @@ class Containers(Protocol):
         runtime: Runtime,
         restores: bool,
         holder: str = ...,
+        told: Callable[[LinePlace], None] | None = None,
+        resumes: bool = False,
     ) -> Claim:
         """Give the workspace its live container, one that waited warm, or a new one.
 
-        It is in use until the holder releases it.
+        It is in use until the holder releases it. A new one may have to be waited for: `told` hears
+        where in the line, and a turn that `resumes`, having had a container before, comes first.
 
         `prepare` fills the directories of one that is not live before a turn runs in it, and
         `restores` says whether it has anything to write; what it raises passes through, and the
@@ -227,8 +231,17 @@ class Containers(Protocol):
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
         """Put a live workspace under another policy; nothing happens if it is not live."""
 
-    async def retire(self, workspace_id: str, *, reason: str) -> None:
-        """Stop and remove the workspace's container; nothing happens if it is not live."""
+    def check_room(self, *, workspace_id: str, tenant: str) -> None:
+        """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
+
+    async def retire(
+        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+    ) -> None:
+        """Stop and remove the workspace's container; nothing happens if it is not live.
+
+        If `for_good`, claims that wait for one are ended; if it `is_replaced`, its place is kept
+        for the workspace's next claim.
+        """
 
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
         """Give the live container as it is, unasked and as it is bound; None if none is live."""

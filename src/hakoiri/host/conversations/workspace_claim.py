@@ -55,7 +55,7 @@ class WorkspaceClaim:
             await self._asked_runtime(workspace), policy=policy, allowed=self._runtimes
         )
         restores = await self._files.has_recovery_point(workspace.id)
-        claim = await PatientCall().run(
+        claim = await PatientCall().run_within_scope(
             self._containers.claim(
                 workspace_id=workspace.id,
                 tenant=workspace.tenant,

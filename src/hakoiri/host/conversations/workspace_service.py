@@ -121,7 +121,7 @@ class WorkspaceService:
         if files is FilesFate.DELETE:
             await self._store.delete_workspace(tenant=workspace.tenant, workspace_id=workspace.id)
         self._saver.forget(workspace.id)
-        await self._containers.retire(workspace.id, reason="killed")
+        await self._containers.retire(workspace.id, reason="killed", for_good=True)
         self._audit.tell(
             AuditEvent(
                 kind=EventKind.WORKSPACE_KILLED,

@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.collection_metrics import CollectionMetrics
 from hakoiri.host.telemetry.container_metrics import ContainerMetrics
 from hakoiri.host.telemetry.health_metrics import HealthMetrics
@@ -36,6 +37,7 @@ class ServerMetrics:
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
         self.pool = PoolMetrics(self._registry)
+        self.admission = AdmissionMetrics(self._registry)
         self.containers = ContainerMetrics(self._registry)
         self.turns = TurnMetrics(self._registry)
         self.sync = SyncMetrics(self._registry)

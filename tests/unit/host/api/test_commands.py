@@ -4,7 +4,12 @@ import httpx2
 import pytest
 from tests.unit.host.api.served import Served, blocks, problem
 
-from hakoiri.host.containers.ports import AgentUnreachableError, CapacityError
+from hakoiri.host.containers.ports import (
+    AgentUnreachableError,
+    CapacityError,
+    StoppingError,
+    WorkspaceGoneError,
+)
 from hakoiri.host.conversations.model import ConversationKind
 from hakoiri.wire.command import CommandExit, CommandOutput
 
@@ -124,10 +129,26 @@ async def test_what_is_not_right_is_told_by_its_field(body: dict[str, object], w
 @pytest.mark.parametrize("accept", [{}, SSE])
 async def test_no_place_is_a_problem_before_anything_is_sent(accept: dict[str, str]) -> None:
     served = Served()
-    served.world.containers.claim_failure = CapacityError("all 2 containers are in use")
+    served.world.containers.claim_failure = CapacityError("all 2 are in use", retry_after_s=9)
     async with served.client(**accept) as client:
         answer = await client.post(await exec_path(served), json={"argv": ["x"]})
     assert (answer.status_code, problem(answer)) == (503, "capacity")
+    assert answer.headers["retry-after"] == "9"
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (StoppingError("the server is stopping"), (503, "server-stopping")),
+        (WorkspaceGoneError("it was killed"), (409, "workspace-gone")),
+    ],
+)
+async def test_a_wait_that_is_ended_says_why(failure: Exception, told: tuple[int, str]) -> None:
+    served = Served()
+    served.world.containers.claim_failure = failure
+    answer = await run(served)
+    assert (answer.status_code, problem(answer)) == told
+    assert "retry-after" not in answer.headers
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from tests.unit.host.conversations.scripted import (
     World,
 )
 
+from hakoiri.host.containers.ports import CapacityError
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.wire.messages import MESSAGE_TEXT_LIMIT_CHARS
 
@@ -212,3 +213,26 @@ async def test_a_runtime_is_shown_or_refused_with_a_problem() -> None:
         refused = await client.post("/v1/conversations", json={"runtime": "runsc"})
         assert (refused.status_code, problem(refused)) == (422, "runtime-not-allowed")
         assert "runtime: this server does not allow runsc" in refused.json()["detail"]
+
+
+async def test_a_message_that_could_not_even_wait_is_refused_before_it_is_recorded() -> None:
+    served = Served()
+    served.world.containers.full = CapacityError("the line is full", retry_after_s=17)
+    async with served.client() as client:
+        path = (await client.post("/v1/conversations", json={})).headers["location"]
+        refused = await client.post(f"{path}/messages", json={"text": "hi"})
+        assert (refused.status_code, problem(refused)) == (503, "capacity")
+        assert refused.headers["retry-after"] == "17"
+        shown = (await client.get(path)).json()
+        assert (shown["turn"], shown["last_event"], shown["running"]) == (0, 0, False)
+        served.world.containers.full = None
+        assert (await client.post(f"{path}/messages", json={"text": "hi"})).status_code == 202
+
+
+async def test_a_chat_needs_no_container_and_waits_for_none() -> None:
+    served = Served()
+    served.world.containers.full = CapacityError("the line is full", retry_after_s=17)
+    async with served.client() as client:
+        made = await client.post("/v1/conversations", json={"kind": "chat", "model": "m"})
+        path = made.headers["location"]
+        assert (await client.post(f"{path}/messages", json={"text": "hi"})).status_code == 202

@@ -6,6 +6,7 @@ from pathlib import Path
 from anyio.lowlevel import checkpoint
 from prometheus_client import CollectorRegistry
 
+from hakoiri.host.containers.admission_gate import AdmissionLimits
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
@@ -17,6 +18,7 @@ from hakoiri.host.containers.testing import (
     ScriptedAgents,
 )
 from hakoiri.host.containers.warm_pool import Shape
+from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.container_metrics import StartTally
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
 from hakoiri.wire.agent import AgentOptions
@@ -69,6 +71,10 @@ async def no_sleep(_: float) -> None:
 class Fleet:
     root: Path
     limit: int = 2
+    queue: int = 0
+    """So many claims may wait; none: one that finds no place is refused at once."""
+
+    wait_s: float = 60
     now_s: float = 0.0
     start_timeout_s: float = 5.0
     pool: PoolConfiguration = NO_POOL
@@ -116,7 +122,10 @@ class Fleet:
             metrics=PoolMetrics(CollectorRegistry()),
             proxy=self.proxy,
             claims=self.claims,
-            limit=self.limit,
+            admission=AdmissionLimits(
+                slots=self.limit, queue=self.queue, tenant_queue=self.queue, wait_s=self.wait_s
+            ),
+            admission_metrics=AdmissionMetrics(CollectorRegistry()),
             clock=lambda: self.now_s,
         )
 

@@ -9,7 +9,6 @@ from hakoiri.host.containers.gc import (
     GcLimits,
     Member,
     due,
-    longest_idle,
     strays,
     to_freeze,
 )
@@ -53,7 +52,6 @@ def test_a_turn_in_progress_is_never_touched(
     found = due(fleet, running=frozenset(running), now_s=now_s, limits=LIMITS)
     assert not busy & {one.member.workspace_id for one in found}
     assert not busy & set(to_freeze(fleet, now_s=now_s, limits=LIMITS))
-    assert longest_idle(fleet) not in busy
 
 
 def test_idle_for_the_timeout_may_go_and_a_moment_less_may_not() -> None:
@@ -77,12 +75,6 @@ def test_what_is_idle_is_frozen_once() -> None:
     assert to_freeze(fleet, now_s=10.0, limits=LIMITS) == ["w-a"]
     never = replace(LIMITS, pause_after_s=None)
     assert to_freeze(fleet, now_s=10_000.0, limits=never) == []
-
-
-def test_the_one_that_waits_longest_gives_way_first_unless_it_holds_the_only_copy() -> None:
-    assert longest_idle([member("a", 5.0), member("b", 2.0)]) == "w-b"
-    assert longest_idle([member("a", 5.0), member("b", 2.0, is_unsaved=True)]) == "w-a"
-    assert longest_idle([member("c", None)]) is None
 
 
 def test_what_nobody_owns_goes_after_the_grace() -> None:

@@ -1,13 +1,16 @@
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from tests.unit.host.containers.fleet import Fleet, pool_of
+from tests.unit.host.containers.fleet import NO_POOL, Fleet, pool_of
 
+from hakoiri.host.containers.admission import LinePlace
+from hakoiri.host.containers.admission_gate import Told
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
@@ -17,10 +20,12 @@ from hakoiri.host.containers.ports import (
     CapacityError,
     EngineError,
     PolicyRefusedError,
+    WorkspaceGoneError,
 )
 from hakoiri.host.containers.testing import ScriptedAgent
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy, Rule
+from hakoiri.wire.pool import PoolConfiguration
 
 pytestmark = pytest.mark.anyio
 
@@ -36,14 +41,20 @@ async def claim(
     workspace: str,
     policy: Policy = DENY_ALL,
     runtime: Runtime = "runc",
+    *,
+    tenant: str = "default",
+    holder: str = TURN,
+    told: Told | None = None,
 ) -> Claim:
     return await orchestrator.claim(
         workspace_id=workspace,
-        tenant="default",
+        tenant=tenant,
         policy=policy,
         prepare=nothing,
         runtime=runtime,
         restores=True,
+        holder=holder,
+        told=told,
     )
 
 
@@ -468,3 +479,207 @@ async def test_a_halted_containers_socket_is_not_opened_again(tmp_path: Path) ->
     await orchestrator.retire("w1", reason="container-lost")
     assert (await claim(orchestrator, "w1")).generation == made.generation + 1
     await orchestrator.halt("w2")
+
+
+def queued(root: Path, *, limit: int = 1, pool: PoolConfiguration = NO_POOL) -> Fleet:
+    return Fleet(root / "live", limit=limit, queue=100, pool=pool)
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_a_claim_waits_until_a_container_is_idle_and_is_told_where(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    places: list[LinePlace] = []
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(claim(orchestrator, "w2", told=places.append))
+        await settled()
+        assert not waiting.done()
+        assert [(one.position, one.waiting) for one in places] == [(1, 1)]
+        await orchestrator.release("w1")
+        assert (await waiting).start == "cold"
+    assert set(fleet.claims.by_container.values()) == {"w2"}
+
+
+async def test_a_workspace_that_waits_is_in_nobodys_way(tmp_path: Path) -> None:
+    """What needs its lock meanwhile gets it: a policy is replaced, a file edited."""
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(claim(orchestrator, "w2"))
+        await settled()
+        with anyio.fail_after(1):
+            await orchestrator.rebind(workspace_id="w2", tenant="default", policy=WIDER)
+            assert await orchestrator.join("w2", holder="edit 1") is None
+        waiting.cancel()
+    assert orchestrator.admission.taken() == 1
+
+
+async def test_two_who_wait_for_one_workspace_need_one_place(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        claims = [group.create_task(claim(orchestrator, "w2", holder=h)) for h in ("turn", "c")]
+        await settled()
+        await orchestrator.release("w1")
+    assert sorted(one.result().start for one in claims) == ["cold", "live"]
+    assert orchestrator.holders("w2") == frozenset({"turn", "c"})
+    assert orchestrator.admission.taken() == 1
+
+
+async def test_an_interrupted_wait_leaves_the_place_to_the_next(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(claim(orchestrator, "w2"))
+        await settled()
+        second = group.create_task(claim(orchestrator, "w3"))
+        await settled()
+        first.cancel()
+        await orchestrator.release("w1")
+    assert (await second).workspace_id == "w3"
+
+
+async def test_a_start_that_fails_gives_its_place_to_who_waits(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        failing = group.create_task(refused_start(orchestrator, "w2"))
+        await settled()
+        following = group.create_task(claim(orchestrator, "w3"))
+        await settled()
+        fleet.engine.fail = {"start"}
+        await orchestrator.release("w1")
+        await failing
+        fleet.engine.fail = set()
+    assert (await following).workspace_id == "w3"
+
+
+async def refused_start(orchestrator: Orchestrator, workspace: str) -> None:
+    with pytest.raises(EngineError):
+        await claim(orchestrator, workspace)
+
+
+async def test_what_is_being_removed_takes_its_place_until_it_is_gone(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    stopping = anyio.Event()
+    stop = fleet.engine.stop
+
+    async def slow_stop(engine_id: str, *, grace_s: float) -> None:
+        await stopping.wait()
+        await stop(engine_id, grace_s=grace_s)
+
+    fleet.engine.stop = slow_stop  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        group.create_task(orchestrator.retire("w1", reason="test"))
+        await settled()
+        waiting = group.create_task(claim(orchestrator, "w2"))
+        await settled()
+        assert len(fleet.engine.containers) == 1
+        assert orchestrator.occupied() == 1
+        stopping.set()
+    assert (await waiting).start == "cold"
+
+
+async def test_a_killed_workspace_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+
+    async def gone() -> None:
+        with pytest.raises(WorkspaceGoneError):
+            await claim(orchestrator, "w2", holder="command 1")
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(gone())
+        await settled()
+        await orchestrator.retire("w2", reason="killed", for_good=True)
+
+
+async def test_room_is_there_for_what_is_live_and_for_what_something_gives_way_for(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live", limit=1)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    orchestrator.check_room(workspace_id="w1", tenant="default")
+    with pytest.raises(CapacityError) as error:
+        orchestrator.check_room(workspace_id="w2", tenant="default")
+    assert error.value.retry_after_s == 60
+    await orchestrator.release("w1")
+    orchestrator.check_room(workspace_id="w2", tenant="default")
+
+
+async def test_forty_claims_on_three_places_all_come_to_run_and_never_more_at_once(
+    tmp_path: Path,
+) -> None:
+    fleet = queued(tmp_path, limit=3, pool=pool_of(1, 1, 1))
+    most = 0
+    create = fleet.engine.create
+
+    async def counted(*, name: str, config: Mapping[str, Any]) -> str:
+        nonlocal most
+        made = await create(name=name, config=config)
+        most = max(most, len(fleet.engine.containers))
+        return made
+
+    fleet.engine.create = counted  # type: ignore[method-assign]
+    ran: list[str] = []
+
+    async def turn(orchestrator: Orchestrator, name: str) -> None:
+        made = await claim(orchestrator, name, tenant=name[0])
+        await settled()
+        ran.append(made.workspace_id)
+        await orchestrator.release(name)
+
+    async with warmed(fleet) as (orchestrator, _):
+        async with asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(turn(orchestrator, f"{'aaab'[number % 4]}{number}"))
+        assert len(set(ran)) == 40
+        assert most == 3
+        await orchestrator.close()
+        assert fleet.is_empty()
+
+
+async def test_a_lost_container_is_replaced_in_its_own_place_though_others_wait(
+    tmp_path: Path,
+) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(claim(orchestrator, "w2"))
+        await settled()
+        await orchestrator.halt("w1")
+        await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
+        await settled()
+        assert (await claim(orchestrator, "w1")).generation == 2
+        next(reversed(fleet.agents.by_directory.values())).dead = True
+        assert (await claim(orchestrator, "w1")).generation == 3, "found dead by the claim itself"
+        await settled()
+        assert not waiting.done()
+        await orchestrator.release("w1")
+    assert (await waiting).workspace_id == "w2"
+    assert orchestrator.admission.taken() == 1
+
+
+async def test_a_replacement_that_fails_keeps_no_place(tmp_path: Path) -> None:
+    fleet = queued(tmp_path)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
+    assert orchestrator.admission.taken() == 1
+    fleet.engine.fail = {"start"}
+    await refused_start(orchestrator, "w1")
+    assert orchestrator.admission.taken() == 0

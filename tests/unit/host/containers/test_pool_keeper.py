@@ -30,9 +30,9 @@ class Work:
         self.tasks.append(task)
         return task
 
-    async def step(self, room: int = 100) -> float:
+    async def step(self, room: int = 100, *, is_short: bool = False) -> float:
         """One step, and the end of all that it began."""
-        wake_at_s = self.keeper.step(self.spawn, room=room)
+        wake_at_s = self.keeper.step(self.spawn, room=room, is_short=is_short)
         tasks, self.tasks = self.tasks, []
         await asyncio.gather(*tasks, return_exceptions=True)
         return wake_at_s
@@ -374,3 +374,20 @@ async def test_a_removal_that_fails_in_no_way_foreseen_does_not_end_the_pool(
             await work.step()
     assert keeper.members() == frozenset()
     assert "warm_container_not_removed" in [line["event"] for line in lines]
+
+
+async def test_while_memory_is_short_those_that_wait_go_and_come_back_afterwards(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live", pool=pool_of(1, 2, 3))
+    keeper = fleet.keeper()
+    async with working(keeper) as work:
+        await work.step()
+        assert counts(keeper) == {"ready": 2}
+        await work.step(is_short=True)
+        assert fleet.is_empty()
+        assert keeper.spare() == 0
+        await work.step(is_short=True)
+        assert counts(keeper) == {}
+        await work.step()
+        assert counts(keeper) == {"ready": 2}

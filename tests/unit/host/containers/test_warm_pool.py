@@ -77,6 +77,15 @@ def test_the_servers_own_limit_leaves_only_so_much_room() -> None:
     assert plan_of(of=wanted(3, 3, 3), room=0).starts == ()
 
 
+def test_while_memory_is_short_none_is_started_and_none_waits() -> None:
+    """Not even below the minimum; what is starting is seen to its end and goes then."""
+    pool = Pool([ready("a"), ready("b"), starting("c")], room=9, is_short=True)
+    plan = decide(pool, wanted(2, 5, 5), now_s=0.0)
+    assert (plan.starts, plan.looks) == ((), ())
+    assert [one.container_id for one in plan.retirements] == ["a", "b"]
+    assert decide(Pool([], room=9, is_short=True), wanted(2, 5, 5), now_s=0.0).starts == ()
+
+
 def test_a_user_who_waits_for_a_cold_start_comes_first() -> None:
     """Above the minimum nothing is started beside it, below it only beside a single one."""
     assert plan_of(ready("a"), of=wanted(1, 3, 3), cold_starts=1).starts == ()

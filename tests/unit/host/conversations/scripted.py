@@ -12,10 +12,11 @@ from typing import Literal
 import anyio
 
 from hakoiri.audit.testing import MemoryAudit
+from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.holding_still import Still
 from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
-from hakoiri.host.containers.ports import WorkspaceInUseError
+from hakoiri.host.containers.ports import CapacityError, WorkspaceInUseError
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -183,6 +184,17 @@ class ScriptedContainers:
     log: list[str] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     asked: list[tuple[Runtime, bool]] = field(default_factory=list)
+    full: CapacityError | None = None
+    places: Sequence[LinePlace] = ()
+    """Where each claim stands in the line, one after the other."""
+
+    told: Callable[[LinePlace], None] | None = None
+    resumed: list[bool] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    """Workspaces whose next claim has a place kept."""
+
+    gone: list[str] = field(default_factory=list)
+    """Workspaces that nobody is to wait for any more."""
 
     async def claim(
         self,
@@ -194,7 +206,15 @@ class ScriptedContainers:
         runtime: Runtime,
         restores: bool,
         holder: str = TURN,
+        told: Callable[[LinePlace], None] | None = None,
+        resumes: bool = False,
     ) -> Claim:
+        self.resumed.append(resumes)
+        if told is not None:
+            self.told = told
+            for place in self.places:
+                told(place)
+                await anyio.wait_all_tasks_blocked()
         self.log.append("claim" if holder == TURN else f"claim for a {holder.split(maxsplit=1)[0]}")
         self.asked.append((runtime, restores))
         self.policies.append(policy)
@@ -235,8 +255,17 @@ class ScriptedContainers:
         if self.rebind_failures and (failure := self.rebind_failures.pop(0)) is not None:
             raise failure
 
-    async def retire(self, workspace_id: str, *, reason: str) -> None:
+    def check_room(self, *, workspace_id: str, tenant: str) -> None:
+        if self.full is not None and workspace_id not in self.held:
+            raise self.full
+
+    async def retire(
+        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+    ) -> None:
+        self.replaced += [workspace_id] * is_replaced
         self.log.append(f"retire {reason}")
+        if for_good:
+            self.gone.append(workspace_id)
         self.held.pop(workspace_id, None)
         self.generation += 1
         if self.hold_retire is not None:

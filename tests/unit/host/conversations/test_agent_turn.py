@@ -17,6 +17,7 @@ from tests.unit.host.conversations.scripted import (
     types,
 )
 
+from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.ports import (
     AgentProtocolError,
     AgentUnreachableError,
@@ -517,3 +518,65 @@ async def test_a_runtime_that_the_policy_takes_back_ends_the_turn_without_a_cont
     assert events[-1].data["code"] == "runtime-not-allowed"
     assert "the policy does not allow runsc" in str(events[-1].data["text"])
     assert world.containers.asked == []
+
+
+PLACES = (LinePlace(2, 2, "places", 60), LinePlace(1, 1, "places", 60))
+
+
+async def test_a_turn_that_waits_says_where_it_stands_before_it_starts() -> None:
+    world = World(containers=ScriptedContainers(places=PLACES[:1]))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert types(events) == ["user_message", "queued", *GOOD_TURN[1:]]
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert events[1].data == {"position": 2, "waiting": 2, "reason": "places", "limit_s": 60}
+    assert world.containers.resumed == [False]
+
+
+async def test_interrupting_a_turn_that_stands_in_the_line_ends_it_at_once() -> None:
+    containers = ScriptedContainers(places=PLACES[:1], hold_claim=anyio.Event())
+    world = World(containers=containers)
+    async with world.service:
+        conversation = await world.conversation()
+        message = await world.service.start_turn(
+            tenant="default", conversation_id=conversation.id, text="hello"
+        )
+        await anyio.wait_all_tasks_blocked()
+        await world.service.interrupt(tenant="default", conversation_id=conversation.id)
+        events = await world.rest_of_turn(message)
+    assert types(events) == ["user_message", "queued", "error"]
+    assert events[-1].data["code"] == "interrupted"
+
+
+async def test_a_server_that_stops_ends_a_turn_that_stands_in_the_line() -> None:
+    containers = ScriptedContainers(places=PLACES[:1], hold_claim=anyio.Event())
+    world = World(containers=containers)
+    async with world.service:
+        conversation = await world.conversation()
+        message = await world.service.start_turn(
+            tenant="default", conversation_id=conversation.id, text="hello"
+        )
+        await anyio.wait_all_tasks_blocked()
+    events = await world.rest_of_turn(message)
+    assert types(events) == ["user_message", "queued", "error"]
+    assert events[-1].data["code"] == "server-stopped"
+
+
+async def test_a_turn_that_waited_in_vain_says_when_to_come_again() -> None:
+    failure = CapacityError("none became free; try again in 60 s", retry_after_s=60)
+    world = World(containers=ScriptedContainers(places=PLACES, claim_failure=failure))
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert types(events)[-1] == "error"
+    assert (events[-1].data["code"], events[-1].data["retryable"]) == ("capacity", True)
+    assert "try again in 60 s" in str(events[-1].data["text"])
+
+
+async def test_a_turn_that_lost_its_container_comes_before_others() -> None:
+    world = world_of([AgentUnreachableError("gone")], [AgentUnreachableError("gone")])
+    world.containers.agent.scripts = [*[[AgentUnreachableError("gone")]] * 4, ANSWER]
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert "container_recovered" in types(events)
+    assert world.containers.resumed == [False, True]
+    assert len(world.containers.replaced) == 1

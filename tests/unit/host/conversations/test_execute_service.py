@@ -361,5 +361,6 @@ async def test_deleting_forgets_the_conversation_ends_watching_and_gives_up_the_
             await world.service.delete(tenant="default", conversation_id=conversation.id)
         assert seen == GOOD_TURN
     assert world.containers.log[-1] == "retire deleted"
+    assert len(world.containers.gone) == 1
     with pytest.raises(NoSuchConversationError):
         await world.conversations.get(tenant="default", conversation_id=conversation.id)

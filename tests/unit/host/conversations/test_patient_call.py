@@ -62,3 +62,25 @@ async def test_a_call_over_its_limit_cleans_up_to_the_end() -> None:
     with pytest.raises(TimeoutError):
         await PatientCall().run(slow(), timeout_s=0.01)
     assert slow.steps == 3
+
+
+async def test_a_scope_that_is_cancelled_ends_the_call_once_and_it_cleans_up() -> None:
+    slow = Slow()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: PatientCall().run_within_scope(slow()))
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+    assert slow.steps == 3
+
+
+async def test_within_a_scope_answers_and_errors_are_as_they_are() -> None:
+    async def answer() -> int:
+        return 7
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    assert await PatientCall().run_within_scope(answer()) == 7
+    with pytest.raises(ZeroDivisionError):
+        await PatientCall().run_within_scope(fail())

@@ -1,3 +1,4 @@
+import anyio
 import pytest
 from tests.unit.host.conversations.scripted import Restored, World
 
@@ -75,3 +76,14 @@ async def test_files_that_cannot_be_restored_are_told() -> None:
     workspace = await world.workspace()
     with pytest.raises(FilesError, match="damaged"):
         await claims(world).take(workspace, holder="test 1")
+
+
+async def test_who_leaves_while_a_container_is_waited_for_waits_no_more() -> None:
+    world = World()
+    world.containers.hold_claim = anyio.Event()
+    workspace = await world.workspace()
+    async with anyio.create_task_group() as group:
+        group.start_soon(lambda: claims(world).take(workspace, holder="test 1"))
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert world.containers.log == ["claim for a test", "claim cleaned up"]

@@ -43,6 +43,7 @@ async def test_killing_saves_first_even_if_nothing_was_noted() -> None:
         await world.workspaces.workspaces.kill(workspace, files=FilesFate.SAVE)
     assert len(world.files.saves) == 1
     assert world.containers.log[-1] == "retire killed"
+    assert len(world.containers.gone) == 1
 
 
 async def test_what_cannot_be_saved_is_not_killed_unless_it_may_be_lost() -> None:

@@ -1,0 +1,42 @@
+"""What is live, to be looked at: nothing here changes it or waits."""
+
+from pathlib import Path
+
+from hakoiri.host.containers.gc import Member
+from hakoiri.host.containers.live import Live
+
+
+class LiveContainers:
+    """The live containers by workspace; the orchestrator, which is one, puts them in and out."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, Live] = {}
+
+    def holders(self, workspace_id: str) -> frozenset[str] | None:
+        """Who uses the workspace's live container now; None if none is live."""
+        live = self._live.get(workspace_id)
+        return None if live is None else frozenset(live.holders)
+
+    def workspace_in(self, container_id: str) -> str | None:
+        """Return the workspace that is live in a container; None if none is."""
+        for live in self._live.values():
+            if live.container.container_id == container_id:
+                return live.workspace_id
+        return None
+
+    def live_disks(self) -> list[tuple[Path, Path]]:
+        """Where workspace and home of every live container are seen on this host."""
+        all_directories = [live.container.directories for live in self._live.values()]
+        return [(one.workspace, one.home) for one in all_directories]
+
+    def members(self) -> list[Member]:
+        """Return the live containers, idle or not."""
+        return [live.member for live in self._live.values()]
+
+    def live_in(self, workspace_id: str) -> Live | None:
+        """Return the workspace's live container, if it has one."""
+        return self._live.get(workspace_id)
+
+    def paused_containers(self) -> int:
+        """How many live containers are frozen."""
+        return sum(member.is_frozen for member in self.members())
