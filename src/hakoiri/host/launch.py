@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hakoiri.host.settings import Section, Settings
+from hakoiri.host.settings import Settings
+from hakoiri.host.settings_section import Section
 
 
 class AppArmorKnown(Section):

@@ -22,7 +22,6 @@ from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
@@ -47,7 +46,9 @@ from hakoiri.host.containers.violation_watch import (
 )
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.coordination.ports import Coordination, CoordinationError
 from hakoiri.host.files.ports import FilesError
+from hakoiri.host.following import Following
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.services import Edges, make_services, now
@@ -56,6 +57,7 @@ from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.together import make_together
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -76,7 +78,7 @@ def main() -> None:
     except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (AuditError, ContainersError, StoreError, FilesError) as error:
+    except (AuditError, ContainersError, CoordinationError, StoreError, FilesError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(1)
 
@@ -104,26 +106,42 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
+        together = make_together(
+            settings,
+            instance=launch.instance,
+            database=edges.database,
+            metrics=metrics.coordination,
+            clock=now,
+        )
         fleet = make_fleet(
             box,
             engine=edges.engine,
             proxy=edges.proxy,
-            database=edges.database,
+            claims=together.claims,
+            pool_store=together.pool_store,
             image_id=image_id,
             metrics=metrics,
-            clock=now,
         )
         orchestrator = fleet.orchestrator
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = leaves_containers(launch)
-        services = make_services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
+        services = make_services(
+            settings,
+            edges,
+            together.containers(orchestrator),
+            metrics,
+            audit,
+            leaves=leaves,
+            together=together,
+        )
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
+        coordination = await stack.enter_async_context(together.coordination)
         await fleet.pool.load()
         await Adoption(
             orchestrator=orchestrator,
             lifecycle=fleet.lifecycle,
-            claims=SqlClaimStore(edges.database, clock=now),
+            claims=together.claims,
             owners=services.owners,
             clock=time.monotonic,
         ).run()
@@ -133,6 +151,14 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             settings, orchestrator, fleet.lifecycle, services.owners, metrics
         )
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
+        following = Following(
+            fanout=coordination.fanout,
+            feed=services.feed,
+            execute=services.execute,
+            orchestrator=orchestrator,
+            owners=services.owners,
+            pool=fleet.pool,
+        )
         for name, keeping in (
             ("collector", collector.run()),
             ("warm pool", fleet.keeper.run(room=orchestrator.room)),
@@ -144,6 +170,13 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         await services.execute.take_up_unfinished()
+        if coordination.is_shared:
+            every_s = settings.coordination.lease_s
+            for name, keeping in (
+                ("news", following.run()),
+                ("unfinished turns", following.look_after_turns(every_s=every_s)),
+            ):
+                stack.callback(keepers.create_task(keeping, name=name).cancel)
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -152,7 +185,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
-            readiness=_readiness(settings, edges, audit),
+            readiness=_readiness(settings, edges, audit, coordination),
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),
             pool=fleet.pool,
@@ -177,7 +210,7 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
 
 
 def _readiness(
-    settings: Settings, edges: Edges, audit: AuditLog
+    settings: Settings, edges: Edges, audit: AuditLog, coordination: Coordination
 ) -> Callable[[], Awaitable[list[str]]]:
     """Return the check behind `/ready`: reasons why a turn cannot start now."""
 
@@ -185,6 +218,9 @@ def _readiness(
         found = await edges.proxy.check()
         if audit.failure is not None:  # what cannot be audited is not to be begun
             found.append(audit.failure)
+        away = coordination.failure()
+        if away is not None and settings.coordination.when_away == "refuse":
+            found.append(away)
         checks = (
             *(edges.engine.check(runtime=one) for one in settings.container.allowed_runtimes),
             edges.database.check(),

@@ -1,7 +1,7 @@
 """The services that the API speaks to, put together over what is open to the outside."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,21 +16,24 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
-from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.conversations.conversation_service import ConversationService
-from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.event_feed import EventFeed, Recorded
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.policy_service import PolicyService
+from hakoiri.host.conversations.ports import Containers
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.coordination.ports import Coordination, Topic
 from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.audit_log import EventAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.together import Together
+from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.policy import ModelRoute, Policy
 
 
@@ -59,6 +62,7 @@ class Services:
     """What the API speaks to."""
 
     execute: ExecuteService
+    feed: EventFeed
     conversations: ConversationService
     policies: PolicyService
     keys: KeyRing
@@ -70,21 +74,26 @@ class Services:
 def make_services(
     settings: Settings,
     edges: Edges,
-    orchestrator: Orchestrator,
+    containers: Containers,
     metrics: ServerMetrics,
     audit: AuditLog,
     *,
     leaves: Callable[[], bool],
+    together: Together,
 ) -> Services:
-    """Put them together over the open edges; `leaves` says whether turns stay when they end."""
-    database = edges.database
+    """Put them together over the open edges; `leaves` says whether turns stay when they end.
+
+    `together` is what there is of other servers.
+    """
+    database, coordination = edges.database, together.coordination
     store = SqlConversationStore(database)
-    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
+    feed = EventFeed(store=store, recorded=told_to_others(EventAudit(audit).recorded, coordination))
     policies = PolicyService(
         store=SqlPolicyStore(database),
-        containers=orchestrator,
+        containers=containers,
         default_policy=default_policy(settings),
         audit=audit,
+        changed=lambda: coordination.fanout.announce(Topic.POLICIES),
     )
     files = FileSync(
         store=edges.objects,
@@ -96,7 +105,7 @@ def make_services(
         store=store,
         feed=feed,
         policies=policies,
-        containers=orchestrator,
+        containers=containers,
         files=files,
         chat_model=ProxiedChatModel(
             provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
@@ -109,9 +118,12 @@ def make_services(
         turn_ended=metrics.turn_ended,
         recovered=metrics.recovered,
         leaves_turns=leaves,
+        coordination=coordination,
+        is_elsewhere=together.is_elsewhere,
     )
     return Services(
         execute=execute,
+        feed=feed,
         conversations=ConversationService(
             store=store,
             feed=feed,
@@ -126,7 +138,7 @@ def make_services(
             store=SqlWorkspaceStore(database),
             conversations=store,
             policies=policies,
-            containers=orchestrator,
+            containers=containers,
             files=files,
             editable=files,
             clock=now,
@@ -136,6 +148,19 @@ def make_services(
         ),
         owners=WorkspaceOwners(store=SqlWorkspaceStore(database), policies=policies, files=files),
     )
+
+
+def told_to_others(recorded: Recorded, coordination: Coordination) -> Recorded:
+    """Return what records events, and lets the other servers know where there are any."""
+    if not coordination.is_shared:
+        return recorded
+
+    def both(events: Sequence[ConversationEvent]) -> None:
+        recorded(events)
+        if events:
+            coordination.fanout.announce(Topic.EVENTS, events[0].conversation_id)
+
+    return both
 
 
 def now() -> datetime:

@@ -12,7 +12,6 @@ from typing import Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -25,6 +24,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hakoiri.host.coordination_settings import CoordinationSettings, check_redis_url
+from hakoiri.host.settings_section import Section
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -45,12 +46,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names the key and the mend."""
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelSettings(Section):
@@ -281,6 +276,9 @@ class Settings(BaseSettings):
     object_store_url: str | None = None
     """`file://` or `s3://bucket/prefix`; absent means `objects/` in the data directory."""
 
+    redis_url: str | None = None
+    """Through which servers on one database agree; absent means that there is one server."""
+
     docker_host: str = DEFAULT_DOCKER_HOST
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -290,10 +288,16 @@ class Settings(BaseSettings):
     turn: TurnSettings = TurnSettings()
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
+    coordination: CoordinationSettings = CoordinationSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()
     users: UserSettings = UserSettings()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_safe(cls, value: str | None) -> str | None:
+        return None if value is None else check_redis_url(value)
 
     @model_validator(mode="after")
     def _paths_are_absolute(self) -> Self:

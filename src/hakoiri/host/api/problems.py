@@ -29,6 +29,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceOwnedError,
 )
 from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
+from hakoiri.host.coordination.ports import CoordinationError, UnsettledError
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import (
     EditRefusedError,
@@ -75,6 +76,8 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (CapacityError, _Meaning("capacity", 503, "All containers are in use")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
+    (UnsettledError, _Meaning("unsettled", 503, "The servers have not agreed yet")),
+    (CoordinationError, _Meaning("coordination-away", 503, "The servers cannot agree", False)),  # noqa: FBT003
     (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
     (PathError, _Meaning("invalid-request", 422, "The request is not valid")),
     (EditRefusedError, _Meaning("edit-refused", 409, "The file cannot be changed so")),
@@ -87,6 +90,8 @@ INTERNAL: Final = Problem.of(
     "internal", title="The server failed", status=500, detail="The server's log says why."
 )
 SHOWN_ERRORS: Final = 10
+RETRY_AFTER_S: Final = "5"
+"""A connection that comes back is tried again within that."""
 
 DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
@@ -137,7 +142,8 @@ def install(app: FastAPI) -> None:
 
     async def refuse(request: Request, error: Exception) -> Response:
         del request
-        return problem_response(problem_of(error))
+        again = {"Retry-After": RETRY_AFTER_S} if isinstance(error, CoordinationError) else None
+        return problem_response(problem_of(error), headers=again)
 
     async def invalid(request: Request, error: Exception) -> Response:
         del request

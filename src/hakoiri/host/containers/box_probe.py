@@ -6,7 +6,7 @@ from typing import Final, Literal
 import structlog
 
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.model import ContainerDirectories, new_container_id
+from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
@@ -25,7 +25,9 @@ async def look_at_a_box(
     Raises:
         ContainersError: it could not be started or looked at.
     """
-    container = await lifecycle.start(new_container_id(), prepare=_nothing, runtime=runtime)
+    container = await lifecycle.start(
+        lifecycle.new_container_id(), prepare=_nothing, runtime=runtime
+    )
     try:
         if container.agent is None:
             raise ContainersError("the container has no agent to ask")

@@ -12,7 +12,12 @@ import structlog
 
 from hakoiri.host.begun_work import wait_for_end
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
-from hakoiri.host.containers.model import ContainerDirectories, ContainerState, advance
+from hakoiri.host.containers.model import (
+    ContainerDirectories,
+    ContainerState,
+    advance,
+    new_container_id,
+)
 from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentConnector,
@@ -91,6 +96,10 @@ class Lifecycle:
         self._stop_grace_s = stop_grace_s
         self._sleep = sleep
         self._in_hand: set[str] = set()
+
+    def new_container_id(self) -> str:
+        """Return an id for a container of this server."""
+        return new_container_id(self._instance)
 
     def in_hand(self) -> frozenset[str]:
         """Return all that this server started or adopted and has not removed: live, warm, or such.

@@ -8,6 +8,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from hakoiri.host.telemetry.coordination_metrics import CoordinationMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
 
 TurnResult = Literal["result", "error"]
@@ -26,6 +27,7 @@ class ServerMetrics:
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
         self.pool = PoolMetrics(self._registry)
+        self.coordination = CoordinationMetrics(self._registry)
         self._removals = Counter(
             "hakoiri_containers_collected",
             "Containers that the garbage collector removed, by reason.",
