@@ -173,20 +173,24 @@ def test_a_server_that_is_killed_takes_its_turn_up_again_and_the_other_lets_it(
     one.api.call(
         "POST",
         f"/v1/conversations/{conversation}/messages",
-        {"text": f"run: sleep {2 * LEASE_S}; echo ended"},
+        {"text": "run: until [ -e go-on ]; do sleep 0.2; done; echo ended"},
     )
     until(lambda: any(event["type"] == "tool_use" for event in other.log(conversation)))
+    before = other.log(conversation)
     one.kill_all()
-    time.sleep(LEASE_S + 1)  # its lease runs out, and the other has looked
-    assert (
-        not other.boxes() or other.api.call("GET", f"/v1/conversations/{conversation}")["running"]
-    )
+    time.sleep(2 * LEASE_S)  # its lease runs out, and the other has looked for what is left over
+    assert other.log(conversation) == before
     one.server.start()
     one.server.until_ready()
+    path = f"/v1/conversations/{conversation}/workspace/files/go-on"
+    one.api.upload(path, iter([b"now"]), size=3)
     until(lambda: other.log(conversation)[-1]["type"] in ("result", "error"))
     log = is_gapless_and_once(other, conversation)
     assert log[-1]["type"] == "result"
     assert "ended" in str(data_of(log, "tool_result"))
+    assert [event["data"]["code"] for event in log if event["type"] == "notice"] == [
+        "turn-taken-up"
+    ]
 
 
 def test_what_is_set_at_one_server_counts_at_the_other(servers: tuple[Hakoiri, Hakoiri]) -> None:
