@@ -167,6 +167,19 @@ async def test_a_lease_runs_out_by_our_own_clock(redis_arena: RedisArena) -> Non
         assert holds(lease)
 
 
+async def test_who_lost_a_lease_unaware_gives_back_nobody_elses(redis_arena: RedisArena) -> None:
+    async with redis_arena.server("a") as a, redis_arena.server("b") as b:
+        lost = await a.leases.acquire(NAME)
+        assert lost is not None
+        await redis_arena.run_out()
+        lease = await b.leases.acquire(NAME)
+        assert lease is not None
+        await lost.release()
+        assert await a.leases.acquire(NAME) is None
+        assert await b.renew()
+        assert holds(lease)
+
+
 async def test_alone_by_choice_leases_are_given_on_our_word_and_confirmed_after(
     redis: RedisServer,
 ) -> None:

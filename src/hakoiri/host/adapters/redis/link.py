@@ -49,6 +49,7 @@ class RedisLink:
         self._metrics = metrics
         self._failure: str | None = "Redis was not asked yet"
         self._is_told = False
+        self._is_closed = False
         self._up = asyncio.Event()
         self._away = asyncio.Event()
         metrics.watch(lambda: self._failure is None)
@@ -66,6 +67,8 @@ class RedisLink:
 
     async def attempt(self, work: Callable[[Redis], Awaitable[Answer]]) -> Answer:
         """Do the work, even if the last one failed. Raises `CoordinationAwayError`."""
+        if self._is_closed:  # the client would open a connection that nobody closes
+            raise CoordinationAwayError("this server has let go of Redis")
         try:
             async with asyncio.timeout(self.timeout_s):
                 answer = await self._twice(work)
@@ -112,5 +115,6 @@ class RedisLink:
         await self._up.wait()
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; no more are opened."""
+        self._is_closed = True
         await self.client.aclose()
