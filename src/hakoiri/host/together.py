@@ -11,7 +11,7 @@ from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.containers.ports import ClaimStore, PoolStore
 from hakoiri.host.containers.shared_claims import SharedClaims
-from hakoiri.host.conversations.ports import Containers
+from hakoiri.host.conversations.point_ports import StillContainers
 from hakoiri.host.conversations.shared_containers import SharedContainers
 from hakoiri.host.coordination.in_process import InProcessHub
 from hakoiri.host.coordination.ports import Coordination, Topic
@@ -29,7 +29,7 @@ class Together:
     is_elsewhere: Callable[[str], Awaitable[bool]]
     """Whether a workspace is live on another server."""
 
-    def containers(self, own: Containers) -> Containers:
+    def containers(self, own: StillContainers) -> StillContainers:
         """Return the containers of all servers, given this one's."""
         if not self.coordination.is_shared:
             return own

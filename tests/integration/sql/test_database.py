@@ -11,12 +11,17 @@ from tests.integration.sql.conftest import NOW, conversation
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, DatabaseError, open_database
+from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.schema import metadata
+from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
+from hakoiri.host.files.points import PointReason
+from hakoiri.host.files.ports import WorkspaceHead
 
 pytestmark = pytest.mark.anyio
 
 BACK_TO_THE_FIRST_RELEASE = (
+    "DROP TABLE recovery_points",
     "DROP INDEX ix_workspaces_tenant_policy",
     "DROP INDEX ix_workspaces_tenant_created_at_id",
     "ALTER TABLE workspaces DROP COLUMN policy",
@@ -80,6 +85,29 @@ async def test_workspaces_of_the_first_release_keep_their_policy(url: str) -> No
     found = await SqlWorkspaceStore(opened).workspace(tenant="default", workspace_id="w-a")
     await opened.close()
     assert (found.policy, found.created_at, found.conversation_id) == ("web", NOW, "c-a")
+
+
+async def test_the_newest_points_from_before_there_were_lists_are_listed(url: str) -> None:
+    """Migration 0005, on a database that 0004 made and filled."""
+    opened = await open_database(url)
+    store = SqlConversationStore(opened)
+    await store.create(conversation("a"))
+    await store.create(conversation("b"))
+    await store.begin_turn(conversation_id="c-a", text="x", now=NOW)
+    await SqlWorkspaceHeads(opened).move_head("w-a", WorkspaceHead("rp-old", 3, 1))
+    async with opened.writing() as connection:
+        await connection.exec_driver_sql("DROP TABLE recovery_points")
+        await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    await opened.close()
+    opened = await open_database(url)
+    points = SqlRecoveryPoints(opened)
+    [found] = await points.points(tenant="default", workspace_id="w-a", limit=9, before=None)
+    empty = await points.points(tenant="default", workspace_id="w-b", limit=9, before=None)
+    await opened.close()
+    assert (found.id, found.number, found.turn, found.generation) == ("rp-old", 1, 1, 3)
+    assert (found.reason, found.files, found.is_head) == (PointReason.EARLIER, None, True)
+    assert found.created_at.tzinfo is not None
+    assert empty == []
 
 
 async def test_many_may_open_a_new_database_at_once(url: str) -> None:

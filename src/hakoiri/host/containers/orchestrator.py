@@ -1,13 +1,15 @@
 """Gives each workspace its container: the live one, or a new one, and takes it away again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
 from hakoiri.host.containers.claim_start import ClaimStart
 from hakoiri.host.containers.gc import Member, longest_idle
+from hakoiri.host.containers.holding_still import Still, hold_still
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import TURN, Ask, Live, speaks_for
 from hakoiri.host.containers.model import Claim, ContainerState
@@ -155,6 +157,22 @@ class Orchestrator:
             live = self._live.get(workspace_id)
             if live is not None:
                 await self._lifecycle.halt(live.container)
+
+    @asynccontextmanager
+    async def still(self, workspace_id: str) -> AsyncIterator[Still]:
+        """Keep the workspace as it is: an idle container is frozen, and none can be claimed.
+
+        One that is given up is removed when the block is left. Raises `WorkspaceInUseError`.
+        """
+        async with (
+            self._place(workspace_id),
+            hold_still(self._lifecycle, self._live.get(workspace_id)) as still,
+        ):
+            try:
+                yield still
+            finally:
+                if still.is_given_up:
+                    await self._remove(workspace_id, "the workspace was put back")
 
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, as far as the engine knows."""

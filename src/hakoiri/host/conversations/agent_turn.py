@@ -42,6 +42,7 @@ from hakoiri.host.conversations.turn_files import TurnFiles
 from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
+from hakoiri.host.files.points import PointReason
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import ContainerRecovered, Error, EventData, TurnStarted
 from hakoiri.wire.messages import Runtime
@@ -218,7 +219,7 @@ class AgentTurn:
         workspace, patience_s = self._workspace_id, self._limits.recovery_timeout_s
         give_up_s = anyio.current_time() + patience_s
         await self._patiently(lambda: self._containers.halt(workspace), give_up_s)
-        await self._files.save(lost)
+        await self._files.save(lost, PointReason.CONTAINER_LOST)
         lost_paths = await self._files.lost_with(lost)
         self._claim = None
         await self._patiently(

@@ -1,13 +1,15 @@
 """Workspaces that may be live on another server, which is asked to give up one that is idle."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
+from hakoiri.host.containers.holding_still import Still
 from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.ports import ClaimConflictError
-from hakoiri.host.conversations.ports import Containers
+from hakoiri.host.conversations.point_ports import StillContainers
 from hakoiri.host.coordination.ports import Fanout, Topic
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
@@ -19,7 +21,7 @@ POLL_S: Final = 0.1
 
 
 class SharedContainers:
-    """`Containers` of a server that has others beside it.
+    """`StillContainers` of a server that has others beside it.
 
     A workspace that is not live here is first fetched from where it is: `ClaimConflictError` if it
     is in use there, or that server does not answer.
@@ -27,7 +29,7 @@ class SharedContainers:
 
     def __init__(
         self,
-        containers: Containers,
+        containers: StillContainers,
         *,
         is_elsewhere: Callable[[str], Awaitable[bool]],
         fanout: Fanout,
@@ -93,6 +95,14 @@ class SharedContainers:
     async def halt(self, workspace_id: str) -> None:
         """End all that runs in a lost container."""
         await self._containers.halt(workspace_id)
+
+    @asynccontextmanager
+    async def still(self, workspace_id: str) -> AsyncIterator[Still]:
+        """Keep the workspace as it is, once no other server has it; `WorkspaceInUseError`."""
+        if self._containers.holders(workspace_id) is None:
+            await self._fetch(workspace_id)
+        async with self._containers.still(workspace_id) as still:
+            yield still
 
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended."""

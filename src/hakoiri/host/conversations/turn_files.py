@@ -17,6 +17,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceFiles,
 )
 from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.events import FileSynced, Notice
@@ -72,24 +73,26 @@ class TurnFiles:
         self.session_id = restored.session_id if restored else None
         self.restored_seq = restored.event_number if restored else 0
 
-    async def save(self, claim: Claim) -> None:
+    async def save(self, claim: Claim, reason: PointReason = PointReason.TURN_END) -> None:
         """Commit a recovery point and log it; a failure is logged as a notice and ends nothing."""
         told: FileSynced | Notice
         try:
-            told = await self.commit(claim, self._log.last_event)
+            told = await self.commit(claim, self._log.last_event, reason)
             self.is_unsaved = False
             self._left_out = told.left_out
         except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
-            reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
+            why = str(error) if isinstance(error, FilesError) else "the server's log says why"
             await logger.aexception("files not saved", workspace=self._workspace_id)
-            text = failures.clip(f"The turn's files are not saved yet: {reason}")
+            text = failures.clip(f"The turn's files are not saved yet: {why}")
             told = Notice(code=NOT_SAVED, text=text)
             self.is_unsaved = True
             self._left_out = []
         with suppress(StoreError, NoTurnRunningError):  # the turn may be another server's by now
             await self._log.append(told)
 
-    async def commit(self, claim: Claim, event_number: int) -> FileSynced:
+    async def commit(
+        self, claim: Claim, event_number: int, reason: PointReason = PointReason.RUNNING
+    ) -> FileSynced:
         """Commit a recovery point; `FilesError`, also if that takes too long."""
         with anyio.move_on_after(self._save_timeout_s):
             report = await self._files.save(
@@ -99,6 +102,7 @@ class TurnFiles:
                 event_number=event_number,
                 tree=live_tree(claim.directories),
                 session_id=self.session_id,
+                reason=reason,
             )
             return _synced(report, [failures.clip(line) for line in report.left_out])
         raise FilesError(f"saving took longer than {self._save_timeout_s:g} s")

@@ -82,7 +82,16 @@ async def test_one_that_is_in_use_elsewhere_is_not_waited_for_longer_than_bearab
     assert place.slept == 100
     with pytest.raises(ClaimConflictError):  # nor is its stored tree changed behind its back
         await place.containers.join("w-1", holder="edit 1")
+    with pytest.raises(ClaimConflictError):  # nor put back to an earlier point
+        async with place.containers.still("w-1"):
+            raise AssertionError
     assert place.own.asked == []
+
+
+async def test_one_that_is_nowhere_else_is_held_still_here() -> None:
+    place = Place(looks=0)
+    async with place.containers.still("w-1"):
+        assert place.looks == -1  # it was looked for
 
 
 async def test_retiring_what_is_not_here_is_told_to_the_others() -> None:
