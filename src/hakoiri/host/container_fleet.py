@@ -1,18 +1,13 @@
 """Puts the containers room together: what starts, keeps, hands out and counts containers."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.host_resources import HostResources
-from hakoiri.host.adapters.pool_file import PoolFile
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
-from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.containers.admission_gate import AdmissionLimits
 from hakoiri.host.containers.box import Box
 from hakoiri.host.containers.capacity import Level, Need, Threshold, Thresholds
@@ -21,6 +16,7 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.containers.ports import ClaimStore, PoolStore
 from hakoiri.host.containers.slot_states import slot_states
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.files.quota import total_use
@@ -68,10 +64,10 @@ def make_fleet(
     *,
     engine: DockerEngine,
     proxy: ProxyClient,
-    database: Database,
+    claims: ClaimStore,
+    pool_store: PoolStore,
     image_id: str,
     metrics: ServerMetrics,
-    clock: Callable[[], datetime],
     audit: AuditLog,
 ) -> Fleet:
     """Put the room together over its open edges."""
@@ -94,7 +90,7 @@ def make_fleet(
     orchestrator = Orchestrator(
         lifecycle=lifecycle,
         proxy=proxy,
-        claims=SqlClaimStore(database, clock=clock),
+        claims=claims,
         pool=keeper,
         metrics=metrics.pool,
         admission=admission_limits(settings),
@@ -106,7 +102,7 @@ def make_fleet(
     metrics.watch_disks(lambda: total_use(orchestrator.live_disks()))
     pool = PoolService(
         keeper=keeper,
-        store=PoolFile(settings.data_dir),
+        store=pool_store,
         from_settings=configuration,
         audit=audit,
     )

@@ -25,7 +25,6 @@ from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.api.application import create_app
@@ -52,20 +51,24 @@ from hakoiri.host.containers.violation_watch import (
 )
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.coordination.ports import Coordination, CoordinationError
 from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.fleet_sight import make_sight
+from hakoiri.host.following import Following
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
-from hakoiri.host.readiness import Readiness, answers, audit_check, engine_check
+from hakoiri.host.readiness import Check, Readiness, answers, audit_check, engine_check
 from hakoiri.host.services import Edges, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
+from hakoiri.host.telemetry.health_metrics import Part
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
+from hakoiri.host.together import make_together
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -87,7 +90,7 @@ def main() -> None:
     except (LaunchError, BoxError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
-    except (AuditError, ContainersError, StoreError, FilesError) as error:
+    except (AuditError, ContainersError, CoordinationError, StoreError, FilesError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(1)
 
@@ -115,14 +118,21 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
+        together = make_together(
+            settings,
+            instance=launch.instance,
+            database=edges.database,
+            metrics=metrics.coordination,
+            clock=now,
+        )
         fleet = make_fleet(
             box,
             engine=edges.engine,
             proxy=edges.proxy,
-            database=edges.database,
+            claims=together.claims,
+            pool_store=together.pool_store,
             image_id=image_id,
             metrics=metrics,
-            clock=now,
             audit=audit,
         )
         orchestrator = fleet.orchestrator
@@ -135,19 +145,27 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         if (told := launch.ship_status) is not None:
             metrics.watch(ShipMetrics(partial(read_status, told), wall_s=time.time))
-        readiness = _readiness(settings, edges, audit, metrics)
+        readiness = _readiness(settings, edges, audit, metrics, together.coordination)
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = leaves_containers(launch)
         services = make_services(
-            settings, edges, orchestrator, metrics, audit, leaves=leaves, saved=sight.saved
+            settings,
+            edges,
+            together.containers(orchestrator),
+            metrics,
+            audit,
+            leaves=leaves,
+            saved=sight.saved,
+            together=together,
         )
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
+        coordination = await stack.enter_async_context(together.coordination)
         await fleet.pool.load()
         await Adoption(
             orchestrator=orchestrator,
             lifecycle=fleet.lifecycle,
-            claims=SqlClaimStore(edges.database, clock=now),
+            claims=together.claims,
             owners=services.owners,
             clock=time.monotonic,
         ).run()
@@ -166,6 +184,14 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             metrics=metrics.collection,
             audit=audit,
             clock=now,
+        )
+        following = Following(
+            fanout=coordination.fanout,
+            feed=services.feed,
+            execute=services.execute,
+            orchestrator=orchestrator,
+            owners=services.owners,
+            pool=fleet.pool,
         )
         for name, keeping in (
             ("collector", collector.run()),
@@ -188,6 +214,13 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         await services.execute.take_up_unfinished()
+        if coordination.is_shared:
+            every_s = settings.coordination.lease_s
+            for name, keeping in (
+                ("news", following.run()),
+                ("unfinished turns", following.look_after_turns(every_s=every_s)),
+            ):
+                stack.callback(keepers.create_task(keeping, name=name).cancel)
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -228,7 +261,11 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
 
 
 def _readiness(
-    settings: Settings, edges: Edges, audit: AuditLog, metrics: ServerMetrics
+    settings: Settings,
+    edges: Edges,
+    audit: AuditLog,
+    metrics: ServerMetrics,
+    coordination: Coordination,
 ) -> Readiness:
     """Return what is behind `/ready`: each part that a turn needs."""
     return Readiness(
@@ -238,10 +275,23 @@ def _readiness(
             "engine": engine_check(edges.engine, runtimes=settings.container.allowed_runtimes),
             "database": answers(edges.database.check),
             "objects": answers(edges.objects.check),
+            **_coordination_check(settings, coordination),
         },
         metrics=metrics.health,
         clock=time.monotonic,
     )
+
+
+def _coordination_check(settings: Settings, coordination: Coordination) -> dict[Part, Check]:
+    """Return the check of Redis, where it is set and new turns need it."""
+    if not coordination.is_shared or settings.coordination.when_away != "refuse":
+        return {}
+
+    async def reasons() -> list[str]:
+        away = coordination.failure()
+        return [] if away is None else [away]
+
+    return {"coordination": reasons}
 
 
 async def _tell_violations(

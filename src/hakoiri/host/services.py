@@ -17,18 +17,19 @@ from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
-from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.conversations.archive_import import MEMBERS_LIMIT, ArchiveImport
 from hakoiri.host.conversations.conversation_service import ConversationService
-from hakoiri.host.conversations.event_feed import EventFeed
+from hakoiri.host.conversations.event_feed import EventFeed, Recorded
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.known_owners import KnownOwners
 from hakoiri.host.conversations.model import Conversation, TurnLimits
+from hakoiri.host.conversations.point_ports import StillContainers
 from hakoiri.host.conversations.point_services import PointServices, make_point_services
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.coordination.ports import Coordination, Topic
 from hakoiri.host.files.archive import StoreWithArchive
 from hakoiri.host.files.archive_limits import ImportLimits
 from hakoiri.host.files.collection_ports import CollectableStore
@@ -40,6 +41,7 @@ from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.audit_log import EventAudit
 from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.together import Together
 from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.policy import ModelRoute, Policy
 
@@ -69,6 +71,7 @@ class Services:
     """What the API speaks to."""
 
     execute: ExecuteService
+    feed: EventFeed
     conversations: ConversationService
     policies: PolicyService
     keys: KeyRing
@@ -94,18 +97,20 @@ class _OwnedConversations(SqlConversationStore):
 def make_services(
     settings: Settings,
     edges: Edges,
-    orchestrator: Orchestrator,
+    containers: StillContainers,
     metrics: ServerMetrics,
     audit: AuditLog,
     *,
     leaves: Callable[[], bool],
     saved: Callable[[str, float], None],
+    together: Together,
 ) -> Services:
     """Put them together over the open edges; `leaves` says whether turns stay when they end.
 
-    `saved` is told of each workspace that was saved, and when that save began.
+    `saved` is told of each workspace that was saved, and when that save began; `together` is what
+    there is of other servers.
     """
-    database = edges.database
+    database, coordination = edges.database, together.coordination
     owners = KnownOwners()
     store = _OwnedConversations(database, owners)
     audited = EventAudit(audit, owner_of=owners.of)
@@ -114,13 +119,14 @@ def make_services(
         audited.recorded(events)
         metrics.turns.recorded(events)
 
-    feed = EventFeed(store=store, recorded=recorded)
+    feed = EventFeed(store=store, recorded=told_to_others(recorded, coordination))
     metrics.watch_subscribers(lambda: feed.watchers)
     policies = PolicyService(
         store=SqlPolicyStore(database),
-        containers=orchestrator,
+        containers=containers,
         default_policy=default_policy(settings),
         audit=audit,
+        changed=lambda: coordination.fanout.announce(Topic.POLICIES),
     )
     objects = StoreWithArchive(edges.objects)
     files = MeteredSync(
@@ -137,7 +143,7 @@ def make_services(
         store=store,
         feed=feed,
         policies=policies,
-        containers=orchestrator,
+        containers=containers,
         files=files,
         chat_model=ProxiedChatModel(
             provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
@@ -150,13 +156,15 @@ def make_services(
         turn_ended=metrics.turn_ended,
         recovered=metrics.recovered,
         leaves_turns=leaves,
+        coordination=coordination,
+        is_elsewhere=together.is_elsewhere,
     )
     workspace_store = SqlWorkspaceStore(database)
     workspaces = make_workspace_services(
         store=workspace_store,
         conversations=store,
         policies=policies,
-        containers=orchestrator,
+        containers=containers,
         files=files,
         editable=files,
         clock=now,
@@ -166,6 +174,7 @@ def make_services(
     )
     return Services(
         execute=execute,
+        feed=feed,
         conversations=ConversationService(
             store=store,
             feed=feed,
@@ -181,7 +190,7 @@ def make_services(
             points=SqlRecoveryPoints(database),
             files=PointFiles(store=objects, manifests=files.manifests, clock=now),
             store=workspace_store,
-            containers=orchestrator,
+            containers=containers,
             saves=files,
             saver=workspaces.saver,
             feed=feed,
@@ -206,6 +215,19 @@ def make_import(settings: Settings, services: Services) -> ArchiveImport:
         ),
         directory=settings.data_dir,
     )
+
+
+def told_to_others(recorded: Recorded, coordination: Coordination) -> Recorded:
+    """Return what records events, and lets the other servers know where there are any."""
+    if not coordination.is_shared:
+        return recorded
+
+    def both(events: Sequence[ConversationEvent]) -> None:
+        recorded(events)
+        if events:
+            coordination.fanout.announce(Topic.EVENTS, events[0].conversation_id)
+
+    return both
 
 
 def now() -> datetime:

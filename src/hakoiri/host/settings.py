@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from hakoiri.host.admission_settings import AdmissionSettings
 from hakoiri.host.collection_settings import CollectionSettings
+from hakoiri.host.coordination_settings import CoordinationSettings, check_redis_url
 from hakoiri.host.process_settings import (
     AuditSettings,
     GuardSettings,
@@ -242,6 +243,9 @@ class Settings(BaseSettings):
     object_store_url: str | None = None
     """`file://` or `s3://bucket/prefix`; absent means `objects/` in the data directory."""
 
+    redis_url: str | None = None
+    """Through which servers on one database agree; absent means that there is one server."""
+
     docker_host: str = DEFAULT_DOCKER_HOST
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -253,10 +257,16 @@ class Settings(BaseSettings):
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     collection: CollectionSettings = CollectionSettings()
+    coordination: CoordinationSettings = CoordinationSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()
     users: UserSettings = UserSettings()
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url_is_safe(cls, value: str | None) -> str | None:
+        return None if value is None else check_redis_url(value)
 
     @model_validator(mode="after")
     def _paths_are_absolute(self) -> Self:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import anyio
 import pytest
@@ -19,6 +20,7 @@ from hakoiri.host.conversations.ports import (
     NoTurnRunningError,
     StoreError,
     TurnRunningError,
+    TurnTakenOverError,
 )
 from hakoiri.wire.events import Error, EventData, Result, TextDelta, TurnStarted
 from hakoiri.wire.messages import Runtime
@@ -107,6 +109,22 @@ async def test_nothing_follows_a_turns_last_event(conversations: ConversationSto
         await conversations.append(
             conversation_id="c-a", turn=1, events=[TextDelta(text="x")], now=NOW
         )
+
+
+async def test_an_append_that_follows_another_event_than_the_last_is_refused_whole(
+    conversations: ConversationStore,
+) -> None:
+    await conversations.create(conversation("a"))
+    await conversations.begin_turn(conversation_id="c-a", text="hi", now=NOW)
+    append = partial(conversations.append, conversation_id="c-a", turn=1, now=NOW)
+    await append(events=[TextDelta(text="x")], follows=1)
+    with pytest.raises(TurnTakenOverError):
+        await append(events=[TextDelta(text="late"), Result(text="")], follows=1, agent_seq=9)
+    await append(events=[TextDelta(text="y")], follows=2)
+    log = await conversations.read(conversation_id="c-a", after=0, limit=9)
+    assert [event.data["text"] for event in log] == ["hi", "x", "y"]
+    found = await conversations.get(tenant="default", conversation_id="c-a")
+    assert (found.running, found.last_event, found.agent_seq) == (True, 3, 0)
 
 
 async def test_one_of_many_simultaneous_messages_begins_the_turn(

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hakoiri.cli.doctor import engine_checks, host_checks, host_facts
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
+from hakoiri.cli.doctor.coordination_checks import check_redis
+from hakoiri.cli.doctor.coordination_facts import read_redis
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, has_image, read_engine
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.host.containers.box import BoxError, read_profile
@@ -31,7 +33,13 @@ def examine(settings: Settings, *, image_reference: Callable[[], str]) -> list[F
         *_examine_machine(),
         *_examine_ground(settings),
         *_examine_engine(settings, image_reference=image_reference),
+        *_examine_coordination(settings),
     ]
+
+
+def _examine_coordination(settings: Settings) -> list[Finding]:
+    facts = read_redis(settings)
+    return [] if facts is None else [check_redis(facts)]
 
 
 def _examine_machine() -> list[Finding]:

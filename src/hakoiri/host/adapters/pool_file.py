@@ -1,17 +1,16 @@
 """`PoolStore` as one file in the data directory: replaced as a whole, or not at all."""
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
+from hakoiri.host.adapters.kept_file import KeptFile
 from hakoiri.host.containers.ports import PoolStoreError
 from hakoiri.wire.pool import PoolConfiguration
 
 NAME: Final = "warm_pool.json"
-LIMIT_BYTES: Final = 64 * 1024
 
 
 class PoolFile:
@@ -19,7 +18,7 @@ class PoolFile:
 
     def __init__(self, directory: Path) -> None:
         """Name the directory; nothing is read yet."""
-        self._path = directory / NAME
+        self._file = KeptFile(directory / NAME)
 
     async def load(self) -> PoolConfiguration | None:
         """Return what was kept, None if nothing was. Raises `PoolStoreError`."""
@@ -34,43 +33,25 @@ class PoolFile:
         await asyncio.to_thread(self._clear)
 
     def _load(self) -> PoolConfiguration | None:
+        path = self._file.path
         try:
-            with self._path.open("rb") as file:
-                content = file.read(LIMIT_BYTES + 1)
-        except FileNotFoundError:
-            return None
+            content = self._file.read()
+            return None if content is None else PoolConfiguration.model_validate_json(content)
         except OSError as error:
-            raise PoolStoreError(f"{self._path} cannot be read: {error}") from error
-        if len(content) > LIMIT_BYTES:
-            raise PoolStoreError(f"{self._path} has more than {LIMIT_BYTES} bytes")
-        try:
-            return PoolConfiguration.model_validate_json(content)
+            raise PoolStoreError(f"{path} cannot be read: {error}") from error
         except ValidationError as error:
-            raise PoolStoreError(f"{self._path} is no setting of the pool: {error}") from error
+            raise PoolStoreError(f"{path} is no setting of the pool: {error}") from error
+        except ValueError as error:
+            raise PoolStoreError(str(error)) from error
 
     def _save(self, content: str) -> None:
-        temporary = self._path.with_suffix(".new")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-            self._sync_directory()
+            self._file.write(content)
         except OSError as error:
-            raise PoolStoreError(f"{self._path} cannot be written: {error}") from error
+            raise PoolStoreError(f"{self._file.path} cannot be written: {error}") from error
 
     def _clear(self) -> None:
         try:
-            self._path.unlink(missing_ok=True)
-            self._sync_directory()
+            self._file.remove()
         except OSError as error:
-            raise PoolStoreError(f"{self._path} cannot be removed: {error}") from error
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            raise PoolStoreError(f"{self._file.path} cannot be removed: {error}") from error

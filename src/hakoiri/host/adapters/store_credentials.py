@@ -5,17 +5,14 @@ They open the store and nothing else, and are all that the server holds of this 
 
 import base64
 import binascii
-import os
-import stat
 import tomllib
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from hakoiri.host.adapters.private_file import PrivateFileError, read_private_file
 from hakoiri.host.files.ports import FilesError
 
-FILE_LIMIT_BYTES = 16 * 1024
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CUSTOMER_KEY_BYTES = 32
 """AES-256, the only algorithm that S3 takes for a customer's key."""
 
@@ -47,16 +44,9 @@ class StoreCredentials(BaseModel):
 def read_store_credentials(path: Path, *, owner_uid: int = 0) -> StoreCredentials:
     """Read the file; `FilesError` names what is wrong with it, never what is in it."""
     try:
-        descriptor = os.open(path, _OPEN)
-    except OSError as error:
-        raise FilesError(f"object_store.credentials_file: {path}: {error.strerror}") from error
-    try:
-        _check(path, os.fstat(descriptor), owner_uid)
-        content = os.read(descriptor, FILE_LIMIT_BYTES + 1)
-    finally:
-        os.close(descriptor)
-    if len(content) > FILE_LIMIT_BYTES:
-        raise FilesError(f"object_store.credentials_file: {path} is over {FILE_LIMIT_BYTES} bytes")
+        content = read_private_file(path, owner_uid=owner_uid)
+    except PrivateFileError as error:
+        raise FilesError(f"object_store.credentials_file: {error}") from None
     try:
         return StoreCredentials.model_validate(tomllib.loads(content.decode()))
     except ValidationError as error:
@@ -68,13 +58,3 @@ def read_store_credentials(path: Path, *, owner_uid: int = 0) -> StoreCredential
         ) from None
     except ValueError:
         raise FilesError(f"object_store.credentials_file: {path} is not TOML") from None
-
-
-def _check(path: Path, status: os.stat_result, owner_uid: int) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise FilesError(f"object_store.credentials_file: {path} is not a file")
-    if status.st_uid != owner_uid or status.st_mode & 0o037:
-        raise FilesError(
-            f"object_store.credentials_file: {path} must belong to root, be written by root alone "
-            "and be closed to others: chown root:hakoiri, chmod 0640"
-        )

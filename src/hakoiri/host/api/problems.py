@@ -38,6 +38,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceOwnedError,
 )
 from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
+from hakoiri.host.coordination.ports import CoordinationError, UnsettledError
 from hakoiri.host.files.archive_limits import ArchiveRefusedError
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import (
@@ -94,6 +95,8 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (WorkspaceGoneError, _Meaning("workspace-gone", 409, "The workspace was killed")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
+    (UnsettledError, _Meaning("unsettled", 503, "The servers have not agreed yet")),
+    (CoordinationError, _Meaning("coordination-away", 503, "The servers cannot agree", False)),  # noqa: FBT003
     (NoSuchPointError, _Meaning("no-such-recovery-point", 404, "No such recovery point")),
     (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
     (ArchiveRefusedError, _Meaning("archive-refused", 422, "The archive is not taken")),
@@ -108,6 +111,8 @@ INTERNAL: Final = Problem.of(
     "internal", title="The server failed", status=500, detail="The server's log says why."
 )
 SHOWN_ERRORS: Final = 10
+RETRY_AFTER_S: Final = "5"
+"""A connection that comes back is tried again within that."""
 
 DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     "default": {
@@ -188,7 +193,7 @@ def _retry_header(error: Exception) -> dict[str, str]:
     """Tell when to come again, where that is known (RFC 9110, 10.2.3: seconds)."""
     if isinstance(error, CapacityError) and error.retry_after_s is not None:
         return {"Retry-After": str(error.retry_after_s)}
-    return {}
+    return {"Retry-After": RETRY_AFTER_S} if isinstance(error, CoordinationError) else {}
 
 
 def _describe(error: RequestValidationError) -> str:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import structlog
 
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.model import ContainerDirectories, new_container_id
+from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
@@ -26,7 +26,7 @@ async def look_at_a_box(
         ContainersError: it could not be started or looked at.
     """
     container = await lifecycle.start(
-        new_container_id(), prepare=_nothing, runtime=runtime, kind="probe"
+        lifecycle.new_container_id(), prepare=_nothing, runtime=runtime, kind="probe"
     )
     try:
         if container.agent is None:

@@ -6,7 +6,7 @@ import structlog
 
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.live import Ask, Live, live_of, speaks_for
-from hakoiri.host.containers.model import ContainerState, new_container_id
+from hakoiri.host.containers.model import ContainerState
 from hakoiri.host.containers.pool_keeper import PoolKeeper, WarmContainer
 from hakoiri.host.containers.ports import (
     AgentProtocolError,
@@ -77,7 +77,7 @@ class ClaimStart:
 
     async def cold(self, ask: Ask) -> Live:
         """Start one. Raises `ContainersError`, or what `prepare` raises."""
-        container_id = new_container_id()
+        container_id = self._lifecycle.new_container_id()
         try:
             generation = await self._claims.claim(
                 container_id=container_id, workspace_id=ask.workspace_id

@@ -13,7 +13,12 @@ import structlog
 
 from hakoiri.host.begun_work import wait_for_end
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
-from hakoiri.host.containers.model import ContainerDirectories, ContainerState, advance
+from hakoiri.host.containers.model import (
+    ContainerDirectories,
+    ContainerState,
+    advance,
+    new_container_id,
+)
 from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentConnector,
@@ -97,6 +102,10 @@ class Lifecycle:
         self._starts = starts or NoTally()
         self._clock = clock
         self._in_hand: set[str] = set()
+
+    def new_container_id(self) -> str:
+        """Return an id for a container of this server."""
+        return new_container_id(self._instance)
 
     def in_hand(self) -> frozenset[str]:
         """Return all that this server started or adopted and has not removed: live, warm, or such.

@@ -1,5 +1,6 @@
 """Containers as plain data: their states, the transitions between them, and what a claim gives."""
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,6 +57,13 @@ class IllegalTransitionError(ContainersError):
     """The table does not allow this step; it is a fault in the orchestrator."""
 
 
+MARK_CHARS: Final = 6
+"""Hex: of 16 million marks two instances have the same one by chance alone."""
+
+RANDOM_BYTES: Final = 5
+"""With the mark they are the 16 hex digits of a container's id (`CONTAINER_ID_PATTERN`)."""
+
+
 def advance(state: ContainerState, to: ContainerState) -> ContainerState:
     """Return `to` if the table allows the step; else raise `IllegalTransitionError`."""
     if to not in TRANSITIONS[state]:
@@ -63,9 +71,22 @@ def advance(state: ContainerState, to: ContainerState) -> ContainerState:
     return to
 
 
-def new_container_id() -> str:
-    """Return a new random container id; it is also the name of its directories and sockets."""
-    return f"c{secrets.token_hex(8)}"
+def new_container_id(instance: str) -> str:
+    """Return a new random container id; it is also the name of its directories and sockets.
+
+    It begins with the instance's mark, so that servers that share a database know their own claims,
+    also those whose container is gone.
+    """
+    return f"c{_mark(instance)}{secrets.token_hex(RANDOM_BYTES)}"
+
+
+def is_of(container_id: str, instance: str) -> bool:
+    """Whether a container is the instance's, by its mark."""
+    return container_id.startswith(f"c{_mark(instance)}")
+
+
+def _mark(instance: str) -> str:
+    return hashlib.sha256(instance.encode()).hexdigest()[:MARK_CHARS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from typing import Any, Final
 import structlog
 
 from hakoiri.host.containers.lifecycle import Lifecycle, StartedContainer
-from hakoiri.host.containers.model import new_container_id
 from hakoiri.host.containers.pool_report import NO_POOL, report_of
 from hakoiri.host.containers.pool_work import PoolWork, is_well
 from hakoiri.host.containers.warm_pool import (
@@ -289,7 +288,7 @@ class PoolKeeper:
             return
 
     def _begin(self, start: Start, spawn: Spawn) -> None:
-        container_id = new_container_id()
+        container_id = self._work.new_container_id()
         member = Member(
             container_id,
             start.shape,

@@ -50,6 +50,19 @@ class PoolService:
         self._is_stored = True
         log.info("warm_pool_set_before", configuration=stored.model_dump(mode="json"))
 
+    async def follow(self) -> None:
+        """Put in force what another server set. Raises `PoolStoreError`, `PoolRefusedError`."""
+        async with self._setting:
+            stored = await self._store.load()
+            if stored is not None:
+                self._refuse_unknown(stored)
+            wanted = self._from_settings if stored is None else stored
+            if wanted != self._keeper.configuration:
+                self._keeper.configure(wanted)
+                told = wanted.model_dump(mode="json")
+                log.info("warm_pool_set_elsewhere", configuration=told)
+            self._is_stored = stored is not None
+
     def report(self) -> PoolReport:
         """Tell what the pool is set to, and what there is of it."""
         return PoolReport(

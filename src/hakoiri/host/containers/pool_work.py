@@ -24,6 +24,10 @@ class PoolWork:
         self._lifecycle = lifecycle
         self._connect_options = connect_options
 
+    def new_container_id(self) -> str:
+        """Return an id for a member."""
+        return self._lifecycle.new_container_id()
+
     async def start(
         self, container_id: str, *, runtime: Runtime, connects: bool
     ) -> StartedContainer:

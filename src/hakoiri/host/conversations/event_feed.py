@@ -46,6 +46,16 @@ class EventFeed:
         if events and (channel := self._channels.get(events[0].conversation_id)):
             channel.extend(events)
 
+    def wake(self, conversation_id: str) -> None:
+        """Tell watchers that the log has grown elsewhere: they read it from the store."""
+        if channel := self._channels.get(conversation_id):
+            channel.wake()
+
+    def wake_all(self) -> None:
+        """Tell all watchers that their logs may have grown."""
+        for channel in list(self._channels.values()):
+            channel.wake()
+
     def close(self, conversation_id: str) -> None:
         """End all watching of a conversation that is gone."""
         if channel := self._channels.get(conversation_id):
@@ -121,17 +131,17 @@ class _Channel:
                 self._tail_chars += chars
             while len(self._tail) > TAIL_LIMIT_EVENTS or self._tail_chars > TAIL_LIMIT_CHARS:
                 self._tail_chars -= self._tail.popleft()[1]
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         self.closed = True
-        self._wake()
+        self.wake()
 
     def newer_than(self, after: int) -> list[ConversationEvent]:
         if not self._tail or self._tail[0][0].id > after + 1:
             return []
         return [event for event, _ in self._tail if event.id > after]
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         self.grown.set()
         self.grown = anyio.Event()

@@ -3,9 +3,12 @@
 Every turn that began ends in one `result` or `error`, whatever fails; if even that cannot be
 recorded, the turn is closed when the conversation gets its next message. Turns that an earlier
 server left running are taken up.
+
+Of several servers on one database, the one that has the conversation's lease runs its turn. Should
+two believe that, the log takes the events of one (see `TurnLog`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
@@ -37,6 +40,7 @@ from hakoiri.host.conversations.ports import (
     NoTurnRunningError,
     ServerStoppingError,
     StoreError,
+    TurnRunningError,
     WorkspaceFiles,
 )
 from hakoiri.host.conversations.recovery import LossKind
@@ -46,7 +50,10 @@ from hakoiri.host.conversations.turn_history import (
     TurnHistory,
     read_history,
 )
+from hakoiri.host.conversations.turn_leases import TurnLeases, check_held, check_left_behind
 from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.coordination.in_process import InProcessHub
+from hakoiri.host.coordination.ports import Coordination, CoordinationError, Topic
 from hakoiri.host.telemetry.metrics import TurnResult
 from hakoiri.wire.events import ConversationEvent, Error, Result
 from hakoiri.wire.messages import Runtime
@@ -57,6 +64,10 @@ RECORD_ATTEMPTS: Final = 5
 logger = structlog.get_logger()
 
 Turn = AgentTurn | ChatTurn
+
+
+async def _nothing_is_elsewhere(_: str) -> bool:
+    return False
 
 
 class ExecuteService:
@@ -78,13 +89,19 @@ class ExecuteService:
         turn_ended: Callable[[TurnResult], None] = lambda _: None,
         recovered: Callable[[LossKind], None] = lambda _: None,
         leaves_turns: Callable[[], bool] = lambda: False,
+        coordination: Coordination | None = None,
+        is_elsewhere: Callable[[str], Awaitable[bool]] = _nothing_is_elsewhere,
     ) -> None:
         """`runtimes` are those containers may have, the usual one first.
 
         `turn_ended` is told the last event's type of each turn, `recovered` of lost containers. If
         `leaves_turns` says so when the service is left, turns are left as they are, for the next
-        server to take up.
+        server to take up. `is_elsewhere` says whether a workspace is live on another server, which
+        then takes up its turn itself.
         """
+        self._coordination = coordination or InProcessHub().server()
+        self._leases = TurnLeases(self._coordination.leases)
+        self._is_elsewhere = is_elsewhere
         self._store = store
         self._feed = feed
         self._policies = policies
@@ -143,13 +160,23 @@ class ExecuteService:
         """Record the user's message and begin the turn; return the message as it was logged.
 
         Raises `NoSuchConversationError`, `TurnRunningError`, `ServerStoppingError`, `StoreError`,
-        and `CapacityError` where the line for containers is full: what cannot even wait is refused
-        before it is recorded.
+        `CoordinationError`, and `CapacityError` where the line for containers is full: what cannot
+        even wait is refused before it is recorded.
         """
-        async with self._beginning:
+
+        async def is_running() -> bool:
+            found = await self._store.get(tenant=tenant, conversation_id=conversation_id)
+            return found.running
+
+        async with (
+            self._beginning,
+            self._leases.beginning(conversation_id, is_running=is_running) as lease,
+        ):
             conversation = await self._store.get(tenant=tenant, conversation_id=conversation_id)
             if conversation.running and conversation_id not in self._running:
-                await self._close(conversation_id, conversation.turn)
+                check_left_behind(lease)
+                await self._close(conversation)
+            check_held(lease)
             group = self._group
             if group is None:
                 raise ServerStoppingError("the server is stopping; retry when it is back")
@@ -179,11 +206,20 @@ class ExecuteService:
 
         Raises `NoSuchConversationError`, `NoTurnRunningError`.
         """
-        await self._store.get(tenant=tenant, conversation_id=conversation_id)
+        conversation = await self._store.get(tenant=tenant, conversation_id=conversation_id)
+        if self.interrupt_here(conversation_id):
+            return
+        if not (self._coordination.is_shared and conversation.running):
+            raise NoTurnRunningError("no turn is running; there is nothing to interrupt")
+        self._coordination.fanout.announce(Topic.INTERRUPT, conversation_id)
+
+    def interrupt_here(self, conversation_id: str) -> bool:
+        """Ask the turn to end early if this server runs it; whether it does."""
         turn = self._running.get(conversation_id)
         if turn is None or self._group is None:
-            raise NoTurnRunningError("no turn is running; there is nothing to interrupt")
+            return False
         self._group.start_soon(turn.stop, StopReason.INTERRUPTED)
+        return True
 
     async def delete(self, *, tenant: str, conversation_id: str) -> None:
         """Forget a conversation and give up its container.
@@ -193,6 +229,7 @@ class ExecuteService:
         conversation = await self._store.get(tenant=tenant, conversation_id=conversation_id)
         await self._store.delete(tenant=tenant, conversation_id=conversation_id)
         self._feed.close(conversation_id)
+        self._coordination.fanout.announce(Topic.CLOSED, conversation_id)
         if conversation.workspace_id is None:
             return
         try:
@@ -207,28 +244,54 @@ class ExecuteService:
         """Go on with the turns that an earlier server left behind, or close what cannot be.
 
         Returns how many there were. Call before serving, when live containers are adopted, inside
-        of the service's `async with`. Raises `StoreError`.
+        of the service's `async with`; and again from time to time where there are other servers,
+        whose turns are not touched. Raises `StoreError`.
         """
         unfinished = await self._store.unfinished_turns()
         for turn in unfinished:
-            await self._take_up(turn)
+            async with self._beginning:
+                if turn.conversation_id not in self._running:
+                    await self._take_up_if_left(turn)
         return len(unfinished)
 
-    async def _take_up(self, unfinished: UnfinishedTurn) -> None:
-        conversation = await self._store.get(
-            tenant=unfinished.tenant, conversation_id=unfinished.conversation_id
-        )
+    async def _take_up_if_left(self, unfinished: UnfinishedTurn) -> None:
+        conversation_id = unfinished.conversation_id
+
+        async def is_running() -> bool:
+            return True
+
+        try:
+            async with self._leases.beginning(conversation_id, is_running=is_running) as lease:
+                conversation = await self._store.get(
+                    tenant=unfinished.tenant, conversation_id=conversation_id
+                )
+                check_left_behind(lease)
+                has_begun = not await self._is_others(conversation) and await self._take_up(
+                    conversation, unfinished
+                )
+        except (TurnRunningError, CoordinationError, NoTurnRunningError) as error:
+            await logger.adebug("turn left alone", conversation=conversation_id, reason=str(error))
+            return
+        if not has_begun:
+            await self._leases.give_back(conversation_id)
+
+    async def _is_others(self, conversation: Conversation) -> bool:
+        workspace_id = conversation.workspace_id
+        return workspace_id is not None and await self._is_elsewhere(workspace_id)
+
+    async def _take_up(self, conversation: Conversation, unfinished: UnfinishedTurn) -> bool:
+        """Go on with the turn, or close it; whether it goes on."""
         milestones = await self._store.milestones(
             conversation_id=conversation.id, turn=unfinished.turn
         )
         history = read_history(milestones, agent_seq=conversation.agent_seq)
         is_agents = conversation.workspace_id is not None
         if self._group is None or history is None or not is_agents:
-            await self._close(conversation.id, unfinished.turn)
-            return
+            await self._close(conversation)
+            return False
         if history.restarts >= RESTART_LIMIT:
-            await self._close(conversation.id, unfinished.turn)
-            return
+            await self._close(conversation)
+            return False
         log = TurnLog(
             store=self._store,
             feed=self._feed,
@@ -241,14 +304,17 @@ class ExecuteService:
         self._running[conversation.id] = turn
         name = f"turn {conversation.id} {unfinished.turn}, taken up"
         self._group.start_soon(self._run, turn, log, name=name)
+        return True
 
-    async def _close(self, conversation_id: str, turn: int) -> None:
+    async def _close(self, conversation: Conversation) -> None:
+        """Close the turn that the conversation had when it was read, unless it went on since."""
         try:
             added = await self._store.append(
-                conversation_id=conversation_id,
-                turn=turn,
+                conversation_id=conversation.id,
+                turn=conversation.turn,
                 events=[failures.restarted()],
                 now=self._clock(),
+                follows=conversation.last_event,
             )
         except (NoTurnRunningError, NoSuchConversationError):
             return  # somebody else was faster
@@ -301,6 +367,9 @@ class ExecuteService:
                     await self._record_end(log, last)
             if self._running.get(log.conversation_id) is turn:
                 del self._running[log.conversation_id]
+            if not self._has_left:  # those of turns that are left run out, or are the next server's
+                with anyio.CancelScope(shield=True):
+                    await self._leases.give_back(log.conversation_id)
             if self._group is None and not self._running:
                 self._all_ended.set()
 

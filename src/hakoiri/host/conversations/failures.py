@@ -16,7 +16,12 @@ from hakoiri.host.containers.ports import (
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.model import StopReason
-from hakoiri.host.conversations.ports import ChatModelError, NoSuchPolicyError, StoreError
+from hakoiri.host.conversations.ports import (
+    ChatModelError,
+    NoSuchPolicyError,
+    NoTurnRunningError,
+    StoreError,
+)
 from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
 from hakoiri.host.files.ports import FilesError, QuotaError
 from hakoiri.wire.events import Error, Result
@@ -109,6 +114,8 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
 )
 
 WORKING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
+    # Nobody reads it: the log is the other server's.
+    (NoTurnRunningError, _Meaning("taken-over", "Another server has the turn.", retryable=False)),
     (StoreError, _Meaning("record-failed", "The turn could not be recorded.", retryable=True)),
     (ChatModelError, _Meaning("model-failed", "The model did not answer.", retryable=True)),
     (

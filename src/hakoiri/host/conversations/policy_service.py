@@ -1,6 +1,7 @@
 """Policies of a tenant: what counts now, and how a change reaches the workspaces that are live."""
 
 import hashlib
+from collections.abc import Callable
 
 import anyio
 
@@ -22,7 +23,10 @@ class PolicyService:
         containers: Containers,
         default_policy: Policy,
         audit: AuditLog | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`changed` is told when what counts may be another than before."""
+        self._changed = changed
         self._audit = audit or NoAuditLog()
         self._store = store
         self._containers = containers
@@ -60,6 +64,7 @@ class PolicyService:
             except NoSuchPolicyError:
                 former = None
             await self._store.set_policy(tenant=tenant, name=name, policy=policy)
+            self._changed()
             try:
                 await self._rebind(tenant, name, policy)
             except PolicyRefusedError:
@@ -86,6 +91,7 @@ class PolicyService:
             await self._store.delete_policy(tenant=tenant, name=name)
         else:
             await self._store.set_policy(tenant=tenant, name=name, policy=former)
+        self._changed()
         if former is None and name != DEFAULT_POLICY:
             return  # nothing was live under a policy that did not exist
         await self._rebind(tenant, name, former or self._default_policy)

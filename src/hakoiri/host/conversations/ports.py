@@ -37,6 +37,10 @@ class NoTurnRunningError(ConversationsError):
     """No turn is running."""
 
 
+class TurnTakenOverError(NoTurnRunningError):
+    """Somebody else has written to the turn's log since: it is not ours any more."""
+
+
 class NoSuchWorkspaceError(ConversationsError):
     """There is no such workspace, or it is another tenant's: the caller cannot tell which."""
 
@@ -96,12 +100,16 @@ class ConversationStore(Protocol):
         events: Sequence[EventData],
         now: datetime,
         agent_seq: int | None = None,
+        follows: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order, in one transaction; a terminal event also ends the turn.
 
         `agent_seq` is recorded with them: up to which of its own numbers the agent was heard.
+        `follows` is the number of the event that they are to follow: who runs the turn knows it,
+        and who lost the turn without noticing does not.
 
-        Raises `NoTurnRunningError` for a turn that has ended: nothing follows a last event.
+        Raises `NoTurnRunningError` for a turn that has ended: nothing follows a last event;
+        `TurnTakenOverError` if another event came in between.
         """
 
     async def read(

@@ -20,6 +20,7 @@ from hakoiri.host.conversations.ports import (
     NoTurnRunningError,
     StoreError,
     TurnRunningError,
+    TurnTakenOverError,
     WorkspaceOwnedError,
 )
 from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent, EventData, UserMessage
@@ -104,11 +105,14 @@ class MemoryConversations:
         events: Sequence[EventData],
         now: datetime,
         agent_seq: int | None = None,
+        follows: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order; a terminal event also ends the turn."""
         conversation = await self._existing(conversation_id)
         if not conversation.running or conversation.turn != turn:
             raise NoTurnRunningError(f"turn {turn} is not running; its log is closed")
+        if follows is not None and conversation.last_event != follows:
+            raise TurnTakenOverError(f"turn {turn} is somebody else's now")
         if agent_seq is not None:
             conversation = replace(conversation, agent_seq=agent_seq)
         return self._append(conversation, events, now)

@@ -10,7 +10,12 @@ from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.conversations import failures
 from hakoiri.host.conversations.live_sync import NOT_SAVED
 from hakoiri.host.conversations.live_tree import live_tree
-from hakoiri.host.conversations.ports import SaveReport, StoreError, WorkspaceFiles
+from hakoiri.host.conversations.ports import (
+    NoTurnRunningError,
+    SaveReport,
+    StoreError,
+    WorkspaceFiles,
+)
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError
@@ -82,7 +87,7 @@ class TurnFiles:
             told = Notice(code=NOT_SAVED, text=text)
             self.is_unsaved = True
             self._left_out = []
-        with suppress(StoreError):
+        with suppress(StoreError, NoTurnRunningError):  # the turn may be another server's by now
             await self._log.append(told)
 
     async def commit(
@@ -104,7 +109,7 @@ class TurnFiles:
 
     async def tell_if_nearly_full(self, claim: Claim) -> None:
         """Log a notice if the next turn may find no room; nothing else depends on it."""
-        with suppress(FilesError, StoreError):
+        with suppress(FilesError, StoreError, NoTurnRunningError):
             found = nearly_full(await self._files.usage(live_tree(claim.directories)))
             if found:
                 text = " ".join([*found, "Remove what is not needed."])

@@ -13,6 +13,8 @@ from hakoiri.wire.events import ConversationEvent, EventData
 class TurnLog:
     """Appends to one turn. Raises `StoreError`; `NoTurnRunningError` after its last event.
 
+    Each append follows the one before: `TurnTakenOverError` if somebody else has appended since.
+
     Any number of tasks may append: watchers are shown events in the order of their numbers.
     """
 
@@ -49,6 +51,7 @@ class TurnLog:
                 events=data,
                 now=self._clock(),
                 agent_seq=agent_seq,
+                follows=self.last_event,
             )
             self.last_event = added[-1].id
             self._feed.publish(added)

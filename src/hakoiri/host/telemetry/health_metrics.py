@@ -7,13 +7,13 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-Part = Literal["engine", "proxy", "database", "objects", "audit"]
+Part = Literal["engine", "proxy", "database", "objects", "audit", "coordination"]
 """What a turn needs besides the server itself."""
 
 PROC: Final = Path("/proc")
@@ -28,25 +28,23 @@ class HealthMetrics:
     """Counts into the registry it is given."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        up = Gauge(
+        self._up = Gauge(
             "hakoiri_part_up",
             "1 if this part answered when it was asked last.",
             ["part"],
             registry=registry,
         )
-        seconds = Gauge(
+        self._seconds = Gauge(
             "hakoiri_part_check_seconds",
             "How long this part took to answer when it was asked last.",
             ["part"],
             registry=registry,
         )
-        self._parts = {part: (up.labels(part), seconds.labels(part)) for part in get_args(Part)}
 
     def checked(self, part: Part, *, is_up: bool, seconds: float) -> None:
         """Take note of how a part is."""
-        up, took = self._parts[part]
-        up.set(int(is_up))
-        took.set(seconds)
+        self._up.labels(part).set(int(is_up))
+        self._seconds.labels(part).set(seconds)
 
 
 class HostPressure(Collector):

@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.collection_metrics import CollectionMetrics
 from hakoiri.host.telemetry.container_metrics import ContainerMetrics
+from hakoiri.host.telemetry.coordination_metrics import CoordinationMetrics
 from hakoiri.host.telemetry.health_metrics import HealthMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
 from hakoiri.host.telemetry.sync_metrics import SyncMetrics
@@ -43,6 +44,7 @@ class ServerMetrics:
         self.sync = SyncMetrics(self._registry)
         self.health = HealthMetrics(self._registry)
         self.collection = CollectionMetrics(self._registry)
+        self.coordination = CoordinationMetrics(self._registry)
         self._removals = Counter(
             "hakoiri_containers_collected",
             "Containers that the garbage collector removed, by reason.",

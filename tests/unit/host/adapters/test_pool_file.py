@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from hakoiri.host.adapters.pool_file import LIMIT_BYTES, NAME, PoolFile
+from hakoiri.host.adapters.kept_file import LIMIT_BYTES
+from hakoiri.host.adapters.pool_file import NAME, PoolFile
 from hakoiri.host.containers.ports import PoolStoreError
 from hakoiri.wire.pool import PoolConfiguration, PoolSize
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hakoiri.host.adapters.private_file import LIMIT_BYTES
 from hakoiri.host.adapters.store_credentials import (
-    FILE_LIMIT_BYTES,
     StoreCredentials,
     read_store_credentials,
 )
@@ -67,7 +67,7 @@ def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path) -> None:
         (f'{GOOD}customer_key = "{base64.b64encode(bytes(31)).decode()}"', "customer_key"),
         (f"{GOOD}{SECRET}", "not TOML"),
         ("\x00", "not TOML"),
-        ("a" * (FILE_LIMIT_BYTES + 1), "is over"),
+        ("a" * (LIMIT_BYTES + 1), "is over"),
     ],
 )
 def test_a_bad_file_is_named_by_its_field_and_never_by_what_is_in_it(

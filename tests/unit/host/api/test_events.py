@@ -161,7 +161,7 @@ async def test_a_database_that_fails_in_the_stream_ends_it_with_a_comment() -> N
         await reader.next()
         await anyio.wait_all_tasks_blocked()
         world.store.broken = True
-        world.feed._channels[conversation.id]._wake()
+        world.feed._channels[conversation.id].wake()
         assert (await reader.text()).startswith(": the log cannot be read")
         reader.leave()
     with pytest.raises(StoreError):

@@ -3,6 +3,7 @@ from tests.unit.host.api.served import Served, problem
 
 from hakoiri.host.api.problems import INTERNAL, MEANINGS, RefusedError, problem_of
 from hakoiri.host.containers.ports import EngineError
+from hakoiri.host.coordination.ports import CoordinationAwayError, UnsettledError
 from hakoiri.wire.problems import Problem
 
 pytestmark = pytest.mark.anyio
@@ -58,3 +59,27 @@ async def test_a_fault_of_ours_is_a_500_that_tells_nothing(
         answer = await client.get("/v1/conversations/c-1")
         assert (answer.status_code, problem(answer)) == (500, "internal")
         assert "a secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (CoordinationAwayError("Redis at 10.0.0.5"), "coordination-away", "Try again later"),
+        (UnsettledError("try again in a moment"), "unsettled", "try again in a moment"),
+    ],
+)
+async def test_servers_that_cannot_agree_say_when_to_come_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, code: str, told: str
+) -> None:
+    served = Served()
+
+    async def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(served.world.conversations, "get", fail)
+    async with served.client() as client:
+        answer = await client.get("/v1/conversations/c-1")
+        assert (answer.status_code, problem(answer)) == (503, code)
+        assert answer.headers["Retry-After"] == "5"
+        assert told in answer.text
+        assert "10.0.0.5" not in answer.text

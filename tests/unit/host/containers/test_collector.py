@@ -178,7 +178,7 @@ async def test_a_container_that_lived_long_enough_goes_at_its_next_pause(world: 
 
 
 async def test_what_nobody_owns_is_removed_after_the_grace(world: World) -> None:
-    lost, box, socket = new_container_id(), new_container_id(), new_container_id()
+    lost, box, socket = new_container_id("i"), new_container_id("i"), new_container_id("i")
     await world.fleet.lifecycle().start(lost, prepare=nothing)
     await world.fleet.engine.make_box(box)
     await world.fleet.proxy.open_socket(socket)
@@ -194,7 +194,7 @@ async def test_what_nobody_owns_is_removed_after_the_grace(world: World) -> None
 
 
 async def test_what_the_server_holds_is_no_stray_warm_or_not(world: World) -> None:
-    warm = new_container_id()
+    warm = new_container_id("i")
     await world.lifecycle.start(warm, prepare=nothing)
     await world.claim("w1")
     for now_s in (0, 100, 200):

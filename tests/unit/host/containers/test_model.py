@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import pytest
 
@@ -7,7 +8,10 @@ from hakoiri.host.containers.model import (
     ContainerState,
     IllegalTransitionError,
     advance,
+    is_of,
+    new_container_id,
 )
+from hakoiri.wire.guard import CONTAINER_ID_PATTERN
 
 EVERY_STEP = list(itertools.product(ContainerState, ContainerState))
 
@@ -38,3 +42,12 @@ def test_a_claimed_container_never_becomes_free_again() -> None:
         left = {to for state in left for to in TRANSITIONS[state]} - reached
         reached |= left
     assert ContainerState.HEALTHY not in reached
+
+
+def test_a_containers_id_tells_whose_it_is() -> None:
+    ids = {new_container_id("one") for _ in range(100)}
+    assert len(ids) == 100
+    for container_id in ids:
+        assert re.fullmatch(CONTAINER_ID_PATTERN, container_id)
+        assert is_of(container_id, "one")
+        assert not is_of(container_id, "other")

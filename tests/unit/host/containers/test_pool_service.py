@@ -83,3 +83,34 @@ async def test_who_sets_the_pool_leaves_a_line_in_the_audit_log() -> None:
         "runc_max": 1,
     }
     assert audit.events[1].details["source"] == "settings"
+
+
+async def test_what_another_server_set_is_put_in_force_and_not_stored_again() -> None:
+    store = MemoryPoolStore()
+    one, other = service_of(store), service_of(store)
+    await one.replace(pool_of(0, 1, 1))
+    await other.follow()
+    assert other.report() == one.report()
+    await one.reset()
+    await other.follow()
+    assert (other.report().source, other.report().configuration) == ("settings", SETTINGS)
+
+
+async def test_what_is_in_force_already_forgets_no_failures() -> None:
+    service = service_of(MemoryPoolStore())
+    service._keeper._changed.clear()
+    await service.follow()
+    assert not service._keeper._changed.is_set()
+
+
+async def test_a_setting_of_another_server_that_cannot_run_here_is_refused() -> None:
+    store = MemoryPoolStore()
+    await store.save(
+        PoolConfiguration(
+            **{**dict(SETTINGS), "runtimes": {"runsc": PoolSize(min=0, target=0, max=0)}}
+        )
+    )
+    service = service_of(store, shapes=("runc",))
+    with pytest.raises(PoolRefusedError):
+        await service.follow()
+    assert service.report().configuration == SETTINGS

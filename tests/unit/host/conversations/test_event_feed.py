@@ -135,6 +135,32 @@ async def test_a_silent_log_gives_empty_pages(log: Log) -> None:
     await pages.aclose()
 
 
+async def test_watchers_read_what_another_server_wrote_when_they_are_told(log: Log) -> None:
+    await log.commit(TextDelta(text="x"))
+    pages = log.feed.pages("c-1", after=2)
+    seen: list[int] = []
+
+    async def read() -> None:
+        async for page in pages:
+            seen.extend(event.id for event in page)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await log.commit(TextDelta(text="y"))
+        log.feed.wake("c-2")
+        await anyio.wait_all_tasks_blocked()
+        assert seen == []
+        log.feed.wake("c-1")
+        await anyio.wait_all_tasks_blocked()
+        assert seen == [3]
+        await log.commit(TextDelta(text="z"))
+        log.feed.wake_all()
+        await anyio.wait_all_tasks_blocked()
+        assert seen == [3, 4]
+        group.cancel_scope.cancel()
+
+
 async def test_watching_ends_when_the_conversation_is_gone(log: Log) -> None:
     seen: list[int] = []
     async with anyio.create_task_group() as group:

@@ -107,3 +107,28 @@ async def test_a_change_is_audited_by_the_policys_hash_and_so_is_one_that_is_ref
     digest = hashlib.sha256(WIDER.model_dump_json().encode()).hexdigest()
     assert audit.events[0].details == {"name": "web", "sha256": digest}
     assert audit.events[0].tenant == "default"
+
+
+async def test_other_servers_are_told_of_each_change_that_may_count() -> None:
+    world = World()
+    told: list[Policy] = []
+
+    async def counting() -> Policy:
+        return await service.effective(tenant="default", name="web")
+
+    counts: list[int] = []
+    service = PolicyService(
+        store=world.policy_store,
+        containers=world.containers,
+        default_policy=DENY_ALL,
+        changed=lambda: counts.append(1),
+    )
+    await under(world, "web", 1)
+    await service.replace(tenant="default", name="web", policy=WIDER)
+    told.append(await counting())
+    assert (told, len(counts)) == ([WIDER], 1)
+    world.containers.rebind_failures = [PolicyRefusedError("too wide"), None]
+    with pytest.raises(PolicyRefusedError):
+        await service.replace(tenant="default", name="web", policy=OPEN)
+    assert await counting() == WIDER
+    assert len(counts) == 3  # for what was stored, and for what is stored again

@@ -5,7 +5,7 @@ import anyio
 import pytest
 from tests.unit.host.conversations.scripted import NOW, World
 
-from hakoiri.host.conversations.ports import NoTurnRunningError
+from hakoiri.host.conversations.ports import NoTurnRunningError, TurnTakenOverError
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.wire.events import ConversationEvent, Result, TextDelta
 
@@ -27,6 +27,20 @@ async def test_what_is_appended_is_numbered_shown_and_closed_by_the_last_event()
     with pytest.raises(NoTurnRunningError):
         await log.append(TextDelta(text="late"))
     await pages.aclose()
+
+
+async def test_whoever_lost_the_turn_appends_nothing_more() -> None:
+    world = World()
+    conversation = await world.conversation()
+    message = await world.store.begin_turn(conversation_id=conversation.id, text="hi", now=NOW)
+    ours, theirs = (
+        TurnLog(store=world.store, feed=world.feed, clock=lambda: NOW, message=message)
+        for _ in range(2)
+    )
+    await ours.append(TextDelta(text="ours"))
+    with pytest.raises(TurnTakenOverError):
+        await theirs.append(TextDelta(text="theirs"))
+    await ours.append(TextDelta(text="ours too"))
 
 
 async def test_events_of_two_tasks_are_shown_in_the_order_of_their_numbers() -> None:

@@ -22,6 +22,7 @@ from hakoiri.host.conversations.ports import (
     NoSuchConversationError,
     NoTurnRunningError,
     TurnRunningError,
+    TurnTakenOverError,
 )
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent, EventData, UserMessage
@@ -116,12 +117,15 @@ class SqlConversationStore:
         events: Sequence[EventData],
         now: datetime,
         agent_seq: int | None = None,
+        follows: int | None = None,
     ) -> Sequence[ConversationEvent]:
         """Record events in order, in one transaction; a terminal event also ends the turn."""
         async with self._database.writing() as connection:
             conversation = await _locked(connection, conversation_id)
             if not conversation.running or conversation.turn != turn:
                 raise NoTurnRunningError(f"turn {turn} is not running; its log is closed")
+            if follows is not None and conversation.last_event != follows:
+                raise TurnTakenOverError(f"turn {turn} is somebody else's now")
             if agent_seq is not None:
                 conversation = replace(conversation, agent_seq=agent_seq)
             return await _append(connection, conversation, turn=turn, data=events, now=now)

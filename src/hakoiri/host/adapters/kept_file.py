@@ -1,0 +1,49 @@
+"""A small text that outlives the process: replaced as a whole, or not at all."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+LIMIT_BYTES: Final = 64 * 1024
+
+
+class KeptFile:
+    """One file, the server's own. Errors are `OSError`; `ValueError` for one that is too large."""
+
+    def __init__(self, path: Path) -> None:
+        """Name it; nothing is read yet."""
+        self.path = path
+
+    def read(self) -> bytes | None:
+        """Return what was kept, None if nothing was."""
+        try:
+            with self.path.open("rb") as file:
+                content = file.read(LIMIT_BYTES + 1)
+        except FileNotFoundError:
+            return None
+        if len(content) > LIMIT_BYTES:
+            raise ValueError(f"{self.path} has more than {LIMIT_BYTES} bytes")
+        return content
+
+    def write(self, content: str) -> None:
+        """Keep it; on disk when this returns."""
+        temporary = self.path.with_suffix(".new")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+        self._sync_directory()
+
+    def remove(self) -> None:
+        """Keep nothing."""
+        self.path.unlink(missing_ok=True)
+        self._sync_directory()
+
+    def _sync_directory(self) -> None:
+        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

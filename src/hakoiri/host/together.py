@@ -1,0 +1,72 @@
+"""Whether there are other servers on the same database, and what then is shared with them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from hakoiri.host.adapters.pool_file import PoolFile
+from hakoiri.host.adapters.redis.opening import open_redis
+from hakoiri.host.adapters.redis.pool_store import RedisPoolStore
+from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
+from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.containers.ports import ClaimStore, PoolStore
+from hakoiri.host.containers.shared_claims import SharedClaims
+from hakoiri.host.conversations.point_ports import StillContainers
+from hakoiri.host.conversations.shared_containers import SharedContainers
+from hakoiri.host.coordination.in_process import InProcessHub
+from hakoiri.host.coordination.ports import Coordination, Topic
+from hakoiri.host.settings import Settings
+from hakoiri.host.telemetry.coordination_metrics import CoordinationMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """`coordination` is to be opened (`async with`) before anything else of this is used."""
+
+    coordination: Coordination
+    claims: ClaimStore
+    pool_store: PoolStore
+    is_elsewhere: Callable[[str], Awaitable[bool]]
+    """Whether a workspace is live on another server."""
+
+    def containers(self, own: StillContainers) -> StillContainers:
+        """Return the containers of all servers, given this one's."""
+        if not self.coordination.is_shared:
+            return own
+        return SharedContainers(
+            own, is_elsewhere=self.is_elsewhere, fanout=self.coordination.fanout
+        )
+
+
+def make_together(
+    settings: Settings,
+    *,
+    instance: str,
+    database: Database,
+    metrics: CoordinationMetrics,
+    clock: Callable[[], datetime],
+) -> Together:
+    """Return what the settings want: one server alone, or several through Redis.
+
+    Raises `CoordinationError` for credentials that cannot be read.
+    """
+    claims = SqlClaimStore(database, clock=clock)
+    pool_file = PoolFile(settings.data_dir)
+    if settings.redis_url is None:
+        return Together(InProcessHub().server(instance), claims, pool_file, _nothing_is_elsewhere)
+    coordination = open_redis(
+        settings.redis_url, settings.coordination, holder=instance, metrics=metrics
+    )
+    shared = SharedClaims(claims, instance=instance)
+    pool_store = RedisPoolStore(
+        coordination.link,
+        namespace=settings.coordination.namespace,
+        directory=settings.data_dir,
+        own=pool_file,
+        changed=lambda: coordination.fanout.announce(Topic.POOL),
+    )
+    return Together(coordination, shared, pool_store, shared.is_elsewhere)
+
+
+async def _nothing_is_elsewhere(_: str) -> bool:
+    return False

@@ -1,0 +1,211 @@
+"""Two whole servers on one database, one object store and one Redis; processes as an operator's."""
+
+import grp
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.e2e.running import Hakoiri, data_of, hakoiri, turn_types
+from tests.e2e.scripts import RUN
+from tests.engine import TestEngine
+from tests.redis_server import PASSWORD, RedisServer, credentials_file, redis_server
+
+from hakoiri.cli.api_client import ApiError
+
+pytestmark = [pytest.mark.engine, pytest.mark.root]
+
+WAIT_S = 60.0
+LEASE_S = 6
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def servers(
+    engine: TestEngine, image: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Hakoiri, Hakoiri]]:
+    shared = tmp_path_factory.mktemp("shared")
+    shared.chmod(0o755)
+    group = grp.getgrnam("hakoiri").gr_gid
+    for name in ("database", "objects"):
+        (shared / name).mkdir(mode=0o770)
+        os.chown(shared / name, 0, group)
+        (shared / name).chmod(0o770)
+    credentials = credentials_file(shared)
+    os.chown(credentials, 0, group)
+    settings = {
+        "HAKOIRI_CONTAINER__IMAGE": image,
+        "HAKOIRI_DATABASE_URL": f"sqlite:///{shared}/database/hakoiri.sqlite",
+        "HAKOIRI_OBJECT_STORE_URL": f"file://{shared}/objects",
+        "HAKOIRI_REDIS_URL": redis.url,
+        "HAKOIRI_COORDINATION__CREDENTIALS_FILE": str(credentials),
+        "HAKOIRI_COORDINATION__LEASE_S": str(LEASE_S),
+        "HAKOIRI_COORDINATION__TIMEOUT_S": "0.5",
+    }
+    with ExitStack() as stack:
+        one, other = (
+            stack.enter_context(
+                hakoiri(
+                    tmp_path_factory.mktemp(name),
+                    docker_host=engine.docker_host,
+                    script=RUN,
+                    settings=settings,
+                )
+            )
+            for name in ("one", "other")
+        )
+        yield one, other
+
+
+class Turn(threading.Thread):
+    """A turn that somebody waits for at a server."""
+
+    def __init__(self, server: Hakoiri, conversation: str, text: str) -> None:
+        super().__init__(daemon=True)
+        self.server, self.conversation, self.text = server, conversation, text
+        self.events: list[dict[str, Any]] = []
+        self.start()
+
+    def run(self) -> None:
+        for event in self.server.api.send(self.conversation, self.text):
+            self.events.append(event)
+
+    def ended(self) -> list[dict[str, Any]]:
+        self.join(WAIT_S)
+        assert not self.is_alive()
+        return self.events
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline_s = time.monotonic() + WAIT_S
+    while not holds():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def is_ready(server: Hakoiri) -> bool:
+    try:
+        server.api.call("GET", "/ready")
+    except ApiError:
+        return False
+    return True
+
+
+def is_gapless_and_once(server: Hakoiri, conversation: str) -> list[dict[str, Any]]:
+    """The log: numbered without a gap, one end for each message."""
+    log = server.log(conversation)
+    assert [event["id"] for event in log] == list(range(1, len(log) + 1))
+    messages = [event for event in log if event["type"] == "user_message"]
+    ends = [event for event in log if event["type"] in ("result", "error")]
+    assert [event["turn"] for event in messages] == [event["turn"] for event in ends]
+    return log
+
+
+def test_a_turn_runs_once_is_seen_from_both_and_its_workspace_is_fetched(
+    servers: tuple[Hakoiri, Hakoiri],
+) -> None:
+    one, other = servers
+    conversation = one.conversation()
+    turn = Turn(one, conversation, "run: echo made > file; sleep 3; echo ended")
+    until(lambda: any(event["type"] == "tool_use" for event in turn.events))
+    with pytest.raises(ApiError) as refused:
+        other.turn(conversation, "run: echo twice")
+    assert refused.value.problem is not None
+    assert refused.value.problem.code == "turn-running"
+    seen = []
+    for event in other.api.follow(conversation):  # live, from the server that does not run it
+        seen.append(event)
+        if event["type"] in ("result", "error"):
+            break
+    assert turn_types(turn.ended())[-1] == "result"
+    assert [event["id"] for event in seen] == list(range(1, len(seen) + 1))
+    assert one.boxes()
+    # The other server needs the workspace now: the first gives its idle container up.
+    events = other.turn(conversation, "run: cat file")
+    assert "made" in str(data_of(events, "tool_result"))
+    assert not one.boxes()
+    assert other.boxes()
+    is_gapless_and_once(one, conversation)
+
+
+def test_a_redis_that_goes_and_comes_back_doubles_nothing(
+    servers: tuple[Hakoiri, Hakoiri], redis: RedisServer
+) -> None:
+    one, other = servers
+    conversation, waiting = one.conversation(), one.conversation()
+    turn = Turn(one, conversation, f"run: sleep {LEASE_S + 4}; echo ended")
+    until(lambda: any(event["type"] == "tool_use" for event in turn.events))
+    redis.kill()
+    with pytest.raises(ApiError) as refused:
+        one.turn(waiting, "run: true")
+    assert refused.value.problem is not None
+    assert refused.value.problem.code == "coordination-away"
+    until(lambda: not is_ready(one) and not is_ready(other))
+    assert "hakoiri_coordination_up 0" in one.api.download("/metrics").decode()
+    redis.start()  # it has forgotten everything
+    until(lambda: is_ready(one) and is_ready(other))
+    with pytest.raises(ApiError) as refused:
+        other.turn(conversation, "run: echo twice")
+    assert refused.value.problem is not None
+    assert refused.value.problem.code in ("turn-running", "unsettled")
+    events = turn.ended()
+    assert "ended" in str(data_of(events, "tool_result"))
+    assert events[-1]["type"] == "result"
+    assert one.turn(waiting, "run: true")[-1]["type"] == "result"
+    for name in (conversation, waiting):
+        is_gapless_and_once(other, name)
+
+
+def test_a_server_that_is_killed_takes_its_turn_up_again_and_the_other_lets_it(
+    servers: tuple[Hakoiri, Hakoiri],
+) -> None:
+    one, other = servers
+    conversation = one.conversation()
+    one.api.call(
+        "POST",
+        f"/v1/conversations/{conversation}/messages",
+        {"text": "run: until [ -e go-on ]; do sleep 0.2; done; echo ended"},
+    )
+    until(lambda: any(event["type"] == "tool_use" for event in other.log(conversation)))
+    before = other.log(conversation)
+    one.kill_all()
+    time.sleep(2 * LEASE_S)  # its lease runs out, and the other has looked for what is left over
+    assert other.log(conversation) == before
+    one.server.start()
+    one.server.until_ready()
+    path = f"/v1/conversations/{conversation}/workspace/files/go-on"
+    one.api.upload(path, iter([b"now"]), size=3)
+    until(lambda: other.log(conversation)[-1]["type"] in ("result", "error"))
+    log = is_gapless_and_once(other, conversation)
+    assert log[-1]["type"] == "result"
+    assert "ended" in str(data_of(log, "tool_result"))
+    assert [event["data"]["code"] for event in log if event["type"] == "notice"] == [
+        "turn-taken-up"
+    ]
+
+
+def test_what_is_set_at_one_server_counts_at_the_other(servers: tuple[Hakoiri, Hakoiri]) -> None:
+    one, other = servers
+    setting = one.api.call("GET", "/v1/pool")["configuration"]
+    setting["max_age_s"] = 1234.0
+    one.api.call("PUT", "/v1/pool", setting)
+    until(lambda: other.api.call("GET", "/v1/pool")["configuration"]["max_age_s"] == 1234.0)
+    one.api.call("DELETE", "/v1/pool")
+    until(lambda: other.api.call("GET", "/v1/pool")["source"] == "settings")
+
+
+def test_the_password_is_seen_nowhere(servers: tuple[Hakoiri, Hakoiri]) -> None:
+    for server in servers:
+        assert PASSWORD not in server.server.log.read_text(errors="replace")
+        for pid in server.processes("hakoiri.host"):
+            for name in ("environ", "cmdline"):
+                assert PASSWORD.encode() not in Path(f"/proc/{pid}/{name}").read_bytes()

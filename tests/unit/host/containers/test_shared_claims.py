@@ -1,0 +1,29 @@
+import pytest
+
+from hakoiri.host.containers.model import new_container_id
+from hakoiri.host.containers.ports import ClaimConflictError
+from hakoiri.host.containers.shared_claims import SharedClaims
+from hakoiri.host.containers.testing import MemoryClaims
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_server_sees_its_own_claims_and_knows_what_is_elsewhere() -> None:
+    claims = MemoryClaims()
+    a, b = SharedClaims(claims, instance="a"), SharedClaims(claims, instance="b")
+    of_a, of_b = new_container_id("a"), new_container_id("b")
+    await a.claim(container_id=of_a, workspace_id="w-1")
+    await b.claim(container_id=of_b, workspace_id="w-2")
+    assert [record.container_id for record in await a.claimed()] == [of_a]
+    assert [record.container_id for record in await b.claimed()] == [of_b]
+    assert await a.is_elsewhere("w-2")
+    assert not await a.is_elsewhere("w-1")
+    assert not await a.is_elsewhere("w-3")
+
+
+async def test_what_one_has_the_other_cannot_claim() -> None:
+    claims = MemoryClaims()
+    a, b = SharedClaims(claims, instance="a"), SharedClaims(claims, instance="b")
+    await a.claim(container_id=new_container_id("a"), workspace_id="w-1")
+    with pytest.raises(ClaimConflictError):
+        await b.claim(container_id=new_container_id("b"), workspace_id="w-1")
