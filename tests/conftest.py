@@ -21,6 +21,11 @@ settings.load_profile("without a deadline")
 # how long an example takes is the machine's affair; what must be fast is measured by benchmarks
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a storm that failed be had again."""
+    parser.addoption("--chaos-seed", type=int, help="the seed of the one storm of tests/chaos")
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

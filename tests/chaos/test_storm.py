@@ -1,0 +1,34 @@
+"""Short storms in which everything may die; whatever they break is a fault of the product."""
+
+from pathlib import Path
+
+import pytest
+from tests.chaos.storm import Weather, rage
+from tests.conftest import give_up
+from tests.engine import TestEngine, reason_against_private_engine
+
+pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(1200)]
+
+SEEDS = (1, 2)
+SECONDS = 75.0
+
+
+def test_nothing_is_lost_doubled_or_left_after_a_storm(
+    chaos_seed: int, engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    if reason := reason_against_private_engine():
+        give_up(reason)
+    outcome = rage(
+        tmp_path,
+        Weather(chaos_seed, SECONDS),
+        image=image,
+        image_from=engine.docker_host,
+        say=print,
+    )
+    assert not outcome.violations, outcome.told()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "chaos_seed" in metafunc.fixturenames:
+        given = metafunc.config.getoption("--chaos-seed")
+        metafunc.parametrize("chaos_seed", SEEDS if given is None else (given,))
