@@ -93,14 +93,22 @@ class Orchestrator:
             return live.claim(start)
 
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
-        """Use the live container as it is bound now; None if there is none that can be used.
+        """Use the live container as it is bound now; None if there is none.
 
         For what must be fast: nothing is asked of agent or proxy. Whoever changes a policy binds
-        the live containers anew, and an agent that is gone shows at the first call.
+        the live containers anew, and an agent that is gone shows at the first call. One that was
+        lost is not there for joining, and not gone either while its files are being saved: what
+        is written past it would be overwritten by that. `BeingReplacedError`.
         """
         async with self._place(workspace_id):
             live = self._live.get(workspace_id)
-            if live is None or live.container.state is ContainerState.HALTED:
+            if live is None:
+                return None
+            if live.container.state is ContainerState.HALTED:
+                if live.holders or live.is_unsaved:
+                    raise BeingReplacedError(
+                        f"the container of {workspace_id} was lost and is being replaced; try again"
+                    )
                 return None
             await self._lifecycle.thaw(live.container)
             live.hold(holder)

@@ -383,7 +383,8 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
     orchestrator = Fleet(tmp_path / "live").orchestrator()
     await claim(orchestrator, "w1")
     await orchestrator.halt("w1")
-    assert await orchestrator.join("w1", holder="command 1") is None
+    with pytest.raises(BeingReplacedError):
+        await orchestrator.join("w1", holder="command 1")
     with pytest.raises(BeingReplacedError):
         await orchestrator.claim(
             workspace_id="w1",
@@ -395,6 +396,23 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
             holder="command 1",
         )
     assert orchestrator.holders("w1") == frozenset({"turn"})
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+async def test_a_lost_container_is_joined_by_nobody_and_gone_only_when_it_is_saved(
+    tmp_path: Path,
+    is_saved: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.halt("w1")
+    await orchestrator.release("w1", is_saved=is_saved)
+    if is_saved:
+        assert await orchestrator.join("w1", holder="edit 1") is None
+    else:
+        with pytest.raises(BeingReplacedError):
+            await orchestrator.join("w1", holder="edit 1")
+    assert orchestrator.holders("w1") == frozenset()
 
 
 async def test_joining_a_frozen_container_thaws_it(tmp_path: Path) -> None:
