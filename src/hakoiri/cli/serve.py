@@ -17,6 +17,7 @@ from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
     clear,
+    has_boxes,
     code_directories,
     open_kernel_log,
     prepare,
@@ -120,7 +121,7 @@ def _serve(settings: Settings, *, keep_containers: bool) -> int:
         )
         return asyncio.run(supervisor.run(supervised))
     finally:
-        if not keep_containers:
+        if not keep_containers and not has_boxes(ground):
             clear(ground)
             if settings.run_dir is None:
                 shutil.rmtree(ground.run_dir, ignore_errors=True)
