@@ -121,6 +121,23 @@ class Orchestrator:
             live.container.advance(ContainerState.CLAIMED)
             self._live[live.workspace_id] = live
 
+    async def keep_lost(self, live: Live) -> None:
+        """Take over what a lost container left, which nobody may use until it is saved."""
+        async with self._place(live.workspace_id):
+            self._live[live.workspace_id] = live
+
+    async def set_aside(self, workspace_id: str) -> None:
+        """End a container that holds the only copy of files; the next server saves what it left.
+
+        Its directories and its claim stay. `ContainersError` if the engine does not say that it
+        has ended.
+        """
+        async with self._place(workspace_id):
+            live = self._live.pop(workspace_id, None)
+            if live is not None:
+                await self._lifecycle.thaw(live.container)
+                await self._lifecycle.halt(live.container)
+
     async def release(
         self, workspace_id: str, *, holder: str = TURN, is_saved: bool | None = None
     ) -> None:
