@@ -35,7 +35,7 @@ def _kill(pids: Sequence[int], number: signal.Signals = signal.SIGKILL) -> str:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
-    return f"{number.name} to {pids}" if pids else NOBODY
+    return f"{number.name} to {[*pids]}" if pids else NOBODY
 
 
 def _a_container(site: Site, pick: int) -> str | None:
@@ -83,11 +83,16 @@ def kill_process(module: str, site: Site, pick: int) -> str:
 
 
 def freeze_process(module: str, site: Site, pick: int) -> str:
-    return _kill(site.server.processes(module), signal.SIGSTOP)
+    found = site.server.processes(module)
+    site.frozen.extend(found)
+    return _kill(found, signal.SIGSTOP)
 
 
-def thaw_process(module: str, site: Site) -> str:
-    return _kill(site.server.processes(module), signal.SIGCONT)
+def thaw_processes(site: Site) -> str:
+    """Let those go on that were frozen, whoever is their parent by now."""
+    told = _kill(site.frozen, signal.SIGCONT)
+    site.frozen.clear()
+    return told
 
 
 def kill_all(site: Site, pick: int) -> str:
@@ -156,9 +161,7 @@ DISTURBANCES: Final[dict[str, Disturbance]] = {
     "agent": Disturbance(lambda site, pick: _inside(site, pick, "workspace_agent")),
     "agent's CLI": Disturbance(lambda site, pick: _inside(site, pick, "claude")),
     "server": Disturbance(partial(kill_process, HOST)),
-    "server stands still": Disturbance(
-        partial(freeze_process, HOST), partial(thaw_process, HOST), (1.0, 6.0)
-    ),
+    "server stands still": Disturbance(partial(freeze_process, HOST), thaw_processes, (1.0, 6.0)),
     "proxy": Disturbance(partial(kill_process, PROXY)),
     "guard": Disturbance(partial(kill_process, GUARD)),
     "audit keeper": Disturbance(partial(kill_process, KEEPER)),

@@ -9,7 +9,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -68,12 +68,13 @@ SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that runs, and the keys of the tenants."""
+    """All that runs, and the keys of the tenants. `frozen`: processes that were stopped."""
 
     engine: PrivateEngine
     store: S3Server
     server: Hakoiri
     keys: dict[str, str]
+    frozen: list[int] = field(default_factory=list)
 
     def api(self, tenant: str) -> ApiClient:
         """Return a tenant's way to the server."""
