@@ -22,6 +22,7 @@ BACK_TO_THE_FIRST_RELEASE = (
     "ALTER TABLE workspaces DROP COLUMN policy",
     "ALTER TABLE workspaces DROP COLUMN created_at",
     "CREATE INDEX ix_conversations_tenant_policy ON conversations (tenant, policy)",
+    "ALTER TABLE claims DROP COLUMN is_filled",
     "ALTER TABLE conversations DROP COLUMN agent_seq",
     "ALTER TABLE conversations DROP COLUMN runtime",
     "UPDATE alembic_version SET version_num = '0001'",

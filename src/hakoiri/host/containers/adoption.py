@@ -96,7 +96,13 @@ class Adoption:
         return told
 
     async def _take(self, record: ClaimRecord, told: Adopted, *, runtime: Runtime | None) -> None:
-        """See to one container; without a runtime it does not run any more."""
+        """See to one container; without a runtime it does not run any more.
+
+        One whose files were still being brought back has nothing of its own, and less than the
+        recovery point: it is neither adopted nor saved.
+        """
+        if not record.is_filled:
+            return
         container_id = record.container_id
         owner = await self._owners.owner(record.workspace_id)
         if owner and runtime and await self._adopt(record, owner, runtime):

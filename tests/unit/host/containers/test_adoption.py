@@ -160,6 +160,24 @@ async def test_a_save_that_fails_is_tried_again_and_told_when_it_cannot_be_done(
     assert told.unsaved == [lost.container_id]
 
 
+@pytest.mark.parametrize("runs", [True, False])
+async def test_one_whose_files_were_still_being_brought_back_is_neither_adopted_nor_saved(
+    tmp_path: Path,
+    runs: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    begun = await claim(fleet.orchestrator(), "w1")
+    fleet.claims.filled.clear()
+    if not runs:
+        fleet.engine.running.clear()
+    owners = Owners()
+    orchestrator, told = await after_restart(fleet, owners)
+    assert owners.saved == []
+    assert (told.adopted, told.removed) == ([], [begun.container_id])
+    assert fleet.is_empty()
+    assert (await claim(orchestrator, "w1")).generation == 2
+
+
 async def test_what_cannot_be_saved_is_kept_until_it_can(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     lost = await claim(fleet.orchestrator(), "w1")

@@ -216,6 +216,30 @@ async def test_a_warm_container_is_claimed_recorded_and_bound_unchanged(tmp_path
         assert (await claim(orchestrator, "w1", WIDER)).start == "live"
 
 
+@pytest.mark.parametrize(("runtime", "start"), [("runc", "warm"), ("runsc", "cold")])
+async def test_a_container_counts_as_filled_when_its_files_are_there_and_not_before(
+    tmp_path: Path, runtime: Runtime, start: str
+) -> None:
+    fleet = pooled(tmp_path)
+    filled_before: list[set[str]] = []
+
+    async def prepare(_: ContainerDirectories) -> None:
+        filled_before.append(set(fleet.claims.filled))
+
+    async with warmed(fleet) as (orchestrator, _):
+        made = await orchestrator.claim(
+            workspace_id="w1",
+            tenant="default",
+            policy=DENY_ALL,
+            prepare=prepare,
+            runtime=runtime,
+            restores=True,
+        )
+    assert made.start == start
+    assert filled_before == [set()]
+    assert fleet.claims.filled == {made.container_id}
+
+
 async def test_a_request_for_another_runtime_is_a_cold_start_of_that_runtime(
     tmp_path: Path,
 ) -> None:

@@ -105,6 +105,7 @@ claims: Final = sa.Table(
     sa.Column("workspace_id", sa.String(63), nullable=False, unique=True),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("is_filled", sa.Boolean, nullable=False, server_default=sa.true()),
 )
 
 policies: Final = sa.Table(
