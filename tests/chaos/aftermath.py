@@ -109,16 +109,26 @@ def judged(site: Site, users: Sequence[User], journal: Sequence[Sequence[str]]) 
     """Judge every conversation; `journal` has the user's texts of each model request."""
     violations: list[Violation] = []
     for user in users:
-        promises = user.promises
-        api = site.api(promises.tenant)
-        violations += is_usable(api, user)
-        log = recorded(api, promises.conversation)
-        boxes = [event["data"]["container"] for event in log if event["type"] == "turn_started"]
-        home = site.server.tree / boxes[-1] / "home" if boxes else Path("/nonexistent")
-        violations += judge(
-            log,
-            promises,
-            stored=stored_files(api, promises.conversation),
-            told=[*journal, *transcripts(home)],
-        )
+        try:
+            violations += _judged(site, user, journal)
+        except ApiError as error:
+            violations.append(Violation("usable", str(error), user.promises.conversation))
     return violations
+
+
+def _judged(site: Site, user: User, journal: Sequence[Sequence[str]]) -> list[Violation]:
+    promises = user.promises
+    api = site.api(promises.tenant)
+    violations = is_usable(api, user)
+    log = recorded(api, promises.conversation)
+    started = [event["data"] for event in log if event["type"] == "turn_started"]
+    if not started:
+        return [*violations, Violation("usable", "no turn ever started", promises.conversation)]
+    # of the turn that was sent when all was calm
+    home = site.server.tree / started[-1]["container"] / "home"
+    return violations + judge(
+        log,
+        promises,
+        stored=stored_files(api, promises.conversation),
+        told=[*journal, *transcripts(home)],
+    )

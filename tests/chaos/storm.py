@@ -254,8 +254,9 @@ def _at_rest(place: Site, *, warm_up: bool = False) -> dict[str, dict[str, int]]
         made = api.call("POST", "/v1/conversations", {})["id"]
         list(api.send(made, "run: echo warm > warm"))
         api.call("DELETE", f"/v1/conversations/{made}")
-    none = {"runtimes": {"runc": {"min": 0, "target": 0, "max": 0}}}
-    api.call("PUT", "/v1/pool", none)
+    none = {"min": 0, "target": 0, "max": 0}
+    rest = {"max_age_s": 900, "refills_at_once": 1, "preconnect": True}
+    api.call("PUT", "/v1/pool", {"runtimes": {"runc": none}, **rest})
     until(lambda: not place.server.boxes(), timeout_s=GONE_TIMEOUT_S)
     found = holdings(place)
     api.call("DELETE", "/v1/pool")
