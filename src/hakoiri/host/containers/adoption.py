@@ -118,7 +118,7 @@ class Adoption:
         container = self._lifecycle.keep_lost(container_id, directories)
         # under which runtime it ran matters no more
         lost = self._live(record, owner, container, runtime=runtime or "runc")
-        await self._orchestrator.keep_lost(lost)
+        await self._orchestrator.adopt(lost)
 
     async def _adopt(self, record: ClaimRecord, owner: Owner, runtime: Runtime) -> bool:
         """Take the container over; whether that was possible."""

@@ -115,15 +115,14 @@ class Orchestrator:
             return live.claim("live")
 
     async def adopt(self, live: Live) -> None:
-        """Take over a healthy container, idle, whose claim is recorded; `ContainersError`."""
-        async with self._place(live.workspace_id):
-            await self._start.bind(live, live.policy)
-            live.container.advance(ContainerState.CLAIMED)
-            self._live[live.workspace_id] = live
+        """Take over a healthy container, idle, whose claim is recorded; `ContainersError`.
 
-    async def keep_lost(self, live: Live) -> None:
-        """Take over what a lost container left, which nobody may use until it is saved."""
+        Or what a lost one left, which nobody may use until it is saved.
+        """
         async with self._place(live.workspace_id):
+            if live.container.state is not ContainerState.HALTED:
+                await self._start.bind(live, live.policy)
+                live.container.advance(ContainerState.CLAIMED)
             self._live[live.workspace_id] = live
 
     async def set_aside(self, workspace_id: str) -> None:
@@ -133,8 +132,9 @@ class Orchestrator:
         has ended.
         """
         async with self._place(workspace_id):
-            live = self._live.pop(workspace_id, None)
+            live = self._live.get(workspace_id)
             if live is not None:
+                live.is_unsaved = True
                 await self._lifecycle.thaw(live.container)
                 await self._lifecycle.halt(live.container)
 
@@ -265,7 +265,10 @@ class Orchestrator:
         await self._pool.drain()
 
     async def close(self) -> None:
-        """Remove every container, the warm ones too, a few at a time."""
+        """Remove every container but those set aside, and what earlier removals left.
+
+        Warm ones go too. A few at a time.
+        """
         slots = asyncio.Semaphore(8)
 
         async def one(workspace_id: str) -> None:
@@ -273,9 +276,14 @@ class Orchestrator:
                 await self.retire(workspace_id, reason="shutdown")
 
         async with asyncio.TaskGroup() as group:
-            for workspace_id in list(self._live):
-                group.create_task(one(workspace_id), name=f"retire {workspace_id}")
+            for workspace_id, live in list(self._live.items()):
+                if not live.is_unsaved:
+                    group.create_task(one(workspace_id), name=f"retire {workspace_id}")
             group.create_task(self._pool.drain(), name="drain the warm pool")
+        try:
+            await self.sweep()
+        except ContainersError as error:
+            log.warning("not_swept", reason=str(error))
 
     def workspace_in(self, container_id: str) -> str | None:
         """Return the workspace that is live in a container; None if none is."""

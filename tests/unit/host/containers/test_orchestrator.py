@@ -183,6 +183,20 @@ async def test_closing_removes_every_container(tmp_path: Path) -> None:
     assert not orchestrator._places
 
 
+async def test_closing_removes_what_an_engine_that_was_away_kept(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    fleet.engine.fail = {"remove"}
+    await orchestrator.retire("w1", reason="test")
+    assert fleet.engine.containers
+    fleet.engine.fail = {"list_ours"}
+    await orchestrator.close()
+    fleet.engine.fail = set()
+    await orchestrator.close()
+    assert fleet.is_empty()
+
+
 def pooled(root: Path, *, preconnect: bool = False, limit: int = 2) -> Fleet:
     return Fleet(root / "live", limit=limit, pool=pool_of(1, 1, 1, preconnect=preconnect))
 
