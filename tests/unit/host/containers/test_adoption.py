@@ -205,7 +205,7 @@ async def test_the_collector_saves_what_was_kept_and_takes_it_away(tmp_path: Pat
     orchestrator, _ = await after_restart(fleet, Owners(failures=RESCUE_ATTEMPTS))
     (member,) = orchestrator.members()
     limits = GcLimits(idle_timeout_s=1e9, lifetime_s=1e9, pause_after_s=0.0, stray_grace_s=0)
-    (one,) = due([member], running=set(), now_s=fleet.now_s, limits=limits)
+    (one,) = due([member], running=None, now_s=fleet.now_s, limits=limits)
     assert one.reason is Reason.DEAD
     live = orchestrator.live_in("w1")
     assert live is not None
