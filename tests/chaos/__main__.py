@@ -8,6 +8,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
+from tests.chaos.site import engine_with
 from tests.chaos.storm import Weather, rage
 
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
@@ -33,7 +34,8 @@ def main() -> int:
         cache_dir=DEFAULT_CACHE_DIR,
         progress=say,
     )
-    outcome = rage(root, weather, image=image, image_from=given.image_from, say=say)
+    with engine_with(image, image_from=given.image_from) as engine:
+        outcome = rage(root, weather, engine=engine, image=image, say=say)
     (root / "outcome.txt").write_text(outcome.told())
     sys.stdout.write(outcome.told() + "\n")
     if outcome.violations:

@@ -145,8 +145,9 @@ def flat(
     return [
         Violation("flat", f"{process} has {count} {what} where it had {had.get(what, 0)}")
         for process, counts in after.items()
+        for had in [before.get(process, {})]
         for what, count in counts.items()
-        if (had := before.get(process, {})) is not None and count > had.get(what, 0) + slack
+        if count > had.get(what, 0) + slack
     ]
 
 

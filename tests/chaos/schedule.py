@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Final, Literal
+
+WAITING: Final = 0.6
+"""The share of strikes that come when all is up: else most would find nobody to hit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,15 @@ class Kind:
 class Strike:
     """The begin or the end of a disturbance, `at_s` after the storm's begin.
 
-    `pick` chooses among those whom it may hit: the one of that number, modulo their count.
+    `pick` chooses among those whom it may hit: the one of that number, modulo their count. One
+    that `waits` comes when what was struck before is up again; the others hit whatever there is.
     """
 
     at_s: float
     kind: str
     act: Literal["begin", "end"]
     pick: int
+    waits: bool = False
 
 
 def plan(seed: int, *, kinds: Sequence[Kind], seconds: float, every_s: float) -> tuple[Strike, ...]:
@@ -46,7 +51,8 @@ def plan(seed: int, *, kinds: Sequence[Kind], seconds: float, every_s: float) ->
         kind = next((one for one in deck if back_at_s.get(one.name, 0.0) <= at_s), None)
         if kind is not None:
             deck.remove(kind)
-            strikes.append(Strike(at_s, kind.name, "begin", chance.randrange(2**16)))
+            pick, waits = chance.randrange(2**16), chance.random() < WAITING
+            strikes.append(Strike(at_s, kind.name, "begin", pick, waits))
             if kind.holds_s is not None:
                 back_at_s[kind.name] = min(at_s + chance.uniform(*kind.holds_s), seconds)
                 strikes.append(Strike(back_at_s[kind.name], kind.name, "end", 0))

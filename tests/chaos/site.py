@@ -97,11 +97,18 @@ class Site:
 
 
 @contextmanager
-def site(root: Path, *, image: str, image_from: str) -> Iterator[Site]:
-    """Run it all below `root`; the image is copied from the engine at `image_from`."""
-    (root / "s3").mkdir()
-    with private_engine() as engine, s3_server(root / "s3") as store:
+def engine_with(image: str, *, image_from: str) -> Iterator[PrivateEngine]:
+    """Run an engine that may be killed, with the image of another."""
+    with private_engine() as engine:
         copy_image(image, source=image_from, target=engine.docker_host)
+        yield engine
+
+
+@contextmanager
+def site(root: Path, *, engine: PrivateEngine, image: str) -> Iterator[Site]:
+    """Run all the rest below `root`."""
+    (root / "s3").mkdir()
+    with s3_server(root / "s3") as store:
         credentials = credentials_file(root)
         os.chown(credentials, 0, grp.getgrnam("hakoiri").gr_gid)
         settings = SETTINGS | {

@@ -20,10 +20,13 @@ from tests.chaos.load import User
 from tests.chaos.promises import Promises
 from tests.chaos.schedule import Strike, plan
 from tests.chaos.site import TENANTS, Site, site
+from tests.engine import PrivateEngine
 
 from hakoiri.cli.api_client import ApiError
 
 TICK_S: Final = 0.1
+WAIT_S: Final = 45.0
+LULL_S: Final = 5.0
 GONE_TIMEOUT_S: Final = 120.0
 SLACK: Final = 4
 """A connection kept open, a thread of a pool: what is held comes and goes by some."""
@@ -109,10 +112,10 @@ class Journal(threading.Thread):
         self.join()
 
 
-def rage(root: Path, weather: Weather, *, image: str, image_from: str, say: Say) -> Outcome:
+def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say: Say) -> Outcome:
     """Have one storm below `root`, and judge what it left."""
     outcome = Outcome(weather, root)
-    with site(root, image=image, image_from=image_from) as place:
+    with site(root, engine=engine, image=image) as place:
         before = _at_rest(place, warm_up=True)
         users = _users(place, weather)
         journal = Journal(place.server.rehearsal_port)
@@ -160,15 +163,34 @@ def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
         outcome.time_line.append(line)
         say(line)
 
+    waited_s = 0.0
     for strike in strikes:
-        while time.monotonic() - began_s < strike.at_s:
+        while time.monotonic() - began_s < strike.at_s + waited_s:
             _keep_up(place, tell)
             time.sleep(TICK_S)
+        if strike.waits:
+            waited_s += _wait(place, tell)
         tell(f"{strike.kind}, {strike.act}: {_do(place, strike)}")
-    while time.monotonic() - began_s < weather.seconds:
+    while time.monotonic() - began_s < weather.seconds + waited_s:
         _keep_up(place, tell)
         time.sleep(TICK_S)
     tell("the storm is over")
+
+
+def _wait(place: Site, tell: Say) -> float:
+    """Wait for the server to answer, and let it work for a moment; return how long that took.
+
+    Not for it to be ready: the engine or the store may be away for as long as the storm wants.
+    """
+    began_s = time.monotonic()
+
+    def is_up() -> bool:
+        _keep_up(place, tell)
+        return answers(place.server.api, "/health")
+
+    if not is_up() and until(is_up, timeout_s=WAIT_S):
+        time.sleep(LULL_S)
+    return time.monotonic() - began_s
 
 
 def _do(place: Site, strike: Strike) -> str:
