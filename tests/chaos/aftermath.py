@@ -12,8 +12,8 @@ from tests.chaos.site import Site
 
 from hakoiri.cli.api_client import ApiClient, ApiError
 
-CALM_TIMEOUT_S: Final = 180.0
-USABLE_TIMEOUT_S: Final = 120.0
+CALM_TIMEOUT_S: Final = 600.0
+USABLE_TIMEOUT_S: Final = 300.0
 POLL_S: Final = 0.3
 SAVING: Final = "files-not-saved"
 """The one error that a conversation may still give: files of before are being saved first."""

@@ -15,7 +15,7 @@ from tests.chaos.promises import Outcome, Promises, Sent, Wrote
 
 from hakoiri.cli.api_client import ApiClient, ApiError
 
-TURN_TIMEOUT_S: Final = 240.0
+TURN_TIMEOUT_S: Final = 600.0
 """No turn of ours works for longer than some seconds; what is above is waiting for what is away."""
 
 PAUSE_S: Final = 0.3

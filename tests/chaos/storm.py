@@ -27,7 +27,7 @@ from hakoiri.cli.api_client import ApiError
 TICK_S: Final = 0.1
 WAIT_S: Final = 45.0
 LULL_S: Final = 5.0
-GONE_TIMEOUT_S: Final = 120.0
+GONE_TIMEOUT_S: Final = 300.0
 SLACK: Final = 4
 """A connection kept open, a thread of a pool: what is held comes and goes by some."""
 

@@ -9,7 +9,7 @@ from tests.chaos.storm import Weather, rage
 from tests.conftest import give_up
 from tests.engine import PrivateEngine, TestEngine, reason_against_private_engine
 
-pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(2400)]
 
 SEEDS = (1, 2)
 SECONDS = 75.0
