@@ -220,6 +220,7 @@ def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
 
     if not until(is_ready, timeout_s=CALM_TIMEOUT_S):
         outcome.violations.append(Violation("ready", place.server.server.log_tail()))
+        return
     deadline_s = time.monotonic() + CALM_TIMEOUT_S
     for user in users:
         user.join(max(1.0, deadline_s - time.monotonic()))
@@ -227,7 +228,9 @@ def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
         api = place.api(user.promises.tenant)
 
         def has_ended(path: str = f"/v1/conversations/{conversation}") -> bool:
-            return not api.call("GET", path)["running"]  # noqa: B023 - called at once
+            with suppress(ApiError):
+                return not api.call("GET", path)["running"]  # noqa: B023 - called at once
+            return False
 
         if user.is_alive() or not until(has_ended, timeout_s=CALM_TIMEOUT_S):
             detail = "its turn runs long after the storm"
