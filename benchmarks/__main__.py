@@ -20,6 +20,7 @@ from benchmarks import (
     object_sync,
     proxy,
     runtimes,
+    sandboxes,
     warm_pool,
     workspace_exec,
 )
@@ -45,6 +46,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "neighbours": neighbours.measure,
     "object_sync": object_sync.measure,
     "runtimes": runtimes.measure,
+    "sandboxes": sandboxes.measure,
     "warm_pool": warm_pool.measure,
     "idle_pool": warm_pool.measure_idle,
     "workspace_exec": workspace_exec.measure,

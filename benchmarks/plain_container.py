@@ -39,11 +39,16 @@ class PlainContainer:
         """Return what the guard is asked for; its mounts are named."""
         return engine_configuration(self.box.maker(image)(container_id))
 
-    def docker_run(self, report: Report) -> None:
-        """Add one `docker run --rm … echo`: to its first output, and to its end."""
+    def mounted_configuration(self) -> dict[str, Any]:
+        """Return what the engine is asked for without a guard; its mounts are below `root`."""
         configuration = self.configuration(self.image)
         for mount in configuration["HostConfig"]["Mounts"]:
             mount["Source"] = str(self.root / mount["Source"])
+        return configuration
+
+    def docker_run(self, report: Report) -> None:
+        """Add one `docker run --rm … echo`: to its first output, and to its end."""
+        configuration = self.mounted_configuration()
         profile = self.root / "seccomp.json"
         command = [
             *("docker", "--host", self.engine_host, "run", "--rm", "--entrypoint", "echo"),

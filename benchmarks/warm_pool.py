@@ -157,7 +157,7 @@ class WarmSite:
 
     def _server_pid(self) -> int:
         for pid in _descendants(self.site.server.pid):
-            if b"hakoiri.host.main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"hakoiri.host" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 return pid
         raise RuntimeError("the server's process is not there")
 
@@ -165,7 +165,7 @@ class WarmSite:
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure claims and turns; the first round warms caches and is not counted."""
     report = Report("The warm pool")
-    with _serving(say) as warm:
+    with serving(say) as warm:
         for kind in KINDS:
             warm.conversation(Report("warm-up"), kind)
         for number in range(samples):
@@ -183,7 +183,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
 def measure_idle(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure a pool that idles, and a burst on it; it takes minutes, so twice at most."""
     report = Report(f"{IDLE} warm containers")
-    with _serving(say) as warm:
+    with serving(say) as warm:
         for number in range(min(samples, IDLE_ROUNDS)):
             say(f"round {number + 1}: filling the pool with {IDLE}")
             warm.fill(IDLE, preconnect=False)
@@ -194,7 +194,8 @@ def measure_idle(samples: int, *, say: Callable[[str], None]) -> Report:
 
 
 @contextmanager
-def _serving(say: Callable[[str], None]) -> Iterator[WarmSite]:
+def serving(say: Callable[[str], None]) -> Iterator[WarmSite]:
+    """Start a server with room for all that is measured, its pool empty."""
     engine_host = os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST)
     rehearsal_port = free_port()
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:

@@ -1,30 +1,13 @@
 """mitmdump as a peer: in an environment of its own, outside the tree."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-INSTALL_TIMEOUT_S = 600
+from benchmarks.peers.environment import program_of
 
 
 def find_mitmdump() -> Path | str:
     """Return the program, installed by pip as it is configured here; or why there is none."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    directory = cache / "hakoiri-bench" / "mitmproxy"
-    program = directory / "bin" / "mitmdump"
-    if program.exists():
-        return program
-    steps = (
-        [sys.executable, "-m", "venv", "--clear", str(directory)],
-        [str(directory / "bin" / "pip"), "install", "--quiet", "--no-input", "mitmproxy"],
-    )
-    for step in steps:
-        try:
-            subprocess.run(step, check=True, capture_output=True, timeout=INSTALL_TIMEOUT_S)
-        except (OSError, subprocess.SubprocessError):
-            return "could not be installed"
-    return program
+    return program_of("mitmproxy", "mitmproxy", program="mitmdump")
 
 
 def command_of(program: Path, *, mode: str, port: int, confdir: Path) -> list[str]:

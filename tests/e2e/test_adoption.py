@@ -180,6 +180,34 @@ def test_a_turn_whose_container_died_with_the_server_goes_on_in_another(server: 
     assert is_gapless(server, turn.conversation)
 
 
+def test_a_workspace_without_a_conversation_is_adopted_and_saved(server: Hakoiri) -> None:
+    path = f"/v1/workspaces/{server.api.call('POST', '/v1/workspaces', {})['id']}/exec"
+
+    def run(command: str) -> str:
+        ended = server.api.call("POST", path, {"argv": ["sh", "-c", command]})
+        assert ended["exit_code"] == 0, ended
+        said: str = ended["stdout"]
+        return said
+
+    def box() -> list[str]:
+        trees = ((name, server.tree / name / "workspace") for name in server.boxes())
+        return [name for name, tree in trees if (tree / "made-alone").exists()]
+
+    run("echo kept > made-alone")
+    before = box()
+    assert len(before) == 1
+    server.kill_all()
+    server.server.start()
+    server.server.until_ready()
+    assert run("cat made-alone") == "kept\n"
+    assert box() == before, "its container is adopted"
+    server.server.stop()
+    assert box() == []
+    server.server.start()
+    server.server.until_ready()
+    assert run("cat made-alone") == "kept\n"
+
+
 def test_a_stop_leaves_nothing_of_containers_that_were_adopted(server: Hakoiri) -> None:
     turn = WaitingTurn(server)
     server.kill_all()
