@@ -136,18 +136,19 @@ def flat(
     before: Mapping[str, Mapping[str, int]],
     after: Mapping[str, Mapping[str, int]],
     *,
-    slack: int,
+    slack: Mapping[str, int],
 ) -> list[Violation]:
-    """No process holds more descriptors or threads than before, but for `slack`.
+    """No process holds more descriptors or threads than before, but for the slack.
 
-    Both give counts by what is counted, by process.
+    Both give counts by what is counted, by process. `slack` is by what is counted, too; that of
+    `""` is for all that it does not name.
     """
     return [
         Violation("flat", f"{process} has {count} {what} where it had {had.get(what, 0)}")
         for process, counts in after.items()
         for had in [before.get(process, {})]
         for what, count in counts.items()
-        if count > had.get(what, 0) + slack
+        if count > had.get(what, 0) + slack.get(what, slack[""])
     ]
 
 

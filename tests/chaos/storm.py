@@ -28,8 +28,8 @@ TICK_S: Final = 0.1
 WAIT_S: Final = 45.0
 LULL_S: Final = 5.0
 GONE_TIMEOUT_S: Final = 300.0
-SLACK: Final = 4
-"""A connection kept open, a thread of a pool: what is held comes and goes by some."""
+SLACK: Final = {"": 4, "threads": 16}
+"""A connection kept open comes and goes. Threads belong to pools, which fill up and are bounded."""
 
 COMPLAINTS: Final = (
     "was never retrieved",
