@@ -2,6 +2,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,7 @@ from tests.engine import (
     reason_against_private_engine,
     remove_directory,
 )
+from tests.postgresql_server import PostgresqlServer, postgresql_server
 from tests.remapped_engine import copy_image, remapped_engine
 
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
@@ -24,6 +26,31 @@ settings.load_profile("without a deadline")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a storm that failed be had again."""
     parser.addoption("--chaos-seed", type=int, help="the seed of the one storm of tests/chaos")
+
+
+RUNTIMES: Final = frozenset({"runc", "runsc"})
+SHARED: Final = ("remapped", "postgresql")
+"""Fixtures that take long to make, so that one worker makes them for all."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests one worker plays one after the other, for `--dist loadgroup`.
+
+    A file's tests share a server, one for each runtime.
+    """
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    callspec = getattr(item, "callspec", None)
+    parameters = (
+        [one for one in callspec.params.values() if isinstance(one, str)] if callspec else []
+    )
+    for name in SHARED:
+        if name in [*getattr(item, "fixturenames", ()), *parameters]:
+            return name
+    return "-".join([str(item.path), *(one for one in parameters if one in RUNTIMES)])
 
 
 @pytest.fixture
@@ -69,6 +96,16 @@ def remapped_image(remapped: TestEngine, engine: TestEngine, image: str) -> str:
     """The workspace image, copied there: that takes half a minute, building it some."""
     copy_image(image, source=engine.docker_host, target=remapped.docker_host)
     return image
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL of our own."""
+    made = Path(tempfile.mkdtemp(prefix="hakoiri-test-", dir="/var/tmp"))
+    made.chmod(0o755)
+    with postgresql_server(made) as server:
+        yield server
+    remove_directory(made)
 
 
 @pytest.fixture

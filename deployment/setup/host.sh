@@ -57,7 +57,10 @@ main() {
   ensure_user hakoiri-proxy
   ensure_user hakoiri-guard
   ensure_user hakoiri-audit
-  [[ $purpose != test ]] || fetch_promtool "$here/../../build/tools"
+  [[ $purpose != test ]] || {
+    fetch_promtool "$here/../../build/tools"
+    fetch_postgresql "$here/../../build/tools"
+  }
   ensure_engine
   say "the host is ready: Docker $(engine_version) answers on $(engine_host)"
 }

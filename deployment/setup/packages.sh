@@ -70,3 +70,41 @@ unpack_promtool() {
   install -D "$scratch/usr/bin/promtool" "$tools/promtool"
   rm -rf -- "$scratch"
 }
+
+# The tests' PostgreSQL, where there is none. Its package, installed, would make a cluster and start it.
+fetch_postgresql() {
+  local tools=$1
+  compgen -G "/usr/lib/postgresql/*/bin/postgres" >/dev/null || [[ -x $tools/postgresql/bin/postgres ]] || {
+    has apt-get || refuse "missing: PostgreSQL for the tests; install it with this system's package manager and run this again."
+    run_step "fetching PostgreSQL (from Debian's package)" \
+      "check the network and the free disk space." unpack_postgresql "$tools"
+  }
+}
+
+# needs_of PACKAGE PATTERN: what it depends on, by name.
+needs_of() {
+  apt-cache depends --no-suggests --no-recommends "$1" |
+    awk -v pattern="$2" '$1 == "Depends:" && $2 ~ pattern {print $2}'
+}
+
+unpack_postgresql() {
+  local tools=$1 scratch package
+  package=$(needs_of postgresql '^postgresql-[0-9]+$')
+  [[ -n $package ]] || { apt_get update; package=$(needs_of postgresql '^postgresql-[0-9]+$'); }
+  # of what the server needs, these start nothing; LLVM is for what the tests do not use
+  # shellcheck disable=SC2046 # the names are meant to be split
+  apt_get install --no-install-recommends --no-upgrade $(needs_of "$package" '^lib' | grep -v llvm)
+  scratch=$(mktemp -d)
+  (
+    cd -- "$scratch"
+    apt-get download "$package" || { apt_get update && apt-get download "$package"; }
+    dpkg-deb --extract ./"$package"_*.deb .
+    rm -- ./"$package"_*.deb
+  )
+  mkdir -p -- "$tools"
+  # as a whole, since the programs look beside themselves for what they share
+  rm -rf -- "$tools/postgresql-files"
+  mv -- "$scratch" "$tools/postgresql-files"
+  chmod -R a+rX -- "$tools/postgresql-files"
+  ln -sfn "postgresql-files/usr/lib/postgresql/${package#postgresql-}" "$tools/postgresql"
+}

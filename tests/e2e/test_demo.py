@@ -26,7 +26,7 @@ def test_every_promise_of_the_demo_holds(engine: TestEngine, runtime: str) -> No
         env=environment,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=280,
         check=False,
     )
     proofs = json.loads(played.stdout)["proofs"]

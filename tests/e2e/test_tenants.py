@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.root]
 MISSING = "c-" + 32 * "0"
 MODEL = "anthropic.claude-rehearsal-v1:0"
 FILES = "/workspace/files"
+POINT = "rp-" + 32 * "0"
 OPERATIONS = [
     ("GET", "", None),
     ("DELETE", "", None),
@@ -31,6 +32,9 @@ OPERATIONS = [
     ("POST", "/interrupt", None),
     ("GET", FILES, None),
     ("GET", f"{FILES}/note.txt", None),
+    ("GET", "/workspace/recovery-points", None),
+    ("POST", f"/workspace/recovery-points/{POINT}/restore", None),
+    ("POST", "/workspace/fork", {}),
 ]
 """All that is done with one conversation: method, path below it, body."""
 

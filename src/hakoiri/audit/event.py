@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     COMMAND_STARTED = "command_started"
     FILE_CHANGED = "file_changed"
     WORKSPACE_KILLED = "workspace_killed"
+    WORKSPACE_FORKED = "workspace_forked"
     POLICY_CHANGED = "policy_changed"
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"

@@ -61,6 +61,7 @@ _CLASS_OF: Final = {
     EventKind.COMMAND_STARTED: _Class(API, 1),
     EventKind.FILE_CHANGED: _Class(API, 3),
     EventKind.WORKSPACE_KILLED: _Class(API, 4),
+    EventKind.WORKSPACE_FORKED: _Class(API, 1),
     EventKind.POLICY_CHANGED: _Class(ENTITY, 3, LOW),
     EventKind.KEY_CREATED: _Class(ENTITY, 1, LOW),
     EventKind.KEY_REVOKED: _Class(ENTITY, 9, LOW),

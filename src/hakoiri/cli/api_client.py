@@ -50,13 +50,13 @@ class ApiClient:
         with closing(self._open("GET", path, None)) as answer:
             return answer.read()
 
-    def chunks(self, path: str) -> tuple[int | None, Iterator[bytes]]:
+    def chunks(self, path: str) -> tuple[int | None, Generator[bytes, None, None]]:
         """Return a file's size and its bytes in pieces; `ApiError` if it breaks off."""
         answer = self._open("GET", path, None)
         told = answer.headers.get("Content-Length")
         size = int(told) if told is not None else None
 
-        def pieces() -> Iterator[bytes]:
+        def pieces() -> Generator[bytes, None, None]:
             received = 0
             with closing(answer):
                 while chunk := _read_some(answer):

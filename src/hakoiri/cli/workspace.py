@@ -16,9 +16,11 @@ from hakoiri.cli.client_options import (
 )
 from hakoiri.cli.command_input import InputError, read_input
 from hakoiri.cli.command_run import CommandLine, run_command
+from hakoiri.cli.recovery_points import add_to
 from hakoiri.cli.workspace_path import path_of_workspace
 
 app = typer.Typer(no_args_is_help=True, help="Run commands in sealed boxes, and keep their files.")
+add_to(app)
 
 Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
 

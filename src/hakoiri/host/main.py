@@ -151,6 +151,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             policies=services.policies,
             files=RecoveryPointFiles(services.files),
             workspaces=services.workspaces,
+            points=services.points,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=_readiness(settings, edges, audit),
             box_probe=lambda: box_probe.told,

@@ -14,6 +14,7 @@ from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
+from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.containers.orchestrator import Orchestrator
@@ -22,9 +23,11 @@ from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import TurnLimits
+from hakoiri.host.conversations.point_services import PointServices, make_point_services
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.files.point_files import PointFiles
 from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
@@ -64,6 +67,7 @@ class Services:
     keys: KeyRing
     files: FileSync
     workspaces: WorkspaceServices
+    points: PointServices
     owners: WorkspaceOwners
 
 
@@ -110,6 +114,19 @@ def make_services(
         recovered=metrics.recovered,
         leaves_turns=leaves,
     )
+    workspace_store = SqlWorkspaceStore(database)
+    workspaces = make_workspace_services(
+        store=workspace_store,
+        conversations=store,
+        policies=policies,
+        containers=orchestrator,
+        files=files,
+        editable=files,
+        clock=now,
+        monotonic=time.monotonic,
+        runtimes=settings.container.allowed_runtimes,
+        audit=audit,
+    )
     return Services(
         execute=execute,
         conversations=ConversationService(
@@ -122,19 +139,19 @@ def make_services(
         policies=policies,
         keys=KeyRing(store=SqlKeyStore(database), clock=now, audit=audit),
         files=files,
-        workspaces=make_workspace_services(
-            store=SqlWorkspaceStore(database),
-            conversations=store,
-            policies=policies,
+        workspaces=workspaces,
+        points=make_point_services(
+            points=SqlRecoveryPoints(database),
+            files=PointFiles(store=edges.objects, manifests=files.manifests, clock=now),
+            store=workspace_store,
             containers=orchestrator,
-            files=files,
-            editable=files,
+            saves=files,
+            saver=workspaces.saver,
+            feed=feed,
             clock=now,
-            monotonic=time.monotonic,
-            runtimes=settings.container.allowed_runtimes,
             audit=audit,
         ),
-        owners=WorkspaceOwners(store=SqlWorkspaceStore(database), policies=policies, files=files),
+        owners=WorkspaceOwners(store=workspace_store, policies=policies, files=files),
     )
 
 

@@ -98,7 +98,10 @@ class SessionStarted(Message):
 
 
 class UserMessage(Message):
-    """What the user said; the first event of every turn."""
+    """What the user said, with which a turn begins.
+
+    Only notices of what happened since the turn before come earlier under the same turn's number.
+    """
 
     type: Literal["user_message"] = "user_message"
     text: EventText

@@ -20,6 +20,7 @@ from tests.unit.host.conversations.scripted import (
     ScriptedFiles,
     ScriptedModel,
     Step,
+    World,
 )
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
@@ -97,6 +98,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             monotonic=time.monotonic,
             runtimes=("runc",),
         ),
+        points=World().points,
         uploads=Uploads(directory, limit_bytes=1000),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),

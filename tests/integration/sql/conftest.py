@@ -1,10 +1,11 @@
-"""The stores under test: on a real SQLite file, and in memory under the same contract."""
+"""The stores under test: on a real SQLite file, on a real PostgreSQL, and in memory, all alike."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.postgresql_server import PostgresqlServer
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database, open_database
@@ -34,9 +35,27 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database's."""
+    return _empty(request, tmp_path)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
+def url_unless_memory(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    return None if request.param == "memory" else _empty(request, tmp_path)
+
+
+def _empty(request: pytest.FixtureRequest, directory: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{directory}/hakoiri.db"
+    server: PostgresqlServer = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    opened = await open_database(f"sqlite:///{tmp_path}/hakoiri.db")
+async def database(url: str) -> AsyncIterator[Database]:
+    opened = await open_database(url)
     yield opened
     await opened.close()
 
@@ -44,22 +63,25 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 Stores = tuple[ConversationStore, PolicyStore, KeyStore, WorkspaceStore]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-def stores(request: pytest.FixtureRequest, database: Database) -> Stores:
-    if request.param == "memory":
+@pytest.fixture
+async def stores(url_unless_memory: str | None) -> AsyncIterator[Stores]:
+    if url_unless_memory is None:
         conversations = MemoryConversations()
-        return (
+        yield (
             conversations,
             MemoryPolicies(conversations),
             MemoryKeys(),
             MemoryWorkspaces(conversations),
         )
-    return (
-        SqlConversationStore(database),
-        SqlPolicyStore(database),
-        SqlKeyStore(database),
-        SqlWorkspaceStore(database),
+        return
+    opened = await open_database(url_unless_memory)
+    yield (
+        SqlConversationStore(opened),
+        SqlPolicyStore(opened),
+        SqlKeyStore(opened),
+        SqlWorkspaceStore(opened),
     )
+    await opened.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceStore,
 )
 from hakoiri.host.files.ports import WorkspaceHead
-from hakoiri.wire.events import TextDelta
+from hakoiri.wire.events import Result, TextDelta
 
 pytestmark = pytest.mark.anyio
 
@@ -110,9 +110,11 @@ async def test_a_save_is_marked_with_the_conversations_state(
     await conversations.begin_turn(conversation_id="c-a", text="hi", now=NOW)
     await conversations.append(conversation_id="c-a", turn=1, events=[TextDelta(text="a")], now=NOW)
     await conversations.set_session_id("w-a", "ab")
-    assert await workspaces.save_mark("w-a") == SaveMark(session_id="ab", event_number=2)
+    assert await workspaces.save_mark("w-a") == SaveMark("ab", 2, is_turn_running=True)
     await conversations.set_session_id("w-a", None)
-    assert await workspaces.save_mark("w-a") == SaveMark(session_id=None, event_number=2)
+    assert await workspaces.save_mark("w-a") == SaveMark(None, 2, is_turn_running=True)
+    await conversations.append(conversation_id="c-a", turn=1, events=[Result(text="a")], now=NOW)
+    assert await workspaces.save_mark("w-a") == SaveMark(None, 3, is_turn_running=False)
     with pytest.raises(NoSuchWorkspaceError):
         await workspaces.save_mark("w-missing")
 

@@ -13,6 +13,7 @@ from hakoiri.cli.supervisor.audit_ground import (
     SERVER_CHAIN,
     AuditGround,
 )
+from hakoiri.cli.supervisor.database_places import database_directories, database_paths
 from hakoiri.cli.supervisor.guard_rules import disk_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
@@ -52,7 +53,6 @@ COVERED: Final = tuple(
 """Where sockets, disks, keys and other containers' files are: the control plane needs none."""
 
 FILE_STORE: Final = re.compile(r"file://(?P<path>/[^?]*).*")
-SQLITE: Final = re.compile(r"sqlite(\+\w+)?:///(?P<path>/[^?]*).*")
 
 SCRATCH: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - covered by one of its own
 
@@ -255,10 +255,9 @@ def server_view(settings: Settings, ground: Ground) -> SealedView:
     stores = [settings.data_dir]
     if found := FILE_STORE.fullmatch(settings.object_store_url or ""):
         stores.append(Path(found["path"]))
-    if found := SQLITE.fullmatch(settings.database_url or ""):
-        stores.append(Path(found["path"]).parent)
+    stores += database_directories(settings.database_url)
     stores += _own_chain(ground, SERVER_CHAIN)
-    kept = [ground.run_dir, Path("/etc/resolv.conf")]
+    kept = [ground.run_dir, Path("/etc/resolv.conf"), *database_paths(settings.database_url)]
     if settings.container.seccomp_profile is not None:
         kept.append(settings.container.seccomp_profile)
     kept += store_directories(settings, apart_from=_hidden_from_server(settings, ground))

@@ -13,9 +13,11 @@ from hakoiri.host.api import files as file_routes
 from hakoiri.host.api import health as health_routes
 from hakoiri.host.api import keys as key_routes
 from hakoiri.host.api import metrics as metric_routes
+from hakoiri.host.api import point_files as point_file_routes
 from hakoiri.host.api import policies as policy_routes
 from hakoiri.host.api import pool as pool_routes
 from hakoiri.host.api import problems
+from hakoiri.host.api import recovery_points as point_routes
 from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
@@ -29,6 +31,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
+from hakoiri.host.conversations.point_services import PointServices
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_services import WorkspaceServices
 from hakoiri.wire.problems import Problem
@@ -42,6 +45,7 @@ def create_app(
     policies: PolicyService,
     files: StoredFiles,
     workspaces: WorkspaceServices,
+    points: PointServices,
     uploads: Uploads,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
@@ -79,6 +83,10 @@ def create_app(
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
     app.include_router(command_routes.router(services=workspaces))
     app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
+    app.include_router(point_routes.router(workspaces=workspaces.workspaces, services=points))
+    app.include_router(
+        point_file_routes.router(workspaces=workspaces.workspaces, points=points.points)
+    )
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(pool_routes.router(pool=pool))
     app.include_router(key_routes.router(keys=keys))

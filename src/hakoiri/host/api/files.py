@@ -120,7 +120,7 @@ def _add_reading(
             end=byte_range.end if byte_range else None,
         )
         first = await anext(chunks, b"")  # what fails at once is still told as a problem
-        return _download(entry, first, chunks, byte_range)
+        return download(entry, first, chunks, byte_range)
 
 
 def _add_writing(routes: APIRouter, place: Place, edits: FileEdits, uploads: Uploads) -> None:
@@ -162,9 +162,11 @@ def _path_in(request: Request, path: str) -> bytes:
     return check_path(bytes_of(path))
 
 
-def _download(
+def download(
     entry: StoredFile, first: bytes, rest: AsyncIterator[bytes], byte_range: ByteRange | None
 ) -> StreamingResponse:
+    """Return a file, or the range of it that `first` and `rest` are, as a download."""
+
     async def body() -> AsyncGenerator[bytes, None]:
         yield first
         async for chunk in rest:

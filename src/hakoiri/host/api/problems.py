@@ -15,8 +15,14 @@ from hakoiri.host.containers.ports import (
     PolicyRefusedError,
     PoolStoreError,
     TooManyCommandsError,
+    WorkspaceInUseError,
 )
 from hakoiri.host.conversations.keys import NoSuchKeyError
+from hakoiri.host.conversations.point_ports import (
+    HeadMovedError,
+    PointInUseError,
+    TooManyKeptError,
+)
 from hakoiri.host.conversations.ports import (
     InvalidOptionError,
     NoSuchConversationError,
@@ -35,6 +41,7 @@ from hakoiri.host.files.ports import (
     FilesError,
     NoSpaceError,
     NoSuchFileError,
+    NoSuchPointError,
 )
 from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 
@@ -72,9 +79,14 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (PoolStoreError, _Meaning("pool-not-stored", 503, "The setting cannot be kept")),
     (PolicyRefusedError, _Meaning("policy-refused", 422, "The proxy refuses the policy")),
     (TooManyCommandsError, _Meaning("too-many-commands", 429, "Too many commands run")),
+    (WorkspaceInUseError, _Meaning("workspace-in-use", 409, "The workspace is in use")),
+    (HeadMovedError, _Meaning("workspace-changed", 409, "The workspace has changed meanwhile")),
+    (PointInUseError, _Meaning("recovery-point-in-use", 409, "The recovery point is needed")),
+    (TooManyKeptError, _Meaning("too-many-kept", 409, "Too many recovery points are kept")),
     (CapacityError, _Meaning("capacity", 503, "All containers are in use")),
     (ServerStoppingError, _Meaning("server-stopping", 503, "The server is stopping")),
     (ContainersError, _Meaning("containers-unavailable", 503, "Containers do not answer", False)),  # noqa: FBT003
+    (NoSuchPointError, _Meaning("no-such-recovery-point", 404, "No such recovery point")),
     (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
     (PathError, _Meaning("invalid-request", 422, "The request is not valid")),
     (EditRefusedError, _Meaning("edit-refused", 409, "The file cannot be changed so")),

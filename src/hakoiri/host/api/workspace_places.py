@@ -29,6 +29,11 @@ class Place:
     name: str
     find: Find
 
+    @property
+    def is_conversations(self) -> bool:
+        """Whether it is a conversation's workspace that is found here, as the conversation's."""
+        return self.name == "conversation"
+
     def operation(self, what: str) -> str:
         """Return the id of an operation, which must be another one in each place."""
         return f"{what}_of_{self.name}"

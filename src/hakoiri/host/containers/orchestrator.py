@@ -1,15 +1,17 @@
 """Gives each workspace its container: the live one, or a new one, and takes it away again."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 
 from hakoiri.host.containers.claim_start import ClaimStart
 from hakoiri.host.containers.gc import Member, longest_idle
+from hakoiri.host.containers.holding_still import Still, hold_still
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
-from hakoiri.host.containers.live import TURN, Ask, Live, speaks_for
+from hakoiri.host.containers.live import TURN, Ask, Live
 from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper
@@ -23,8 +25,8 @@ from hakoiri.host.containers.ports import (
     EngineError,
     FilesUnsavedError,
     ProxyControl,
-    ProxyControlError,
 )
+from hakoiri.host.containers.rebinding import rebind_lost
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
@@ -181,6 +183,22 @@ class Orchestrator:
             if live is not None:
                 await self._lifecycle.halt(live.container)
 
+    @asynccontextmanager
+    async def still(self, workspace_id: str) -> AsyncIterator[Still]:
+        """Keep the workspace as it is: an idle container is frozen, and none can be claimed.
+
+        One that is given up is removed when the block is left. Raises `WorkspaceInUseError`.
+        """
+        async with (
+            self._place(workspace_id),
+            hold_still(self._lifecycle, self._live.get(workspace_id)) as still,
+        ):
+            try:
+                yield still
+            finally:
+                if still.is_given_up:
+                    await self._remove(workspace_id, "the workspace was put back")
+
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, as far as the engine knows."""
         return await self._lifecycle.why_lost(container_id)
@@ -217,32 +235,8 @@ class Orchestrator:
         """Bind again the sockets that the proxy, newly started, does not know; one step.
 
         `known` are the containers whose sockets the proxy has. Returns the containers bound again.
-        All are bound at once, and one that cannot be holds up no other.
         """
-        again: list[str] = []
-        lost = [
-            one
-            for one in self._live.values()
-            if one.container.container_id not in known
-            and one.container.state is not ContainerState.HALTED
-        ]
-        async with asyncio.TaskGroup() as group:
-            for live in lost:
-                name = f"bind again {live.container.container_id}"
-                group.create_task(self._bind_again(live, again), name=name)
-        return again
-
-    async def _bind_again(self, live: Live, again: list[str]) -> None:
-        container_id = live.container.container_id
-        async with self._place(live.workspace_id):
-            if self._live.get(live.workspace_id) is not live:
-                return
-            try:
-                await self._proxy.open_bound(container_id, **speaks_for(live, live.policy))
-            except ProxyControlError as error:
-                log.warning("container_not_bound", container=container_id, reason=str(error))
-            else:
-                again.append(container_id)
+        return await rebind_lost(self._live, known=known, proxy=self._proxy, place=self._place)
 
     async def sweep(self) -> list[str]:
         """Remove all of our instance that is not live here: what an earlier server left."""

@@ -64,6 +64,10 @@ class BeingReplacedError(ContainersError):
     """Somebody else uses the workspace's container, which was lost; try again in a moment."""
 
 
+class WorkspaceInUseError(ContainersError):
+    """Somebody uses the workspace's container; what was asked for needs it to hold still."""
+
+
 class ClaimConflictError(ContainersError):
     """The workspace already has a container."""
 

@@ -42,6 +42,7 @@ from hakoiri.host.conversations.turn_files import TurnFiles
 from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.conversations.turn_log import TurnLog
 from hakoiri.host.conversations.turn_stream import TurnStream
+from hakoiri.host.files.points import PointReason
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import ContainerRecovered, Error, EventData, TurnStarted
 from hakoiri.wire.messages import Runtime
@@ -219,7 +220,10 @@ class AgentTurn:
         give_up_s = anyio.current_time() + patience_s
         await self._patiently(lambda: self._containers.halt(workspace), give_up_s)
         await self._files.save_patiently(
-            lost, until_s=give_up_s, pause_s=self._limits.retry_pause_s
+            lost,
+            PointReason.CONTAINER_LOST,
+            until_s=give_up_s,
+            pause_s=self._limits.retry_pause_s,
         )
         lost_paths = await self._files.lost_with(lost)
         self._claim = None

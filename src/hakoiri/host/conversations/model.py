@@ -61,10 +61,14 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class SaveMark:
-    """What a recovery point made outside of a turn says of the conversation's state."""
+    """What a recovery point made outside of a turn says of the conversation's state.
+
+    While a turn runs it is that of the moment, and the agent's memory may lag behind.
+    """
 
     session_id: str | None
     event_number: int
+    is_turn_running: bool = False
 
 
 class StopReason(StrEnum):

@@ -12,6 +12,7 @@ from hakoiri.host.conversations.model import (
     UnfinishedTurn,
     Workspace,
 )
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.quota import TreeUse
 from hakoiri.wire.events import ConversationEvent, EventData
@@ -310,6 +311,7 @@ class WorkspaceFiles(Protocol):
         event_number: int,
         tree: LiveTree,
         session_id: str | None,
+        reason: PointReason,
     ) -> SaveReport:
         """Commit a recovery point of the tree."""
 

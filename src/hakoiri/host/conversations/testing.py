@@ -256,7 +256,11 @@ class MemoryWorkspaces:
         conversation = await self._conversations.get(
             tenant=found.tenant, conversation_id=found.conversation_id
         )
-        return SaveMark(session_id=session_id, event_number=conversation.last_event)
+        return SaveMark(
+            session_id=session_id,
+            event_number=conversation.last_event,
+            is_turn_running=conversation.running,
+        )
 
 
 class MemoryPolicies:

@@ -12,6 +12,7 @@ from hakoiri.host.conversations.live_sync import NOT_SAVED
 from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.ports import SaveReport, StoreError, WorkspaceFiles
 from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.files.quota import nearly_full
 from hakoiri.wire.events import FileSynced, Notice
@@ -69,34 +70,38 @@ class TurnFiles:
         self.session_id = restored.session_id if restored else None
         self.restored_seq = restored.event_number if restored else 0
 
-    async def save(self, claim: Claim) -> None:
+    async def save(self, claim: Claim, reason: PointReason = PointReason.TURN_END) -> None:
         """Commit a recovery point and log it; a failure is logged once, and ends nothing."""
         told: FileSynced | Notice
         try:
-            told = await self.commit(claim, self._log.last_event)
+            told = await self.commit(claim, self._log.last_event, reason)
             self.is_unsaved = False
             self._left_out = told.left_out
         except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
-            reason = str(error) if isinstance(error, FilesError) else "the server's log says why"
+            why = str(error) if isinstance(error, FilesError) else "the server's log says why"
             await logger.aexception("files not saved", workspace=self._workspace_id)
             self._left_out = []
             if self.is_unsaved:
                 return  # told already
             self.is_unsaved = True
-            text = failures.clip(f"The turn's files are not saved yet: {reason}")
+            text = failures.clip(f"The turn's files are not saved yet: {why}")
             told = Notice(code=NOT_SAVED, text=text)
         with suppress(StoreError):
             await self._log.append(told)
 
-    async def save_patiently(self, claim: Claim, *, until_s: float, pause_s: float) -> None:
+    async def save_patiently(
+        self, claim: Claim, reason: PointReason, *, until_s: float, pause_s: float
+    ) -> None:
         """As `save`, again as long as that fails, until a time of the clock."""
-        await self.save(claim)
+        await self.save(claim, reason)
         while self.is_unsaved and anyio.current_time() < until_s:
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
-            await self.save(claim)
+            await self.save(claim, reason)
 
-    async def commit(self, claim: Claim, event_number: int) -> FileSynced:
+    async def commit(
+        self, claim: Claim, event_number: int, reason: PointReason = PointReason.RUNNING
+    ) -> FileSynced:
         """Commit a recovery point; `FilesError`, also if that takes too long."""
         with anyio.move_on_after(self._save_timeout_s):
             report = await self._files.save(
@@ -106,6 +111,7 @@ class TurnFiles:
                 event_number=event_number,
                 tree=live_tree(claim.directories),
                 session_id=self.session_id,
+                reason=reason,
             )
             return _synced(report, [failures.clip(line) for line in report.left_out])
         raise FilesError(f"saving took longer than {self._save_timeout_s:g} s")

@@ -36,7 +36,14 @@ class TurnHistory:
 
 
 def read_history(milestones: Sequence[ConversationEvent], *, agent_seq: int) -> TurnHistory | None:
-    """Return the turn's history; None if its first event, the user's message, is not there."""
+    """Return the turn's history; None if the user's message, with which it begins, is not there.
+
+    Notices before it tell of what happened between two turns, and are none of the turn's.
+    """
+    began = next(
+        (at for at, event in enumerate(milestones) if event.type != "notice"), len(milestones)
+    )
+    milestones = milestones[began:]
     if not milestones or milestones[0].type != "user_message":
         return None
     generation: int | None = None

@@ -16,6 +16,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceFiles,
     WorkspaceStore,
 )
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 
 SAVE_TIMEOUT_S: Final = 120.0
@@ -65,6 +66,7 @@ class WorkspaceOwners:
                     event_number=mark.event_number,
                     tree=live_tree(directories),
                     session_id=mark.session_id,
+                    reason=PointReason.BEFORE_REMOVAL,
                 )
         except NoSuchWorkspaceError:
             return True  # it was deleted just now

@@ -25,6 +25,7 @@ from hakoiri.host.conversations.ports import (
     WorkspaceFiles,
     WorkspaceStore,
 )
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 
 QUIET_S: Final = 2.0
@@ -207,6 +208,7 @@ class WorkspaceSaver:
                     event_number=mark.event_number,
                     tree=live_tree(due.claim.directories),
                     session_id=mark.session_id,
+                    reason=PointReason.CHANGED,
                 )
         except (NoSuchWorkspaceError, StaleGenerationError):
             return True

@@ -8,6 +8,7 @@ from typing import Literal
 
 from hakoiri.host.files.packs import PACK_LIMIT_BYTES, Parts
 from hakoiri.host.files.paths import PathError, Root, check_path, check_target, parent_of
+from hakoiri.host.files.points import NewPoint, PointReason
 from hakoiri.host.files.ports import FilesError
 
 MANIFEST_LIMIT_BYTES = 128 * 1024 * 1024
@@ -73,6 +74,16 @@ class Manifest:
     def file_bytes(self) -> int:
         """The sum of all files' sizes."""
         return sum(entry.size for entry in self.entries)
+
+    def as_point(self, reason: PointReason) -> NewPoint:
+        """Return what is recorded of it when a head moves to it."""
+        return NewPoint(
+            created=self.created,
+            parent=self.parent,
+            files=sum(entry.kind == "file" for entry in self.entries),
+            file_bytes=self.file_bytes,
+            reason=reason,
+        )
 
 
 def recovery_point_of(encoded: bytes) -> str:

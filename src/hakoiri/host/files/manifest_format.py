@@ -54,6 +54,11 @@ def encode_manifest(manifest: Manifest, *, limit_bytes: int = MANIFEST_LIMIT_BYT
     return encoded
 
 
+def manifest_time(time: datetime) -> str:
+    """Return an aware time as manifests have it."""
+    return time.astimezone(UTC).strftime(_TIME)
+
+
 def parse_manifest(encoded: bytes, *, limit_bytes: int = MANIFEST_LIMIT_BYTES) -> Manifest:
     """Read canonical bytes back; `ManifestError` for anything else, naming the field."""
     if len(encoded) > limit_bytes:
@@ -81,7 +86,7 @@ def _canonical(manifest: Manifest, version: int) -> bytes:
         "generation": manifest.generation,
         "event_number": manifest.event_number,
         "session_id": manifest.session_id,
-        "created": manifest.created.astimezone(UTC).strftime(_TIME),
+        "created": manifest_time(manifest.created),
         "entries": [_entry_document(entry, numbers) for entry in manifest.entries],
     }
     if version > 1:

@@ -10,6 +10,7 @@ from hakoiri.host.files.manifest import (
     ManifestError,
     recovery_point_of,
 )
+from hakoiri.host.files.manifest_copy import Copied, NewHead, copy_under
 from hakoiri.host.files.manifest_format import encode_manifest, parse_manifest
 from hakoiri.host.files.pack_codec import CodecError, compress, decompress
 from hakoiri.host.files.ports import DamagedError, ObjectMissingError, ObjectStore
@@ -34,6 +35,21 @@ class ManifestStore:
         self._keep(key, manifest)
         return recovery_point
 
+    async def write_copy(
+        self, tenant: str, workspace_id: str, recovery_point: str, head: NewHead
+    ) -> tuple[str, Copied]:
+        """Store the list of a recovery point under another head; return the new point's id.
+
+        `DamagedError` if the original is not what was stored.
+        """
+        encoded = await self._encoded(tenant, workspace_id, recovery_point)
+        try:
+            made, copied, compressed = await run_in_thread(partial(_copy, encoded, head))
+        except ManifestError as error:
+            raise DamagedError(f"recovery point {recovery_point}: {error}") from error
+        await self._store.put(manifest_key(tenant, head.workspace_id, made), compressed)
+        return made, copied
+
     async def newest(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
         """Return a manifest for a save to build on: from memory if this server has seen it.
 
@@ -46,6 +62,12 @@ class ManifestStore:
         manifest = await self.read(tenant, workspace_id, recovery_point)
         self._keep(key, manifest)
         return manifest
+
+    async def seen(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
+        """Return a manifest, from memory if it is at hand, without keeping it there if not."""
+        key = manifest_key(tenant, workspace_id, recovery_point)
+        known = self._at_hand.get(key)
+        return known or await self.read(tenant, workspace_id, recovery_point)
 
     async def read(self, tenant: str, workspace_id: str, recovery_point: str) -> Manifest:
         """Read and check a manifest; `DamagedError` names the recovery point and what is wrong."""
@@ -96,3 +118,8 @@ class ManifestStore:
 def _encode(manifest: Manifest) -> tuple[str, bytes]:
     encoded = encode_manifest(manifest)
     return recovery_point_of(encoded), compress(encoded)
+
+
+def _copy(encoded: bytes, head: NewHead) -> tuple[str, Copied, bytes]:
+    copied = copy_under(encoded, head)
+    return recovery_point_of(copied.encoded), copied, compress(copied.encoded)

@@ -1,9 +1,11 @@
 """What the files room needs from outside: a store of objects, and the heads of workspaces."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from hakoiri.host.files.points import NewPoint
 
 
 class FilesError(Exception):
@@ -38,6 +40,10 @@ class QuotaError(FilesError):
     """The files do not fit the disk that they are to be restored to; the message names both."""
 
 
+class NoSuchPointError(FilesError):
+    """The workspace's list has no such recovery point."""
+
+
 class StaleGenerationError(FilesError):
     """A newer container of the workspace has already committed; this one may not any more."""
 
@@ -58,11 +64,15 @@ class LiveTree:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceHead:
-    """The newest committed recovery point of a workspace."""
+    """The newest committed recovery point of a workspace.
+
+    `point` goes into the workspace's list when the head moves; it is not told when it is asked for.
+    """
 
     recovery_point: str
     generation: int
     event_number: int
+    point: NewPoint | None = field(default=None, compare=False)
 
 
 class ObjectStore(Protocol):
@@ -96,3 +106,22 @@ class WorkspaceHeads(Protocol):
 
     async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
         """Record `head` in one step; `StaleGenerationError` if its generation is an older one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestName:
+    """Which workspace's manifest of which recovery point."""
+
+    workspace_id: str
+    recovery_point: str
+
+
+class LiveManifests(Protocol):
+    """What of a tenant's store is needed."""
+
+    async def live_manifests(self, tenant: str) -> frozenset[ManifestName]:
+        """Return all manifests that a head or a list of recovery points names, in one snapshot.
+
+        What none of them names may be collected, but for what a save, a restore or a fork writes
+        just now: that is written before it is named.
+        """

@@ -16,6 +16,7 @@ from hakoiri.host.files.pack_writer import PackWriter
 from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
 from hakoiri.host.files.paths import reported
 from hakoiri.host.files.plan import Plan, Scan, in_order, make_plan
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import (
     DamagedError,
     FilesError,
@@ -87,6 +88,7 @@ class FileSync:
         event_number: int,
         tree: LiveTree,
         session_id: str | None,
+        reason: PointReason = PointReason.ON_DEMAND,
     ) -> SaveReport:
         """Commit the tree as it is: packs first, then the manifest, then the head.
 
@@ -113,7 +115,7 @@ class FileSync:
             if previous is not None and _is_same(previous, manifest) and manifest.parent:
                 recovery_point = manifest.parent
             else:
-                recovery_point = await self._commit(tenant, manifest)
+                recovery_point = await self._commit(tenant, manifest, reason)
             left_out = notes + self._left_out(scanned, uploaded)
             return _report(recovery_point, known, manifest, uploaded, left_out)
 
@@ -148,7 +150,7 @@ class FileSync:
                 entries=entries,
             )
             _check_room(manifest, self._limits)
-            return await self._commit(tenant, manifest)
+            return await self._commit(tenant, manifest, PointReason.CHANGED)
 
     async def store_file(self, *, tenant: str, descriptor: int, size: int, sha256: str) -> Parts:
         """Store the bytes of an open file of this host's; return the parts for a list to name.
@@ -165,6 +167,11 @@ class FileSync:
     async def usage(self, tree: LiveTree) -> TreeUse:
         """Say how full the tree's disks are; raise `FilesError` if they do not answer."""
         return await run_in_thread(partial(TreeUse.of, workspace=tree.workspace, home=tree.home))
+
+    @property
+    def manifests(self) -> ManifestStore:
+        """What reads and writes manifests, the newest of them at hand."""
+        return self._manifests
 
     async def has_recovery_point(self, workspace_id: str) -> bool:
         """Whether `restore` would write anything."""
@@ -286,10 +293,12 @@ class FileSync:
         upload = Upload(store=self._store, tenant=tenant, reader=reader, known=known)
         return await upload.run(plan.upload)
 
-    async def _commit(self, tenant: str, manifest: Manifest) -> str:
+    async def _commit(self, tenant: str, manifest: Manifest, reason: PointReason) -> str:
         recovery_point = await self._manifests.write(tenant, manifest)
         await self._store.flush()
-        head = WorkspaceHead(recovery_point, manifest.generation, manifest.event_number)
+        head = WorkspaceHead(
+            recovery_point, manifest.generation, manifest.event_number, manifest.as_point(reason)
+        )
         await self._heads.move_head(manifest.workspace_id, head)
         return recovery_point
 

@@ -82,6 +82,7 @@ class Served:
             policies=self.world.policies,
             files=self.files,
             workspaces=self.world.workspaces,
+            points=self.world.points,
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,

@@ -8,7 +8,22 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
     async with Served(require_keys=True).client() as client:
         page = (await client.get("/openapi.json")).json()
     assert page["openapi"].startswith("3.1")
-    assert set(page["paths"]) == {
+    points = {
+        f"{place}{path}"
+        for place in (
+            "/v1/conversations/{conversation_id}/workspace",
+            "/v1/workspaces/{workspace_id}",
+        )
+        for path in (
+            "/fork",
+            "/recovery-points",
+            "/recovery-points/{recovery_point}",
+            "/recovery-points/{recovery_point}/diff",
+            "/recovery-points/{recovery_point}/files/{path}",
+            "/recovery-points/{recovery_point}/restore",
+        )
+    }
+    assert set(page["paths"]) == points | {
         "/health",
         "/ready",
         "/metrics",

@@ -5,15 +5,17 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 import anyio
 
 from hakoiri.audit.testing import MemoryAudit
+from hakoiri.host.containers.holding_still import Still
 from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
+from hakoiri.host.containers.ports import WorkspaceInUseError
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -23,6 +25,8 @@ from hakoiri.host.conversations.model import (
     TurnLimits,
     Workspace,
 )
+from hakoiri.host.conversations.point_services import make_point_services
+from hakoiri.host.conversations.point_testing import MemoryPoints
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.testing import (
     MemoryConversations,
@@ -30,10 +34,14 @@ from hakoiri.host.conversations.testing import (
     MemoryWorkspaces,
 )
 from hakoiri.host.conversations.workspace_services import make_workspace_services
-from hakoiri.host.files.manifest import Entry
+from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.packs import Pack, Part, Parts
-from hakoiri.host.files.ports import LiveTree
+from hakoiri.host.files.point_files import PointFiles
+from hakoiri.host.files.points import PointReason
+from hakoiri.host.files.ports import LiveTree, WorkspaceHead
 from hakoiri.host.files.quota import DiskUse, TreeUse
+from hakoiri.host.files.testing import MemoryObjectStore
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
@@ -166,6 +174,8 @@ class ScriptedContainers:
     during_claim: Callable[[], Awaitable[None]] | None = None
     container_id: str = "k-1"
     generation: int = 1
+    """Counted up by `retire`."""
+
     held: dict[str, set[str]] = field(default_factory=dict)
     """The holders of each live container."""
 
@@ -257,6 +267,23 @@ class ScriptedContainers:
     async def why_lost(self, container_id: str) -> str:
         return "out of memory"
 
+    @asynccontextmanager
+    async def still(self, workspace_id: str) -> AsyncIterator[Still]:
+        holders = self.held.get(workspace_id)
+        if holders is None:
+            yield Still()
+            return
+        if holders:
+            raise WorkspaceInUseError("in use")
+        self.log.append("freeze")
+        still = Still(DIRECTORIES, self.generation)
+        try:
+            yield still
+        finally:
+            self.log.append("give up" if still.is_given_up else "thaw")
+            if still.is_given_up:
+                del self.held[workspace_id]
+
 
 @dataclass(frozen=True)
 class Report:
@@ -286,9 +313,11 @@ class ScriptedFiles:
     hold_save: anyio.Event | None = None
     restored: Restored | None = None
     saves: list[dict[str, object]] = field(default_factory=list)
+    reasons: list[PointReason] = field(default_factory=list)
     report: Report = Report()
     entries: Sequence[Entry] = ()
     blobs: dict[str, bytes] = field(default_factory=dict)
+    when_saved: Callable[[], Awaitable[None]] | None = None
     amend_failures: list[Exception | None] = field(default_factory=list)
     use: TreeUse | Exception = field(
         default_factory=lambda: TreeUse(
@@ -318,8 +347,12 @@ class ScriptedFiles:
         event_number: int,
         tree: LiveTree,
         session_id: str | None,
+        reason: PointReason,
     ) -> Report:
         self.saves.append({"event_number": event_number, "session_id": session_id})
+        self.reasons.append(reason)
+        if self.when_saved is not None:
+            await self.when_saved()
         if self.hold_save is not None:
             await self.hold_save.wait()
         if self.save_failures:
@@ -431,6 +464,45 @@ class World:
             runtimes=self.runtimes,
             audit=self.audit,
         )
+        self.objects = MemoryObjectStore()
+        self.manifests = ManifestStore(self.objects)
+        self.listed = MemoryPoints(self.store)
+        self.points = make_point_services(
+            points=self.listed,
+            files=PointFiles(store=self.objects, manifests=self.manifests, clock=self.tick),
+            store=self.workspace_store,
+            containers=self.containers,
+            saves=self.files,
+            saver=self.workspaces.saver,
+            feed=self.feed,
+            clock=lambda: NOW,
+            audit=self.audit,
+        )
+
+    def tick(self) -> datetime:
+        """Another time at each call: two manifests with the same files are two points."""
+        self.now_s += 1
+        return NOW + timedelta(seconds=self.now_s)
+
+    async def recovery_point(
+        self, workspace: Workspace, *entries: Entry, event_number: int = 0
+    ) -> str:
+        """Commit a point with these entries, as a save would; return its id."""
+        now = self.store.workspaces[workspace.id]
+        manifest = Manifest(
+            workspace_id=workspace.id,
+            parent=now.recovery_point,
+            generation=max(now.generation, 1),
+            event_number=event_number,
+            session_id=None,
+            created=self.tick(),
+            entries=entries,
+        )
+        made = await self.manifests.write(workspace.tenant, manifest)
+        point = manifest.as_point(PointReason.TURN_END)
+        head = WorkspaceHead(made, manifest.generation, event_number, point)
+        self.listed.add(workspace.id, head)
+        return made
 
     async def workspace(self, tenant: str = "default") -> Workspace:
         """Make a workspace without a conversation."""

@@ -31,6 +31,7 @@ from hakoiri.host.conversations.ports import (
     NoTurnRunningError,
     StoreError,
 )
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import DamagedError, FilesError, StaleGenerationError
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentOptions
@@ -57,6 +58,7 @@ async def test_a_turn_claims_works_saves_and_ends() -> None:
         assert events[-1].data["text"] == "hi"
         assert world.containers.log == ["claim", "release"]
         assert world.files.saves == [{"event_number": 3, "session_id": None}]
+        assert world.files.reasons == [PointReason.TURN_END]
         request = world.containers.agent.requests[0]
         assert (request.text, request.turn_id) == ("hello", f"{conversation.id}-1")
         assert types(await world.turn(conversation)) == GOOD_TURN
@@ -461,6 +463,8 @@ async def test_files_are_saved_while_the_turn_runs_and_once_more_at_its_end() ->
     assert events[result].id in numbers
     assert numbers[-1] == events[-3].id
     assert {save["session_id"] for save in world.files.saves} == {SESSION}
+    assert set(world.files.reasons[:-1]) == {PointReason.RUNNING}
+    assert world.files.reasons[-1] is PointReason.TURN_END
 
 
 async def test_a_save_that_fails_while_the_turn_runs_is_a_notice_and_the_turn_goes_on() -> None:

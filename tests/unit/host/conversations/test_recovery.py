@@ -28,6 +28,7 @@ from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.conversations.recovery import loss_in_ending, loss_in_failure, may_pass
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta
 
@@ -125,6 +126,7 @@ async def test_a_turn_whose_container_is_lost_goes_on_in_another() -> None:
     assert (first.text, first.turn_id) == (second.text, second.turn_id)
     assert second.session_id == SESSION
     assert world.files.saves[0]["session_id"] == SESSION, "saved before it is given up"
+    assert world.files.reasons == [PointReason.CONTAINER_LOST, PointReason.TURN_END]
 
 
 @pytest.mark.anyio

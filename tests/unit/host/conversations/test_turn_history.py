@@ -31,6 +31,7 @@ def log(*data: EventData) -> list[ConversationEvent]:
         ([HELLO], None, 0, 0),
         ([HELLO, STARTED], 4, 0, 0),
         ([HELLO, STARTED, LOST], 5, 1, 0),
+        ([Notice(code="workspace-restored", text="x"), HELLO, STARTED], 4, 0, 0),
         ([HELLO, RESTARTED, STARTED, Notice(code="other", text="x"), RESTARTED], 4, 0, 2),
     ],
 )

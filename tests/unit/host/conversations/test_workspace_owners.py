@@ -4,6 +4,7 @@ import pytest
 from tests.unit.host.conversations.scripted import DIRECTORIES, ScriptedFiles, World
 
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 from hakoiri.wire.policy import DENY_ALL
 
@@ -62,4 +63,4 @@ async def test_a_workspace_without_a_conversation_is_owned_and_saved() -> None:
     assert owner is not None
     assert owner.tenant == "acme"
     assert await owners_in(world).save(workspace.id, generation=1, directories=DIRECTORIES)
-    assert len(world.files.saves) == 1
+    assert world.files.reasons == [PointReason.BEFORE_REMOVAL]

@@ -6,6 +6,7 @@ from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError, StaleGenerationError
 
 pytestmark = pytest.mark.anyio
@@ -56,6 +57,7 @@ async def test_what_was_touched_is_saved_once_it_was_quiet_and_held_until_then()
         await until(lambda: it.world.containers.holders(workspace.id) == frozenset({"command"}))
     assert it.saves == 1
     assert it.world.files.saves == [{"event_number": 0, "session_id": None}]
+    assert it.world.files.reasons == [PointReason.CHANGED]
 
 
 async def test_many_touches_make_one_save() -> None:

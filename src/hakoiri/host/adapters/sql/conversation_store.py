@@ -231,7 +231,7 @@ async def _append(
     ]
     if not added:
         return added
-    await connection.execute(sa.insert(events), [_event_row(event) for event in added])
+    await connection.execute(sa.insert(events), [event_row(event) for event in added])
     await connection.execute(
         sa.update(conversations)
         .where(conversations.c.id == conversation.id)
@@ -289,7 +289,8 @@ def _conversation(row: sa.Row[Any]) -> Conversation:
     )
 
 
-def _event_row(event: ConversationEvent) -> dict[str, Any]:
+def event_row(event: ConversationEvent) -> dict[str, Any]:
+    """Return an event as its row."""
     # ASCII escapes keep U+0000 and lone surrogates storable in every engine.
     data = json.dumps(event.data, separators=(",", ":"))
     return {

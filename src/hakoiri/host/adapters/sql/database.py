@@ -1,49 +1,27 @@
-"""Opening the database: its settings, its migrations, its transactions, its errors.
-
-SQLite is set up for one promise, "nothing acknowledged is ever lost":
-
-- WAL, so that readers never wait for the writer, and a second process (`hakoiri key create` beside
-  a running server) can work at the same time.
-- `synchronous=FULL`. In WAL mode NORMAL keeps the file consistent but may forget the last commits
-  when the host loses power (https://www.sqlite.org/pragma.html#pragma_synchronous). FULL costs one
-  fsync a commit, and a turn commits whatever has arrived at once, so it is paid a few times a turn.
-- Writers say `BEGIN IMMEDIATE`: a deferred transaction that reads first and then writes fails at
-  once when another process wrote in between (SQLITE_BUSY_SNAPSHOT), and no timeout helps.
-"""
+"""Opening a database: migrations, transactions and errors, alike on SQLite and PostgreSQL."""
 
 import logging
-import os
-import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final
+from typing import Final
 
 import anyio
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from hakoiri.host.adapters.sql import postgresql, sqlite
+from hakoiri.host.adapters.sql.execution import WRITES
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError
 
-BUSY_TIMEOUT_S: Final = 10
-"""How long a writer waits for another process's write."""
-
-SQLITE_SETTINGS: Final = (
-    f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "foreign_keys=ON",
-)
-
 OPEN_ATTEMPTS: Final = 100
 OPEN_PAUSE_S: Final = 0.05
 
-WRITES: Final = "hakoiri_writes"
-"""The execution option that marks a connection's transactions as writing."""
+ENGINES: Final = {sqlite.NAME: sqlite.make_engine, postgresql.NAME: postgresql.make_engine}
 
 
 class DatabaseError(StoreError, ContainersError, FilesError):
@@ -55,7 +33,7 @@ class ConstraintError(DatabaseError):
 
 
 class Database:
-    """An open database. Writers of this process queue up here rather than in SQLite's busy loop."""
+    """An open database. Writers of this process queue up here rather than in the database."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -94,14 +72,16 @@ class Database:
 async def open_database(url: str) -> Database:
     """Open the database and bring its schema up to date, in one transaction.
 
-    `url` is an SQLAlchemy URL; `sqlite:///path` means the file at that path. Raises
-    `DatabaseError`.
+    `url` is an SQLAlchemy URL: `sqlite:///path` means the file at that path,
+    `postgresql:///name?host=/directory` the database of that name at the socket in the directory.
+    Raises `DatabaseError`.
     """
     try:
         engine = _engine(url)
     except (ArgumentError, ImportError, OSError) as error:
         raise DatabaseError(
-            f"database_url cannot be used: {error}; give sqlite:///absolute/path"
+            f"database_url cannot be used: {error}; give sqlite:///absolute/path or "
+            "postgresql://user@host/name"
         ) from error
     database = Database(engine)
     try:
@@ -131,45 +111,15 @@ async def _upgrade(database: Database) -> None:
 
 
 def _is_busy(error: DatabaseError) -> bool:
-    origin = getattr(error.__cause__, "orig", None)
-    return getattr(origin, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+    return sqlite.is_busy(getattr(error.__cause__, "orig", None))
 
 
 def _engine(url: str) -> AsyncEngine:
     parsed = sa.make_url(url)
-    if parsed.drivername == "sqlite":
-        parsed = parsed.set(drivername="sqlite+aiosqlite")
-    engine = create_async_engine(parsed)
-    if engine.dialect.name == "sqlite":
-        _make_private(parsed.database or "")
-        sa.event.listen(engine.sync_engine, "connect", _set_up_sqlite)
-        sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _make_private(path: str) -> None:
-    # Conversations are nobody else's to read. A path that cannot be opened shows here, too, where
-    # no connection's thread is left behind.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-
-
-def _set_up_sqlite(connection: Any, record: object) -> None:
-    del record
-    # The driver's own idea of transactions leaves DDL outside of them; we say BEGIN ourselves.
-    connection.isolation_level = None
-    try:
-        cursor = connection.cursor()
-        for setting in SQLITE_SETTINGS:
-            cursor.execute(f"PRAGMA {setting}")
-        cursor.close()
-    except BaseException:
-        connection.close()  # the pool forgets a connection whose set-up failed, thread and all
-        raise
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    make = ENGINES.get(parsed.get_backend_name())
+    if make is None:
+        raise ArgumentError(f"{parsed.get_backend_name()} is not supported")
+    return make(parsed)
 
 
 def _migrate(connection: sa.Connection) -> None:

@@ -96,6 +96,29 @@ events: Final = sa.Table(
     sa.Column("data", sa.Text, nullable=False),
 )
 
+recovery_points: Final = sa.Table(
+    "recovery_points",
+    metadata,
+    sa.Column(
+        "workspace_id",
+        sa.String(63),
+        sa.ForeignKey("workspaces.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(63), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("event_number", sa.BigInteger, nullable=False),
+    sa.Column("turn", sa.Integer, nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False),
+    sa.Column("files", sa.Integer),
+    sa.Column("file_bytes", sa.BigInteger),
+    sa.Column("reason", sa.String(16), nullable=False),
+    sa.Column("kept", sa.Boolean, nullable=False),
+    sa.Column("parent", sa.String(63)),
+    sa.UniqueConstraint("workspace_id", "id"),
+)
+
 # No foreign key to workspaces: a claim says that a container exists, and must outlive a workspace
 # that is deleted before its container is gone.
 claims: Final = sa.Table(

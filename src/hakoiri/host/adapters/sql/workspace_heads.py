@@ -3,15 +3,19 @@
 import sqlalchemy as sa
 
 from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.point_rows import add_point, move_head
 from hakoiri.host.adapters.sql.schema import workspaces
+from hakoiri.host.files.points import DEFAULT_RETENTION, Retention
 from hakoiri.host.files.ports import FilesError, StaleGenerationError, WorkspaceHead
 
 
 class SqlWorkspaceHeads:
     """`WorkspaceHeads` in SQL. Raises `DatabaseError` (a `FilesError`)."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, retention: Retention = DEFAULT_RETENTION) -> None:
+        """`retention` bounds each workspace's list of points."""
         self._database = database
+        self._retention = retention
 
     async def head(self, workspace_id: str) -> WorkspaceHead | None:
         """Return the newest recovery point, or None before the first."""
@@ -27,7 +31,7 @@ class SqlWorkspaceHeads:
         )
 
     async def move_head(self, workspace_id: str, head: WorkspaceHead) -> None:
-        """Record `head` in one step.
+        """Record `head` in one step, and list its point.
 
         Raises `StaleGenerationError` if its generation is older than the head's or than the
         workspace's newest claim: a container that was given up may not overwrite its successor.
@@ -46,12 +50,8 @@ class SqlWorkspaceHeads:
                 raise StaleGenerationError(
                     f"generation {head.generation} may not save any more: {newest} is live"
                 )
-            await connection.execute(
-                sa.update(workspaces)
-                .where(workspaces.c.id == workspace_id)
-                .values(
-                    head_recovery_point=head.recovery_point,
-                    head_generation=head.generation,
-                    head_event_number=head.event_number,
+            await move_head(connection, workspace_id, head)
+            if head.point is not None:
+                await add_point(
+                    connection, workspace_id, head, head.point, retention=self._retention
                 )
-            )

@@ -96,7 +96,7 @@ class SqlWorkspaceStore:
     async def save_mark(self, workspace_id: str) -> SaveMark:
         """Return what a recovery point of now belongs to; `NoSuchWorkspaceError`."""
         query = (
-            sa.select(workspaces.c.session_id, conversations.c.last_event)
+            sa.select(workspaces.c.session_id, conversations.c.last_event, conversations.c.running)
             .select_from(
                 workspaces.outerjoin(conversations, conversations.c.workspace_id == workspaces.c.id)
             )
@@ -106,7 +106,11 @@ class SqlWorkspaceStore:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             raise NoSuchWorkspaceError("there is no such workspace")
-        return SaveMark(session_id=row.session_id, event_number=row.last_event or 0)
+        return SaveMark(
+            session_id=row.session_id,
+            event_number=row.last_event or 0,
+            is_turn_running=bool(row.running),
+        )
 
 
 async def _owned(connection: AsyncConnection, tenant: str, workspace_id: str) -> Workspace:
