@@ -1,4 +1,4 @@
-from benchmarks.endurance import GRAINS, told, trends
+from benchmarks.endurance import GRAINS, told, trends, verdict
 
 
 def test_each_figure_has_its_trend_and_what_grows_is_said() -> None:
@@ -16,6 +16,7 @@ def test_each_figure_has_its_trend_and_what_grows_is_said() -> None:
     lines = list(told(found))
     assert "GROWS" in lines[1]
     assert "+100.000" in lines[1], "a descriptor in ten conversations"
+    assert verdict("all PSS, MiB", found["server, descriptors"]) == "not judged"
 
 
 def test_a_thing_that_is_left_on_the_host_once_is_found() -> None:
