@@ -57,6 +57,8 @@ main() {
   ensure_user hakoiri-proxy
   ensure_user hakoiri-guard
   ensure_user hakoiri-audit
+  ensure_user hakoiri-reader
+  ensure_user hakoiri-shipper
   [[ $purpose != test ]] || {
     fetch_promtool "$here/../../build/tools"
     fetch_postgresql "$here/../../build/tools"

@@ -17,6 +17,8 @@ list_missing() {
   [[ $1 != guest ]] || has dockerd || echo docker.io
   [[ $1 != guest ]] || { has qemu-system-x86_64 || echo qemu-system-x86; has mke2fs || echo e2fsprogs; }
   [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }
+  # The audit log is shipped to a real syslog daemon, which each test starts for itself.
+  [[ $1 != test ]] || has rsyslogd || printf "%s\n" rsyslog rsyslog-gnutls
   has runsc || echo runsc
   has mke2fs || [[ -x /usr/sbin/mke2fs ]] || echo e2fsprogs
   has mmdebstrap || echo mmdebstrap

@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     WORKSPACE_KILLED = "workspace_killed"
     WORKSPACE_FORKED = "workspace_forked"
     POLICY_CHANGED = "policy_changed"
+    POOL_CHANGED = "pool_changed"
     KEY_CREATED = "key_created"
     KEY_REVOKED = "key_revoked"
     LOGIN_FAILED = "login_failed"

@@ -1,4 +1,4 @@
-"""What the keeper is told at its start, by whoever starts it."""
+"""What the processes of the audit log are told at their start, by whoever starts them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -14,4 +14,13 @@ class KeeperLaunch(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     directory: Path
+    chains: dict[ChainName, Path]
+
+
+class ReaderLaunch(BaseModel):
+    """Where the reader listens, and where each chain is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    socket: Path
     chains: dict[ChainName, Path]

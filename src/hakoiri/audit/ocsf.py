@@ -63,6 +63,7 @@ _CLASS_OF: Final = {
     EventKind.WORKSPACE_KILLED: _Class(API, 4),
     EventKind.WORKSPACE_FORKED: _Class(API, 1),
     EventKind.POLICY_CHANGED: _Class(ENTITY, 3, LOW),
+    EventKind.POOL_CHANGED: _Class(ENTITY, 3, LOW),
     EventKind.KEY_CREATED: _Class(ENTITY, 1, LOW),
     EventKind.KEY_REVOKED: _Class(ENTITY, 9, LOW),
     EventKind.LOGIN_FAILED: _Class(AUTHENTICATION, 1, MEDIUM),
@@ -168,10 +169,17 @@ def _authentication(event: AuditEvent, _: Stamp) -> Document:
     }
 
 
+_ENTITIES: Final = {
+    EventKind.POLICY_CHANGED: "Policy",
+    EventKind.POOL_CHANGED: "Warm pool",
+}
+
+
 def _entity(event: AuditEvent, stamp: Stamp) -> Document:
     named = event.details.get("name") or event.details.get("key") or event.tenant or "default"
-    kind = "Policy" if event.kind is EventKind.POLICY_CHANGED else "API key"
-    return _actor(event, stamp) | {"entity": {"type": kind, "uid": clip(named)}}
+    return _actor(event, stamp) | {
+        "entity": {"type": _ENTITIES.get(event.kind, "API key"), "uid": clip(named)}
+    }
 
 
 def _finding(event: AuditEvent, stamp: Stamp) -> Document:

@@ -11,6 +11,9 @@ from typing import Final
 from hakoiri.audit.segments import AuditFilesError, End, find_end, name_of
 
 LOCK_NAME: Final = "lock"
+SEGMENT_AGE_S: Final = 3600.0
+"""Then a file is ended though it is not full, so that whoever copies whole files has it."""
+
 _LOCK_POLL_S: Final = 0.02
 _MODE: Final = 0o640
 """The group is the keeper's, which reads."""
@@ -28,12 +31,20 @@ class SegmentFiles:
         segment_bytes: int,
         sync: Callable[[int], None],
         lock_timeout_s: float,
+        segment_age_s: float = SEGMENT_AGE_S,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Nothing is opened yet. `sync` returns when a descriptor's data survives a crash."""
+        """Nothing is opened yet. `sync` returns when a descriptor's data survives a crash.
+
+        `clock` gives monotonic seconds.
+        """
         self._directory = directory
         self._segment_bytes = segment_bytes
         self._sync = sync
         self._lock_timeout_s = lock_timeout_s
+        self._segment_age_s = segment_age_s
+        self._clock = clock
+        self._begun_s = clock()
         self._lock = -1
         self._file = -1
         self._size = 0
@@ -65,7 +76,8 @@ class SegmentFiles:
 
         Raises `OSError`; nothing of the lines is there then.
         """
-        if self._file < 0 or self._size >= self._segment_bytes:
+        is_full = self._size >= self._segment_bytes or self.seconds_to_seal() == 0
+        if self._file < 0 or is_full:
             self._begin(first)
         try:
             done = 0
@@ -77,6 +89,16 @@ class SegmentFiles:
                 os.ftruncate(self._file, self._size)
             raise
         self._size += len(data)
+
+    def seconds_to_seal(self) -> float | None:
+        """Return in how many seconds the file is old enough to be ended; None if it is empty."""
+        if self._file < 0 or self._size == 0:
+            return None
+        return max(0.0, self._segment_age_s - (self._clock() - self._begun_s))
+
+    def seal(self, first: int) -> None:
+        """End the file: begin the one that line `first` will be in. Raises `OSError`."""
+        self._begin(first)
 
     def close(self) -> None:
         """Let go of file and lock."""
@@ -111,3 +133,4 @@ class SegmentFiles:
         if self._file >= 0:
             os.close(self._file)
         self._file, self._size = new, 0
+        self._begun_s = self._clock()

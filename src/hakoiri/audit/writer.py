@@ -18,7 +18,7 @@ from typing import Final, Protocol, Self, TypeAlias
 
 from hakoiri.audit.chain import Position, hash_of, seal
 from hakoiri.audit.event import AuditEvent, EventKind, Stamp
-from hakoiri.audit.segment_files import SegmentFiles
+from hakoiri.audit.segment_files import SEGMENT_AGE_S, SegmentFiles
 
 WAITING_LIMIT: Final = 20_000
 """Events that wait for a disk that refuses: some 20 MB."""
@@ -69,6 +69,7 @@ class ChainWriter:
         waiting_limit: int = WAITING_LIMIT,
         sync: Callable[[int], None] = os.fdatasync,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
+        segment_age_s: float = SEGMENT_AGE_S,
     ) -> None:
         """Write below `directory`, which must exist; nothing is opened yet."""
         self._directory = directory
@@ -77,7 +78,11 @@ class ChainWriter:
         self._now = now
         self._waiting_limit = waiting_limit
         self._files = SegmentFiles(
-            directory, segment_bytes=segment_bytes, sync=sync, lock_timeout_s=lock_timeout_s
+            directory,
+            segment_bytes=segment_bytes,
+            sync=sync,
+            lock_timeout_s=lock_timeout_s,
+            segment_age_s=segment_age_s,
         )
         self._position = Position()
         self._changed = threading.Condition()
@@ -147,12 +152,17 @@ class ChainWriter:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._is_closing)
+                self._changed.wait_for(
+                    lambda: self._waiting or self._is_closing, self._files.seconds_to_seal()
+                )
                 batch = list(islice(self._waiting, BATCH_LIMIT))
-            if not batch:
-                return
+                if not batch and self._is_closing:
+                    return
             try:
-                self._write(batch)
+                if batch:
+                    self._write(batch)
+                else:
+                    self._files.seal(self._position.sequence + 1)
             except OSError as error:
                 self.failure = f"the audit log {self._directory} cannot be written: {error}"
                 with self._changed:

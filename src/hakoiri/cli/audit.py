@@ -21,6 +21,7 @@ from hakoiri.audit.verification import (
     read_signed_heads,
     verify_chain,
 )
+from hakoiri.cli import audit_ship
 from hakoiri.cli.client_options import Json, Output, show_json, wants_json
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.supervisor.audit_ground import CHAINS, AuditGround
@@ -34,6 +35,7 @@ from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import SettingsError
 
 app = typer.Typer(no_args_is_help=True, help="Read and check the audit log.")
+app.add_typer(audit_ship.app, name="ship")
 
 FOLLOW_EVERY_S: Final = 0.5
 USAGE_EXIT_CODE: Final = 2

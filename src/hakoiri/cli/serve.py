@@ -12,6 +12,8 @@ from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.finding import State
 from hakoiri.cli.doctor.production_facts import examine_production
+from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
+from hakoiri.cli.supervisor.audit_shipping import shipper_process
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
@@ -27,8 +29,9 @@ from hakoiri.cli.supervisor.processes import (
     CONTROL_SOCKET,
     GUARD_SOCKET,
     PROXY_NAME,
+    READER_SOCKET,
+    SHIP_STATUS,
     guard_process,
-    keeper_process,
     proxy_process,
     rehearsal_process,
     server_process,
@@ -162,6 +165,13 @@ def _processes(
     if ground.audit is not None:
         keeper = keeper_process(ground, ground.audit)
         processes.append(Supervised(keeper, file_is_there(ground.audit.keeper / PUBLIC_KEY_NAME)))
+        reader = reader_process(settings, ground, ground.audit)
+        asked = unix_socket_answers(ground.audit_dir / READER_SOCKET)
+        processes.append(Supervised(reader, asked))
+        shipper = shipper_process(settings, ground, ground.audit)
+        if shipper is not None:
+            told = file_is_there(ground.run_dir / SHIP_STATUS)
+            processes.append(Supervised(shipper, told))
     image = trusted_image(settings)
     rules = guard_rules(
         settings,

@@ -25,6 +25,7 @@ from hakoiri.credential_proxy.in_force import InForce
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.handler import Listener
+from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.exposition import registry_of
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.credential_proxy.metrics.state_metrics import StateMetrics
@@ -122,7 +123,8 @@ class Wiring:
             in_force=self.in_force,
             tasks=self.tasks,
         )
-        return registry_of([self.request_metrics, state])
+        budgets = BudgetMetrics(lambda: self.books.report(self.in_force.configuration.terms))
+        return registry_of([self.request_metrics, state, budgets])
 
     async def close(self) -> None:
         """Close kept connections, end what refreshes credentials, and write what is left."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.pool_file import PoolFile
@@ -19,6 +20,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.files.quota import total_use
 from hakoiri.host.settings import Settings
+from hakoiri.host.telemetry.container_metrics import StartTally
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.pool import PoolConfiguration
@@ -35,9 +37,14 @@ class Fleet:
 
 
 def make_lifecycle(
-    box: Box, *, engine: DockerEngine, proxy: ProxyClient, image_id: str
+    box: Box,
+    *,
+    engine: DockerEngine,
+    proxy: ProxyClient,
+    image_id: str,
+    starts: StartTally | None = None,
 ) -> Lifecycle:
-    """Put together what starts and removes containers of the box."""
+    """Put together what starts and removes containers of the box; `starts` counts them."""
     return Lifecycle(
         engine=engine,
         proxy=proxy,
@@ -46,6 +53,7 @@ def make_lifecycle(
         instance=box.instance,
         start_timeout_s=box.settings.container.start_timeout_s,
         stop_grace_s=box.settings.container.stop_grace_s,
+        starts=starts,
     )
 
 
@@ -58,10 +66,13 @@ def make_fleet(
     image_id: str,
     metrics: ServerMetrics,
     clock: Callable[[], datetime],
+    audit: AuditLog,
 ) -> Fleet:
     """Put the room together over its open edges."""
     settings = box.settings
-    lifecycle = make_lifecycle(box, engine=engine, proxy=proxy, image_id=image_id)
+    lifecycle = make_lifecycle(
+        box, engine=engine, proxy=proxy, image_id=image_id, starts=metrics.containers
+    )
     configuration = pool_configuration(settings)
     keeper = PoolKeeper(
         lifecycle=lifecycle,
@@ -86,7 +97,10 @@ def make_fleet(
     metrics.watch_containers(orchestrator.live_containers, paused=orchestrator.paused_containers)
     metrics.watch_disks(lambda: total_use(orchestrator.live_disks()))
     pool = PoolService(
-        keeper=keeper, store=PoolFile(settings.data_dir), from_settings=configuration
+        keeper=keeper,
+        store=PoolFile(settings.data_dir),
+        from_settings=configuration,
+        audit=audit,
     )
     return Fleet(lifecycle, keeper, orchestrator, pool)
 

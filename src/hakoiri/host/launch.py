@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from hakoiri.host.settings import Section, Settings
+from hakoiri.host.process_settings import Section
+from hakoiri.host.settings import Settings
 
 
 class AppArmorKnown(Section):
@@ -31,6 +32,12 @@ class ServerLaunch(Section):
 
     audit_dir: Path | None = None
     """Where the server's own audit log is written; absent means none."""
+
+    audit_reader: Path | None = None
+    """The socket of the process that shows the audit log."""
+
+    ship_status: Path | None = None
+    """What the process that copies the audit log tells; absent means that none does."""
 
 
 class ProbeLaunch(Section):

@@ -7,8 +7,9 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,7 +17,9 @@ import uvloop
 from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
+from hakoiri.audit.shipping.status import read_status
 from hakoiri.audit.writer import AuditLog
+from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
@@ -35,7 +38,7 @@ from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import ContainersError, EngineError
+from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.containers.user_namespace import tell_user_namespace
 from hakoiri.host.containers.violation_watch import (
@@ -48,14 +51,17 @@ from hakoiri.host.containers.violation_watch import (
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError
+from hakoiri.host.fleet_sight import make_sight
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.own_environment import credential_variables
+from hakoiri.host.readiness import Readiness, answers, audit_check, engine_check
 from hakoiri.host.services import Edges, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -112,11 +118,24 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             image_id=image_id,
             metrics=metrics,
             clock=now,
+            audit=audit,
         )
         orchestrator = fleet.orchestrator
+        sight = make_sight(
+            settings,
+            instance=launch.instance,
+            fleet=fleet,
+            engine=edges.engine,
+            metrics=metrics,
+        )
+        if (told := launch.ship_status) is not None:
+            metrics.watch(ShipMetrics(partial(read_status, told), wall_s=time.time))
+        readiness = _readiness(settings, edges, audit, metrics)
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = leaves_containers(launch)
-        services = make_services(settings, edges, orchestrator, metrics, audit, leaves=leaves)
+        services = make_services(
+            settings, edges, orchestrator, metrics, audit, leaves=leaves, saved=sight.saved
+        )
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         await fleet.pool.load()
@@ -137,6 +156,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             ("collector", collector.run()),
             ("warm pool", fleet.keeper.run(room=orchestrator.room)),
             ("proxy watch", watch.run()),
+            ("usage", sight.watch.run()),
+            ("readiness", readiness.run()),
             ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
@@ -153,11 +174,13 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             workspaces=services.workspaces,
             points=services.points,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
-            readiness=_readiness(settings, edges, audit),
+            readiness=readiness.reasons,
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),
             pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
+            usage_of=sight.usage_of,
+            find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
         )
         await serve_http(app, host=settings.host, port=settings.port)
@@ -178,27 +201,20 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
 
 
 def _readiness(
-    settings: Settings, edges: Edges, audit: AuditLog
-) -> Callable[[], Awaitable[list[str]]]:
-    """Return the check behind `/ready`: reasons why a turn cannot start now."""
-
-    async def reasons() -> list[str]:
-        found = await edges.proxy.check()
-        if audit.failure is not None:  # what cannot be audited is not to be begun
-            found.append(audit.failure)
-        checks = (
-            *(edges.engine.check(runtime=one) for one in settings.container.allowed_runtimes),
-            edges.database.check(),
-            edges.objects.check(),
-        )
-        for outcome in await asyncio.gather(*checks, return_exceptions=True):
-            if isinstance(outcome, (EngineError, StoreError, FilesError)):
-                found.append(str(outcome))
-            elif isinstance(outcome, BaseException):
-                raise outcome
-        return found
-
-    return reasons
+    settings: Settings, edges: Edges, audit: AuditLog, metrics: ServerMetrics
+) -> Readiness:
+    """Return what is behind `/ready`: each part that a turn needs."""
+    return Readiness(
+        checks={
+            "proxy": edges.proxy.check,
+            "audit": audit_check(audit),
+            "engine": engine_check(edges.engine, runtimes=settings.container.allowed_runtimes),
+            "database": answers(edges.database.check),
+            "objects": answers(edges.objects.check),
+        },
+        metrics=metrics.health,
+        clock=time.monotonic,
+    )
 
 
 async def _tell_violations(

@@ -1,7 +1,7 @@
 """The services that the API speaks to, put together over what is open to the outside."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -22,18 +22,22 @@ from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
-from hakoiri.host.conversations.model import TurnLimits
+from hakoiri.host.conversations.known_owners import KnownOwners
+from hakoiri.host.conversations.model import Conversation, TurnLimits
 from hakoiri.host.conversations.point_services import PointServices, make_point_services
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.conversations.workspace_services import WorkspaceServices, make_workspace_services
+from hakoiri.host.files.metered_sync import MeteredSync
 from hakoiri.host.files.point_files import PointFiles
 from hakoiri.host.files.ports import ObjectStore
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.audit_log import EventAudit
+from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.policy import ModelRoute, Policy
 
 
@@ -71,6 +75,19 @@ class Services:
     owners: WorkspaceOwners
 
 
+class _OwnedConversations(SqlConversationStore):
+    """The store, taking note of whose the conversations are that are looked at."""
+
+    def __init__(self, database: Database, owners: KnownOwners) -> None:
+        super().__init__(database)
+        self._owners = owners
+
+    async def get(self, *, tenant: str, conversation_id: str) -> Conversation:
+        found = await super().get(tenant=tenant, conversation_id=conversation_id)
+        self._owners.remember(found)
+        return found
+
+
 def make_services(
     settings: Settings,
     edges: Edges,
@@ -79,18 +96,34 @@ def make_services(
     audit: AuditLog,
     *,
     leaves: Callable[[], bool],
+    saved: Callable[[str, float], None],
 ) -> Services:
-    """Put them together over the open edges; `leaves` says whether turns stay when they end."""
+    """Put them together over the open edges; `leaves` says whether turns stay when they end.
+
+    `saved` is told of each workspace that was saved, and when that save began.
+    """
     database = edges.database
-    store = SqlConversationStore(database)
-    feed = EventFeed(store=store, recorded=EventAudit(audit).recorded)
+    owners = KnownOwners()
+    store = _OwnedConversations(database, owners)
+    audited = EventAudit(audit, owner_of=owners.of)
+
+    def recorded(events: Sequence[ConversationEvent]) -> None:
+        audited.recorded(events)
+        metrics.turns.recorded(events)
+
+    feed = EventFeed(store=store, recorded=recorded)
+    metrics.watch_subscribers(lambda: feed.watchers)
     policies = PolicyService(
         store=SqlPolicyStore(database),
         containers=orchestrator,
         default_policy=default_policy(settings),
         audit=audit,
     )
-    files = FileSync(
+    files = MeteredSync(
+        metrics=metrics.sync,
+        audit=FileAudit(audit),
+        saved=saved,
+        clock_s=time.monotonic,
         store=edges.objects,
         heads=SqlWorkspaceHeads(database),
         limits=ScanLimits(**settings.files.model_dump()),

@@ -12,7 +12,6 @@ from typing import Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -25,6 +24,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from hakoiri.host.process_settings import (
+    AuditSettings,
+    GuardSettings,
+    ProxySettings,
+    Section,
+    UserSettings,
+)
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -45,12 +51,6 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names the key and the mend."""
-
-
-class Section(BaseModel):
-    """One table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ModelSettings(Section):
@@ -219,47 +219,6 @@ class ObjectStoreSettings(Section):
         if self.kms_key_id is not None and not self.encryption.startswith("aws:kms"):
             raise ValueError("kms_key_id needs encryption aws:kms or aws:kms:dsse")
         return self
-
-
-class ProxySettings(Section):
-    """Where the credential proxy's own files are; the server reads none of them.
-
-    Root alone writes `file` and `env_file`; below `state_dir` the proxy keeps what outlives it.
-    """
-
-    file: Path = Path("/etc/hakoiri/proxy.toml")
-    env_file: Path = Path("/etc/hakoiri/proxy.env")
-    state_dir: Path = Path("/var/lib/hakoiri-proxy")
-
-
-class GuardSettings(Section):
-    """The docker guard, which alone may open the engine's socket."""
-
-    live_dir: Path = Path("/var/lib/hakoiri-live")
-    """Below it lie the files of live containers; root's and the guard's to write."""
-
-    disk_floor_mib: int = Field(default=2048, ge=0, le=1_048_576)
-    """No container is made while the disk of `live_dir` has less free."""
-
-    reserve_disk: bool = False
-    """Take a container's whole disks from the host's when it is made, not as they fill."""
-
-
-class AuditSettings(Section):
-    """The audit log: one chain for each process, and the keeper that signs how far each got."""
-
-    enabled: bool = True
-    dir: Path = Path("/var/log/hakoiri")
-    """Below it each instance has a directory; root's."""
-
-
-class UserSettings(Section):
-    """The system users that the processes run as; `make` creates them."""
-
-    server: str = "hakoiri"
-    proxy: str = "hakoiri-proxy"
-    guard: str = "hakoiri-guard"
-    audit: str = "hakoiri-audit"
 
 
 class Settings(BaseSettings):

@@ -23,6 +23,7 @@ from tests.unit.host.conversations.scripted import (
     World,
 )
 
+from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
@@ -48,6 +49,10 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+async def no_usage(_: str) -> None:
+    return None
 
 
 async def no_figures() -> str:
@@ -107,6 +112,8 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration
         ),
         figures=no_figures,
+        usage_of=no_usage,
+        find_audited=AuditReader(None).find,
         require_keys=False,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:

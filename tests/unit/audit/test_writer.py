@@ -196,3 +196,18 @@ def test_without_a_log_nothing_happens() -> None:
     log = NoAuditLog()
     log.tell(an_event(1))
     assert log.failure is None
+
+
+def test_a_quiet_chain_is_ended_too_and_goes_on_in_the_next_file(tmp_path: Path) -> None:
+    with ChainWriter(
+        tmp_path, chain="server", version="1", now=lambda: AT, segment_age_s=0.0
+    ) as log:
+        assert log.wait_written(WAIT_S)
+        for _ in range(3000):
+            if len(segments(tmp_path)) > 1:
+                break
+            threading.Event().wait(0.01)
+        assert len(segments(tmp_path)) == 2
+    with writer(tmp_path) as log:
+        log.tell(an_event(1))
+    assert check(tmp_path).sequence == 5

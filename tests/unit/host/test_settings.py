@@ -122,3 +122,8 @@ def test_a_target_that_is_not_given_is_twice_the_minimum(
 ) -> None:
     made = settings.WarmPoolSettings.model_validate(given).size()
     assert (made.min, made.target, made.max) == size
+
+
+def test_a_log_that_is_not_kept_cannot_be_shipped() -> None:
+    with pytest.raises(SettingsError, match="ship_file"):
+        settings.load(audit={"enabled": False, "ship_file": "/etc/hakoiri-ship/ship.toml"})

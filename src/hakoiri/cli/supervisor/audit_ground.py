@@ -20,6 +20,7 @@ OPERATOR_CHAIN: Final = "operator"
 
 CHAINS: Final = (SERVER_CHAIN, PROXY_CHAIN, GUARD_CHAIN, OPERATOR_CHAIN)
 KEEPER_DIRECTORY: Final = "keeper"
+SHIPPER_DIRECTORY: Final = "shipper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,22 @@ class AuditGround:
         return self.root / KEEPER_DIRECTORY
 
     @property
+    def shipper(self) -> Path:
+        """Where the shipper keeps how far each copy got."""
+        return self.root / SHIPPER_DIRECTORY
+
+    @property
     def chains(self) -> dict[str, Path]:
         """Where each chain is, by name."""
         return {name: self.root / name for name in CHAINS}
 
     def others(self, chain: str) -> tuple[Path, ...]:
         """Return all directories but that of one chain: those that its writer must not see."""
-        return (self.keeper, *(path for name, path in self.chains.items() if name != chain))
+        return (
+            self.keeper,
+            self.shipper,
+            *(path for name, path in self.chains.items() if name != chain),
+        )
 
 
 def audit_ground(settings: Settings, instance: str) -> AuditGround | None:

@@ -68,12 +68,14 @@ class Ground:
     proxy_dir: Path
     proxy_state_dir: Path
     guard_dir: Path
+    audit_dir: Path
     tree: Path
     disks: Path
     server: Account
     proxy: Account
     guard: Account
     keeper: Account
+    reader: Account
     audit: AuditGround | None
     lock: int
 
@@ -105,7 +107,7 @@ def prepare(settings: Settings) -> Ground:
     """Make directories and the instance's id, take the lock; raise `PreparationError`."""
     users = settings.users
     server, proxy, guard = account(users.server), account(users.proxy), account(users.guard)
-    keeper = account(users.audit)
+    keeper, reader = account(users.audit), account(users.audit_reader)
     try:
         data_dir = _data_directory(settings.data_dir, server)
         instance = instance_id(data_dir / INSTANCE_FILE)
@@ -117,6 +119,7 @@ def prepare(settings: Settings) -> Ground:
         # set-group-id: the control socket made in it belongs to the server's group
         proxy_dir = _directory(run_dir / "proxy", proxy.uid, server.gid, 0o2750)
         guard_dir = _directory(run_dir / "guard", guard.uid, server.gid, 0o2750)
+        audit_dir = _directory(run_dir / "audit", reader.uid, server.gid, 0o2750)
         settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
         state_dir = _directory(settings.proxy.state_dir / instance, proxy.uid, proxy.gid, 0o700)
         live_dir = _live_directory(settings)
@@ -142,12 +145,14 @@ def prepare(settings: Settings) -> Ground:
         proxy_dir=proxy_dir,
         proxy_state_dir=state_dir,
         guard_dir=guard_dir,
+        audit_dir=audit_dir,
         tree=tree,
         disks=disks,
         server=server,
         proxy=proxy,
         guard=guard,
         keeper=keeper,
+        reader=reader,
         audit=audit,
         lock=lock,
     )

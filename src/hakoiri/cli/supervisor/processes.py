@@ -6,12 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hakoiri.audit.launch import KeeperLaunch
 from hakoiri.cli.supervisor.audit_ground import (
     GUARD_CHAIN,
     PROXY_CHAIN,
     SERVER_CHAIN,
-    AuditGround,
 )
 from hakoiri.cli.supervisor.database_places import database_directories, database_paths
 from hakoiri.cli.supervisor.guard_rules import disk_rules
@@ -35,6 +33,8 @@ NOBODY: Final = 65534
 
 CONTROL_SOCKET: Final = "control.sock"
 GUARD_SOCKET: Final = "docker.sock"
+READER_SOCKET: Final = "reader.sock"
+SHIP_STATUS: Final = Path("ship/status.json")
 PROXY_NAME: Final = "credential_proxy"
 
 PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -229,20 +229,8 @@ def _server_launch(
         keep_containers=keep_containers,
         apparmor=apparmor,
         audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
-    )
-
-
-def keeper_process(ground: Ground, audit: AuditGround) -> ProcessSpec:
-    """Return the audit log's keeper, which alone can read its key and write its heads."""
-    launch = KeeperLaunch(directory=audit.keeper, chains=audit.chains)
-    return ProcessSpec(
-        name="audit_keeper",
-        arguments=("-m", "hakoiri.audit"),
-        uid=ground.keeper.uid,
-        gid=ground.keeper.gid,
-        environment=passed_on(),
-        shown=(audit.root,),
-        standard_input=launch.model_dump_json().encode(),
+        audit_reader=ground.audit_dir / READER_SOCKET if ground.audit is not None else None,
+        ship_status=ground.run_dir / SHIP_STATUS if settings.audit.ship_file is not None else None,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from hakoiri.host.api import audit as audit_routes
 from hakoiri.host.api import commands as command_routes
 from hakoiri.host.api import conversations as conversation_routes
 from hakoiri.host.api import events as event_routes
@@ -18,6 +19,7 @@ from hakoiri.host.api import policies as policy_routes
 from hakoiri.host.api import pool as pool_routes
 from hakoiri.host.api import problems
 from hakoiri.host.api import recovery_points as point_routes
+from hakoiri.host.api import usage as usage_routes
 from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
@@ -25,9 +27,11 @@ from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.api.uploads import Uploads
+from hakoiri.host.api.usage import UsageOf
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
+from hakoiri.host.conversations.audit_view import FindAudited
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
 from hakoiri.host.conversations.keys import KeyRing
@@ -52,6 +56,8 @@ def create_app(
     confinement: Confinement,
     pool: PoolService,
     figures: Figures,
+    usage_of: UsageOf,
+    find_audited: FindAudited,
     require_keys: bool,
 ) -> FastAPI:
     """Build the application. Without `require_keys` it must be served on loopback only."""
@@ -81,6 +87,7 @@ def create_app(
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))
+    app.include_router(usage_routes.router(workspaces=workspaces.workspaces, usage_of=usage_of))
     app.include_router(command_routes.router(services=workspaces))
     app.include_router(file_routes.router(services=workspaces, files=files, uploads=uploads))
     app.include_router(point_routes.router(workspaces=workspaces.workspaces, services=points))
@@ -89,6 +96,7 @@ def create_app(
     )
     app.include_router(policy_routes.router(policies=policies))
     app.include_router(pool_routes.router(pool=pool))
+    app.include_router(audit_routes.router(find=find_audited))
     app.include_router(key_routes.router(keys=keys))
     _describe_shared_parts(app, require_keys=require_keys)
     return app

@@ -17,6 +17,7 @@ from hakoiri.host.containers.ports import (
     TooManyCommandsError,
     WorkspaceInUseError,
 )
+from hakoiri.host.conversations.audit_view import AuditCursorError, AuditUnavailableError
 from hakoiri.host.conversations.keys import NoSuchKeyError
 from hakoiri.host.conversations.point_ports import (
     HeadMovedError,
@@ -73,6 +74,8 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (NoSuchKeyError, _Meaning("no-such-key", 404, "No such key")),
     (TurnRunningError, _Meaning("turn-running", 409, "A turn is running")),
     (NoTurnRunningError, _Meaning("no-turn-running", 409, "No turn is running")),
+    (AuditCursorError, _Meaning("invalid-request", 422, "The request is not valid")),
+    (AuditUnavailableError, _Meaning("audit-unavailable", 503, "The audit log cannot be read")),
     (RuntimeNotAllowedError, _Meaning("runtime-not-allowed", 422, "The runtime is not allowed")),
     (InvalidOptionError, _Meaning("invalid-request", 422, "The request is not valid")),
     (PoolRefusedError, _Meaning("invalid-request", 422, "The request is not valid")),

@@ -25,7 +25,9 @@ async def look_at_a_box(
     Raises:
         ContainersError: it could not be started or looked at.
     """
-    container = await lifecycle.start(new_container_id(), prepare=_nothing, runtime=runtime)
+    container = await lifecycle.start(
+        new_container_id(), prepare=_nothing, runtime=runtime, kind="probe"
+    )
     try:
         if container.agent is None:
             raise ContainersError("the container has no agent to ask")

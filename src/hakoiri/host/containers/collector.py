@@ -46,6 +46,9 @@ class Tell(Protocol):
     def kept_unsaved(self) -> None:
         """One was kept that should go, because its files could not be saved."""
 
+    def collecting_failed(self) -> None:
+        """A round was given up; what it left is done in a later one."""
+
 
 class Collector:
     """One collector a server."""
@@ -80,6 +83,7 @@ class Collector:
             try:
                 await self.step(looks=steps % LOOK_EVERY_STEPS == 0)
             except ContainersError as error:  # also the database's
+                self._tell.collecting_failed()
                 log.warning("collecting_failed", reason=str(error))
 
     async def step(self, *, looks: bool) -> None:

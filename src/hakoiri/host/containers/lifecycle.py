@@ -4,6 +4,7 @@ Each step is bounded in time. A start that fails anywhere leaves nothing behind.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -21,6 +22,7 @@ from hakoiri.host.containers.ports import (
     ContainersError,
     ProxyControl,
 )
+from hakoiri.host.telemetry.container_metrics import NoTally, StartKind, StartTally, tallied
 from hakoiri.wire.guard import engine_name
 from hakoiri.wire.messages import Runtime
 
@@ -80,6 +82,8 @@ class Lifecycle:
         start_timeout_s: float,
         stop_grace_s: float,
         sleep: Sleep = asyncio.sleep,
+        starts: StartTally | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Work for the instance; `sleep` is the wait between two health polls."""
         self._engine = engine
@@ -90,6 +94,8 @@ class Lifecycle:
         self._start_timeout_s = start_timeout_s
         self._stop_grace_s = stop_grace_s
         self._sleep = sleep
+        self._starts = starts or NoTally()
+        self._clock = clock
         self._in_hand: set[str] = set()
 
     def in_hand(self) -> frozenset[str]:
@@ -109,12 +115,24 @@ class Lifecycle:
         )
 
     async def start(
-        self, container_id: str, *, prepare: Prepare, runtime: Runtime | None = None
+        self,
+        container_id: str,
+        *,
+        prepare: Prepare,
+        runtime: Runtime | None = None,
+        kind: StartKind = "cold",
     ) -> StartedContainer:
         """Start a container and fill its directories meanwhile; return it healthy.
 
-        Raises `ContainersError`, or what `prepare` raises, and leaves nothing behind.
+        `kind` says for whom. Raises `ContainersError`, or what `prepare` raises, and leaves nothing
+        behind.
         """
+        with tallied(self._starts, kind, clock=self._clock):
+            return await self._start_or_discard(container_id, prepare, runtime)
+
+    async def _start_or_discard(
+        self, container_id: str, prepare: Prepare, runtime: Runtime | None
+    ) -> StartedContainer:
         self._in_hand.add(container_id)
         try:
             async with asyncio.timeout(self._start_timeout_s):

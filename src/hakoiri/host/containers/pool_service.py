@@ -4,6 +4,8 @@ import asyncio
 
 import structlog
 
+from hakoiri.audit.event import AuditEvent, EventKind
+from hakoiri.audit.writer import AuditLog, NoAuditLog
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.ports import ContainersError, PoolStore, PoolStoreError
 from hakoiri.wire.pool import PoolConfiguration, PoolReport
@@ -19,10 +21,16 @@ class PoolService:
     """Shows and sets the pool. What was set counts until it is reset, over the settings."""
 
     def __init__(
-        self, *, keeper: PoolKeeper, store: PoolStore, from_settings: PoolConfiguration
+        self,
+        *,
+        keeper: PoolKeeper,
+        store: PoolStore,
+        from_settings: PoolConfiguration,
+        audit: AuditLog | None = None,
     ) -> None:
         """`from_settings` counts while nothing is stored."""
         self._keeper = keeper
+        self._audit = audit or NoAuditLog()
         self._store = store
         self._from_settings = from_settings
         self._is_stored = False
@@ -58,6 +66,7 @@ class PoolService:
             self._keeper.configure(configuration)
             self._is_stored = True
         log.info("warm_pool_set", configuration=configuration.model_dump(mode="json"))
+        self._tell("stored", configuration)
         return self.report()
 
     async def reset(self) -> PoolReport:
@@ -67,7 +76,21 @@ class PoolService:
             self._keeper.configure(self._from_settings)
             self._is_stored = False
         log.info("warm_pool_reset")
+        self._tell("settings", self._from_settings)
         return self.report()
+
+    def _tell(self, source: str, configuration: PoolConfiguration) -> None:
+        sizes = {
+            f"{runtime}_{name}": size
+            for runtime, sizes in configuration.runtimes.items()
+            for name, size in (("min", sizes.min), ("target", sizes.target), ("max", sizes.max))
+        }
+        self._audit.tell(
+            AuditEvent(
+                kind=EventKind.POOL_CHANGED,
+                details={"name": "warm pool", "source": source, **sizes},
+            )
+        )
 
     def _refuse_unknown(self, configuration: PoolConfiguration) -> None:
         known = self._keeper.runtimes

@@ -31,7 +31,9 @@ class PoolWork:
 
         A start that fails leaves nothing behind.
         """
-        container = await self._lifecycle.start(container_id, prepare=_nothing, runtime=runtime)
+        container = await self._lifecycle.start(
+            container_id, prepare=_nothing, runtime=runtime, kind="warm"
+        )
         try:
             if connects and container.agent is not None:
                 await container.agent.connect(self._connect_options)

@@ -33,6 +33,12 @@ class EventFeed:
         self._recorded = recorded
         # A channel lives as long as somebody watches it.
         self._channels: WeakValueDictionary[str, _Channel] = WeakValueDictionary()
+        self._watchers = 0
+
+    @property
+    def watchers(self) -> int:
+        """How many watch a conversation now."""
+        return self._watchers
 
     def publish(self, events: Sequence[ConversationEvent]) -> None:
         """Tell watchers that these events, in order and of one conversation, are committed."""
@@ -56,21 +62,25 @@ class EventFeed:
         channel = self._channels.get(conversation_id)
         if channel is None:
             channel = self._channels[conversation_id] = _Channel()
-        while True:
-            grown = channel.grown
-            page = channel.newer_than(after) or await self._store.read(
-                conversation_id=conversation_id, after=after, limit=PAGE_LIMIT_EVENTS
-            )
-            if page:
-                after = page[-1].id
-                yield page
-                continue
-            if channel.closed:
-                return
-            with anyio.move_on_after(idle_timeout_s) as waiting:
-                await grown.wait()
-            if waiting.cancelled_caught:
-                yield ()
+        self._watchers += 1
+        try:
+            while True:
+                grown = channel.grown
+                page = channel.newer_than(after) or await self._store.read(
+                    conversation_id=conversation_id, after=after, limit=PAGE_LIMIT_EVENTS
+                )
+                if page:
+                    after = page[-1].id
+                    yield page
+                    continue
+                if channel.closed:
+                    return
+                with anyio.move_on_after(idle_timeout_s) as waiting:
+                    await grown.wait()
+                if waiting.cancelled_caught:
+                    yield ()
+        finally:
+            self._watchers -= 1
 
     async def follow(
         self, conversation_id: str, *, after: int, until_turn: int | None = None

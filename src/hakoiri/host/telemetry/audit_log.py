@@ -1,10 +1,11 @@
 """The server's own audit log, and what tells it of things that happen elsewhere in the server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import JsonValue
 
@@ -18,16 +19,18 @@ _KEPT: Final = {
     "turn_started": (EventKind.TURN_STARTED, ("generation", "start")),
     "result": (EventKind.TURN_ENDED, ()),
     "error": (EventKind.TURN_ENDED, ("code",)),
-    "file_synced": (
-        EventKind.FILES_SYNCED,
-        ("recovery_point", "uploaded", "uploaded_bytes", "deleted", "kept", "left_out"),
-    ),
     "container_recovered": (
         EventKind.CONTAINER_RECOVERED,
         ("generation", "reason", "restored_seq", "lost_paths"),
     ),
 }
-"""Which events are audited, as what, and which of their data; never a text that somebody wrote."""
+"""Which events are audited, as what, and which of their data; never a text that somebody wrote.
+
+What was saved is told by `file_audit`, which knows of saves outside of turns as well.
+"""
+
+NEARLY_FULL: Final = "workspace-nearly-full"
+"""The notice that a disk is close to its quota."""
 
 
 def audit_log(directory: Path | None, *, chain: str = CHAIN) -> AbstractContextManager[AuditLog]:
@@ -40,21 +43,46 @@ def audit_log(directory: Path | None, *, chain: str = CHAIN) -> AbstractContextM
     return ChainWriter(directory, chain=chain, version=version("hakoiri"))
 
 
+class Owner(Protocol):
+    """Whose a conversation is."""
+
+    @property
+    def tenant(self) -> str:
+        """The tenant."""
+
+    @property
+    def workspace(self) -> str | None:
+        """The workspace, if it has one."""
+
+
 class EventAudit:
     """Tells the audit log of what the events of conversations say, but not of what was said."""
 
-    def __init__(self, audit: AuditLog) -> None:
+    def __init__(
+        self, audit: AuditLog, *, owner_of: Callable[[str], Owner | None] = lambda _: None
+    ) -> None:
+        """`owner_of` gives whose a conversation is, as far as that is known."""
         self._audit = audit
+        self._owner_of = owner_of
 
     def recorded(self, events: Sequence[ConversationEvent]) -> None:
         """Tell of events that were committed."""
         for event in events:
             if (audited := audit_event(event)) is not None:
+                if owner := self._owner_of(event.conversation_id):
+                    audited = replace(audited, tenant=owner.tenant, workspace=owner.workspace)
                 self._audit.tell(audited)
 
 
 def audit_event(event: ConversationEvent) -> AuditEvent | None:
     """Return what the audit log is told of an event; None for what only the conversation needs."""
+    if event.type == "notice" and event.data.get("code") == NEARLY_FULL:
+        return AuditEvent(
+            kind=EventKind.QUOTA_HIT,
+            succeeded=False,
+            conversation=event.conversation_id,
+            details={"turn": event.turn, "kind": "disk"},
+        )
     found = _KEPT.get(event.type)
     if found is None:
         return None

@@ -8,7 +8,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from hakoiri.host.telemetry.container_metrics import ContainerMetrics
+from hakoiri.host.telemetry.health_metrics import HealthMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
+from hakoiri.host.telemetry.sync_metrics import SyncMetrics
+from hakoiri.host.telemetry.turn_metrics import TurnMetrics
 
 TurnResult = Literal["result", "error"]
 """With which event a turn ended."""
@@ -18,6 +22,11 @@ WORKSPACE_LABELS: Final = 200
 
 OTHER_WORKSPACES: Final = "others"
 
+REMOVALS: Final = frozenset({"idle", "lifetime", "dead", "stray"})
+LOSSES: Final = frozenset({"container-lost", "agent-killed", "server-restarted"})
+OTHER_REASON: Final = "other"
+"""What stands for a reason that is not in its closed set."""
+
 
 class ServerMetrics:
     """Counts into a registry of its own."""
@@ -26,6 +35,10 @@ class ServerMetrics:
         self._registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self._registry)
         self.pool = PoolMetrics(self._registry)
+        self.containers = ContainerMetrics(self._registry)
+        self.turns = TurnMetrics(self._registry)
+        self.sync = SyncMetrics(self._registry)
+        self.health = HealthMetrics(self._registry)
         self._removals = Counter(
             "hakoiri_containers_collected",
             "Containers that the garbage collector removed, by reason.",
@@ -35,6 +48,11 @@ class ServerMetrics:
         self._kept = Counter(
             "hakoiri_containers_kept_unsaved",
             "Times that an idle container was kept because its files could not be saved.",
+            registry=self._registry,
+        )
+        self._failed_rounds = Counter(
+            "hakoiri_collector_failures",
+            "Rounds that the garbage collector gave up, because engine or database failed.",
             registry=self._registry,
         )
         turns = Counter(
@@ -73,6 +91,20 @@ class ServerMetrics:
             _Gauge("hakoiri_containers_paused", "Live containers that are frozen.", paused)
         )
 
+    def watch_subscribers(self, subscribers: Callable[[], int]) -> None:
+        """Show from now on how many watch the events of a conversation."""
+        self._registry.register(
+            _Gauge(
+                "hakoiri_event_subscribers",
+                "Open streams of conversations' events.",
+                subscribers,
+            )
+        )
+
+    def watch(self, collector: Collector) -> None:
+        """Show what another room tells, from now on; its labels must be bounded."""
+        self._registry.register(collector)
+
     def watch_disks(self, disk_use: Callable[[], tuple[int, int]]) -> None:
         """Show from now on the bytes in use, and how many workspaces are nearly full."""
         self._registry.register(_DiskUse(disk_use))
@@ -83,15 +115,19 @@ class ServerMetrics:
 
     def removed(self, reason: str) -> None:
         """Count a container that the collector removed; the reasons are few and ours."""
-        self._removals.labels(reason).inc()
+        self._removals.labels(_one_of(REMOVALS, reason)).inc()
 
     def kept_unsaved(self) -> None:
         """Count that a container stayed whose files could not be saved."""
         self._kept.inc()
 
+    def collecting_failed(self) -> None:
+        """Count a round that the collector gave up."""
+        self._failed_rounds.inc()
+
     def recovered(self, reason: str) -> None:
         """Count a turn that got over a loss; the reasons are few and ours."""
-        self._recoveries.labels(reason).inc()
+        self._recoveries.labels(_one_of(LOSSES, reason)).inc()
 
     def system_call_killed(self, workspace_id: str) -> None:
         """Count a process that the filter killed; beyond a bound, new workspaces share a label."""
@@ -103,6 +139,10 @@ class ServerMetrics:
     def render(self) -> str:
         """Return the figures as they are now, in Prometheus's text format."""
         return generate_latest(self._registry).decode()
+
+
+def _one_of(known: frozenset[str], reason: str) -> str:
+    return reason if reason in known else OTHER_REASON
 
 
 class _Gauge(Collector):

@@ -18,7 +18,8 @@ def test_each_writer_sees_no_directory_but_its_own() -> None:
     for name in CHAINS:
         others = ground.others(name)
         assert ground.chains[name] not in others
-        assert {ground.keeper, *ground.chains.values()} == {ground.chains[name], *others}
+        all_of_them = {ground.keeper, ground.shipper, *ground.chains.values()}
+        assert all_of_them == {ground.chains[name], *others}
 
 
 def test_none_is_kept_where_none_is_wanted(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from hakoiri.audit.launch import KeeperLaunch
 from hakoiri.cli.supervisor.audit_ground import AuditGround
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import Account, Ground, PreparationError
@@ -12,7 +11,6 @@ from hakoiri.cli.supervisor.processes import (
     NOBODY,
     engine_directory,
     guard_process,
-    keeper_process,
     proxy_process,
     rehearsal_process,
     server_process,
@@ -49,12 +47,14 @@ def ground(tmp_path: Path) -> Ground:
         proxy_dir=tmp_path / "run" / "proxy",
         proxy_state_dir=tmp_path / "state" / "i1",
         guard_dir=tmp_path / "run" / "guard",
+        audit_dir=tmp_path / "run" / "audit",
         tree=tmp_path / "live" / "i1",
         disks=tmp_path / "live" / "i1.disks",
         server=Account("server", 901, 902),
         proxy=Account("proxy", 903, 904),
         guard=Account("guard", 905, 906),
         keeper=Account("keeper", 907, 908),
+        reader=Account("reader", 909, 910),
         audit=AuditGround(tmp_path / "audit" / "i1"),
         lock=-1,
     )
@@ -205,14 +205,11 @@ def test_the_server_sees_no_image_of_a_disk_and_nothing_of_other_instances(tmp_p
     assert not any(where.disks.is_relative_to(path) or path == where.disks for path in seen)
 
 
-def test_the_guard_sees_its_own_chain_alone_and_the_keeper_all_of_them(tmp_path: Path) -> None:
+def test_the_guard_sees_its_own_chain_alone(tmp_path: Path) -> None:
     made, audit = ground(tmp_path), AuditGround(tmp_path / "audit" / "i1")
     guard = guard_process(load(tmp_path), made, rules(load(tmp_path)))
     assert set(audit.others("guard")) <= set(guard.hidden)
     assert audit.chains["guard"] in guard.shown
-    keeper = keeper_process(made, audit)
-    assert (keeper.uid, keeper.gid, keeper.capabilities, keeper.groups) == (907, 908, (), ())
-    assert KeeperLaunch.model_validate_json(keeper.standard_input).chains == audit.chains
 
 
 def test_without_an_audit_log_no_process_is_told_of_one(tmp_path: Path) -> None:
@@ -223,6 +220,7 @@ def test_without_an_audit_log_no_process_is_told_of_one(tmp_path: Path) -> None:
     server = ServerLaunch.model_validate_json(server_process(settings, made, "i").standard_input)
     guard = guard_process(settings, made, rules(settings))
     assert server.audit_dir is None
+    assert server.audit_reader is None
     assert GuardLaunch.model_validate_json(guard.standard_input).audit_dir is None
 
 

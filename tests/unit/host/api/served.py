@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from tests.unit.host.containers import fleet
 from tests.unit.host.conversations.scripted import NOW, World
 
+from hakoiri.audit.query import AuditQuery
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.api.uploads import Uploads
@@ -19,9 +20,11 @@ from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
+from hakoiri.host.conversations.audit_view import AuditPage
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.ports import FilesError
+from hakoiri.host.usage.figures import Usage
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
 FILE_LIMIT_BYTES = 1000
@@ -75,6 +78,9 @@ class Served:
             keeper=keeper, store=self.pool_store, from_settings=keeper.configuration
         )
         self.figures = "hakoiri_turns_total 1\n"
+        self.usages: dict[str, Usage] = {}
+        self.audit_asked: list[AuditQuery] = []
+        self.audit_answer: AuditPage | Exception = AuditPage(events=[], next=None)
         self.app: FastAPI = create_app(
             service=self.world.service,
             conversations=self.world.conversations,
@@ -89,6 +95,8 @@ class Served:
             confinement=confinement,
             pool=self.pool,
             figures=self._figures,
+            usage_of=self._usage_of,
+            find_audited=self._find_audited,
             require_keys=require_keys,
         )
 
@@ -97,6 +105,15 @@ class Served:
 
     async def _figures(self) -> str:
         return self.figures
+
+    async def _find_audited(self, query: AuditQuery) -> AuditPage:
+        self.audit_asked.append(query)
+        if isinstance(self.audit_answer, Exception):
+            raise self.audit_answer
+        return self.audit_answer
+
+    async def _usage_of(self, workspace_id: str) -> Usage | None:
+        return self.usages.get(workspace_id)
 
     @asynccontextmanager
     async def client(self, **headers: str) -> AsyncIterator[httpx2.AsyncClient]:

@@ -36,6 +36,7 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
         "/v1/conversations/{conversation_id}/workspace/exec",
         "/v1/conversations/{conversation_id}/workspace/files",
         "/v1/conversations/{conversation_id}/workspace/files/{path}",
+        "/v1/conversations/{conversation_id}/workspace/usage",
         "/v1/workspaces",
         "/v1/workspaces/{workspace_id}",
         "/v1/workspaces/{workspace_id}/exec",
@@ -44,6 +45,8 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
         "/v1/policies",
         "/v1/policies/{name}",
         "/v1/pool",
+        "/v1/audit",
+        "/v1/workspaces/{workspace_id}/usage",
         "/v1/keys",
         "/v1/keys/{key_id}",
     }

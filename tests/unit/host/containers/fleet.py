@@ -17,6 +17,7 @@ from hakoiri.host.containers.testing import (
     ScriptedAgents,
 )
 from hakoiri.host.containers.warm_pool import Shape
+from hakoiri.host.telemetry.container_metrics import StartTally
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.messages import Runtime
@@ -79,7 +80,7 @@ class Fleet:
     def __post_init__(self) -> None:
         self.engine.root = self.root
 
-    def lifecycle(self) -> Lifecycle:
+    def lifecycle(self, *, starts: StartTally | None = None) -> Lifecycle:
         return Lifecycle(
             engine=self.engine,
             proxy=self.proxy,
@@ -89,6 +90,8 @@ class Fleet:
             start_timeout_s=self.start_timeout_s,
             stop_grace_s=0,
             sleep=no_sleep,
+            starts=starts,
+            clock=lambda: self.now_s,
         )
 
     def keeper(self, lifecycle: Lifecycle | None = None) -> PoolKeeper:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.unit.host.containers.fleet import Fleet
 
-from hakoiri.host.containers.collector import Collector
+from hakoiri.host.containers.collector import LOOK_EVERY_STEPS, Collector
 from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.model import Claim, ContainerDirectories, new_container_id
@@ -51,6 +51,9 @@ class World:
 
     def kept_unsaved(self) -> None:
         self.told.append("kept")
+
+    def collecting_failed(self) -> None:
+        self.told.append("failed")
 
     async def claim(self, workspace: str) -> Claim:
         return await self.orchestrator.claim(
@@ -231,3 +234,31 @@ async def test_a_container_that_died_with_the_only_copy_is_not_replaced_before_i
     await world.step(1)
     assert (world.saves, world.told) == (["w1"], ["dead"])
     assert (await world.claim("w1")).generation == 2
+
+
+async def test_a_round_that_is_given_up_is_counted_and_the_next_is_done(world: World) -> None:
+    rounds = 0
+
+    class EnoughError(Exception):
+        pass
+
+    async def sleep(_: float) -> None:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            world.fleet.engine.fail = {"list_ours"}
+        elif rounds == LOOK_EVERY_STEPS + 2:
+            raise EnoughError
+
+    collector = Collector(
+        orchestrator=world.orchestrator,
+        lifecycle=world.lifecycle,
+        save=world.save,
+        tell=world,
+        limits=LIMITS,
+        clock=lambda: 0.0,
+        sleep=sleep,
+    )
+    with pytest.raises(EnoughError):
+        await collector.run()
+    assert world.told == ["failed"]

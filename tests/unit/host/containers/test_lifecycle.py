@@ -204,3 +204,21 @@ async def test_a_container_that_may_still_run_is_not_halted(tmp_path: Path) -> N
     with pytest.raises(EngineError):
         await lifecycle.halt(container)
     assert container.state is ContainerState.CLAIMED
+
+
+async def test_every_start_is_counted_as_it_ended(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    told: list[tuple[str, str]] = []
+
+    class Tally:
+        def started(self, kind: str, result: str, *, seconds: float) -> None:
+            assert seconds == 0
+            told.append((kind, result))
+
+    lifecycle = fleet.lifecycle(starts=Tally())
+    await lifecycle.start("c1", prepare=nothing)
+    await lifecycle.start("c2", prepare=nothing, kind="warm")
+    fleet.engine.fail = {"create"}
+    with pytest.raises(EngineError):
+        await lifecycle.start("c3", prepare=nothing)
+    assert told == [("cold", "ok"), ("warm", "ok"), ("cold", "failed")]

@@ -4,6 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 from tests.unit.host.containers.fleet import Fleet, pool_of
 
+from hakoiri.audit.testing import MemoryAudit
+from hakoiri.audit.writer import AuditLog
 from hakoiri.host.containers.pool_service import PoolRefusedError, PoolService
 from hakoiri.host.containers.ports import PoolStoreError
 from hakoiri.host.containers.testing import MemoryPoolStore
@@ -14,11 +16,13 @@ pytestmark = pytest.mark.anyio
 SETTINGS = pool_of(1, 2, 3)
 
 
-def service_of(store: MemoryPoolStore, *, shapes: tuple[str, ...] = ()) -> PoolService:
+def service_of(
+    store: MemoryPoolStore, *, shapes: tuple[str, ...] = (), audit: AuditLog | None = None
+) -> PoolService:
     keeper = Fleet(Path("/nonexistent"), pool=SETTINGS).keeper()
     if shapes:
         keeper._shapes = {name: keeper._shapes[name] for name in keeper._shapes if name in shapes}
-    return PoolService(keeper=keeper, store=store, from_settings=SETTINGS)
+    return PoolService(keeper=keeper, store=store, from_settings=SETTINGS, audit=audit)
 
 
 async def test_what_was_set_outlives_the_server_until_it_is_reset() -> None:
@@ -62,3 +66,20 @@ async def test_a_runtime_that_the_server_does_not_run_is_refused_by_name() -> No
     kept_before = service_of(MemoryPoolStore(kept=gvisor), shapes=("runc",))
     await kept_before.load()
     assert kept_before.report().source == "settings"
+
+
+async def test_who_sets_the_pool_leaves_a_line_in_the_audit_log() -> None:
+    audit = MemoryAudit()
+    service = service_of(MemoryPoolStore(), audit=audit)
+    await service.load()
+    await service.replace(pool_of(0, 1, 1))
+    await service.reset()
+    assert audit.kinds() == ["pool_changed", "pool_changed"]
+    assert audit.events[0].details == {
+        "name": "warm pool",
+        "source": "stored",
+        "runc_min": 0,
+        "runc_target": 1,
+        "runc_max": 1,
+    }
+    assert audit.events[1].details["source"] == "settings"

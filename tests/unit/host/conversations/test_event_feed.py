@@ -153,3 +153,15 @@ def test_a_turn_ends_with_its_terminal_event_or_with_a_later_turn() -> None:
     assert is_end_of_turn(event(3, TextDelta(text="")), 2)
     assert not is_end_of_turn(event(2, TextDelta(text="")), 2)
     assert not is_end_of_turn(event(1, Result(text="")), 2)
+
+
+async def test_who_watches_is_counted_until_it_leaves(log: Log) -> None:
+    first = log.feed.pages("c-1", after=0)
+    second = log.feed.pages("c-1", after=0)
+    await anext(first)
+    await anext(second)
+    assert log.feed.watchers == 2
+    await first.aclose()
+    assert log.feed.watchers == 1
+    await second.aclose()
+    assert log.feed.watchers == 0

@@ -1,14 +1,17 @@
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.segments import read_chain
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.telemetry.audit_log import EventAudit, audit_event, audit_log
 from hakoiri.wire.events import (
+    ContainerRecovered,
     ConversationEvent,
     Error,
     EventData,
-    FileSynced,
+    Notice,
     Result,
     TextDelta,
     TurnStarted,
@@ -39,19 +42,34 @@ def test_a_turn_is_told_from_its_start_to_its_end() -> None:
     )
 
 
-def test_of_saved_files_only_numbers_are_told() -> None:
-    synced = FileSynced(
-        recovery_point="r-1",
-        uploaded=1,
-        uploaded_bytes=5,
-        deleted=0,
-        kept=2,
-        left_out=[SAID, SAID],
-    )
-    told = audit_event(event(synced))
+def test_of_what_was_lost_only_numbers_are_told() -> None:
+    lost = ContainerRecovered(generation=2, reason="gone", restored_seq=3, lost_paths=[SAID, SAID])
+    told = audit_event(event(lost))
     assert told is not None
-    assert told.details["left_out"] == 2
+    assert told.details["lost_paths"] == 2
     assert SAID not in str(told)
+
+
+def test_a_disk_that_is_nearly_full_is_a_quota_that_was_hit() -> None:
+    told = audit_event(event(Notice(code="workspace-nearly-full", text=SAID)))
+    assert told is not None
+    assert (told.kind, told.succeeded) == (EventKind.QUOTA_HIT, False)
+    assert told.details == {"turn": 2, "kind": "disk"}
+    assert audit_event(event(Notice(code="something-else", text=SAID))) is None
+
+
+@dataclass(frozen=True)
+class Theirs:
+    tenant: str
+    workspace: str | None
+
+
+def test_events_are_their_tenants_as_far_as_it_is_known() -> None:
+    audit = MemoryAudit()
+    owners = {"v1": Theirs("shop", "w1")}
+    EventAudit(audit, owner_of=owners.get).recorded([event(Result(text=SAID))])
+    EventAudit(audit).recorded([event(Result(text=SAID))])
+    assert [(one.tenant, one.workspace) for one in audit.events] == [("shop", "w1"), (None, None)]
 
 
 def test_what_was_said_is_not_told() -> None:

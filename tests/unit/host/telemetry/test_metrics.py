@@ -62,11 +62,17 @@ def test_what_is_recovered_collected_and_frozen_is_told() -> None:
     metrics.recovered("container-lost")
     metrics.removed("idle")
     metrics.removed("idle")
+    metrics.removed("what a container chose")
     metrics.kept_unsaved()
+    metrics.collecting_failed()
+    metrics.watch_subscribers(lambda: 7)
     page = metrics.render()
     assert 'hakoiri_container_recoveries_total{reason="container-lost"} 1.0' in page
     assert 'hakoiri_containers_collected_total{reason="idle"} 2.0' in page
     assert "hakoiri_containers_kept_unsaved_total 1.0" in page
+    assert 'hakoiri_containers_collected_total{reason="other"} 1.0' in page
+    assert "hakoiri_collector_failures_total 1.0" in page
+    assert "hakoiri_event_subscribers 7.0" in page
     assert "hakoiri_containers_paused 2.0" in page
 
 

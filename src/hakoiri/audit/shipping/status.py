@@ -1,0 +1,78 @@
+"""How far each copy got, as told to the server and to `hakoiri audit ship status`.
+
+The file is the shipper's alone to write. Who reads it takes it for what a process says of itself.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from hakoiri.audit.launch import ChainName
+from hakoiri.audit.shipping.configuration import TARGETS_LIMIT, TargetName
+
+LIMIT_BYTES: Final = 64 * 1024
+MODE: Final = 0o640
+
+
+class ChainStatus(BaseModel):
+    """One chain at one target. `sequence` is the last line that it has, 0 if none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sequence: int = Field(ge=0)
+    waiting_bytes: int = Field(ge=0)
+    missed_lines: int = Field(default=0, ge=0)
+    """Taken away from this host before they were copied."""
+
+
+class TargetStatus(BaseModel):
+    """One target. Times are seconds since 1970; `behind_since` is None while it has all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: TargetName
+    kind: Annotated[str, StringConstraints(max_length=16)]
+    chains: dict[ChainName, ChainStatus] = {}
+    shipped_bytes: int = Field(default=0, ge=0)
+    failures: int = Field(default=0, ge=0)
+    """Since the shipper started, as the bytes are."""
+
+    behind_since: float | None = None
+    error: Annotated[str, StringConstraints(max_length=500)] | None = None
+    """Of the newest try; None if it succeeded."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of all chains that it has not yet."""
+        return sum(one.waiting_bytes for one in self.chains.values())
+
+
+class ShipStatus(BaseModel):
+    """All targets, and when that was told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    told_at: float
+    targets: list[TargetStatus] = Field(max_length=TARGETS_LIMIT)
+
+
+def write_status(path: Path, status: ShipStatus) -> None:
+    """Write the file whole: who reads sees the old one or the new one. Raises `OSError`."""
+    partial = path.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(partial, flags, MODE), "wb") as file:
+        file.write(status.model_dump_json().encode("ascii", errors="backslashreplace"))
+    partial.rename(path)
+
+
+def read_status(path: Path) -> ShipStatus | None:
+    """Return what the shipper told last; None if it told nothing that can be read."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(path, flags), "rb") as file:
+            return ShipStatus.model_validate_json(file.read(LIMIT_BYTES))
+    except (OSError, ValidationError):
+        return None

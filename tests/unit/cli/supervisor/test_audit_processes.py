@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from tests.unit.cli.supervisor.test_processes import ground, load
+
+from hakoiri.audit.launch import KeeperLaunch, ReaderLaunch
+from hakoiri.cli.supervisor.audit_ground import AuditGround
+from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
+from hakoiri.cli.supervisor.processes import server_process
+from hakoiri.host.launch import ServerLaunch
+
+
+def test_the_keeper_reads_all_chains_and_has_nothing_else(tmp_path: Path) -> None:
+    made, audit = ground(tmp_path), AuditGround(tmp_path / "audit" / "i1")
+    keeper = keeper_process(made, audit)
+    assert (keeper.uid, keeper.gid, keeper.capabilities, keeper.groups) == (907, 908, (), ())
+    assert KeeperLaunch.model_validate_json(keeper.standard_input).chains == audit.chains
+
+
+def test_the_reader_reads_all_chains_and_sees_neither_key_nor_data(tmp_path: Path) -> None:
+    settings, made = load(tmp_path), ground(tmp_path)
+    audit = AuditGround(tmp_path / "audit" / "i1")
+    reader = reader_process(settings, made, audit)
+    launch = ReaderLaunch.model_validate_json(reader.standard_input)
+    assert launch.chains == audit.chains
+    # of the keeper's group, which reads; of the server's, to pass through the run directory
+    assert (reader.uid, reader.gid, reader.groups) == (909, 908, (902,))
+    assert reader.capabilities == ()
+    assert {audit.keeper, settings.data_dir, made.proxy_dir} <= set(reader.hidden)
+    server = ServerLaunch.model_validate_json(server_process(settings, made, "i").standard_input)
+    assert server.audit_reader == launch.socket
+    assert launch.socket.is_relative_to(made.run_dir), "which the server sees"
