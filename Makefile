@@ -52,6 +52,20 @@ escape: ## Attack a running Hakoiri and write the penetration test report; some 
 	@$(HAKOIRI) image build
 	$(VENV)/bin/python -m tests.escape.report $(ARGS)
 
+.PHONY: chaos
+chaos: ## Kill what can be killed under load for 30 minutes; ARGS="--minutes 5 --seed 17"
+	@deployment/setup/host.sh --for test
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/python -m tests.chaos $(ARGS)
+
+.PHONY: endurance
+endurance: ## Many conversations through one server, and whether it grows; ARGS="--conversations 200"
+	@deployment/setup/host.sh --for demo
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/python -m benchmarks.endurance $(ARGS)
+
 .PHONY: bench
 bench: ## Measure starts, turns, the proxy and file sync beside their peers
 	@deployment/setup/host.sh --for demo

@@ -23,6 +23,11 @@ settings.load_profile("without a deadline")
 # how long an example takes is the machine's affair; what must be fast is measured by benchmarks
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a storm that failed be had again."""
+    parser.addoption("--chaos-seed", type=int, help="the seed of the one storm of tests/chaos")
+
+
 RUNTIMES: Final = frozenset({"runc", "runsc"})
 SHARED: Final = ("remapped", "postgresql")
 """Fixtures that take long to make, so that one worker makes them for all."""

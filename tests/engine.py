@@ -125,6 +125,13 @@ class PrivateEngine:
         if process is not None:
             end_process(process)
 
+    def kill(self) -> None:
+        """End it without a word; what it leaves running is the next start's affair."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
     def remove(self) -> None:
         """End it and remove all that it made."""
         self.stop()

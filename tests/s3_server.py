@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -30,11 +31,14 @@ secret_access_key = "{SECRET_ACCESS_KEY}"
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class S3Server:
-    """Listens on 127.0.0.1 at `port`."""
+    """Listens on 127.0.0.1 at `port`. It can be killed, stopped in its tracks, and be back."""
 
     port: int
+    directory: Path
+    command: list[str]
+    process: "subprocess.Popen[bytes] | None" = None
 
     @property
     def endpoint(self) -> str:
@@ -52,6 +56,39 @@ class S3Server:
     def bucket(self, name: str) -> str:
         self.client().create_bucket(Bucket=name)
         return name
+
+    def start(self) -> None:
+        """Start it without waiting, with the data that it had."""
+        with (self.directory / "weed.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.directory, stdout=log, stderr=log
+            )
+
+    def kill(self) -> None:
+        """End it without a word."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def freeze(self) -> None:
+        """Let it accept connections and answer none."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(number)
+
+    def stop(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
 
 def credentials_file(directory: Path) -> Path:
@@ -71,7 +108,7 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
     credentials = [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}]
     identity = {"name": "tests", "credentials": credentials, "actions": ["Admin"]}
     configuration.write_text(json.dumps({"identities": [identity]}))
-    server = S3Server(_free_port())
+    port = _free_port()
     command = [
         weed,
         "server",
@@ -85,23 +122,18 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
         "-filer",
         f"-filer.port={_free_port()}",
         "-s3",
-        f"-s3.port={server.port}",
+        f"-s3.port={port}",
         "-s3.port.iceberg=0",
         "-s3.port.lance=0",
         f"-s3.config={configuration}",
     ]
-    with (directory / "weed.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
+    server = S3Server(port, directory, command)
+    server.start()
     try:
-        _wait_until_up(server, process)
+        wait_until_up(server)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        server.stop()
 
 
 def _free_port() -> int:
@@ -114,7 +146,7 @@ def _free_port() -> int:
                 return port
 
 
-def _wait_until_up(server: S3Server, process: "subprocess.Popen[bytes]") -> None:
+def wait_until_up(server: S3Server) -> None:
     """The server is up when it stores something; it listens before that."""
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while True:
@@ -122,7 +154,8 @@ def _wait_until_up(server: S3Server, process: "subprocess.Popen[bytes]") -> None
             bucket = server.bucket("is-it-up")
             server.client().put_object(Bucket=bucket, Key="k", Body=b"x")
         except (BotoCoreError, ClientError):
-            assert process.poll() is None, "the S3 server ended"
+            assert server.process is not None
+            assert server.process.poll() is None, "the S3 server ended"
             assert time.monotonic() < deadline_s, "the S3 server did not come up"
             time.sleep(0.5)
         else:

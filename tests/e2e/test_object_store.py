@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
+from tests.e2e.test_failures import until as wait_for
 from tests.engine import TestEngine
 from tests.s3_server import (
     SECRET_ACCESS_KEY,
@@ -125,6 +126,29 @@ def test_files_come_back_from_the_bucket_into_a_new_container(server: Hakoiri) -
         server.docker("kill", box)
     (answer,) = data_of(server.turn(conversation, "run: cat kept.txt"), "tool_result")
     assert answer["text"].strip() == "kept"
+
+
+def test_what_cannot_be_saved_at_a_stop_nor_at_the_next_start_is_saved_when_it_can_be(
+    server: Hakoiri, store: FaultyProxy
+) -> None:
+    conversation = server.conversation()
+    server.turn(conversation, "run: echo one > one.txt")
+    store.fail("away")
+    events = server.turn(conversation, "run: echo two > two.txt")
+    assert [notice["code"] for notice in data_of(events, "notice")] == ["files-not-saved"]
+    assert server.server.stop() == 0
+    assert (
+        server.docker("ps", "--quiet", "--filter", f"label=hakoiri.instance={server.instance}")
+        == ""
+    )
+    (box,) = server.boxes()
+    assert (server.tree / box / "workspace/two.txt").read_text() == "two\n"
+    server.server.start()
+    wait_for(lambda: bool(server.server_log("files_not_saved")))
+    store.fail("none")
+    wait_for(lambda: not server.boxes())
+    (answer,) = data_of(server.turn(conversation, "run: cat one.txt two.txt"), "tool_result")
+    assert answer["text"].split() == ["one", "two"]
 
 
 def test_the_secret_is_in_no_log_and_no_environment(server: Hakoiri) -> None:

@@ -10,8 +10,9 @@ from typing import Final
 import pytest
 from hypothesis import settings
 
-SOURCE_VARIABLE: Final = "HAKOIRI_MUTANT_SOURCE"
-REPORT_VARIABLE: Final = "HAKOIRI_MUTANT_REPORT"
+SOURCE_VARIABLE: Final = "MUTANT_SOURCE"
+REPORT_VARIABLE: Final = "MUTANT_REPORT"
+"""Not among our settings, which tests may load."""
 NOT_A_CATCH: Final = (ImportError, NameError, SyntaxError)
 """What a change that makes no sense raises: no test saw anything."""
 

@@ -20,6 +20,7 @@ from hakoiri.cli.supervisor.preparation import (
     PreparationError,
     clear,
     code_directories,
+    has_boxes,
     open_kernel_log,
     prepare,
     require_root,
@@ -123,7 +124,7 @@ def _serve(settings: Settings, *, keep_containers: bool) -> int:
         )
         return asyncio.run(supervisor.run(supervised))
     finally:
-        if not keep_containers:
+        if not keep_containers and not has_boxes(ground):
             clear(ground)
             if settings.run_dir is None:
                 shutil.rmtree(ground.run_dir, ignore_errors=True)

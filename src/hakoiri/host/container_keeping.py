@@ -6,15 +6,20 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio
+import structlog
 
 from hakoiri.host.containers.collector import Collector, Save
 from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
+from hakoiri.host.containers.live import Live
 from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.metrics import ServerMetrics
+
+log = structlog.get_logger(__name__)
 
 LAST_SAVES_S: Final = 8.0
 """For what could not be saved before, out of the time that a stop may take."""
@@ -61,21 +66,39 @@ def leaves_containers(
 
 
 async def let_go(orchestrator: Orchestrator, save: Save, leaves: Callable[[], bool]) -> None:
-    """Remove all containers, those with the only copy of files after a save, or leave them all."""
+    """Remove all containers, those with the only copy of files after a save, or leave them all.
+
+    What cannot be saved in time is set aside on this host, for the next start to save.
+    """
     if leaves():
         await orchestrator.leave()
-    else:
-        with anyio.move_on_after(LAST_SAVES_S):
-            await _save_the_unsaved(orchestrator, save)
-        await orchestrator.close()
+        return
+    with anyio.move_on_after(LAST_SAVES_S):
+        async with anyio.create_task_group() as saving:
+            for live in _unsaved(orchestrator):
+                saving.start_soon(_save_last, live, save)
+    for live in _unsaved(orchestrator):
+        log.error(
+            "files_set_aside", workspace=live.workspace_id, container=live.container.container_id
+        )
+        try:
+            await orchestrator.set_aside(live.workspace_id)
+        except ContainersError as error:
+            log.warning("not_ended", workspace=live.workspace_id, reason=str(error))
+    await orchestrator.close()
 
 
-async def _save_the_unsaved(orchestrator: Orchestrator, save: Save) -> None:
-    for member in orchestrator.members():
-        live = orchestrator.live_in(member.workspace_id)
-        if live is not None and live.is_unsaved:
-            await save(
-                member.workspace_id,
-                generation=live.generation,
-                directories=live.container.directories,
-            )
+def _unsaved(orchestrator: Orchestrator) -> list[Live]:
+    """Return the containers with the only copy of files; of one in use nobody has said it."""
+    found = [orchestrator.live_in(member.workspace_id) for member in orchestrator.members()]
+    return [live for live in found if live is not None and (live.is_unsaved or live.holders)]
+
+
+async def _save_last(live: Live, save: Save) -> None:
+    if await save(
+        live.workspace_id,
+        generation=live.generation,
+        directories=live.container.directories,
+    ):
+        live.is_unsaved = False
+        live.holders.clear()

@@ -29,6 +29,17 @@ async def test_each_claim_counts_the_generation_up(claims: SqlClaimStore) -> Non
     ]
 
 
+async def test_a_claim_is_filled_when_that_was_recorded(claims: SqlClaimStore) -> None:
+    await claims.claim(container_id="one", workspace_id="w-a")
+    await claims.claim(container_id="two", workspace_id="w-b")
+    await claims.fill("one")
+    await claims.fill("gone")
+    assert {one.container_id: one.is_filled for one in await claims.claimed()} == {
+        "one": True,
+        "two": False,
+    }
+
+
 @pytest.mark.parametrize(("container", "workspace"), [("two", "w-a"), ("one", "w-b")])
 async def test_a_second_claim_is_refused_and_counts_nothing(
     claims: SqlClaimStore, container: str, workspace: str

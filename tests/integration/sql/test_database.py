@@ -28,6 +28,7 @@ BACK_TO_THE_FIRST_RELEASE = (
     "ALTER TABLE workspaces DROP COLUMN policy",
     "ALTER TABLE workspaces DROP COLUMN created_at",
     "CREATE INDEX ix_conversations_tenant_policy ON conversations (tenant, policy)",
+    "ALTER TABLE claims DROP COLUMN is_filled",
     "ALTER TABLE conversations DROP COLUMN agent_seq",
     "ALTER TABLE conversations DROP COLUMN runtime",
     "DROP TABLE collected",
@@ -100,6 +101,7 @@ async def test_the_newest_points_from_before_there_were_lists_are_listed(url: st
     async with opened.writing() as connection:
         await connection.exec_driver_sql("DROP TABLE recovery_points")
         await connection.exec_driver_sql("DROP TABLE collected")
+        await connection.exec_driver_sql("ALTER TABLE claims DROP COLUMN is_filled")
         await connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     await opened.close()
     opened = await open_database(url)

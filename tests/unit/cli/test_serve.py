@@ -6,6 +6,7 @@ from tests.unit.cli.supervisor.test_processes import ground, load
 
 from hakoiri.cli import serve
 from hakoiri.cli.doctor.finding import Finding
+from hakoiri.cli.supervisor.preparation import Ground, PreparationError
 from hakoiri.host.launch import AppArmorKnown, ServerLaunch
 
 
@@ -44,3 +45,25 @@ def test_production_is_refused_with_a_line_for_each_reason(
 def test_a_fit_host_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serve, "examine_production", lambda _: [Finding.ok("a", "there")])
     serve._require_production(load(tmp_path))
+
+
+@pytest.mark.parametrize("left", ["nothing", "a box", "a disk"])
+def test_what_may_hold_the_only_copy_of_files_is_left_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    made = ground(tmp_path)
+    for directory in (made.tree, made.disks, made.run_dir):
+        directory.mkdir(parents=True)
+    if left != "nothing":
+        (made.tree if left == "a box" else made.disks).joinpath("c1").mkdir()
+    cleared: list[Ground] = []
+
+    def fail(*_: object, **__: object) -> None:
+        raise PreparationError("the engine does not answer")
+
+    monkeypatch.setattr(serve, "prepare", lambda _: made)
+    monkeypatch.setattr(serve, "clear", cleared.append)
+    monkeypatch.setattr(serve, "_processes", fail)
+    with pytest.raises(PreparationError):
+        serve._serve(load(tmp_path), keep_containers=False)
+    assert (bool(cleared), made.run_dir.exists()) == (left == "nothing", left != "nothing")

@@ -1,10 +1,13 @@
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.unit.host.containers.fleet import Fleet
 
+from hakoiri.host import container_keeping
 from hakoiri.host.container_keeping import leaves_containers, let_go
 from hakoiri.host.containers.model import ContainerDirectories
+from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.settings import Settings
 from hakoiri.wire.policy import DENY_ALL
@@ -65,3 +68,68 @@ async def test_at_the_end_containers_are_left_as_they_are_or_removed(
     assert saved == ([] if leaves else ["w"])
     assert bool(fleet.engine.running) == leaves
     assert bool(fleet.claims.by_container) == leaves
+
+
+async def claimed(fleet: Fleet) -> Orchestrator:
+    orchestrator = fleet.orchestrator()
+    await orchestrator.claim(
+        workspace_id="w",
+        tenant="t",
+        policy=DENY_ALL,
+        prepare=nothing,
+        runtime="runc",
+        restores=True,
+    )
+    return orchestrator
+
+
+async def save_nothing(
+    workspace_id: str, *, generation: int, directories: ContainerDirectories
+) -> bool:
+    return False
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("state", ["in use", "idle", "frozen"])
+async def test_what_cannot_be_saved_at_the_end_stays_on_the_host(
+    tmp_path: Path, state: str
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = await claimed(fleet)
+    if state != "in use":
+        await orchestrator.release("w", is_saved=False)
+    if state == "frozen":
+        await orchestrator.freeze("w")
+    await let_go(orchestrator, save_nothing, lambda: False)
+    (container_id,) = fleet.claims.by_container
+    assert not fleet.engine.running
+    assert not fleet.engine.frozen
+    assert not fleet.proxy.sockets
+    assert (tmp_path / "live" / container_id / "workspace").is_dir()
+
+
+@pytest.mark.anyio
+async def test_a_save_that_takes_too_long_holds_up_no_other_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_keeping, "LAST_SAVES_S", 0.05)
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = await claimed(fleet)
+
+    async def never(
+        workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        await anyio.sleep_forever()
+        return True
+
+    await let_go(orchestrator, never, lambda: False)
+    assert len(fleet.claims.by_container) == 1
+
+
+@pytest.mark.anyio
+async def test_an_engine_that_is_away_at_the_end_loses_nothing_either(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = await claimed(fleet)
+    fleet.engine.fail = {"stop"}
+    await let_go(orchestrator, save_nothing, lambda: False)
+    assert len(fleet.claims.by_container) == 1

@@ -158,6 +158,18 @@ def prepare(settings: Settings) -> Ground:
     )
 
 
+def has_boxes(ground: Ground) -> bool:
+    """Whether directories of containers are left, which may hold the only copy of files.
+
+    They stay as they are, mounts and sockets too: the next start adopts, saves or removes them.
+    """
+    return any(
+        next(directory.iterdir(), None) is not None
+        for directory in (ground.disks, ground.tree)
+        if directory.exists()
+    )
+
+
 def clear(ground: Ground) -> None:
     """Take away what there is of live containers, once no process of ours is left."""
     for directory in (ground.disks, ground.tree):

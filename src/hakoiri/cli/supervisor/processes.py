@@ -205,7 +205,8 @@ def server_process(
         hidden=_proxy_directories(settings, ground),
         view=server_view(settings, ground),
         standard_input=launch.model_dump_json().encode(),
-        inherited=(kernel_log,) if kernel_log is not None else (),
+        # the lock as well: the next server waits until this one is gone, whatever ended us
+        inherited=(ground.lock, *((kernel_log,) if kernel_log is not None else ())),
     )
 
 

@@ -77,8 +77,9 @@ class Supervisor:
             for one in supervised:
                 await self._start(one)
                 await self._until_ready(one)
-            if not self._stopping.is_set():
-                self._on_ready()
+            if self._stopping.is_set():
+                return 0
+            self._on_ready()
             loop.add_signal_handler(signal.SIGHUP, self._on_hang_up)
             return await self._keep_up(supervised)
         except StartError as error:

@@ -2,7 +2,7 @@
 
 The engine says which containers of ours there are, the database whose they are. A container that
 runs, answers and has an owner is adopted as it is, whatever it does. Of one that does not, the
-files are saved before it goes.
+files are saved before it goes; if they cannot be, it is kept for the collector to save.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from hakoiri.host.containers.lifecycle import Lifecycle
+from hakoiri.host.containers.lifecycle import Lifecycle, StartedContainer
 from hakoiri.host.containers.live import Live
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
@@ -96,7 +96,13 @@ class Adoption:
         return told
 
     async def _take(self, record: ClaimRecord, told: Adopted, *, runtime: Runtime | None) -> None:
-        """See to one container; without a runtime it does not run any more."""
+        """See to one container; without a runtime it does not run any more.
+
+        One whose files were still being brought back has nothing of its own, and less than the
+        recovery point: it is neither adopted nor saved.
+        """
+        if not record.is_filled:
+            return
         container_id = record.container_id
         owner = await self._owners.owner(record.workspace_id)
         if owner and runtime and await self._adopt(record, owner, runtime):
@@ -105,30 +111,43 @@ class Adoption:
         directories = await self._lifecycle.directories_of(container_id)
         if owner is None or directories is None:
             return
-        is_saved = await self._rescue(record, directories)
-        (told.saved if is_saved else told.unsaved).append(container_id)
+        if await self._rescue(record, directories):
+            told.saved.append(container_id)
+            return
+        told.unsaved.append(container_id)
+        container = self._lifecycle.keep_lost(container_id, directories)
+        # under which runtime it ran matters no more
+        lost = self._live(record, owner, container, runtime=runtime or "runc")
+        await self._orchestrator.adopt(lost)
 
     async def _adopt(self, record: ClaimRecord, owner: Owner, runtime: Runtime) -> bool:
         """Take the container over; whether that was possible."""
+        container: StartedContainer | None = None
         try:
             container = await self._lifecycle.adopt(record.container_id)
-            live = Live(
-                container=container,
-                workspace_id=record.workspace_id,
-                tenant=owner.tenant,
-                generation=record.generation,
-                policy=owner.policy,
-                runtime=runtime,
-                started_at_s=self._clock(),
-                idle_since_s=self._clock(),
-                # what was written since the last save, by a command say, nobody here knows
-                is_unsaved=True,
-            )
-            await self._orchestrator.adopt(live)
+            await self._orchestrator.adopt(self._live(record, owner, container, runtime=runtime))
         except ContainersError as error:
             log.warning("not_adopted", container=record.container_id, reason=str(error))
+            if container is not None and container.agent is not None:
+                await container.agent.close()
             return False
         return True
+
+    def _live(
+        self, record: ClaimRecord, owner: Owner, container: StartedContainer, *, runtime: Runtime
+    ) -> Live:
+        return Live(
+            container=container,
+            workspace_id=record.workspace_id,
+            tenant=owner.tenant,
+            generation=record.generation,
+            policy=owner.policy,
+            runtime=runtime,
+            started_at_s=self._clock(),
+            idle_since_s=self._clock(),
+            # what was written since the last save, by a command say, nobody here knows
+            is_unsaved=True,
+        )
 
     async def _rescue(self, record: ClaimRecord, directories: ContainerDirectories) -> bool:
         """Save a dead container's files; it has ended before they are read."""
@@ -142,5 +161,5 @@ class Adoption:
                 record.workspace_id, generation=record.generation, directories=directories
             ):
                 return True
-        log.error("files_lost", workspace=record.workspace_id, container=record.container_id)
+        log.error("files_not_saved", workspace=record.workspace_id, container=record.container_id)
         return False

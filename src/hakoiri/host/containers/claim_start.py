@@ -66,6 +66,7 @@ class ClaimStart:
                 if warm.is_connected and container.agent is not None:
                     await container.agent.disconnect()
                 await ask.prepare(container.directories)
+            await self._claims.fill(container_id)
             live = live_of(container, ask, generation=generation, now_s=self._clock())
             await self.bind(live, ask.policy)
         except BaseException:
@@ -87,6 +88,7 @@ class ClaimStart:
             )
             live = live_of(container, ask, generation=generation, now_s=self._clock())
             try:
+                await self._claims.fill(container_id)
                 await self.bind(live, ask.policy)
             except BaseException:
                 await self._lifecycle.stop(container)

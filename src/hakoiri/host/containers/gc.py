@@ -42,6 +42,7 @@ class Member:
     """A claimed container; times are monotonic seconds.
 
     `idle_since_s` is None while a turn uses it. `is_unsaved`: it holds the only copy of files.
+    `is_lost`: it has ended, and nobody has to ask the engine.
     """
 
     container_id: str
@@ -50,6 +51,7 @@ class Member:
     idle_since_s: float | None
     is_frozen: bool = False
     is_unsaved: bool = False
+    is_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def due(
     for member in members:
         if member.idle_since_s is None:
             continue
-        if running is not None and member.container_id not in running:
+        if member.is_lost or (running is not None and member.container_id not in running):
             found.append(Due(member, Reason.DEAD))
         elif now_s - member.idle_since_s >= limits.idle_timeout_s:
             found.append(Due(member, Reason.IDLE))

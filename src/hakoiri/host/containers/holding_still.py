@@ -61,3 +61,16 @@ async def hold_still(lifecycle: Lifecycle, live: Live | None) -> AsyncIterator[S
                 log.warning(
                     "container_not_thawed", container=container.container_id, reason=str(error)
                 )
+
+
+async def freeze_if_idle(live: Live | None, lifecycle: Lifecycle) -> None:
+    """Freeze a container that nobody uses; one that cannot be frozen runs on."""
+    if live is None or live.idle_since_s is None:
+        return
+    container = live.container
+    if container.state is not ContainerState.CLAIMED:
+        return
+    try:
+        await lifecycle.freeze(container)
+    except ContainersError as error:
+        log.warning("container_not_frozen", container=container.container_id, reason=str(error))

@@ -232,6 +232,11 @@ class Lifecycle:
         self._in_hand.add(container_id)
         return StartedContainer(container_id, ContainerState.HEALTHY, directories, agent)
 
+    def keep_lost(self, container_id: str, directories: ContainerDirectories) -> StartedContainer:
+        """Take in hand what is left of a container that has ended: its directories."""
+        self._in_hand.add(container_id)
+        return StartedContainer(container_id, ContainerState.HALTED, directories)
+
     async def freeze(self, container: StartedContainer) -> None:
         """Freeze all that runs in a claimed container; `ContainersError` if that cannot be done."""
         await self._engine.pause(engine_name(container.container_id))

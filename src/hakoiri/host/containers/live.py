@@ -58,6 +58,7 @@ class Live:
             idle_since_s=self.idle_since_s,
             is_frozen=self.container.state is ContainerState.PAUSED,
             is_unsaved=self.is_unsaved,
+            is_lost=self.container.state is ContainerState.HALTED,
         )
 
     def hold(self, holder: str) -> None:

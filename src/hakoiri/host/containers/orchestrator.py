@@ -8,7 +8,7 @@ import structlog
 
 from hakoiri.host.containers.admission_gate import AdmissionGate, AdmissionLimits, Asked, Told
 from hakoiri.host.containers.claim_start import ClaimStart
-from hakoiri.host.containers.holding_still import Still, hold_still
+from hakoiri.host.containers.holding_still import Still, freeze_if_idle, hold_still
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import TURN, Ask, Live
 from hakoiri.host.containers.live_containers import LiveContainers
@@ -26,6 +26,7 @@ from hakoiri.host.containers.ports import (
     ProxyControl,
 )
 from hakoiri.host.containers.rebinding import Rebinding
+from hakoiri.host.containers.shutdown import close_agents, retire_saved
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
 from hakoiri.wire.messages import Runtime
@@ -116,25 +117,50 @@ class Orchestrator(LiveContainers):
             self.admission.check(tenant)
 
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
-        """Use the live container as it is bound now; None if there is none that can be used.
+        """Use the live container as it is bound now; None if there is none.
 
         For what must be fast: nothing is asked of agent or proxy. Whoever changes a policy binds
-        the live containers anew, and an agent that is gone shows at the first call.
+        the live containers anew, and an agent that is gone shows at the first call. One that was
+        lost is not there for joining, and not gone either while its files are being saved: what
+        is written past it would be overwritten by that. `BeingReplacedError`.
         """
         async with self._place(workspace_id):
             live = self._live.get(workspace_id)
-            if live is None or live.container.state is ContainerState.HALTED:
+            if live is None:
+                return None
+            if live.container.state is ContainerState.HALTED:
+                if live.holders or live.is_unsaved:
+                    raise BeingReplacedError(
+                        f"the container of {workspace_id} was lost and is being replaced; try again"
+                    )
                 return None
             await self._lifecycle.thaw(live.container)
             live.hold(holder)
             return live.claim("live")
 
     async def adopt(self, live: Live) -> None:
-        """Take over a healthy container, idle, whose claim is recorded; `ContainersError`."""
+        """Take over a healthy container, idle, whose claim is recorded; `ContainersError`.
+
+        Or what a lost one left, which nobody may use until it is saved.
+        """
         async with self._place(live.workspace_id):
-            await self._start.bind(live, live.policy)
-            live.container.advance(ContainerState.CLAIMED)
+            if live.container.state is not ContainerState.HALTED:
+                await self._start.bind(live, live.policy)
+                live.container.advance(ContainerState.CLAIMED)
             self._live[live.workspace_id] = live
+
+    async def set_aside(self, workspace_id: str) -> None:
+        """End a container that holds the only copy of files; the next server saves what it left.
+
+        Its directories and its claim stay. `ContainersError` if the engine does not say that it
+        has ended.
+        """
+        async with self._place(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is not None:
+                live.is_unsaved = True
+                await self._lifecycle.thaw(live.container)
+                await self._lifecycle.halt(live.container)
 
     async def release(
         self, workspace_id: str, *, holder: str = TURN, is_saved: bool | None = None
@@ -215,16 +241,7 @@ class Orchestrator(LiveContainers):
     async def freeze(self, workspace_id: str) -> None:
         """Freeze the workspace's container, if it is idle still. The next claim thaws it."""
         async with self._place(workspace_id):
-            live = self._live.get(workspace_id)
-            if live is None or live.idle_since_s is None:
-                return
-            if live.container.state is not ContainerState.CLAIMED:
-                return
-            try:
-                await self._lifecycle.freeze(live.container)
-            except ContainersError as error:
-                container_id = live.container.container_id
-                log.warning("container_not_frozen", container=container_id, reason=str(error))
+            await freeze_if_idle(self._live.get(workspace_id), self._lifecycle)
 
     async def remove_stray(self, container_id: str) -> None:
         """Remove what was left of a container that nobody owns, and its claim."""
@@ -235,7 +252,6 @@ class Orchestrator(LiveContainers):
         """Bind again the sockets that the proxy, newly started, does not know; one step.
 
         `known` are the containers whose sockets the proxy has. Returns the containers bound again.
-        All are bound at once, and one that cannot be holds up no other.
         """
         return await self._rebinding.of_lost(known)
 
@@ -254,25 +270,24 @@ class Orchestrator(LiveContainers):
         Warm ones, which nobody owns, are removed.
         """
         await self.admission.settle_removals()
-        for live in list(self._live.values()):
-            if live.container.agent is not None:
-                await live.container.agent.close()
+        await close_agents(self._live)
         self._live.clear()
         await self._pool.drain()
 
     async def close(self) -> None:
-        """Remove every container, the warm ones too, a few at a time."""
+        """Remove every container but those set aside, and what earlier removals left.
+
+        Warm ones go too. A few at a time.
+        """
         await self.admission.settle_removals()
-        slots = asyncio.Semaphore(8)
-
-        async def one(workspace_id: str) -> None:
-            async with slots:
-                await self.retire(workspace_id, reason="shutdown")
-
         async with asyncio.TaskGroup() as group:
-            for workspace_id in list(self._live):
-                group.create_task(one(workspace_id), name=f"retire {workspace_id}")
+            retiring = retire_saved(self._live, lambda name: self.retire(name, reason="shutdown"))
+            group.create_task(retiring, name="retire live containers")
             group.create_task(self._pool.drain(), name="drain the warm pool")
+        try:
+            await self.sweep()
+        except ContainersError as error:
+            log.warning("not_swept", reason=str(error))
 
     def live_containers(self) -> int:
         """How many containers are live, warm or starting."""

@@ -96,11 +96,12 @@ class EngineContainer:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRecord:
-    """One live claim."""
+    """One live claim. `is_filled`: the workspace's files are in the container, all of them."""
 
     container_id: str
     workspace_id: str
     generation: int
+    is_filled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,6 +268,9 @@ class ClaimStore(Protocol):
 
     async def claim(self, *, container_id: str, workspace_id: str) -> int:
         """Record the claim; return the new generation. `ClaimConflictError` if one is live."""
+
+    async def fill(self, container_id: str) -> None:
+        """Record that the workspace's files are in the container."""
 
     async def release(self, container_id: str) -> None:
         """Forget the claim; nothing happens if there is none."""

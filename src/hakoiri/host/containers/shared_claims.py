@@ -21,6 +21,10 @@ class SharedClaims:
         """
         return await self._claims.claim(container_id=container_id, workspace_id=workspace_id)
 
+    async def fill(self, container_id: str) -> None:
+        """Record that the workspace's files are in the container."""
+        await self._claims.fill(container_id)
+
     async def release(self, container_id: str) -> None:
         """Forget the claim; nothing happens if there is none."""
         await self._claims.release(container_id)

@@ -257,6 +257,7 @@ class MemoryClaims:
 
     by_container: dict[str, str] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
+    filled: set[str] = field(default_factory=set)
 
     async def claim(self, *, container_id: str, workspace_id: str) -> int:
         """Record it, or refuse a second container for the same workspace."""
@@ -266,6 +267,10 @@ class MemoryClaims:
         self.generations[workspace_id] = self.generations.get(workspace_id, 0) + 1
         return self.generations[workspace_id]
 
+    async def fill(self, container_id: str) -> None:
+        """Remember it."""
+        self.filled.add(container_id)
+
     async def release(self, container_id: str) -> None:
         """Forget it."""
         self.by_container.pop(container_id, None)
@@ -273,7 +278,7 @@ class MemoryClaims:
     async def claimed(self) -> Sequence[ClaimRecord]:
         """All of them."""
         return [
-            ClaimRecord(container, workspace, self.generations[workspace])
+            ClaimRecord(container, workspace, self.generations[workspace], container in self.filled)
             for container, workspace in self.by_container.items()
         ]
 

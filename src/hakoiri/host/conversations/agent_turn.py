@@ -226,7 +226,12 @@ class AgentTurn:
         workspace, patience_s = self._workspace_id, self._limits.recovery_timeout_s
         give_up_s = anyio.current_time() + patience_s
         await self._patiently(lambda: self._containers.halt(workspace), give_up_s)
-        await self._files.save(lost, PointReason.CONTAINER_LOST)
+        await self._files.save_patiently(
+            lost,
+            PointReason.CONTAINER_LOST,
+            until_s=give_up_s,
+            pause_s=self._limits.retry_pause_s,
+        )
         lost_paths = await self._files.lost_with(lost)
         self._claim, self._resumes = None, True
         await self._patiently(
@@ -301,7 +306,8 @@ class AgentTurn:
         """Keep a sound container for the next turn; remove one whose state is not known.
 
         A sound container whose files could not be saved holds the only copy: it stays until a
-        later turn, or the collector, has saved them. So does a dead one that does.
+        later turn, or the collector, has saved them. So does a dead one that does, and what is left
+        of one that is not sound.
         """
         if self._is_kept:
             return
@@ -310,6 +316,8 @@ class AgentTurn:
                 letting_go = self._containers.release(
                     self._workspace_id, is_saved=not self._files.is_unsaved
                 )
+            elif self._files.is_unsaved:
+                letting_go = self._set_down()
             else:
                 letting_go = self._containers.retire(
                     self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")
@@ -317,6 +325,13 @@ class AgentTurn:
             await PatientCall().run(letting_go, timeout_s=self._limits.retire_timeout_s)
         except Exception:  # noqa: BLE001 - what is left over is the garbage collector's
             await logger.aexception("container not let go", workspace=self._workspace_id)
+
+    async def _set_down(self) -> None:
+        """End a container that is not to be used any more, and leave its files to be saved."""
+        try:
+            await self._containers.halt(self._workspace_id)
+        finally:
+            await self._containers.release(self._workspace_id, is_saved=False)
 
     async def _why_lost(self, claim: Claim) -> str:
         with anyio.move_on_after(self._limits.retire_timeout_s), suppress(ContainersError):

@@ -23,7 +23,7 @@ from hakoiri.host.conversations.ports import (
     StoreError,
 )
 from hakoiri.host.conversations.runtime_choice import RuntimeNotAllowedError
-from hakoiri.host.files.ports import FilesError, QuotaError
+from hakoiri.host.files.ports import DamagedError, FilesError, QuotaError
 from hakoiri.wire.events import Error, Result
 
 TEXT_LIMIT_CHARS: Final = 4096
@@ -72,11 +72,19 @@ STARTING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
         ),
     ),
     (
-        FilesError,
+        DamagedError,
         _Meaning(
             "files-damaged",
             "The workspace's files could not be restored; check the object store.",
             retryable=False,
+        ),
+    ),
+    (
+        FilesError,
+        _Meaning(
+            "files-unavailable",
+            "The object store does not give the workspace's files; send the message again.",
+            retryable=True,
         ),
     ),
     (

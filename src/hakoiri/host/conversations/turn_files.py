@@ -25,6 +25,8 @@ from hakoiri.wire.events import FileSynced, Notice
 PATHS_LIMIT: Final = 100
 """Paths named in one event."""
 
+PAUSE_MAX_S: Final = 8.0
+
 logger = structlog.get_logger()
 
 
@@ -74,7 +76,7 @@ class TurnFiles:
         self.restored_seq = restored.event_number if restored else 0
 
     async def save(self, claim: Claim, reason: PointReason = PointReason.TURN_END) -> None:
-        """Commit a recovery point and log it; a failure is logged as a notice and ends nothing."""
+        """Commit a recovery point and log it; a failure is logged once, and ends nothing."""
         told: FileSynced | Notice
         try:
             told = await self.commit(claim, self._log.last_event, reason)
@@ -83,12 +85,24 @@ class TurnFiles:
         except Exception as error:  # noqa: BLE001 - unsaved files must not hide how the turn ended
             why = str(error) if isinstance(error, FilesError) else "the server's log says why"
             await logger.aexception("files not saved", workspace=self._workspace_id)
+            self._left_out = []
+            if self.is_unsaved:
+                return  # told already
+            self.is_unsaved = True
             text = failures.clip(f"The turn's files are not saved yet: {why}")
             told = Notice(code=NOT_SAVED, text=text)
-            self.is_unsaved = True
-            self._left_out = []
         with suppress(StoreError, NoTurnRunningError):  # the turn may be another server's by now
             await self._log.append(told)
+
+    async def save_patiently(
+        self, claim: Claim, reason: PointReason, *, until_s: float, pause_s: float
+    ) -> None:
+        """As `save`, again as long as that fails, until a time of the clock."""
+        await self.save(claim, reason)
+        while self.is_unsaved and anyio.current_time() < until_s:
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+            await self.save(claim, reason)
 
     async def commit(
         self, claim: Claim, event_number: int, reason: PointReason = PointReason.RUNNING

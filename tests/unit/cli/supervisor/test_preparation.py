@@ -1,5 +1,6 @@
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hakoiri.cli.supervisor.preparation import (
     parse_assignments,
     read_proxy_environment,
     require_free_port,
+    take_lock,
 )
 
 
@@ -22,6 +24,18 @@ def test_a_port_that_somebody_listens_on_is_refused_by_name() -> None:
         with pytest.raises(PreparationError, match=f"port {port}.*HAKOIRI_PORT"):
             require_free_port("127.0.0.1", port)
     require_free_port("127.0.0.1", port)
+
+
+def test_a_data_directory_is_taken_as_long_as_whoever_inherited_its_lock_lives(
+    tmp_path: Path,
+) -> None:
+    lock = take_lock(tmp_path / "lock")
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(lock,)) as heir:
+        os.close(lock)
+        with pytest.raises(PreparationError, match="another hakoiri serve"):
+            take_lock(tmp_path / "lock")
+        heir.communicate()
+    os.close(take_lock(tmp_path / "lock"))
 
 
 def test_an_address_that_is_not_of_this_machine_is_refused() -> None:

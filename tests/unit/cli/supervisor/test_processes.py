@@ -253,15 +253,15 @@ def test_an_engine_in_the_servers_own_directory_is_refused(tmp_path: Path) -> No
     ) == Path("/run/user/1000")
 
 
-def test_the_server_alone_gets_the_kernels_log_and_is_told_under_which_number(
+def test_the_server_alone_gets_the_lock_and_the_kernels_log_and_is_told_under_which_number(
     tmp_path: Path,
 ) -> None:
     settings = load(tmp_path)
     server = server_process(settings, ground(tmp_path), "image", kernel_log=9)
-    assert server.inherited == (9,)
+    assert server.inherited == (-1, 9)
     assert ServerLaunch.model_validate_json(server.standard_input).kernel_log == 9
     without = server_process(settings, ground(tmp_path), "image")
-    assert without.inherited == ()
+    assert without.inherited == (-1,), "the lock alone"
     assert ServerLaunch.model_validate_json(without.standard_input).kernel_log is None
     assert proxy_process(settings, ground(tmp_path), None).inherited == ()
 

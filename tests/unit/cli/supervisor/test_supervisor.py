@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from hakoiri.cli.supervisor.process import ProcessSpec
 from hakoiri.cli.supervisor.supervisor import Supervised, Supervisor, is_ready_at_once
@@ -140,3 +141,27 @@ async def test_an_errand_ends_all_with_its_own_exit_code(directory: Path, exit_c
         supervised = [running.one, Supervised(errand, is_ready_at_once)]
         assert await supervisor.run(supervised) == exit_code
     assert running.alive() == set()
+
+
+async def test_a_stop_while_processes_start_starts_no_more_and_calls_none_dead(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = (
+        ProcessSpec(name, ("-c", PROGRAM, str(directory)), 65534, 65534) for name in ("a", "b")
+    )
+    ready: list[str] = []
+
+    async def stop_while_it_starts() -> bool:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await checkpoint()
+        return False
+
+    supervisor = Supervisor(
+        shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=lambda: ready.append("yes")
+    )
+    never = Supervised(second, is_ready_at_once)
+    with anyio.fail_after(30):
+        assert await supervisor.run([Supervised(first, stop_while_it_starts), never]) == 0
+    assert never.process is None
+    assert ready == []
+    assert "process_died" not in capsys.readouterr().out

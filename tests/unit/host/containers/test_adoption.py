@@ -8,9 +8,15 @@ from anyio.lowlevel import checkpoint
 from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host.containers.adoption import RESCUE_ATTEMPTS, Adopted, Adoption
+from hakoiri.host.containers.gc import GcLimits, Reason, due
 from hakoiri.host.containers.model import Claim, ContainerDirectories, ContainerState
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import EngineError, Owner
+from hakoiri.host.containers.ports import (
+    BeingReplacedError,
+    EngineError,
+    FilesUnsavedError,
+    Owner,
+)
 from hakoiri.wire.policy import DENY_ALL
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +158,70 @@ async def test_a_save_that_fails_is_tried_again_and_told_when_it_cannot_be_done(
     fleet.engine.running.clear()
     _, told = await after_restart(fleet, Owners(failures=RESCUE_ATTEMPTS))
     assert told.unsaved == [lost.container_id]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+async def test_one_whose_files_were_still_being_brought_back_is_neither_adopted_nor_saved(
+    tmp_path: Path,
+    runs: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    begun = await claim(fleet.orchestrator(), "w1")
+    fleet.claims.filled.clear()
+    if not runs:
+        fleet.engine.running.clear()
+    owners = Owners()
+    orchestrator, told = await after_restart(fleet, owners)
+    assert owners.saved == []
+    assert (told.adopted, told.removed) == ([], [begun.container_id])
+    assert fleet.is_empty()
+    assert (await claim(orchestrator, "w1")).generation == 2
+
+
+async def test_what_cannot_be_saved_is_kept_until_it_can(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lost = await claim(fleet.orchestrator(), "w1")
+    (lost.directories.workspace / "only").write_text("copy")
+    fleet.engine.running.clear()
+    orchestrator, told = await after_restart(fleet, Owners(failures=RESCUE_ATTEMPTS))
+    assert told.removed == []
+    assert (lost.directories.workspace / "only").read_text() == "copy"
+    with pytest.raises(FilesUnsavedError):
+        await claim(orchestrator, "w1")
+    with pytest.raises(BeingReplacedError):
+        await orchestrator.join("w1", holder="edit 1")
+    assert not await orchestrator.retire_if_idle("w1", "dead")
+    owners = Owners()
+    again, told = await after_restart(fleet, owners)
+    assert owners.saved == [("w1", 1)], "the next server tries as well"
+    assert fleet.is_empty()
+    assert (await claim(again, "w1")).generation == 2
+
+
+async def test_the_collector_saves_what_was_kept_and_takes_it_away(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    await claim(fleet.orchestrator(), "w1")
+    fleet.engine.running.clear()
+    orchestrator, _ = await after_restart(fleet, Owners(failures=RESCUE_ATTEMPTS))
+    (member,) = orchestrator.members()
+    limits = GcLimits(idle_timeout_s=1e9, lifetime_s=1e9, pause_after_s=0.0, stray_grace_s=0)
+    (one,) = due([member], running=None, now_s=fleet.now_s, limits=limits)
+    assert one.reason is Reason.DEAD
+    live = orchestrator.live_in("w1")
+    assert live is not None
+    live.is_unsaved = False
+    await orchestrator.freeze("w1")  # it is nothing that could be frozen
+    assert await orchestrator.retire_if_idle("w1", "dead")
+    assert fleet.is_empty()
+
+
+async def test_an_agent_that_was_asked_in_vain_is_let_go(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    before = await claim(fleet.orchestrator(), "w1")
+    fleet.proxy.refuse = lambda _: True
+    await after_restart(fleet, Owners())
+    agent = fleet.agents.by_directory[before.directories.agent]
+    assert agent.closed
 
 
 async def test_what_nobody_owns_is_removed(tmp_path: Path) -> None:

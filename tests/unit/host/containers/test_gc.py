@@ -54,6 +54,12 @@ def test_a_turn_in_progress_is_never_touched(
     assert not busy & set(to_freeze(fleet, now_s=now_s, limits=LIMITS))
 
 
+def test_what_is_known_to_be_lost_may_go_without_asking_the_engine() -> None:
+    fleet = [member("a", 10.0, is_lost=True), member("b", 10.0), member("c", None, is_lost=True)]
+    found = due(fleet, running=None, now_s=11, limits=LIMITS)
+    assert [one.member.container_id for one in found] == ["a"]
+
+
 def test_idle_for_the_timeout_may_go_and_a_moment_less_may_not() -> None:
     fleet = [member("a", 10.0), member("b", 10.1), member("c", None)]
     assert names(fleet, 40.0) == ["a idle"]

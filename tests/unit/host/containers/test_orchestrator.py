@@ -194,6 +194,20 @@ async def test_closing_removes_every_container(tmp_path: Path) -> None:
     assert not orchestrator._places
 
 
+async def test_closing_removes_what_an_engine_that_was_away_kept(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    fleet.engine.fail = {"remove"}
+    await orchestrator.retire("w1", reason="test")
+    assert fleet.engine.containers
+    fleet.engine.fail = {"list_ours"}
+    await orchestrator.close()
+    fleet.engine.fail = set()
+    await orchestrator.close()
+    assert fleet.is_empty()
+
+
 def pooled(root: Path, *, preconnect: bool = False, limit: int = 2) -> Fleet:
     return Fleet(root / "live", limit=limit, pool=pool_of(1, 1, 1, preconnect=preconnect))
 
@@ -225,6 +239,30 @@ async def test_a_warm_container_is_claimed_recorded_and_bound_unchanged(tmp_path
         assert keeper.members() == frozenset()
         assert orchestrator.workspace_in(warm) == "w1"
         assert (await claim(orchestrator, "w1", WIDER)).start == "live"
+
+
+@pytest.mark.parametrize(("runtime", "start"), [("runc", "warm"), ("runsc", "cold")])
+async def test_a_container_counts_as_filled_when_its_files_are_there_and_not_before(
+    tmp_path: Path, runtime: Runtime, start: str
+) -> None:
+    fleet = pooled(tmp_path)
+    filled_before: list[set[str]] = []
+
+    async def prepare(_: ContainerDirectories) -> None:
+        filled_before.append(set(fleet.claims.filled))
+
+    async with warmed(fleet) as (orchestrator, _):
+        made = await orchestrator.claim(
+            workspace_id="w1",
+            tenant="default",
+            policy=DENY_ALL,
+            prepare=prepare,
+            runtime=runtime,
+            restores=True,
+        )
+    assert made.start == start
+    assert filled_before == [set()]
+    assert fleet.claims.filled == {made.container_id}
 
 
 async def test_a_request_for_another_runtime_is_a_cold_start_of_that_runtime(
@@ -394,7 +432,8 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
     orchestrator = Fleet(tmp_path / "live").orchestrator()
     await claim(orchestrator, "w1")
     await orchestrator.halt("w1")
-    assert await orchestrator.join("w1", holder="command 1") is None
+    with pytest.raises(BeingReplacedError):
+        await orchestrator.join("w1", holder="command 1")
     with pytest.raises(BeingReplacedError):
         await orchestrator.claim(
             workspace_id="w1",
@@ -406,6 +445,23 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
             holder="command 1",
         )
     assert orchestrator.holders("w1") == frozenset({"turn"})
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+async def test_a_lost_container_is_joined_by_nobody_and_gone_only_when_it_is_saved(
+    tmp_path: Path,
+    is_saved: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.halt("w1")
+    await orchestrator.release("w1", is_saved=is_saved)
+    if is_saved:
+        assert await orchestrator.join("w1", holder="edit 1") is None
+    else:
+        with pytest.raises(BeingReplacedError):
+            await orchestrator.join("w1", holder="edit 1")
+    assert orchestrator.holders("w1") == frozenset()
 
 
 async def test_joining_a_frozen_container_thaws_it(tmp_path: Path) -> None:

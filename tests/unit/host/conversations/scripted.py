@@ -337,6 +337,9 @@ class ScriptedFiles:
 
     restore_failure: Exception | None = None
     save_failure: Exception | None = None
+    save_failures: list[Exception] = field(default_factory=list)
+    """Of the first saves, one each."""
+
     hold_save: anyio.Event | None = None
     restored: Restored | None = None
     saves: list[dict[str, object]] = field(default_factory=list)
@@ -383,6 +386,8 @@ class ScriptedFiles:
             await self.when_saved()
         if self.hold_save is not None:
             await self.hold_save.wait()
+        if self.save_failures:
+            raise self.save_failures.pop(0)
         if self.save_failure is not None:
             raise self.save_failure
         return self.report

@@ -33,7 +33,7 @@ from hakoiri.host.conversations.ports import (
     StoreError,
 )
 from hakoiri.host.files.points import PointReason
-from hakoiri.host.files.ports import FilesError, StaleGenerationError
+from hakoiri.host.files.ports import DamagedError, FilesError, StaleGenerationError
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta, ToolResult, ToolUse
@@ -168,14 +168,26 @@ async def test_a_dead_container_with_the_only_copy_of_files_is_left_to_be_saved(
     assert world.containers.log == ["claim"], "it is not retired"
 
 
-async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_over_them() -> None:
-    world = World(files=ScriptedFiles(restore_failure=FilesError("blob ab… is damaged")))
+@pytest.mark.parametrize(
+    ("failure", "code", "retryable"),
+    [
+        (DamagedError("blob ab… is damaged"), "files-damaged", False),
+        (FilesError("the store does not answer"), "files-unavailable", True),
+    ],
+)
+async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_over_them(
+    failure: FilesError,
+    code: str,
+    retryable: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    world = World(files=ScriptedFiles(restore_failure=failure))
     async with world.service:
         events = await world.turn(await world.conversation())
-    assert events[-1].data["code"] == "files-damaged"
-    assert "blob ab… is damaged" in str(events[-1].data["text"])
+    assert events[-1].data["code"] == code
+    assert events[-1].data["retryable"] == retryable
+    assert str(failure) in str(events[-1].data["text"])
     assert world.files.saves == []
-    assert world.containers.log == ["claim", "retire files-damaged"]
+    assert world.containers.log == ["claim", f"retire {code}"]
 
 
 @pytest.mark.parametrize(

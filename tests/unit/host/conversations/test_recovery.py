@@ -25,6 +25,7 @@ from hakoiri.host.containers.ports import (
     PolicyRefusedError,
 )
 from hakoiri.host.conversations.failures import AgentSilentError
+from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.conversations.recovery import loss_in_ending, loss_in_failure, may_pass
 from hakoiri.host.files.points import PointReason
@@ -36,8 +37,11 @@ LOST: tuple[Step, ...] = (CUT,)
 SESSION = "0123-abcd"
 
 
-def world_of(*scripts: Sequence[Step], files: ScriptedFiles | None = None) -> World:
-    return World(containers=ScriptedContainers(agent=ScriptedAgent(*scripts)), files=files)
+def world_of(
+    *scripts: Sequence[Step], files: ScriptedFiles | None = None, limits: TurnLimits = LIMITS
+) -> World:
+    agent = ScriptedAgent(*scripts)
+    return World(containers=ScriptedContainers(agent=agent), files=files, limits=limits)
 
 
 def lost(*before: Step) -> list[Sequence[Step]]:
@@ -154,11 +158,38 @@ async def test_an_agent_that_was_killed_in_its_container_gets_another_container(
 
 @pytest.mark.anyio
 async def test_what_could_not_be_saved_is_named() -> None:
-    world = world_of(*lost(), ANSWER, files=ScriptedFiles(save_failure=FilesError("store away")))
+    files = ScriptedFiles(save_failure=FilesError("store away"))
+    world = world_of(*lost(), ANSWER, files=files, limits=replace(LIMITS, recovery_timeout_s=0))
     async with world.service:
         events = await world.turn(await world.conversation())
     (recovered,) = [event for event in events if event.type == "container_recovered"]
     assert recovered.data["lost_paths"] == ["workspace/changed"]
+
+
+@pytest.mark.anyio
+async def test_a_store_that_is_away_for_a_while_is_waited_for_and_nothing_is_lost() -> None:
+    files = ScriptedFiles(save_failures=[FilesError("away"), FilesError("away")])
+    world = world_of(*lost(), ANSWER, files=files)
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    kinds = [kind for kind in types(events) if kind != "text_delta"]
+    assert kinds[1:4] == ["turn_started", "notice", "file_synced"], "the failure is told once"
+    (recovered,) = [event for event in events if event.type == "container_recovered"]
+    assert recovered.data["lost_paths"] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("halts", [True, False])
+async def test_what_is_left_of_the_last_container_stays_until_it_is_saved(
+    halts: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    files = ScriptedFiles(save_failure=FilesError("store away"))
+    world = world_of([AgentProtocolError("it lies")], files=files)
+    world.containers.halt_failures = [None if halts else EngineError("away")]
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert types(events)[-2:] == ["notice", "error"]
+    assert world.containers.log == ["claim", "halt", "release unsaved"]
 
 
 @pytest.mark.anyio

@@ -40,6 +40,7 @@ class SqlClaimStore:
                         workspace_id=workspace_id,
                         generation=generation,
                         created_at=self._clock(),
+                        is_filled=False,
                     )
                 )
         except ConstraintError as error:
@@ -48,6 +49,12 @@ class SqlClaimStore:
             ) from error
         return int(generation)
 
+    async def fill(self, container_id: str) -> None:
+        """Record that the workspace's files are in the container."""
+        change = sa.update(claims).where(claims.c.container_id == container_id)
+        async with self._database.writing() as connection:
+            await connection.execute(change.values(is_filled=True))
+
     async def release(self, container_id: str) -> None:
         """Forget the claim; nothing happens if there is none."""
         async with self._database.writing() as connection:
@@ -55,9 +62,9 @@ class SqlClaimStore:
 
     async def claimed(self) -> Sequence[ClaimRecord]:
         """All live claims."""
-        query = sa.select(claims.c.container_id, claims.c.workspace_id, claims.c.generation)
+        query = sa.select(claims)
         async with self._database.reading() as connection:
             return [
-                ClaimRecord(row.container_id, row.workspace_id, row.generation)
+                ClaimRecord(row.container_id, row.workspace_id, row.generation, row.is_filled)
                 for row in await connection.execute(query)
             ]

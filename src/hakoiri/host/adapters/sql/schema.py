@@ -128,6 +128,7 @@ claims: Final = sa.Table(
     sa.Column("workspace_id", sa.String(63), nullable=False, unique=True),
     sa.Column("generation", sa.Integer, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("is_filled", sa.Boolean, nullable=False, server_default=sa.true()),
 )
 
 # The ledger of the store's collection (`files.collection_ports`); kept beside the heads, with which

@@ -1,0 +1,71 @@
+"""`make chaos`: one long storm, with a seed that can be given again."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from random import SystemRandom
+from typing import Final
+
+from tests.chaos.site import engine_with
+from tests.chaos.storm import Weather, rage
+
+from hakoiri.host.settings import DEFAULT_DOCKER_HOST
+from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
+
+EXAMPLES: Final = """examples:
+  make chaos                                  30 minutes, with a new seed
+  make chaos ARGS="--minutes 5 --seed 17"     the storm of this seed
+  make chaos ARGS="--every 1.5 --users 8"     a harder one
+"""
+
+
+def main() -> int:
+    """Have a storm; exit code 1 if anything was violated."""
+    given = _parser().parse_args()
+    root = Path(tempfile.mkdtemp(prefix="hakoiri-chaos-", dir="/var/tmp"))
+    seed = given.seed if given.seed is not None else SystemRandom().randrange(10**6)
+    weather = Weather(seed, given.minutes * 60, given.every, given.users)
+    say(f"{weather}; data and logs in {root}")
+    image = ensure_image(
+        source_root=Path(__file__).parents[2],
+        docker_host=given.image_from,
+        cache_dir=DEFAULT_CACHE_DIR,
+        progress=say,
+    )
+    with engine_with(image, image_from=given.image_from) as engine:
+        outcome = rage(root, weather, engine=engine, image=image, say=say)
+    (root / "outcome.txt").write_text(outcome.told())
+    sys.stdout.write(outcome.told() + "\n")
+    if outcome.violations:
+        return 1
+    shutil.rmtree(root)
+    return 0
+
+
+def say(text: str) -> None:
+    """Tell how it goes."""
+    sys.stderr.write(f"{text}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description="Disturb a Hakoiri of its own under load, and check what must hold after. "
+        "Needs root.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--minutes", type=float, default=30.0, help="how long (default: 30)")
+    parser.add_argument("--seed", type=int, help="of an earlier storm (default: a new one)")
+    parser.add_argument("--every", type=float, default=6.0, help="seconds between two strikes")
+    parser.add_argument("--users", type=int, default=4, help="conversations at once (default: 4)")
+    parser.add_argument(
+        "--image-from", default=DEFAULT_DOCKER_HOST, help="the engine that has the image"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""What a storm does to the site, each with the real processes. Each says whom it hit."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from tests.chaos.schedule import Kind
+from tests.chaos.site import Site
+from tests.engine import EngineStartError
+
+ENGINE_STARTS: Final = 5
+"""As an init system would."""
+
+NOBODY: Final = "nobody was there"
+
+Begin = Callable[[Site, int], str]
+End = Callable[[Site], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """`begin` strikes; `end` brings back what was away, after `holds_s`."""
+
+    begin: Begin
+    end: End | None = None
+    holds_s: tuple[float, float] | None = None
+
+
+def _pick(site_pick: int, found: Sequence[str]) -> str | None:
+    return found[site_pick % len(found)] if found else None
+
+
+def _kill(pids: Sequence[int], number: signal.Signals = signal.SIGKILL) -> str:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+    return f"{number.name} to {[*pids]}" if pids else NOBODY
+
+
+def _a_container(site: Site, pick: int) -> str | None:
+    with suppress(OSError, subprocess.SubprocessError):
+        return _pick(pick, site.containers())
+    return None
+
+
+def kill_container(site: Site, pick: int) -> str:
+    container = _a_container(site, pick)
+    if container is None:
+        return NOBODY
+    try:
+        site.docker("kill", container)
+    except subprocess.SubprocessError:
+        return f"{container[:12]} could not be killed: it has gone, or is frozen"
+    return container[:12]
+
+
+def _inside(site: Site, pick: int, word: str) -> str:
+    """Kill the processes of a container whose command line has the word."""
+    container = _a_container(site, pick)
+    if container is None:
+        return NOBODY
+    try:
+        lines = site.docker("top", container, "-eo", "pid,args").splitlines()[1:]
+    except subprocess.SubprocessError:
+        return NOBODY
+    found = [int(line.split()[0]) for line in lines if word in line.partition(" ")[2]]
+    return f"{container[:12]}: {_kill(found)}"
+
+
+def kill_init(site: Site, pick: int) -> str:
+    container = _a_container(site, pick)
+    if container is None:
+        return NOBODY
+    with suppress(subprocess.SubprocessError):
+        pid = int(site.docker("inspect", "--format", "{{.State.Pid}}", container))
+        return f"{container[:12]}: {_kill([pid] if pid else [])}"
+    return NOBODY
+
+
+def kill_process(module: str, site: Site, pick: int) -> str:
+    return _kill(site.server.processes(module))
+
+
+def freeze_process(module: str, site: Site, pick: int) -> str:
+    found = site.server.processes(module)
+    site.frozen.extend(found)
+    return _kill(found, signal.SIGSTOP)
+
+
+def thaw_processes(site: Site) -> str:
+    """Let those go on that were frozen, whoever is their parent by now."""
+    told = _kill(site.frozen, signal.SIGCONT)
+    site.frozen.clear()
+    return told
+
+
+def kill_all(site: Site, pick: int) -> str:
+    site.server.kill_all()
+    site.server.server.start()
+    return "all processes of the installation"
+
+
+def kill_supervisor(site: Site, pick: int) -> str:
+    told = _kill([site.server.server.pid])
+    site.server.server.stop()
+    site.server.server.start()
+    return told
+
+
+def restart(site: Site, pick: int) -> str:
+    code = site.server.server.stop()
+    site.server.server.start()
+    return f"stopped with exit code {code}, and started"
+
+
+def stop_engine(site: Site, pick: int) -> str:
+    site.engine.stop()
+    return "stopped"
+
+
+def kill_engine(site: Site, pick: int) -> str:
+    site.engine.kill()
+    return "killed"
+
+
+def start_engine(site: Site) -> str:
+    """Start it, again where it gives up: it waits 10 s for a containerd on a busy machine."""
+    for attempt in range(1, ENGINE_STARTS):
+        if site.engine.pid is not None:
+            return "it is back"
+        try:
+            site.engine.start()
+        except EngineStartError:
+            continue
+        return f"it is back, at attempt {attempt}"
+    site.engine.start()
+    return "it is back, at the last attempt"
+
+
+def kill_store(site: Site, pick: int) -> str:
+    site.store.kill()
+    return "killed"
+
+
+def start_store(site: Site) -> str:
+    site.store.start()
+    return "it is back"
+
+
+def freeze_store(site: Site, pick: int) -> str:
+    site.store.freeze()
+    return "stopped in its tracks"
+
+
+def thaw_store(site: Site) -> str:
+    site.store.thaw()
+    return "it goes on"
+
+
+HOST: Final = "hakoiri.host"
+PROXY: Final = "hakoiri.credential_proxy"
+GUARD: Final = "hakoiri.docker_guard"
+KEEPER: Final = "hakoiri.audit"
+
+DISTURBANCES: Final[dict[str, Disturbance]] = {
+    "container": Disturbance(kill_container),
+    "container's init": Disturbance(kill_init),
+    "agent": Disturbance(lambda site, pick: _inside(site, pick, "workspace_agent")),
+    "agent's CLI": Disturbance(lambda site, pick: _inside(site, pick, "claude")),
+    "server": Disturbance(partial(kill_process, HOST)),
+    "server stands still": Disturbance(partial(freeze_process, HOST), thaw_processes, (1.0, 6.0)),
+    "proxy": Disturbance(partial(kill_process, PROXY)),
+    "guard": Disturbance(partial(kill_process, GUARD)),
+    "audit keeper": Disturbance(partial(kill_process, KEEPER)),
+    "all processes": Disturbance(kill_all),
+    "supervisor": Disturbance(kill_supervisor),
+    "restart": Disturbance(restart),
+    "engine stopped": Disturbance(stop_engine, start_engine, (1.0, 6.0)),
+    "engine killed": Disturbance(kill_engine, start_engine, (0.0, 4.0)),
+    "store killed": Disturbance(kill_store, start_store, (1.0, 10.0)),
+    "store frozen": Disturbance(freeze_store, thaw_store, (2.0, 12.0)),
+}
+"""All there are, by name. Another service's go here (`site.py` starts it)."""
+
+KINDS: Final = tuple(Kind(name, one.holds_s) for name, one in DISTURBANCES.items())

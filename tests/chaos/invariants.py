@@ -1,0 +1,183 @@
+"""What must hold after a storm, judged by what the API and the host show. Pure.
+
+Each check gives the violations that it finds; none means that all is well.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.chaos.promises import Promises
+
+Event = Mapping[str, Any]
+
+ENDS: Final = frozenset({"result", "error"})
+ALL_LOST: Final = "all that changed since the last recovery point"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that does not hold; `conversation` is empty for what concerns none."""
+
+    rule: str
+    detail: str
+    conversation: str = ""
+
+
+def numbering(log: Sequence[Event]) -> Iterator[str]:
+    """Events are numbered from 1 without gaps."""
+    numbers = [event["id"] for event in log]
+    wanted = list(range(1, len(log) + 1))
+    if numbers != wanted:
+        at = next(i for i, pair in enumerate(zip(numbers, wanted, strict=True)) if len({*pair}) > 1)
+        yield f"event {wanted[at]} is numbered {numbers[at]}"
+
+
+def turns(log: Sequence[Event]) -> Iterator[str]:
+    """Turns follow each other, each from its message to its one `result` or `error`."""
+    by_turn: dict[int, list[str]] = {}
+    last = 0
+    for event in log:
+        if event["turn"] < last:
+            yield f"event {event['id']} of turn {event['turn']} comes after turn {last}"
+        last = max(last, event["turn"])
+        by_turn.setdefault(event["turn"], []).append(event["type"])
+    if list(by_turn) != list(range(1, len(by_turn) + 1)):
+        yield f"turns are numbered {list(by_turn)}"
+    for number, types in by_turn.items():
+        if types[0] != "user_message" or types.count("user_message") > 1:
+            yield f"turn {number} does not begin with its one message: {types[:4]}"
+        ends = [kind for kind in types if kind in ENDS]
+        if len(ends) != 1 or types[-1] not in ENDS:
+            yield f"turn {number} does not end with one result or error: {types[-4:]}"
+
+
+def unforeseen(log: Sequence[Event]) -> Iterator[str]:
+    """No turn ends with an error that nobody foresaw."""
+    for event in log:
+        if event["type"] == "error" and event["data"].get("code") == "internal":
+            yield f"turn {event['turn']} ended with the error `internal`"
+
+
+def messages(log: Sequence[Event], promises: Promises) -> Iterator[str]:
+    """What was acknowledged is there once, as it was told; what was refused is not there."""
+    said = [event for event in log if event["type"] == "user_message"]
+    times = Counter(event["data"]["text"] for event in said)
+    places = {event["data"]["text"]: (event["turn"], event["id"]) for event in said}
+    for sent in promises.sent:
+        count = times[sent.text]
+        if sent.outcome == "acknowledged" and count != 1:
+            yield f"an acknowledged message is there {count} times: {sent.text!r}"
+        elif count > (0 if sent.outcome == "refused" else 1):
+            yield f"a message that was {sent.outcome} is there {count} times: {sent.text!r}"
+        elif sent.outcome == "acknowledged" and places[sent.text] != (sent.turn, sent.event):
+            told, found = (sent.turn, sent.event), places[sent.text]
+            yield f"a message was acknowledged as {told} and is recorded as {found}: {sent.text!r}"
+    for text in times.keys() - promises.texts():
+        yield f"nobody said {text!r}"
+
+
+def shown(log: Sequence[Event], seen: Iterable[Event]) -> Iterator[str]:
+    """What a reader was shown, who asked on after each break, is what is recorded: all, once."""
+    recorded = {event["id"]: event for event in log}
+    for number, event in enumerate(seen, 1):
+        if event["id"] != number:
+            yield f"event {event['id']} was shown where {number} comes next"
+            return
+        if recorded.get(number) != event:
+            yield f"event {number} was shown as {event} and is {recorded.get(number)}"
+
+
+def told_once(histories: Iterable[Sequence[str]], texts: frozenset[str]) -> Iterator[str]:
+    """The model, or the agent's memory, holds each message at most once.
+
+    A history is all that the user said, as one request or one transcript holds it.
+    """
+    told: set[str] = set()
+    for history in histories:
+        for text, count in Counter(history).items():
+            if text in texts and count > 1 and text not in told:
+                told.add(text)
+                yield f"the model was told {count} times: {text!r}"
+
+
+def files(log: Sequence[Event], promises: Promises, stored: Mapping[str, bytes]) -> Iterator[str]:
+    """What was acknowledged, or told by a command, is stored, unless it was told to be lost.
+
+    `stored` are the contents that the API gives, by path.
+    """
+    lost = [line for event in log for line in event["data"].get("lost_paths", ())]
+    if any(line.startswith(ALL_LOST) for line in lost):
+        return
+    answers = [event["data"]["text"] for event in log if event["type"] == "tool_result"]
+    wanted: dict[str, bytes | None] = dict(promises.files)
+    for wrote in promises.wrote:
+        if any(wrote.word in answer.split() for answer in answers):
+            wanted.setdefault(wrote.path, wrote.content)
+    for path, content in wanted.items():
+        if path in promises.doubtful or any(path in line for line in lost):
+            continue
+        found = stored.get(path)
+        if found != content:
+            yield f"{path} should be {_short(content)} and is {_short(found)}"
+
+
+def leftovers(found: Mapping[str, Sequence[str]]) -> list[Violation]:
+    """Nothing is left on the host: `found` is what is, by kind."""
+    return [
+        Violation("left over", f"{kind}: {', '.join(names)}")
+        for kind, names in found.items()
+        if names
+    ]
+
+
+def flat(
+    before: Mapping[str, Mapping[str, int]],
+    after: Mapping[str, Mapping[str, int]],
+    *,
+    slack: Mapping[str, int],
+) -> list[Violation]:
+    """No process holds more descriptors or threads than before, but for the slack.
+
+    Both give counts by what is counted, by process. `slack` is by what is counted, too; that of
+    `""` is for all that it does not name.
+    """
+    return [
+        Violation("flat", f"{process} has {count} {what} where it had {had.get(what, 0)}")
+        for process, counts in after.items()
+        for had in [before.get(process, {})]
+        for what, count in counts.items()
+        if count > had.get(what, 0) + slack.get(what, slack[""])
+    ]
+
+
+def judge(
+    log: Sequence[Event],
+    promises: Promises,
+    *,
+    stored: Mapping[str, bytes],
+    told: Sequence[Sequence[str]],
+) -> list[Violation]:
+    """Check all that concerns one conversation."""
+    found: dict[str, Iterable[str]] = {
+        "numbering": numbering(log),
+        "turns": turns(log),
+        "unforeseen": unforeseen(log),
+        "messages": messages(log, promises),
+        "shown": shown(log, promises.seen),
+        "told once": told_once(told, promises.texts()),
+        "files": files(log, promises, stored),
+        "on the spot": promises.faults,
+    }
+    return [
+        Violation(rule, detail, promises.conversation)
+        for rule, details in found.items()
+        for detail in details
+    ]
+
+
+def _short(content: bytes | None) -> str:
+    if content is None:
+        return "absent"
+    return repr(content if len(content) <= 40 else content[:40] + b"...")

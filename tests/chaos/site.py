@@ -1,0 +1,132 @@
+"""What a storm rages over: a private engine, an object store, a server as users run it.
+
+Whoever wants another service in the storm starts it here and gives it disturbances in
+`disturbances.py`.
+"""
+
+import grp
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.running import Hakoiri, prepare
+from tests.e2e.scripts import RUN
+from tests.e2e.test_tenants import key_command
+from tests.engine import PrivateEngine, private_engine
+from tests.remapped_engine import copy_image
+from tests.s3_server import S3Server, credentials_file, s3_server
+
+from hakoiri.cli.api_client import ApiClient
+
+TENANTS: Final = ("shop", "bank")
+KEEPER: Final = "default"
+"""The tenant that may set the pool."""
+
+COMMAND_TIMEOUT_S: Final = 30.0
+CALL_TIMEOUT_S: Final = 30.0
+
+SCRIPT: Final = (
+    RUN
+    + f"""
+  - name: slow
+    when: {{ regex: '^speak slowly' }}
+    replies:
+      - say: {" ".join(f"word{number}" for number in range(40))}
+        delta_delay_s: 0.1
+  - name: steps
+    when: {{ regex: '^steps ' }}
+    replies:
+"""
+    + "".join(
+        f"""
+      - say: step {number}
+        use: [{{tool: Bash, input: {{command: 'echo {number} >> steps.log; sleep 0.5',
+               description: one step}}}}]
+"""
+        for number in range(4)
+    )
+    + "      - say: all steps done\n"
+)
+
+SETTINGS: Final = {
+    "HAKOIRI_CONTAINER__PAUSE_AFTER_S": "6",
+    "HAKOIRI_CONTAINER__IDLE_TIMEOUT_S": "20",
+    "HAKOIRI_WARM_POOL__MIN": "1",
+    "HAKOIRI_WARM_POOL__TARGET": "1",
+    "HAKOIRI_WARM_POOL__MAX": "2",
+    "HAKOIRI_WARM_POOL__PRECONNECT": "true",
+    "HAKOIRI_TURN__SYNC_QUIET_S": "1",
+    "HAKOIRI_TURN__SYNC_LONGEST_WAIT_S": "3",
+    "HAKOIRI_OBJECT_STORE__TIMEOUT_S": "3",
+}
+"""Short, so that containers are frozen, collected and saved while the storm lasts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """All that runs, and the keys of the tenants. `frozen`: processes that were stopped."""
+
+    engine: PrivateEngine
+    store: S3Server
+    server: Hakoiri
+    keys: dict[str, str]
+    frozen: list[int] = field(default_factory=list)
+
+    def api(self, tenant: str) -> ApiClient:
+        """Return a tenant's way to the server."""
+        url = f"http://127.0.0.1:{self.server.server.port}"
+        return ApiClient(url, key=self.keys[tenant], timeout_s=CALL_TIMEOUT_S)
+
+    def docker(self, *arguments: str) -> str:
+        """Ask the engine; `OSError` or `SubprocessError` if it is not there."""
+        return subprocess.run(
+            ["docker", "--host", self.engine.docker_host, *arguments],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_TIMEOUT_S,
+        ).stdout.strip()
+
+    def containers(self) -> list[str]:
+        """Engine ids of the containers that run; the engine is the storm's own."""
+        return sorted(self.docker("ps", "--quiet", "--no-trunc").split())
+
+
+@contextmanager
+def engine_with(image: str, *, image_from: str) -> Iterator[PrivateEngine]:
+    """Run an engine that may be killed, with the image of another."""
+    with private_engine() as engine:
+        copy_image(image, source=image_from, target=engine.docker_host)
+        yield engine
+
+
+@contextmanager
+def site(root: Path, *, engine: PrivateEngine, image: str) -> Iterator[Site]:
+    """Run all the rest below `root`."""
+    (root / "s3").mkdir()
+    with s3_server(root / "s3") as store:
+        credentials = credentials_file(root)
+        os.chown(credentials, 0, grp.getgrnam("hakoiri").gr_gid)
+        settings = SETTINGS | {
+            "HAKOIRI_CONTAINER__IMAGE": image,
+            "HAKOIRI_OBJECT_STORE_URL": f"s3://{store.bucket('workspaces')}/files",
+            "HAKOIRI_OBJECT_STORE__ENDPOINT": store.endpoint,
+            "HAKOIRI_OBJECT_STORE__CREDENTIALS_FILE": str(credentials),
+        }
+        keys = {
+            tenant: key_command(root, "create", tenant, "--tenant", tenant)["key"]
+            for tenant in (*TENANTS, KEEPER)
+        }
+        made = prepare(
+            root,
+            docker_host=engine.docker_host,
+            script=SCRIPT,
+            settings=settings,
+            key=keys[KEEPER],
+        )
+        with made.server:
+            yield Site(engine, store, made, keys)

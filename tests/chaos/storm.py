@@ -1,0 +1,297 @@
+"""A storm from its first strike to the reckoning."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from tests.chaos.aftermath import CALM_TIMEOUT_S, answers, judged, recorded, until
+from tests.chaos.disturbances import DISTURBANCES, KINDS
+from tests.chaos.host_state import engine_answers, holdings, left_behind
+from tests.chaos.invariants import Violation, flat, leftovers
+from tests.chaos.load import User
+from tests.chaos.promises import Promises
+from tests.chaos.schedule import Strike, plan
+from tests.chaos.site import TENANTS, Site, site
+from tests.engine import PrivateEngine
+
+from hakoiri.cli.api_client import ApiError
+
+TICK_S: Final = 0.1
+WAIT_S: Final = 45.0
+LULL_S: Final = 5.0
+GONE_TIMEOUT_S: Final = 300.0
+SLACK: Final = {"": 4, "threads": 16}
+"""A connection kept open comes and goes. Threads belong to pools, which fill up and are bounded."""
+
+COMPLAINTS: Final = (
+    "was never retrieved",
+    "was never awaited",
+    "Unclosed",
+    "ResourceWarning",
+    "Exception ignored",
+    '"event": "turn failed"',
+    "files_lost",
+)
+"""What no process may log: tasks and descriptors that nobody owns, faults that nobody foresaw."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """How hard a storm is."""
+
+    seed: int
+    seconds: float = 75.0
+    every_s: float = 4.0
+    users: int = 4
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a storm left: a time line of strikes, violations, and what is wanted to explain them."""
+
+    weather: Weather
+    root: Path
+    time_line: list[str] = field(default_factory=list)
+    violations: list[Violation] = field(default_factory=list)
+    logs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def told(self) -> str:
+        """Return the report: how to have the storm again, what came when, what is wrong."""
+        lines = [f"seed {self.weather.seed}: {self.weather}", f"logs and data: {self.root}"]
+        lines += self.time_line
+        lines += [f"{name}: {count}" for name, count in self.counts.items()]
+        for conversation in sorted({one.conversation for one in self.violations} - {""}):
+            lines.append(f"events of {conversation}:")
+            lines += [_line(event) for event in self.logs.get(conversation, [])]
+        lines += [f"VIOLATION {v.rule}: {v.detail} {v.conversation}" for v in self.violations]
+        return "\n".join(lines)
+
+
+def _line(event: dict[str, Any]) -> str:
+    data = json.dumps(event["data"])
+    at = event["time"][11:23]
+    return f"  {event['id']:4} {at} turn {event['turn']} {event['type']} {data[:300]}"
+
+
+class Journal(threading.Thread):
+    """Reads the model's journal while the storm lasts: a model that is killed forgets its own."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(name="journal", daemon=True)
+        self._port = port
+        self._over = threading.Event()
+        self.histories: dict[str, list[str]] = {}
+
+    def run(self) -> None:
+        """Look each second."""
+        while not self._over.wait(1.0):
+            with suppress(URLError, OSError, ValueError):
+                self.look()
+
+    def look(self) -> None:
+        """Keep what the journal holds now."""
+        url = f"http://127.0.0.1:{self._port}/_rehearsal/requests"
+        with urlopen(url, timeout=5) as answer:
+            for entry in json.load(answer)["requests"]:
+                self.histories[f"{entry['time']} {entry['user_text']}"] = entry["user_texts"]
+
+    def end(self) -> None:
+        """Look no more."""
+        self._over.set()
+        self.join()
+
+
+def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say: Say) -> Outcome:
+    """Have one storm below `root`, and judge what it left."""
+    outcome = Outcome(weather, root)
+    with site(root, engine=engine, image=image) as place:
+        before = _at_rest(place, warm_up=True)
+        users = _users(place, weather)
+        journal = Journal(place.server.rehearsal_port)
+        for thread in (*users, journal):
+            thread.start()
+        _strike(place, weather, outcome, say)
+        for user in users:
+            user.stop()
+        _calm(place, outcome, users)
+        journal.end()
+        outcome.violations += judged(place, users, list(journal.histories.values()))
+        _count(place, users, outcome)
+        _give_up(place, users)
+        outcome.violations += flat(before, _at_rest(place), slack=SLACK)
+        place.server.server.stop()
+        until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
+        outcome.violations += leftovers(left_behind(place))
+        outcome.violations += _complaints(place)
+    return outcome
+
+
+def _users(place: Site, weather: Weather) -> list[User]:
+    users = []
+    for number in range(weather.users):
+        tenant = TENANTS[number % len(TENANTS)]
+        api = place.api(tenant)
+        made = api.call("POST", "/v1/conversations", {})["id"]
+        seed = f"{weather.seed}/{number}"
+        users.append(User(api=api, promises=Promises(made, tenant), seed=seed))
+    return users
+
+
+def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
+    """Do what is planned, each at its time or as soon as what is before it is done.
+
+    In this thread: an engine or a server that a thread started would end with it.
+    """
+    began_s = time.monotonic()
+    strikes = plan(weather.seed, kinds=KINDS, seconds=weather.seconds, every_s=weather.every_s)
+
+    def tell(text: str) -> None:
+        line = (
+            f"{datetime.now(UTC):%H:%M:%S.%f}"[:12] + f" +{time.monotonic() - began_s:.1f} s {text}"
+        )
+        outcome.time_line.append(line)
+        say(line)
+
+    waited_s = 0.0
+    for strike in strikes:
+        while time.monotonic() - began_s < strike.at_s + waited_s:
+            _keep_up(place, tell)
+            time.sleep(TICK_S)
+        if strike.waits:
+            waited_s += _wait(place, tell)
+        tell(f"{strike.kind}, {strike.act}: {_do(place, strike)}")
+    while time.monotonic() - began_s < weather.seconds + waited_s:
+        _keep_up(place, tell)
+        time.sleep(TICK_S)
+    tell("the storm is over")
+
+
+def _wait(place: Site, tell: Say) -> float:
+    """Wait for the server to answer, and let it work for a moment; return how long that took.
+
+    Not for it to be ready: the engine or the store may be away for as long as the storm wants.
+    """
+    began_s = time.monotonic()
+
+    def is_up() -> bool:
+        _keep_up(place, tell)
+        return answers(place.server.api, "/health")
+
+    if not is_up() and until(is_up, timeout_s=WAIT_S):
+        time.sleep(LULL_S)
+    return time.monotonic() - began_s
+
+
+def _do(place: Site, strike: Strike) -> str:
+    disturbance = DISTURBANCES[strike.kind]
+    if strike.act == "begin":
+        return disturbance.begin(place, strike.pick)
+    return disturbance.end(place) if disturbance.end is not None else ""
+
+
+def _keep_up(place: Site, tell: Say) -> None:
+    """Start a server that ended by itself again, as an init system would."""
+    code = place.server.server.exit_code
+    if code is not None:
+        tell(f"the server had ended with {code}, and is started again")
+        place.server.server.start()
+
+
+def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
+    """Wait until all is back, and all turns have ended."""
+
+    def tell(text: str) -> None:
+        outcome.time_line.append(text)
+
+    def is_ready() -> bool:
+        _keep_up(place, tell)
+        return answers(place.server.api, "/ready")
+
+    if not until(is_ready, timeout_s=CALM_TIMEOUT_S):
+        outcome.violations.append(Violation("ready", place.server.server.log_tail()))
+        return
+    deadline_s = time.monotonic() + CALM_TIMEOUT_S
+    for user in users:
+        user.join(max(1.0, deadline_s - time.monotonic()))
+        conversation = user.promises.conversation
+        api = place.api(user.promises.tenant)
+
+        def has_ended(path: str = f"/v1/conversations/{conversation}") -> bool:
+            with suppress(ApiError):
+                return not api.call("GET", path)["running"]  # noqa: B023 - called at once
+            return False
+
+        if user.is_alive() or not until(has_ended, timeout_s=CALM_TIMEOUT_S):
+            detail = "its turn runs long after the storm"
+            outcome.violations.append(Violation("ends", detail, conversation))
+
+
+def _count(place: Site, users: list[User], outcome: Outcome) -> None:
+    """Keep the logs, and count what the load and the storm were."""
+    counts = outcome.counts
+    for user in users:
+        conversation = user.promises.conversation
+        log = recorded(place.api(user.promises.tenant), conversation)
+        outcome.logs[conversation] = log
+        for event in log:
+            name = f"{event['type']}s"
+            if event["type"] == "error":
+                name = f"error {event['data']['code']}"
+            if event["type"] in ("user_message", "result", "error", "container_recovered"):
+                counts[name] = counts.get(name, 0) + 1
+        for name, found in (
+            (
+                "messages acknowledged",
+                [s for s in user.promises.sent if s.outcome == "acknowledged"],
+            ),
+            (
+                "messages without an answer",
+                [s for s in user.promises.sent if s.outcome == "unknown"],
+            ),
+            ("files acknowledged", list(user.promises.files)),
+        ):
+            counts[name] = counts.get(name, 0) + len(found)
+
+
+def _give_up(place: Site, users: list[User]) -> None:
+    """Delete half of the conversations; the others are the stop's to see to."""
+    for user in users[::2]:
+        api = place.api(user.promises.tenant)
+        with suppress(ApiError):
+            api.call("DELETE", f"/v1/conversations/{user.promises.conversation}")
+
+
+def _at_rest(place: Site, *, warm_up: bool = False) -> dict[str, dict[str, int]]:
+    """Return what the processes hold while there is no container at all."""
+    api = place.server.api
+    if warm_up:
+        made = api.call("POST", "/v1/conversations", {})["id"]
+        list(api.send(made, "run: echo warm > warm"))
+        api.call("DELETE", f"/v1/conversations/{made}")
+    none = {"min": 0, "target": 0, "max": 0}
+    rest = {"max_age_s": 900, "refills_at_once": 1, "preconnect": True}
+    api.call("PUT", "/v1/pool", {"runtimes": {"runc": none}, **rest})
+    until(lambda: not place.server.boxes(), timeout_s=GONE_TIMEOUT_S)
+    found = holdings(place)
+    api.call("DELETE", "/v1/pool")
+    return found
+
+
+def _complaints(place: Site) -> list[Violation]:
+    lines = place.server.server.log.read_text(errors="replace").splitlines()
+    return [
+        Violation("log", line[:2000])
+        for line in lines
+        if any(complaint in line for complaint in COMPLAINTS)
+    ]
