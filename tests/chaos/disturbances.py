@@ -12,6 +12,7 @@ from typing import Final
 from tests.chaos.schedule import Kind
 from tests.chaos.site import Site
 from tests.engine import EngineStartError
+from tests.redis_server import RedisServer
 
 ENGINE_STARTS: Final = 5
 """As an init system would."""
@@ -162,6 +163,38 @@ def thaw_store(site: Site) -> str:
     return "it goes on"
 
 
+def _redis(site: Site) -> RedisServer:
+    if site.redis is None:
+        raise RuntimeError("this storm has no Redis")
+    return site.redis
+
+
+def kill_redis(site: Site, pick: int) -> str:
+    _redis(site).kill()
+    return "killed, with all that it knew"
+
+
+def start_redis(site: Site) -> str:
+    _redis(site).start()
+    return "it is back, and empty"
+
+
+def freeze_redis(site: Site, pick: int) -> str:
+    _redis(site).stop()
+    return "stopped in its tracks"
+
+
+def thaw_redis(site: Site) -> str:
+    _redis(site).go_on()
+    return "it goes on"
+
+
+def empty_redis(site: Site, pick: int) -> str:
+    with _redis(site).client() as client:
+        client.flushall()
+    return "it has forgotten everything"
+
+
 HOST: Final = "hakoiri.host"
 PROXY: Final = "hakoiri.credential_proxy"
 GUARD: Final = "hakoiri.docker_guard"
@@ -184,7 +217,16 @@ DISTURBANCES: Final[dict[str, Disturbance]] = {
     "engine killed": Disturbance(kill_engine, start_engine, (0.0, 4.0)),
     "store killed": Disturbance(kill_store, start_store, (1.0, 10.0)),
     "store frozen": Disturbance(freeze_store, thaw_store, (2.0, 12.0)),
+    "redis killed": Disturbance(kill_redis, start_redis, (0.0, 8.0)),
+    "redis frozen": Disturbance(freeze_redis, thaw_redis, (1.0, 8.0)),
+    "redis emptied": Disturbance(empty_redis),
 }
 """All there are, by name. Another service's go here (`site.py` starts it)."""
 
 KINDS: Final = tuple(Kind(name, one.holds_s) for name, one in DISTURBANCES.items())
+REDIS: Final = "redis"
+
+
+def kinds_of(*, is_shared: bool) -> tuple[Kind, ...]:
+    """Return what a storm may bring: Redis is struck only where there is one."""
+    return tuple(kind for kind in KINDS if is_shared or not kind.name.startswith(REDIS))

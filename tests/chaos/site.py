@@ -1,4 +1,4 @@
-"""What a storm rages over: a private engine, an object store, a server as users run it.
+"""What a storm rages over: a private engine, an object store, a Redis, a server as users run it.
 
 Whoever wants another service in the storm starts it here and gives it disturbances in
 `disturbances.py`.
@@ -8,7 +8,7 @@ import grp
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,8 @@ from tests.e2e.running import Hakoiri, prepare
 from tests.e2e.scripts import RUN
 from tests.e2e.test_tenants import key_command
 from tests.engine import PrivateEngine, private_engine
+from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import credentials_file as redis_credentials_file
 from tests.remapped_engine import copy_image
 from tests.s3_server import S3Server, credentials_file, s3_server
 
@@ -62,6 +64,7 @@ SETTINGS: Final = {
     "HAKOIRI_TURN__SYNC_QUIET_S": "1",
     "HAKOIRI_TURN__SYNC_LONGEST_WAIT_S": "3",
     "HAKOIRI_OBJECT_STORE__TIMEOUT_S": "3",
+    "HAKOIRI_COORDINATION__LEASE_S": "6",
 }
 """Short, so that containers are frozen, collected and saved while the storm lasts."""
 
@@ -72,6 +75,7 @@ class Site:
 
     engine: PrivateEngine
     store: S3Server
+    redis: RedisServer | None
     server: Hakoiri
     keys: dict[str, str]
     frozen: list[int] = field(default_factory=list)
@@ -105,18 +109,26 @@ def engine_with(image: str, *, image_from: str) -> Iterator[PrivateEngine]:
 
 
 @contextmanager
-def site(root: Path, *, engine: PrivateEngine, image: str) -> Iterator[Site]:
-    """Run all the rest below `root`."""
+def site(root: Path, *, engine: PrivateEngine, image: str, is_shared: bool) -> Iterator[Site]:
+    """Run all the rest below `root`; with a Redis if it `is_shared`."""
     (root / "s3").mkdir()
-    with s3_server(root / "s3") as store:
-        credentials = credentials_file(root)
-        os.chown(credentials, 0, grp.getgrnam("hakoiri").gr_gid)
+    with ExitStack() as stack:
+        store = stack.enter_context(s3_server(root / "s3"))
+        redis = stack.enter_context(redis_server(root / "redis")) if is_shared else None
+        credentials = _for_the_server(credentials_file(root))
         settings = SETTINGS | {
             "HAKOIRI_CONTAINER__IMAGE": image,
             "HAKOIRI_OBJECT_STORE_URL": f"s3://{store.bucket('workspaces')}/files",
             "HAKOIRI_OBJECT_STORE__ENDPOINT": store.endpoint,
             "HAKOIRI_OBJECT_STORE__CREDENTIALS_FILE": str(credentials),
         }
+        if redis is not None:
+            settings |= {
+                "HAKOIRI_REDIS_URL": redis.url,
+                "HAKOIRI_COORDINATION__CREDENTIALS_FILE": str(
+                    _for_the_server(redis_credentials_file(root))
+                ),
+            }
         keys = {
             tenant: key_command(root, "create", tenant, "--tenant", tenant)["key"]
             for tenant in (*TENANTS, KEEPER)
@@ -129,4 +141,9 @@ def site(root: Path, *, engine: PrivateEngine, image: str) -> Iterator[Site]:
             key=keys[KEEPER],
         )
         with made.server:
-            yield Site(engine, store, made, keys)
+            yield Site(engine, store, redis, made, keys)
+
+
+def _for_the_server(path: Path) -> Path:
+    os.chown(path, 0, grp.getgrnam("hakoiri").gr_gid)
+    return path

@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.chaos.aftermath import CALM_TIMEOUT_S, answers, judged, recorded, until
-from tests.chaos.disturbances import DISTURBANCES, KINDS
+from tests.chaos.disturbances import DISTURBANCES, kinds_of
 from tests.chaos.host_state import engine_answers, holdings, left_behind
 from tests.chaos.invariants import Violation, flat, leftovers
 from tests.chaos.load import User
@@ -53,6 +53,11 @@ class Weather:
     seconds: float = 75.0
     every_s: float = 4.0
     users: int = 4
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether the server shares its database by a Redis: every second seed's does."""
+        return self.seed % 2 == 0
 
 
 @dataclass(slots=True)
@@ -115,7 +120,7 @@ class Journal(threading.Thread):
 def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say: Say) -> Outcome:
     """Have one storm below `root`, and judge what it left."""
     outcome = Outcome(weather, root)
-    with site(root, engine=engine, image=image) as place:
+    with site(root, engine=engine, image=image, is_shared=weather.is_shared) as place:
         before = _at_rest(place, warm_up=True)
         users = _users(place, weather)
         journal = Journal(place.server.rehearsal_port)
@@ -154,7 +159,8 @@ def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
     In this thread: an engine or a server that a thread started would end with it.
     """
     began_s = time.monotonic()
-    strikes = plan(weather.seed, kinds=KINDS, seconds=weather.seconds, every_s=weather.every_s)
+    kinds = kinds_of(is_shared=weather.is_shared)
+    strikes = plan(weather.seed, kinds=kinds, seconds=weather.seconds, every_s=weather.every_s)
 
     def tell(text: str) -> None:
         line = (

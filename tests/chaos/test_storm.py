@@ -12,7 +12,8 @@ from tests.engine import PrivateEngine, TestEngine, reason_against_private_engin
 pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(2400)]
 
 SEEDS = (1, 2)
-SECONDS = 75.0
+SECONDS = 80.0
+"""Long enough that everything is struck once."""
 
 
 @pytest.fixture(scope="module")
