@@ -2,7 +2,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -15,6 +15,7 @@ from tests.engine import (
 )
 from tests.postgresql_server import PostgresqlServer, postgresql_server
 from tests.remapped_engine import copy_image, remapped_engine
+from tests.workers import GroupScheduling
 
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
 
@@ -28,29 +29,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--chaos-seed", type=int, help="the seed of the one storm of tests/chaos")
 
 
-RUNTIMES: Final = frozenset({"runc", "runsc"})
-SHARED: Final = ("remapped", "postgresql")
-"""Fixtures that take long to make, so that one worker makes them for all."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests one worker plays one after the other, for `--dist loadgroup`.
-
-    A file's tests share a server, one for each runtime.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-
-
-def _group(item: pytest.Item) -> str:
-    callspec = getattr(item, "callspec", None)
-    parameters = (
-        [one for one in callspec.params.values() if isinstance(one, str)] if callspec else []
-    )
-    for name in SHARED:
-        if name in [*getattr(item, "fixturenames", ()), *parameters]:
-            return name
-    return "-".join([str(item.path), *(one for one in parameters if one in RUNTIMES)])
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    """Let a file's tests stay with one worker, where there are several."""
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture

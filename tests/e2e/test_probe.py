@@ -39,6 +39,7 @@ def traces() -> set[Path]:
     return {path for directory in directories for path in directory.glob("*")}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("runtime", ["runc", "runsc"])
 def test_nothing_in_a_box_is_open_and_the_probe_leaves_nothing(
     engine: TestEngine, image: str, runtime: str
