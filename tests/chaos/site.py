@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.e2e.running import Hakoiri, prepare
@@ -114,7 +115,10 @@ def site(root: Path, *, engine: PrivateEngine, image: str, is_shared: bool) -> I
     (root / "s3").mkdir()
     with ExitStack() as stack:
         store = stack.enter_context(s3_server(root / "s3"))
-        redis = stack.enter_context(redis_server(root / "redis")) if is_shared else None
+        redis = None
+        if is_shared:  # its socket is no server's, and lies where none is looked for afterwards
+            apart = stack.enter_context(TemporaryDirectory(prefix="hakoiri-chaos-redis-"))
+            redis = stack.enter_context(redis_server(Path(apart)))
         credentials = _for_the_server(credentials_file(root))
         settings = SETTINGS | {
             "HAKOIRI_CONTAINER__IMAGE": image,
