@@ -10,11 +10,15 @@ scenes:
           - tool: Bash
             input:
               command: >-
-                eval "$(printf '%s' {{user_text|sh}} | sed -n '/^run: /,$p' | sed '1s/^run: //')"
+                eval "$(printf '%s' {{user_text|sh}} | sed -n '/^run: /,$p' | sed 's/^run: //')"
               description: Run the command
       - say: "done: {{last_tool_result}}"
   - name: anything
     replies:
       - say: "You said: {{user_text}}"
 """
-"""`run: COMMAND` runs the command in the container; anything else is repeated."""
+"""`run: COMMAND` runs the command in the container; anything else is repeated.
+
+After a model call that failed, the CLI puts the unanswered message before the next one: then both
+commands run.
+"""
