@@ -11,7 +11,7 @@ from tests.engine import PrivateEngine, TestEngine, reason_against_private_engin
 
 pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(2400)]
 
-SEEDS = (1,)
+SEEDS = (1, 2)
 SECONDS = 80.0
 """Long enough that everything is struck once."""
 

@@ -9,6 +9,8 @@ from tests.e2e.test_failures import is_gapless, is_ready, until
 from tests.engine import TestEngine
 from tests.postgresql_server import PostgresqlServer
 
+from hakoiri.cli.api_client import ApiError
+
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 
@@ -50,6 +52,10 @@ def test_a_database_that_goes_away_is_told_and_comes_back(
     postgresql.stop()
     try:
         until(lambda: not is_ready(server))
+        with pytest.raises(ApiError) as refused:
+            server.turn(conversation, "run: echo meanwhile > meanwhile")
+        assert refused.value.problem is not None
+        assert refused.value.problem.status == 503
     finally:
         postgresql.start()
     until(lambda: is_ready(server))

@@ -27,3 +27,12 @@ async def test_what_one_has_the_other_cannot_claim() -> None:
     await a.claim(container_id=new_container_id("a"), workspace_id="w-1")
     with pytest.raises(ClaimConflictError):
         await b.claim(container_id=new_container_id("b"), workspace_id="w-1")
+
+
+async def test_a_container_that_has_its_files_is_known_as_filled() -> None:
+    claims = SharedClaims(MemoryClaims(), instance="a")
+    container_id = new_container_id("a")
+    await claims.claim(container_id=container_id, workspace_id="w-1")
+    assert [record.is_filled for record in await claims.claimed()] == [False]
+    await claims.fill(container_id)
+    assert [record.is_filled for record in await claims.claimed()] == [True]

@@ -1,10 +1,13 @@
 """A workspace that is live on another server is fetched from there, or left there."""
 
+from collections.abc import Callable
+
 import pytest
 from tests.unit.host.conversations.scripted import DIRECTORIES, ScriptedContainers
 
+from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.model import Claim, ContainerDirectories
-from hakoiri.host.containers.ports import ClaimConflictError
+from hakoiri.host.containers.ports import CapacityError, ClaimConflictError
 from hakoiri.host.conversations.shared_containers import SharedContainers
 from hakoiri.host.coordination.in_process import InProcessHub
 from hakoiri.host.coordination.ports import News, Topic
@@ -36,7 +39,13 @@ class Place:
     async def sleep(self, seconds: float) -> None:
         self.slept += 1
 
-    async def claim(self, *, restores: bool = False) -> Claim:
+    async def claim(
+        self,
+        *,
+        restores: bool = False,
+        told: Callable[[LinePlace], None] | None = None,
+        resumes: bool = False,
+    ) -> Claim:
         async def prepare(directories: ContainerDirectories) -> None:
             assert directories == DIRECTORIES
 
@@ -47,7 +56,34 @@ class Place:
             prepare=prepare,
             runtime="runc",
             restores=restores,
+            told=told,
+            resumes=resumes,
         )
+
+
+async def test_who_waits_is_told_where_and_a_turn_that_resumes_is_known_as_one() -> None:
+    place = Place(looks=0)
+    place.own.places = [LinePlace(2, 3, "places", 60.0)]
+    heard: list[LinePlace] = []
+    await place.claim(told=heard.append, resumes=True)
+    assert heard == place.own.places
+    assert place.own.resumed == [True]
+
+
+async def test_a_full_line_refuses_here_too() -> None:
+    place = Place(looks=0)
+    place.own.full = CapacityError("full")
+    with pytest.raises(CapacityError):
+        place.containers.check_room(workspace_id="w-1", tenant="default")
+
+
+async def test_how_one_is_retired_is_passed_on() -> None:
+    place = Place(looks=0)
+    await place.claim()
+    await place.containers.retire("w-1", reason="lost", is_replaced=True)
+    await place.claim()
+    await place.containers.retire("w-1", reason="deleted", for_good=True)
+    assert (place.own.replaced, place.own.gone) == (["w-1"], ["w-1"])
 
 
 async def test_one_that_is_elsewhere_is_asked_for_and_restored_here() -> None:
