@@ -1,5 +1,6 @@
 """The ledger of the store's collection: the same promises in SQL and in memory."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from tests.integration.sql.conftest import conversation
 from hakoiri.host.adapters.sql import collection_ledger
 from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
-from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.files.collection_ports import (
@@ -51,14 +52,17 @@ class Kept:
         await self.ledger.end_leaving(keys, at=NOON)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
-async def kept(request: pytest.FixtureRequest, database: Database) -> Kept:
-    if request.param == "memory":
+@pytest.fixture
+async def kept(url_unless_memory: str | None) -> AsyncIterator[Kept]:
+    if url_unless_memory is None:
         heads = MemoryHeads()
-        return Kept(heads.ledger, heads, heads)
+        yield Kept(heads.ledger, heads, heads)
+        return
+    database = await open_database(url_unless_memory)
     await SqlConversationStore(database).create(conversation("a"))
     ledger = SqlCollectionLedger(database)
-    return Kept(ledger, SqlWorkspaceHeads(database), SqlRecoveryPoints(database))
+    yield Kept(ledger, SqlWorkspaceHeads(database), SqlRecoveryPoints(database))
+    await database.close()
 
 
 async def test_a_head_rescues_what_is_condemned(kept: Kept) -> None:
