@@ -64,6 +64,17 @@ async def test_what_is_known_is_not_sent() -> None:
     assert await writer.store_whole(from_windows()) == ((), False)
 
 
+async def test_a_pack_that_a_crash_has_torn_is_written_again() -> None:
+    """What lies in the store and no manifest names is not trusted to be whole."""
+    store = MemoryObjectStore()
+    a = piece(b"content of a file")
+    await PackWriter(store=store, tenant="t", known=Known()).store([a])
+    [key] = store.objects
+    whole, store.objects[key] = store.objects[key], b"torn"
+    await PackWriter(store=store, tenant="t", known=Known()).store([a])
+    assert store.objects == {key: whole}
+
+
 class Slow(MemoryObjectStore):
     """Lets others go first at each write, and counts how many are in flight."""
 
