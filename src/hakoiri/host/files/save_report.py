@@ -37,7 +37,17 @@ def save_report(
         recovery_point=recovery_point,
         uploaded=uploaded.stored,
         uploaded_bytes=uploaded.stored_bytes,
-        deleted=len(places_of(known) - places_of(manifest.entries)),
+        deleted=_deleted(known, manifest.entries),
         kept=files - uploaded.stored,
         left_out=left_out,
     )
+
+
+def _deleted(known: tuple[Entry, ...], now: tuple[Entry, ...]) -> int:
+    """Count the paths that are no longer there."""
+    if known is now:
+        return 0
+    # What is the very same entry is at the same path, and most are: only the rest is compared.
+    there = set(map(id, now))
+    others = [entry for entry in known if id(entry) not in there]
+    return len(places_of(others) - places_of(now)) if others else 0
