@@ -4,7 +4,7 @@ Ours is a recovery point, with hashes, ctimes and a manifest; theirs are plain c
 first rotates with the rounds. All read the same files, just written, and a server that was just
 given them, so nobody waits for a disk; nobody synchronises what it writes; each restores onto a
 disk of its own. `s5cmd` is installed where it is missing; a peer that cannot be had is left out
-and named in the notes.
+and named in the notes. It ends: no round is begun that would not fit into the time.
 """
 
 import asyncio
@@ -12,7 +12,9 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,7 +34,7 @@ from benchmarks.peers.bare_obstore import BareObstore
 from benchmarks.peers.environment import program_of
 from benchmarks.proxy_bars import limit_line
 from benchmarks.report import Report
-from benchmarks.sync_bars import PROCESSOR, lines_of
+from benchmarks.sync_bars import PROCESSOR, lines_of, rounds_in_time
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import LiveTree
@@ -41,8 +43,13 @@ from hakoiri.host.files.sync import FileSync
 from hakoiri.host.files.testing import MemoryHeads
 from hakoiri.host.settings import ObjectStoreSettings
 
-LARGE_FILES = 20
 LARGE_BYTES = 50 * 1024 * 1024
+ROUNDS = 5
+"""At most, whatever is asked for: each is a GiB for each contender, up and down."""
+
+TIME_S = 900.0
+"""No round is begun when another as long as the longest would end after this."""
+
 RCLONE_TUNED = (
     "--transfers=32",
     "--checkers=32",
@@ -54,18 +61,43 @@ RCLONE_TUNED = (
 
 NOTHING = "nothing changed"
 CHANGED = f"{CHANGED_FILES} changed"
-SMALL = f"{FILES} small files"
-LARGE = f"{LARGE_FILES} x {LARGE_BYTES // 1024**2} MiB"
 
-BARS = {
-    f"{SMALL}: upload": 0.5,
-    f"{SMALL}: {NOTHING}": 0.5,
-    f"{SMALL}: {CHANGED}": 0.5,
-    f"{SMALL}: download": 0.5,
-    f"{LARGE}: upload": 1.1,
-    f"{LARGE}: download": 1.1,
-}
-"""The most that ours may take, as a share of the best peer's time."""
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is synchronised: small files, and files of 50 MiB."""
+
+    small_files: int
+    large_files: int
+
+    @property
+    def small(self) -> str:
+        """What the small files are called."""
+        return f"{self.small_files} small files"
+
+    @property
+    def large(self) -> str:
+        """What the large files are called."""
+        return f"{self.large_files} x {LARGE_BYTES // 1024**2} MiB"
+
+    @property
+    def bars(self) -> dict[str, float]:
+        """The most that ours may take, as a share of the best peer's time."""
+        return {
+            f"{self.small}: upload": 0.5,
+            f"{self.small}: {NOTHING}": 0.5,
+            f"{self.small}: {CHANGED}": 0.5,
+            f"{self.small}: download": 0.5,
+            f"{self.large}: upload": 1.1,
+            f"{self.large}: download": 1.1,
+        }
+
+
+WHOLE = Sizes(FILES, 20)
+"""What the bars are set for."""
+
+QUICK = Sizes(2000, 3)
+"""A look at it, in a minute or two."""
 
 SENT = "one byte changed, MiB sent"
 SENT_LIMIT_MIB = 2
@@ -187,18 +219,27 @@ def contenders(server: S3Server, tree: LiveTree, base: Path) -> list[Contender]:
     return found
 
 
-def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+def measure(
+    samples: int,
+    *,
+    say: Callable[[str], None],
+    sizes: Sizes = WHOLE,
+) -> Report:
     """Measure each contender on the same trees, in an order that rotates."""
     keep_freed_memory()  # as the server does
     report = Report("Sync with a real S3 server")
+    rounds = min(samples, ROUNDS)
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         base = Path(name)
         (base / "s3").mkdir()
         with s3_server(base / "s3") as server:
-            for number in range(samples):
-                say(f"round {number + 1} of {samples}")
-                asyncio.run(_small(server, base / f"small{number}", report, number))
-                asyncio.run(_large(server, base / f"large{number}", report, number))
+            for number in rounds_in_time(rounds, time.monotonic, time_s=TIME_S):
+                say(f"round {number + 1} of {rounds} at most")
+                asyncio.run(_small(server, base / f"small{number}", report, number, sizes))
+                asyncio.run(_large(server, base / f"large{number}", report, number, sizes))
+                report.notes["rounds"] = str(number + 1)
+    if sizes != WHOLE:
+        report.notes["a smaller tree"] = f"the bars are for {WHOLE.small} and {WHOLE.large}"
     report.notes["load at the end"] = f"{os.getloadavg()[0]:.0f}"
     missing = [
         name
@@ -210,15 +251,15 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     report.samples_ms = dict(sorted(report.samples_ms.items(), key=lambda item: item[0]))
     sent_mib = float(report.notes[SENT])
     report.lines = [
-        *lines_of(report.samples_ms, BARS),
-        limit_line(f"{LARGE}: {SENT}", sent_mib, limit=SENT_LIMIT_MIB, unit="MiB"),
+        *lines_of(report.samples_ms, sizes.bars),
+        limit_line(f"{sizes.large}: {SENT}", sent_mib, limit=SENT_LIMIT_MIB, unit="MiB"),
     ]
     return report
 
 
-async def _small(server: S3Server, base: Path, report: Report, turn: int) -> None:
+async def _small(server: S3Server, base: Path, report: Report, turn: int, sizes: Sizes) -> None:
     tree = await asyncio.to_thread(live_tree, base / "live")
-    await asyncio.to_thread(fill, tree, FILES)
+    await asyncio.to_thread(fill, tree, sizes.small_files)
     await asyncio.sleep(1.1)  # S3 tells times in seconds; nothing shall look newer than its copy
     rotated = _rotated(contenders(server, tree, base), turn)
     for step in ("upload", NOTHING, CHANGED):
@@ -226,15 +267,15 @@ async def _small(server: S3Server, base: Path, report: Report, turn: int) -> Non
             await asyncio.to_thread(change, tree)
             await asyncio.sleep(1.1)
         for contender in rotated:
-            await _time(report, f"{SMALL}: {step}", contender.name, contender.up)
+            await _time(report, f"{sizes.small}: {step}", contender.name, contender.up)
     for contender in rotated:
-        await _time_download(contender, base, report, SMALL)
+        await _time_download(contender, base, report, sizes.small)
     await asyncio.to_thread(shutil.rmtree, base)
 
 
-async def _large(server: S3Server, base: Path, report: Report, turn: int) -> None:
+async def _large(server: S3Server, base: Path, report: Report, turn: int, sizes: Sizes) -> None:
     tree = await asyncio.to_thread(live_tree, base / "live")
-    for number in range(LARGE_FILES):
+    for number in range(sizes.large_files):
         await asyncio.to_thread(
             (tree.workspace / f"f{number:03}").write_bytes, os.urandom(LARGE_BYTES)
         )
@@ -242,13 +283,13 @@ async def _large(server: S3Server, base: Path, report: Report, turn: int) -> Non
     all_of_them = contenders(server, tree, base)
     rotated = _rotated(all_of_them, turn)
     for contender in rotated:
-        await _time(report, f"{LARGE}: upload", contender.name, contender.up)
+        await _time(report, f"{sizes.large}: upload", contender.name, contender.up)
     for contender in rotated:
-        await _time_download(contender, base, report, LARGE)
+        await _time_download(contender, base, report, sizes.large)
     await asyncio.to_thread(_change_one_byte, tree.workspace / "f000")
     ours = all_of_them[0]
     if isinstance(ours, Ours):
-        await _time(report, f"{LARGE}: one byte changed", ours.name, ours.up)
+        await _time(report, f"{sizes.large}: one byte changed", ours.name, ours.up)
         report.notes[SENT] = f"{ours.uploaded_bytes / 1024**2:.2f}"
     await asyncio.to_thread(shutil.rmtree, base)
 

@@ -115,9 +115,8 @@ def wasteful_objects(entries: Iterable[Stored]) -> frozenset[str]:
     many. Each file is moved at most once for each time that as much was written, so saves stay
     proportional to what changes.
     """
-    live_bytes: dict[str, int] = {}
+    live: dict[str, dict[int, int]] = {}  # lengths by offset, so that what is shared counts once
     packs: dict[str, Pack] = {}
-    seen: set[tuple[str, int]] = set()
     small: set[str] = set()
     small_files = 0
     for entry in entries:
@@ -129,16 +128,15 @@ def wasteful_objects(entries: Iterable[Stored]) -> frozenset[str]:
                 small.add(entry.sha256)
         for part in entry.parts or ():
             pack = part.pack
-            if (pack.id, part.offset) not in seen:
-                seen.add((pack.id, part.offset))
-                live_bytes[pack.id] = live_bytes.get(pack.id, 0) + part.length
-                packs[pack.id] = pack
+            if pack.id not in packs:
+                packs[pack.id], live[pack.id] = pack, {}
+            live[pack.id][part.offset] = part.length
             if entry.size <= SMALL_PACK_BYTES and pack.plain_size < SMALL_PACK_BYTES:
                 small.add(pack.id)
     half_dead = {
         pack.id
         for pack in packs.values()
-        if pack.plain_size >= WASTE_FROM_BYTES and live_bytes[pack.id] * 2 < pack.plain_size
+        if pack.plain_size >= WASTE_FROM_BYTES and sum(live[pack.id].values()) * 2 < pack.plain_size
     }
     are_many = len(small) > SMALL_PACKS + small_files // FILES_PER_SMALL_PACK
     return frozenset(half_dead | small if are_many else half_dead)

@@ -48,6 +48,7 @@ def _deleted(known: tuple[Entry, ...], now: tuple[Entry, ...]) -> int:
     if known is now:
         return 0
     # What is the very same entry is at the same path, and most are: only the rest is compared.
-    there = set(map(id, now))
-    others = [entry for entry in known if id(entry) not in there]
-    return len(places_of(others) - places_of(now)) if others else 0
+    same = set(map(id, known)).intersection(map(id, now))
+    before = [entry for entry in known if id(entry) not in same]
+    after = [entry for entry in now if id(entry) not in same]
+    return len(places_of(before) - places_of(after))
