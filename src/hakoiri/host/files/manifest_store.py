@@ -18,7 +18,7 @@ from hakoiri.host.files.ports import DamagedError, ObjectMissingError, ObjectSto
 from hakoiri.host.files.worker_thread import run_in_thread
 
 KEPT_ENTRIES = 200_000
-"""In all manifests at hand together: about 100 MiB. A larger one is read again by each save."""
+"""In all manifests at hand together: about 110 MiB. A larger one is read again by each save."""
 
 
 @dataclass(frozen=True, slots=True)
