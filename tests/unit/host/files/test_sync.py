@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from tests.unit.host.files.trees import (
     Folder,
     Link,
     Node,
+    a_second_later,
     build,
     children,
     describe,
@@ -208,20 +210,36 @@ edits = st.builds(
 )
 
 
+def next_tick(base: Path) -> None:
+    """Return when a change will have a later ctime than any before."""
+    probe = base / "probe"
+    probe.touch()
+    before_ns = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == before_ns:
+        probe.chmod(0o600)
+
+
+@pytest.mark.parametrize("wall_ns", [time.time_ns, a_second_later])
 @given(children, st.lists(st.lists(edits, max_size=3), min_size=1, max_size=4))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_no_change_is_missed_however_soon_it_comes_and_whatever_it_hides(
-    before: dict[bytes, Node], rounds: list[list[Edit]]
+    wall_ns: Callable[[], int], before: dict[bytes, Node], rounds: list[list[Edit]]
 ) -> None:
-    """Saves follow each other at once, by the clock that stamps the files."""
+    """By the clock that stamps the files saves follow each other at once; else a tick later."""
     with tempfile.TemporaryDirectory() as base:
         tree = make_live_tree(Path(base) / "live")
         build(tree.workspace, before)
         sync = FileSync(
-            store=MemoryObjectStore(), heads=MemoryHeads(), limits=ScanLimits(), clock=lambda: NOON
+            store=MemoryObjectStore(),
+            heads=MemoryHeads(),
+            limits=ScanLimits(),
+            clock=lambda: NOON,
+            wall_ns=wall_ns,
         )
         await save(sync, tree)
         for number, round_of_edits in enumerate(rounds):
+            if wall_ns is a_second_later:
+                next_tick(Path(base))
             for edit in round_of_edits:
                 edit.apply(tree.workspace)
             await save(sync, tree, event_number=number + 2)
