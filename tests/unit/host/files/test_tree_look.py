@@ -16,7 +16,7 @@ LIVE = Pack("e" * 64, "none", 3, 3)
 def known(tree: LiveTree, pack: Pack) -> tuple[Entry, ...]:
     """What a recovery point says of the tree, all of it in one pack."""
     seen = scan(tree, limits=ScanLimits(), monotonic=lambda: 0.0)
-    entries = []
+    entries: list[Entry] = []
     for found in seen.found:
         entry = entry_of(found)
         if found.kind == "file":
