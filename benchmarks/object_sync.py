@@ -11,6 +11,7 @@ would not fit into the time.
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -185,12 +186,13 @@ class Command:
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # a program that starts another ends with it
         )
         try:
             _, said = await process.communicate()
         finally:
             if process.returncode is None:
-                process.kill()
+                os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
         if process.returncode:
             raise RuntimeError(f"{self.name}: {said.decode(errors='replace')[-2000:]}")
