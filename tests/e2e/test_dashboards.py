@@ -195,6 +195,15 @@ def test_a_query_has_data(watched: Watched, query: Query) -> None:
         assert all(label in one["metric"] for one in found), f"{label} is no label of {expr}"
 
 
+def test_what_can_be_chosen_is_there(watched: Watched) -> None:
+    for variable in (one for dashboard in DASHBOARDS for one in dashboard.variables):
+        found = watched.prometheus.ask(
+            f"label/{variable.label}/values", **{"match[]": variable.metric}
+        )
+        assert found, variable.name
+        assert variable.name != "workspace" or watched.workspace in found
+
+
 def test_no_query_asks_for_what_nobody_tells(watched: Watched) -> None:
     there = watched.prometheus.names() | watched.prometheus.described()
     asked = {name for query in QUERIES.values() for name in METRIC.findall(query.expr)}
