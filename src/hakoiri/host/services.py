@@ -21,6 +21,7 @@ from hakoiri.host.conversations.archive_import import MEMBERS_LIMIT, ArchiveImpo
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed, Recorded
 from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.git_import import GitImport
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.known_owners import KnownOwners
 from hakoiri.host.conversations.model import Conversation, TurnLimits
@@ -77,6 +78,7 @@ class Services:
     keys: KeyRing
     files: FileSync
     workspaces: WorkspaceServices
+    git_imports: GitImport
     points: PointServices
     owners: WorkspaceOwners
 
@@ -186,6 +188,14 @@ def make_services(
         keys=KeyRing(store=SqlKeyStore(database), clock=now, audit=audit),
         files=files,
         workspaces=workspaces,
+        git_imports=GitImport(
+            commands=workspaces.commands,
+            edits=workspaces.edits,
+            policies=policies,
+            containers=containers,
+            proxy=edges.proxy,
+            audit=audit,
+        ),
         points=make_point_services(
             points=SqlRecoveryPoints(database),
             files=PointFiles(store=objects, manifests=files.manifests, clock=now),
