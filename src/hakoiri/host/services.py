@@ -39,6 +39,7 @@ from hakoiri.host.files.point_files import PointFiles
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
+from hakoiri.host.store_keeping import retention_of
 from hakoiri.host.telemetry.audit_log import EventAudit
 from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
@@ -137,7 +138,7 @@ def make_services(
         saved=saved,
         clock_s=time.monotonic,
         store=objects,
-        heads=SqlWorkspaceHeads(database),
+        heads=SqlWorkspaceHeads(database, retention=retention_of(settings)),
         limits=ScanLimits(**settings.files.model_dump()),
         clock=now,
     )
@@ -197,7 +198,7 @@ def make_services(
             audit=audit,
         ),
         points=make_point_services(
-            points=SqlRecoveryPoints(database),
+            points=SqlRecoveryPoints(database, retention=retention_of(settings)),
             files=PointFiles(store=objects, manifests=files.manifests, clock=now),
             store=workspace_store,
             containers=containers,
