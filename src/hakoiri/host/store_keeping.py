@@ -29,6 +29,7 @@ def make_collection(
 ) -> StoreCollection:
     """Return the collection over the open store and database."""
     given = settings.collection
+    metrics.runs_every(given.interval_s)
     ledger = SqlCollectionLedger(database)
     return StoreCollection(
         store=store,
@@ -84,6 +85,7 @@ class CollectionTeller:
         self._metrics.removed(
             archived_bytes=report.left.size_bytes, deleted_bytes=report.deleted.size_bytes
         )
+        self._metrics.expired(report.expired_points)
         if report.failures:
             self._metrics.failed()
         elif report.ended is not None:

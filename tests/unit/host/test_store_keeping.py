@@ -50,18 +50,21 @@ async def test_a_buckets_archive_is_emptied_by_its_own_rules(
         }
     )
     database = await open_database(f"sqlite:///{tmp_path}/db")
+    registry = CollectorRegistry()
     made = make_collection(
         settings,
         store=MemoryObjectStore(),
         live=MemoryHeads(),
         database=database,
-        metrics=CollectionMetrics(CollectorRegistry()),
+        metrics=CollectionMetrics(registry),
         audit=MemoryAudit(),
         clock=lambda: NOON,
     )
     assert (made._rules.archive_age, made._interval_s) == told
     assert made._rules.grace == timedelta(hours=2)
     assert isinstance(made._lists, SqlPointRetention)
+    shown = registry.get_sample_value("hakoiri_store_collection_interval_seconds")
+    assert shown == interval_s
     await database.close()
 
 
@@ -95,4 +98,5 @@ def test_what_went_is_audited_and_counted_and_a_failure_too() -> None:
     assert audit.events[1].details["expired_points"] == 4
     page = generate_latest(registry).decode()
     assert "hakoiri_store_collection_failures_total 2.0" in page
+    assert "hakoiri_store_expired_points_total 4.0" in page
     assert "last_success_timestamp_seconds 1.7673552002" in page
