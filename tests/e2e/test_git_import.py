@@ -208,7 +208,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"url": f"https://{HOST}/none.git"},
         "knows no such repository",
     ),
-    "a way down to plain HTTP": ({"url": f"https://{HOST}/moved.git"}, "git"),
+    "a way down to plain HTTP": ({"url": f"https://{HOST}/moved.git"}, "git failed"),
     "a place that is full": ({"url": URL, "path": "taken"}, "taken: the directory is not empty"),
     "a place outside": ({"url": URL, "path": "../out"}, "without empty"),
     "a link on the way": ({"url": URL, "path": "way/out"}, "way/out: the target"),
@@ -275,10 +275,18 @@ def test_an_import_that_is_cut_off_leaves_nothing(
     assert imported(server, place, url=URL, path=f"after/{len(how)}")["path"]
 
 
-def test_it_is_audited(server: Hakoiri, workspace: str) -> None:
-    found = server.api.call("GET", f"/v1/audit?event=file_changed&workspace={workspace}")["events"]
-    told = [one["unmapped"] for one in found if one["unmapped"].get("change") == "git-import"]
-    assert {one["host"] for one in told} >= {HOST}
-    assert any("commit" in one for one in told)
-    assert any(one.get("failure") == "no-space" for one in told)
-    assert TOKEN not in json.dumps(found)
+def test_it_is_audited(server: Hakoiri, workspace: str, sites: Sites) -> None:
+    place = f"/v1/workspaces/{workspace}"
+    imported(server, place, url=URL, path="audited")
+    with pytest.raises(ApiError):
+        imported(server, place, url=f"https://{HOST}/none.git")
+
+    def told() -> list[dict[str, Any]]:
+        asked = f"/v1/audit?event=file_changed&workspace={workspace}&limit=2"
+        return [one["unmapped"] for one in server.api.call("GET", asked)["events"]]
+
+    until(lambda: any("failure" in one for one in told()), "it was not audited")
+    failed, done = told()
+    assert (failed["host"], failed["failure"]) == (HOST, "no-such-repository")
+    assert (done["host"], done["commit"]) == (HOST, sites.commits["main"])
+    assert TOKEN not in json.dumps([failed, done])
