@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@example.test", "-c", "commit.gpgsign=false")
 
@@ -48,7 +49,7 @@ class GitHandler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         body = self._body()
-        path, _, query = self.path.partition("?")
+        path, _, query = urlunsplit(("", "", *urlsplit(self.path)[2:])).partition("?")
         self._root.seen.append(f"{self.command} {path}")
         moved = next((to for at, to in self._root.moved.items() if path.startswith(at)), None)
         given = self.headers["Authorization"]
@@ -116,7 +117,7 @@ class GitHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def plain_git_site(root: GitRoot) -> Iterator[int]:
-    """Serve the repositories over plain HTTP on loopback; yield the port."""
+    """Serve the repositories over plain HTTP on loopback, as any host's proxy; yield the port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(GitHandler, root=root))
     serving = threading.Thread(target=server.serve_forever)
     serving.start()

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
@@ -99,21 +99,18 @@ ca_file = "{sites.ca_file}"
 """
 
 
-@pytest.fixture(scope="module", params=["runc", "runsc"])
-def server(
-    request: pytest.FixtureRequest,
-    sites: Sites,
-    engine: TestEngine,
-    image: str,
-    tmp_path_factory: pytest.TempPathFactory,
+@contextmanager
+def running(
+    sites: Sites, docker_host: str, image: str, root: Path, runtime: str
 ) -> Iterator[Hakoiri]:
+    """A server whose boxes have small disks and may reach both sites."""
     made = prepare(
-        tmp_path_factory.mktemp(request.param),
-        docker_host=engine.docker_host,
+        root,
+        docker_host=docker_host,
         script=RUN,
         settings={
             "HAKOIRI_CONTAINER__IMAGE": image,
-            "HAKOIRI_CONTAINER__RUNTIME": request.param,
+            "HAKOIRI_CONTAINER__RUNTIME": runtime,
             "HAKOIRI_CONTAINER__WORKSPACE_MIB": "48",
             "HAKOIRI_CONTAINER__WORKSPACE_INODES": "4096",
         },
@@ -133,6 +130,15 @@ def server(
 
 
 @pytest.fixture(scope="module")
+def server(
+    sites: Sites, engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Hakoiri]:
+    root = tmp_path_factory.mktemp("runc")
+    with running(sites, engine.docker_host, image, root, "runc") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def workspace(server: Hakoiri) -> str:
     made: str = server.api.call("POST", "/v1/workspaces", {})["id"]
     return made
@@ -141,6 +147,14 @@ def workspace(server: Hakoiri) -> str:
 def imported(server: Hakoiri, place: str, **git: Any) -> dict[str, Any]:
     done: dict[str, Any] = server.api.call("POST", f"{place}/import", {"git": git})
     return done
+
+
+def test_gvisor_takes_one_too(sites: Sites, engine: TestEngine, image: str, tmp_path: Path) -> None:
+    with running(sites, engine.docker_host, image, tmp_path, "runsc") as server:
+        made = server.api.call("POST", "/v1/workspaces", {})["id"]
+        done = imported(server, f"/v1/workspaces/{made}", url=URL, ref="v1", depth=1)
+        assert done["commit"] == sites.commits["v1"]
+        assert shell(server, made, "cat site/README; ls -A") == "first\nsite\n"
 
 
 def test_a_repository_comes_with_a_login_that_the_box_never_has(
@@ -199,7 +213,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"url": f"http://{HOST}/site.git"},
         f"add 80 to the ports of a rule for {HOST}",
     ),
-    "an address": ({"url": "https://127.0.0.1/site.git"}, "use a host name"),
+    "an address": ({"url": "https://127.0.0.1/site.git"}, "the host must be a name"),
     "a login in the URL": ({"url": f"https://me:pw@{HOST}/site.git"}, "credential proxy's own"),
     "another transport": ({"url": "ext::sh -c id"}, "other transports are not taken"),
     "an option as a ref": ({"url": URL, "ref": "--upload-pack=id"}, "name a branch or a tag"),

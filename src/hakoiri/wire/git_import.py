@@ -29,6 +29,9 @@ LINE_LIMIT_BYTES: Final = 16 * 1024
 _URL: Final = re.compile(r"(https?)://([^/?#\\]*)(/[^?#\\]*)", re.IGNORECASE)
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLACE: Final = re.compile(rf"({_LABEL}(?:\.{_LABEL})+)(?::([1-9][0-9]{{0,4}}))?")
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""A last label by which clients take a host for an address (WHATWG URL, "ends in a number")."""
+
 _SEGMENT: Final = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+")
 _UNCLEAR: Final = re.compile(r"%(?:[01][0-9a-f]|7f|2[ef]|5c)", re.IGNORECASE)
 """Controls, dots and slashes in disguise: a path that two servers might read differently."""
@@ -58,7 +61,12 @@ def check_url(url: str) -> str:
         )
     scheme, place = found[1].lower(), found[2].lower()
     named = _PLACE.fullmatch(place)
-    if named is None or len(named[1]) > _HOST_LIMIT_CHARS or int(named[2] or 1) > _PORT_MAX:
+    if (
+        named is None
+        or len(named[1]) > _HOST_LIMIT_CHARS
+        or _NUMBER.fullmatch(named[1].rpartition(".")[2])
+        or int(named[2] or 1) > _PORT_MAX
+    ):
         raise ValueError("the host must be a name of at least two parts, like git.example.com")
     path = found[3].removesuffix("/")
     for segment in path.split("/")[1:] or [""]:

@@ -19,12 +19,20 @@ _STAGES: Final[dict[str, Stage]] = {
     "Updating files": "updating",
 }
 _PROGRESS: Final = re.compile(r"(?:remote: )?([A-Z][a-z]+(?: [a-z]+)+): +(?:([0-9]{1,3})%|[0-9]+)")
+_TOLD: Final = re.compile(r"fatal:|error:|remote: (?!Enumerating objects|Total [0-9])")
 _LINE_LIMIT_CHARS: Final = 1000
 _KEPT_LINES: Final = 20
 _TEXT_LIMIT_CHARS: Final = 2000
 
 _MEANINGS: Final[tuple[tuple[re.Pattern[str], FailureCode], ...]] = (
-    (re.compile(r"No space left on device|Disk quota exceeded|Out of diskspace"), "no-space"),
+    (
+        re.compile(
+            r"No space left on device|Disk quota exceeded|Out of diskspace"
+            r"|unable to write file [^:]*$",  # a write that fell short, without the system's word
+            re.MULTILINE,
+        ),
+        "no-space",
+    ),
     (
         re.compile(r"could not read (Username|Password)|Authentication failed|error: 401"),
         "login",
@@ -72,9 +80,11 @@ class GitWords:
         """Return why git gave up, by its last words."""
         lines = [*self._lines, *([self._rest.strip()] if self._rest.strip() else [])]
         whole = "\n".join(lines)
-        code = next((code for form, code in _MEANINGS if form.search(whole)), "failed")
-        told = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))]
-        return code, ("; ".join(told or lines) or "git gave no reason")[-_TEXT_LIMIT_CHARS:]
+        codes: list[FailureCode] = [code for form, code in _MEANINGS if form.search(whole)]
+        told = [line for line in lines if _TOLD.match(line)]
+        return codes[0] if codes else "failed", ("; ".join(told or lines) or "git gave no reason")[
+            -_TEXT_LIMIT_CHARS:
+        ]
 
     def _progress(self, line: str) -> CloneProgress | None:
         found = _PROGRESS.match(line)

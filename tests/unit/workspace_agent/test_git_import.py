@@ -22,13 +22,13 @@ from hakoiri.wire.git_import import (
 from hakoiri.workspace_agent import git_import
 from hakoiri.workspace_agent.git_import import CloneError, import_repository, main
 
-OWN = {"PATH": os.environ["PATH"]}
+URL = "http://git.example.test"
 
 
 class Site:
     def __init__(self, directory: Path, port: int, root: GitRoot) -> None:
         self.root = root
-        self.url = f"http://127.0.0.1:{port}"
+        self.own = {"PATH": os.environ["PATH"], "http_proxy": f"http://127.0.0.1:{port}"}
         self.commits = make_repository(directory)
 
     def request(
@@ -39,7 +39,7 @@ class Site:
         ref: str | None = None,
         depth: int | None = None,
     ) -> CloneRequest:
-        source = GitSource(url=f"{self.url}/{name}", ref=ref, depth=depth)
+        source = GitSource(url=f"{URL}/{name}", ref=ref, depth=depth)
         return CloneRequest(source=source, target=encode(target))
 
 
@@ -59,7 +59,7 @@ def workspace(tmp_path: Path) -> Path:
 
 
 def run(site: Site, workspace: Path, request: CloneRequest) -> str:
-    return import_repository(request, workspace, own=OWN, tell=lambda _: None)
+    return import_repository(request, workspace, own=site.own, tell=lambda _: None)
 
 
 def listed(directory: Path) -> list[str]:
@@ -79,7 +79,7 @@ def log(tree: Path) -> list[str]:
 
 def test_a_clone_lies_at_its_place_with_links_as_data(site: Site, workspace: Path) -> None:
     told: list[CloneProgress] = []
-    commit = import_repository(site.request(b"a/b"), workspace, own=OWN, tell=told.append)
+    commit = import_repository(site.request(b"a/b"), workspace, own=site.own, tell=told.append)
     tree = workspace / "a" / "b"
     assert commit == site.commits["main"]
     assert listed(tree) == [".git", ".gitmodules", "README", "bin", "link", "sub"]
@@ -226,10 +226,10 @@ def test_nothing_of_the_boxs_own_git_is_run(site: Site, workspace: Path, tmp_pat
     (home / ".gitconfig").write_text(
         f"[core]\n\thooksPath = {home}/hooks\n\tfsmonitor = {home}/helper\n"
         f"[init]\n\ttemplateDir = {home}/template\n"
-        f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {site.url}/\n'
+        f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {URL}/\n'
         f'[filter "x"]\n\tsmudge = {home}/helper\n'
     )
-    own = OWN | {
+    own = site.own | {
         "HOME": str(home),
         "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
         "GIT_TEMPLATE_DIR": str(home / "template"),
@@ -262,6 +262,7 @@ def test_the_program_tells_lines(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(git_import, "WORKING_ROOT", str(workspace))
+    monkeypatch.setenv("http_proxy", site.own["http_proxy"])
     for asked in (site.request(), site.request(), None):
         raw = asked.model_dump_json() if asked is not None else "{}"
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw.encode())))

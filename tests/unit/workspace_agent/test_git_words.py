@@ -45,6 +45,8 @@ def test_pieces_tell_the_same_as_the_whole(data: st.DataObject) -> None:
     [
         ("fatal: write error: No space left on device", "no-space"),
         ("error: unable to create file x: Disk quota exceeded", "no-space"),
+        ("error: unable to write file x\nfatal: unable to checkout working tree", "no-space"),
+        ("error: unable to write file x: Permission denied", "failed"),
         (
             "fatal: could not read Username for 'https://h.test': terminal prompts disabled",
             "login",
@@ -79,6 +81,12 @@ def test_its_last_words_say_why_it_gave_up(said: str, code: str) -> None:
     assert found == code
     assert text.startswith(("fatal:", "error:"))
     assert "Cloning into" not in text
+
+
+def test_what_the_other_side_says_is_told_but_not_how_it_counts() -> None:
+    words = GitWords()
+    words.take(SAID + b"\nremote: Total 3 (delta 0), reused 0\nremote: Ask Ann.\nfatal: no\n")
+    assert words.failure() == ("failed", "remote: Ask Ann.; fatal: no")
 
 
 def test_words_without_end_are_cut() -> None:

@@ -206,7 +206,7 @@ def test_the_report_is_bounded_and_the_count_is_not(tree: LiveTree) -> None:
 
 
 def test_a_clone_that_is_not_whole_is_not_seen(tree: LiveTree) -> None:
-    half = {b"tree": Folder({b"pack": File(b"half")})}
+    half: dict[bytes, File | Link | Folder] = {b"tree": Folder({b"pack": File(b"half")})}
     build(
         tree.workspace,
         {b".hakoiri-import": Folder(half), b"d": Folder({b".hakoiri-import": Folder(half)})},
