@@ -272,6 +272,10 @@ class ScriptedContainers:
         if self.hold_retire is not None:
             await self._held("retire", self.hold_retire)
 
+    async def withdraw(self, workspace_id: str, *, reason: str) -> None:
+        await self.retire(workspace_id, reason=reason)
+        self.log[-1] = f"withdraw {reason}"
+
     async def halt(self, workspace_id: str) -> None:
         self.log.append("halt")
         if self.halt_failures and (failure := self.halt_failures.pop(0)) is not None:
