@@ -226,7 +226,7 @@ def test_nothing_of_the_boxs_own_git_is_run(site: Site, workspace: Path, tmp_pat
     (home / ".gitconfig").write_text(
         f"[core]\n\thooksPath = {home}/hooks\n\tfsmonitor = {home}/helper\n"
         f"[init]\n\ttemplateDir = {home}/template\n"
-        f'[url "http://127.0.0.1:9/"]\n\tinsteadOf = {URL}/\n'
+        f'[url "{URL}/none/"]\n\tinsteadOf = {URL}/\n'
         f'[filter "x"]\n\tsmudge = {home}/helper\n'
     )
     own = site.own | {
