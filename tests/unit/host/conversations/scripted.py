@@ -92,6 +92,7 @@ class ScriptedAgent:
         self.command_failures: list[Exception | None] = []
         self.asked: list[RunCommand] = []
         self.ended: list[RunCommand] = []
+        self.when_asked: Callable[[], None] = lambda: None
 
     def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
         self.requests.append(request)
@@ -114,6 +115,7 @@ class ScriptedAgent:
                 step()
 
     async def health(self) -> AgentHealth:
+        self.when_asked()
         return AgentHealth(state="ready", version="1")
 
     async def acknowledge(self, turn_id: str, seq: int) -> None:
