@@ -33,6 +33,7 @@ from hakoiri.host.process_settings import (
     ProxySettings,
     UserSettings,
 )
+from hakoiri.host.retention_settings import RetentionSettings
 from hakoiri.host.settings_section import Section
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
@@ -257,6 +258,7 @@ class Settings(BaseSettings):
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     collection: CollectionSettings = CollectionSettings()
+    retention: RetentionSettings = RetentionSettings()
     coordination: CoordinationSettings = CoordinationSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()

@@ -16,6 +16,7 @@ from hakoiri.host.files.manifest import PERMISSION_BITS, Entry, Kind
 from hakoiri.host.files.paths import PATH_LIMIT_BYTES, Root
 from hakoiri.host.files.plan import Found, LeftOut, Place, Scan, entry_of, is_unchanged
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.wire.git_import import IMPORT_DIRECTORY
 
 AGENT_MEMORY_DIRECTORY = b".claude"
 """All that is kept of a home, and of it only what `AGENT_MEMORY` names."""
@@ -46,6 +47,9 @@ whatever a later version invents stay out, above all `.credentials.json`.
 
 CREDENTIALS_NAME = b".credentials.json"
 """Never stored from a home, wherever it lies."""
+
+UNFINISHED_IMPORT = IMPORT_DIRECTORY.encode()
+"""At the top of a workspace: half a repository is none."""
 
 CHANGING = "changed while it was read; its last saved state is kept"
 
@@ -183,7 +187,7 @@ def _walk_directory(walk: _Walk, root: Root, descent: Descent, path: bytes) -> l
                     walk.leave_out(root, path, reason, unread=True)
                     break
                 name = entry.name.encode(_ENCODING, _ERRORS)
-                if root == "home" and not is_kept(root, path, name):
+                if (root == "home" or not path) and not is_kept(root, path, name):
                     continue
                 if number >= room and walk.room() <= 0:
                     reason = f"over the limit of {walk.limits.limit_entries} entries"
@@ -211,12 +215,13 @@ def _open_directory(walk: _Walk, root: Root, descent: Descent, path: bytes) -> _
 
 
 def is_kept(root: Root, directory: bytes, name: bytes) -> bool:
-    """Whether a name belongs to a recovery point: all of a workspace, of a home the memory.
+    """Whether a name belongs to a recovery point: of a home the memory, of a workspace all.
 
-    What does not belong is passed over silently: it is no loss but the rule.
+    But for a clone that is not whole yet. What does not belong is passed over silently: it is no
+    loss but the rule.
     """
     if root == "workspace":
-        return True
+        return bool(directory) or name != UNFINISHED_IMPORT
     if not directory:
         return name == AGENT_MEMORY_DIRECTORY
     if directory == AGENT_MEMORY_DIRECTORY:

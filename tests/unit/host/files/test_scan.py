@@ -231,6 +231,18 @@ def test_the_report_is_bounded_and_the_count_is_not(tree: LiveTree) -> None:
     assert (len(seen.left_out), seen.left_out_total) == (3, 10)
 
 
+def test_a_clone_that_is_not_whole_is_not_seen(tree: LiveTree) -> None:
+    half: dict[bytes, File | Link | Folder] = {b"tree": Folder({b"pack": File(b"half")})}
+    build(
+        tree.workspace,
+        {b".hakoiri-import": Folder(half), b"d": Folder({b".hakoiri-import": Folder(half)})},
+    )
+    seen = look(tree)
+    assert {path for path in paths(seen) if path.startswith(b".")} == set()
+    assert b"d/.hakoiri-import/tree/pack" in paths(seen), "only at the top it is ours"
+    assert seen.left_out == ()
+
+
 def test_of_a_home_only_the_agents_memory_is_seen(tree: LiveTree) -> None:
     build(
         tree.home,
