@@ -24,6 +24,10 @@ class EngineError(ContainersError):
     """The container engine refused or did not answer."""
 
 
+class EngineAwayError(EngineError):
+    """The engine or its guard does not answer: it may in a moment, and nothing was refused."""
+
+
 class ImageMissingError(EngineError):
     """The engine has no such image; `hakoiri image build` makes it."""
 
@@ -32,8 +36,20 @@ class ProxyControlError(ContainersError):
     """The credential proxy refused or did not answer."""
 
 
+class ProxyAwayError(ProxyControlError):
+    """The proxy does not answer: it may in a moment."""
+
+
 class PolicyRefusedError(ProxyControlError):
     """The policy asks for more than the proxy's own file allows."""
+
+
+class ContainerStartError(ContainersError):
+    """The container did not get healthy."""
+
+
+class ContainerEndedError(ContainerStartError):
+    """It ended by itself before it was healthy."""
 
 
 class AgentUnreachableError(ContainersError):
