@@ -5,6 +5,7 @@ from datetime import timedelta
 import anyio
 import pytest
 from tests.integration.sql.conftest import NOW, conversation
+from tests.integration.sql.points import NOTHING
 
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.claim_take_over import SqlClaimTakeOver
@@ -54,7 +55,7 @@ async def test_a_turn_that_runs_is_told_and_its_server_appends_and_saves_nothing
             conversation_id="c-a", turn=1, events=[Result(text="late")], now=NOW, follows=2
         )
     with pytest.raises(StaleGenerationError):
-        await world.heads.move_head("w-a", WorkspaceHead("p-late", 1, 2), {})
+        await world.heads.move_head("w-a", WorkspaceHead("p-late", 1, 2), NOTHING)
     found = await world.conversations.get(tenant="default", conversation_id="c-a")
     assert (found.running, found.turn) == (True, 1), "somebody takes it up"
     milestones = await world.conversations.milestones(conversation_id="c-a", turn=1)

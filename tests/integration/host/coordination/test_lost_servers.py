@@ -1,6 +1,6 @@
 """A server that never comes back, and one that does: on a real database, with and without Redis."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import anyio
 import pytest
 from tests.integration.host.coordination.arenas import Arena, until
 from tests.integration.host.coordination.servers import Server, database, server
-from tests.unit.host.conversations.scripted import NOW, types
+from tests.integration.sql.points import NOTHING
+from tests.unit.host.conversations.scripted import NOW, Step, types
 
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.claim_take_over import SqlClaimTakeOver
@@ -102,12 +103,13 @@ async def test_a_turn_of_a_server_that_never_comes_back_is_taken_over_and_told(
         recovered = events[4].data
         assert recovered["generation"] == 3
         assert recovered["reason"] == "its server is gone"
-        (lost,) = recovered["lost_paths"]
-        assert "since the last recovery point" in lost
+        assert recovered["lost_paths"] == [
+            "all that changed since the last recovery point (its server is gone)"
+        ]
         assert [request.is_taken_up for request in b.agent.requests] == [True]
         # Back at last, it may neither save nor adopt, nor write into the log.
         with pytest.raises(StaleGenerationError):
-            await claimed.heads.move_head("w-1", WorkspaceHead("p-late", generation, 2), {})
+            await claimed.heads.move_head("w-1", WorkspaceHead("p-late", generation, 2), NOTHING)
         with pytest.raises(NoTurnRunningError):
             await b.store.append(
                 conversation_id=conversation.id,
@@ -125,7 +127,7 @@ async def test_a_server_that_lives_unseen_loses_its_turn_and_writes_nothing_more
 ) -> None:
     """Cut off from the others alone: its turn runs on, and the database keeps it out."""
     go_on = anyio.Event()
-    script = [(1, TextDelta(text="mine")), go_on, (2, Result(text="late"))]
+    script: Sequence[Step] = [(1, TextDelta(text="mine")), go_on, (2, Result(text="late"))]
     async with server(arena, path, "b", generation=3) as b, claims(path, b, "b") as claimed:
         async with server(arena, path, "a", script) as a:
             await shows(a, "a")
