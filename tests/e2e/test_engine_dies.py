@@ -139,7 +139,7 @@ def test_a_first_message_waits_for_an_engine_that_goes_in_the_midst_of_the_start
     talk = Talk(server, conversation, "run: echo first")
     try:
         until(lambda: bool(server.boxes()))
-        own_engine.kill()
+        own_engine.stop()
     finally:
         own_engine.start()
     last = talk.end()

@@ -13,6 +13,7 @@ from hakoiri.host.containers.ports import (
     EngineAwayError,
     EngineContainer,
     EngineError,
+    EngineFaultError,
     ImageMissingError,
 )
 from hakoiri.wire.guard import (
@@ -32,6 +33,7 @@ BOX_REMOVAL_TIMEOUT_S: Final = 130.0
 HTTP_NOT_MODIFIED: Final = 304
 HTTP_NOT_FOUND: Final = 404
 HTTP_CONFLICT: Final = 409
+HTTP_FAULT: Final = 500
 HTTP_UNAVAILABLE: Final = 503
 """The guard's word for an engine that does not answer."""
 
@@ -248,7 +250,8 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
         if error.status == HTTP_UNAVAILABLE:
             raise EngineAwayError(f"cannot {what}: {_said(error.message)}") from error
         if error.status not in fine:
-            raise EngineError(f"cannot {what}: {_said(error.message)}") from error
+            kind = EngineFaultError if error.status == HTTP_FAULT else EngineError
+            raise kind(f"cannot {what}: {_said(error.message)}") from error
     except (aiohttp.ClientError, OSError) as error:
         said = str(error) or type(error).__name__
         raise EngineAwayError(

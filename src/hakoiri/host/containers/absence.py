@@ -6,14 +6,23 @@ has to fail. What any of them says *no* to is no absence. Times are monotonic se
 
 from typing import Final
 
-from hakoiri.host.containers.ports import ContainerEndedError, EngineAwayError, ProxyAwayError
+from hakoiri.host.containers.ports import (
+    ContainerEndedError,
+    EngineAwayError,
+    EngineFaultError,
+    ProxyAwayError,
+)
 
 FIRST_PAUSE_S: Final = 0.1
 PAUSE_MAX_S: Final = 2.0
 """Between two looks; a look is two calls that are refused at once."""
 
-ENDED_LIMIT: Final = 1
-"""Containers that may end before they are healthy: an engine that stops ends them, once."""
+DOUBTS_LIMIT: Final = 2
+"""An engine that is being stopped ends containers and breaks calls off with an error of its own, as
+one that is broken does: so often it is given the benefit of the doubt."""
+
+DOUBT_PAUSE_S: Final = 1.0
+"""By then an engine that was being stopped answers no more."""
 
 
 class Absence:
@@ -24,13 +33,15 @@ class Absence:
         self.limit_s = limit_s
         self.looks = 0
         self._since_s: float | None = None
-        self._ended = 0
+        self._doubts = 0
 
     def pause_s(self, error: Exception, *, now_s: float) -> float | None:
         """Return how long to wait before the next look; None if the failure is final."""
-        if isinstance(error, ContainerEndedError):
-            self._ended += 1
-            if self._ended > ENDED_LIMIT:
+        shortest_s = 0.0
+        if isinstance(error, ContainerEndedError | EngineFaultError):
+            self._doubts += 1
+            shortest_s = DOUBT_PAUSE_S
+            if self._doubts > DOUBTS_LIMIT:
                 return None
         elif not isinstance(error, EngineAwayError | ProxyAwayError):
             return None
@@ -38,6 +49,6 @@ class Absence:
         left_s = since_s + self.limit_s - now_s
         if left_s <= 0:
             return None
-        pause_s = min(FIRST_PAUSE_S * 2.0 ** min(self.looks, 16), PAUSE_MAX_S, left_s)
+        pause_s = max(shortest_s, FIRST_PAUSE_S * 2.0 ** min(self.looks, 16))
         self.looks += 1
-        return pause_s
+        return min(pause_s, PAUSE_MAX_S, left_s)

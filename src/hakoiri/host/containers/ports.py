@@ -28,6 +28,10 @@ class EngineAwayError(EngineError):
     """The engine or its guard does not answer: it may in a moment, and nothing was refused."""
 
 
+class EngineFaultError(EngineError):
+    """The engine failed (500): in itself, or because it is being stopped."""
+
+
 class ImageMissingError(EngineError):
     """The engine has no such image; `hakoiri image build` makes it."""
 

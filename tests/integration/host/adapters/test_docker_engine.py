@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from hakoiri.host.adapters.docker import DockerEngine
-from hakoiri.host.containers.ports import EngineAwayError, EngineError
+from hakoiri.host.containers.ports import EngineAwayError, EngineError, EngineFaultError
 
 pytestmark = pytest.mark.anyio
 
@@ -63,7 +63,7 @@ async def test_a_guard_that_nobody_listens_for_any_more_is_away(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(503, EngineAwayError), (500, EngineError), (409, EngineError), (507, EngineError)],
+    [(503, EngineAwayError), (500, EngineFaultError), (409, EngineError), (507, EngineError)],
 )
 async def test_only_the_guards_word_for_an_engine_that_is_away_counts_as_that(
     tmp_path: Path, status: int, kind: type[EngineError]

@@ -4,7 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hakoiri.host.containers.absence import FIRST_PAUSE_S, PAUSE_MAX_S, Absence
+from hakoiri.host.containers.absence import (
+    DOUBT_PAUSE_S,
+    FIRST_PAUSE_S,
+    PAUSE_MAX_S,
+    Absence,
+)
 from hakoiri.host.containers.ports import (
     AgentUnreachableError,
     CapacityError,
@@ -14,6 +19,7 @@ from hakoiri.host.containers.ports import (
     ContainerStartError,
     EngineAwayError,
     EngineError,
+    EngineFaultError,
     ImageMissingError,
     PolicyRefusedError,
     ProxyAwayError,
@@ -24,7 +30,7 @@ from hakoiri.host.containers.ports import (
 @pytest.mark.parametrize(
     "error",
     [
-        EngineError("500"),
+        EngineError("409"),
         ImageMissingError("no image"),
         ProxyControlError("refused"),
         PolicyRefusedError("too wide"),
@@ -59,9 +65,11 @@ def test_what_is_away_is_looked_for_ever_more_slowly_and_not_beyond_the_limit(
     assert absence.looks == len(pauses)
 
 
-def test_a_container_that_ends_before_it_is_healthy_may_do_so_once() -> None:
+def test_what_an_engine_that_is_stopped_may_cause_is_tried_again_twice() -> None:
     absence = Absence(limit_s=60)
-    ended = ContainerEndedError("exit code 137")
-    assert absence.pause_s(ended, now_s=0) is not None
-    assert absence.pause_s(EngineAwayError("gone"), now_s=1) is not None
-    assert absence.pause_s(ended, now_s=2) is None
+    ended, broke_off = ContainerEndedError("exit code 137"), EngineFaultError("context canceled")
+    assert absence.pause_s(ended, now_s=0) == DOUBT_PAUSE_S
+    for now_s in range(1, 9):
+        assert absence.pause_s(EngineAwayError("gone"), now_s=now_s) is not None
+    assert absence.pause_s(broke_off, now_s=10) == PAUSE_MAX_S
+    assert absence.pause_s(ended, now_s=11) is None

@@ -120,7 +120,7 @@ async def test_a_container_that_was_created_for_nobody_is_gone_before_another_is
     assert fleet.proxy.sockets.keys() == {made.container_id}
 
 
-async def test_a_container_that_an_ending_engine_took_with_it_is_started_again_once(
+async def test_a_container_that_an_ending_engine_took_with_it_is_started_again(
     tmp_path: Path,
 ) -> None:
     agents = ScriptedAgents(lambda: ScriptedAgent(dead=fleet.engine.dies_at_start))
@@ -135,12 +135,12 @@ async def test_a_container_that_an_ending_engine_took_with_it_is_started_again_o
     assert len(fleet.engine.containers) == 1
 
 
-async def test_a_container_that_always_ends_is_started_twice_and_no_more(tmp_path: Path) -> None:
+async def test_a_container_that_always_ends_is_started_thrice_and_no_more(tmp_path: Path) -> None:
     fleet = Passing(tmp_path / "live", agents=ScriptedAgents(lambda: ScriptedAgent(dead=True)))
     fleet.engine.dies_at_start = True
     with pytest.raises(ContainerEndedError):
         await claim(fleet.orchestrator())
-    assert len(fleet.agents.by_directory) == 2
+    assert len(fleet.agents.by_directory) == 3
     assert fleet.is_empty()
 
 
