@@ -91,9 +91,20 @@ class WorkspaceGoneError(ContainersError):
 class FilesUnsavedError(ContainersError):
     """The workspace's container died with the only copy of files, which are to be saved first."""
 
+    def __init__(self, workspace_id: str) -> None:
+        super().__init__(
+            f"the container of {workspace_id} died with files that are not saved; they are saved "
+            "first"
+        )
+
 
 class BeingReplacedError(ContainersError):
     """Somebody else uses the workspace's container, which was lost; try again in a moment."""
+
+    def __init__(self, workspace_id: str) -> None:
+        super().__init__(
+            f"the container of {workspace_id} was lost and is being replaced; try again"
+        )
 
 
 class WorkspaceInUseError(ContainersError):
