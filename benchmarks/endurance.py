@@ -15,6 +15,7 @@ import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -26,6 +27,7 @@ from tests.disks import loop_devices_of
 from tests.e2e.running import Hakoiri, descendants, hakoiri, of_process
 from tests.e2e.scripts import RUN
 
+from benchmarks.descriptors import by_kind, differences
 from benchmarks.flatness import Trend, trend
 from benchmarks.line_plot import page
 from benchmarks.report import machine
@@ -131,6 +133,7 @@ def run(
     keep: Callable[[int, Sample], None],
 ) -> None:
     """Have all the conversations, `at_once` at a time; `keep` a sample after each `every`."""
+    first: dict[str, Counter[str]] = {}
     with ThreadPoolExecutor(at_once) as pool:
         for begin in range(0, conversations, every):
             numbers = range(begin, min(begin + every, conversations))
@@ -139,11 +142,23 @@ def run(
             until_gone(server)
             sample = look(server)
             keep(numbers[-1] + 1, sample)
+            first = first or descriptors(server)
             say(
                 f"{numbers[-1] + 1} of {conversations}, {time.monotonic() - began_s:.0f} s; "
                 f"server {sample['server PSS, MiB']} MiB, "
                 f"{sample['server, descriptors']:.0f} descriptors"
             )
+
+    for role, last in descriptors(server).items():
+        for line in differences(first[role], last):
+            say(f"descriptors of the {role} since the first sample: {line}")
+
+
+def descriptors(server: Hakoiri) -> dict[str, Counter[str]]:
+    """Return what the descriptors of each process are."""
+    return {
+        role: by_kind(server.processes(module, with_spares=True)) for role, module in ROLES.items()
+    }
 
 
 def trends(counts: list[int], samples: list[Sample]) -> dict[str, Trend]:

@@ -1,5 +1,7 @@
 """The engine goes away in the middle of a turn, and comes back."""
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,3 +104,55 @@ def test_a_turn_notices_nothing_of_an_engine_that_lets_its_containers_live(
         until(lambda: is_ready(server))
         after = server.turn(conversation, "run: ls")
         assert data_of(after, "turn_started")[0]["container"] == box
+
+
+def is_once(server: Hakoiri, conversation: str, text: str) -> bool:
+    """Whether the model got the message once, and the live container is the only one."""
+    asked = [entry for entry in server.model_requests() if text in entry["user_texts"]]
+    assert [entry["reply"] for entry in asked] == [0, 1]
+    assert {entry["user_texts"].count(text) for entry in asked} == {1}
+    assert len(server.containers()) == len(server.boxes()) == 1
+    return is_gapless(server, conversation)
+
+
+def test_a_first_message_waits_for_an_engine_that_is_started_again(
+    own_engine: PrivateEngine, server: Hakoiri
+) -> None:
+    conversation = server.conversation()
+    own_engine.stop()
+    try:
+        talk = Talk(server, conversation, "run: echo first")
+        until(lambda: bool(data_of(list(talk.events), "queued")))
+    finally:
+        own_engine.start()
+    last = talk.end()
+    assert (last["type"], last["data"].get("text")) == ("result", "done: first")
+    (queued,) = data_of(talk.events, "queued")
+    assert (queued["reason"], queued["limit_s"]) == ("services", 60)
+    assert is_once(server, conversation, "run: echo first")
+
+
+def test_a_first_message_waits_for_an_engine_that_goes_in_the_midst_of_the_start(
+    own_engine: PrivateEngine, server: Hakoiri
+) -> None:
+    conversation = server.conversation()
+    talk = Talk(server, conversation, "run: echo first")
+    try:
+        until(lambda: bool(server.boxes()))
+        own_engine.stop()
+    finally:
+        own_engine.start()
+    last = talk.end()
+    assert (last["type"], last["data"].get("text")) == ("result", "done: first")
+    assert is_once(server, conversation, "run: echo first")
+
+
+def test_first_messages_wait_for_a_guard_and_a_proxy_that_were_killed(server: Hakoiri) -> None:
+    for module in ("hakoiri.docker_guard", "hakoiri.credential_proxy"):
+        conversation = server.conversation()
+        for pid in server.processes(module, with_spares=True):
+            os.kill(pid, signal.SIGKILL)
+        last = server.turn(conversation, "run: echo first")[-1]
+        assert (last["type"], last["data"].get("text")) == ("result", "done: first"), module
+        server.api.call("DELETE", f"/v1/conversations/{conversation}")
+        until(lambda: not server.boxes())

@@ -4,8 +4,8 @@ import grp
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,16 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def servers(
-    engine: TestEngine, image: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+@contextmanager
+def pair(
+    directories: pytest.TempPathFactory,
+    *,
+    docker_host: str,
+    redis: RedisServer,
+    settings: Mapping[str, str],
 ) -> Iterator[tuple[Hakoiri, Hakoiri]]:
-    shared = tmp_path_factory.mktemp("shared")
+    """Run two servers that share their objects and Redis, and a database: by default a SQLite."""
+    shared = directories.mktemp("shared")
     shared.chmod(0o755)
     group = grp.getgrnam("hakoiri").gr_gid
     for name in ("database", "objects"):
@@ -46,28 +51,40 @@ def servers(
         (shared / name).chmod(0o770)
     credentials = credentials_file(shared)
     os.chown(credentials, 0, group)
-    settings = {
-        "HAKOIRI_CONTAINER__IMAGE": image,
+    common = {
         "HAKOIRI_DATABASE_URL": f"sqlite:///{shared}/database/hakoiri.sqlite",
         "HAKOIRI_OBJECT_STORE_URL": f"file://{shared}/objects",
         "HAKOIRI_REDIS_URL": redis.url,
         "HAKOIRI_COORDINATION__CREDENTIALS_FILE": str(credentials),
-        "HAKOIRI_COORDINATION__LEASE_S": str(LEASE_S),
         "HAKOIRI_COORDINATION__TIMEOUT_S": "0.5",
+        **settings,
     }
     with ExitStack() as stack:
         one, other = (
             stack.enter_context(
                 hakoiri(
-                    tmp_path_factory.mktemp(name),
-                    docker_host=engine.docker_host,
-                    script=RUN,
-                    settings=settings,
+                    directories.mktemp(name), docker_host=docker_host, script=RUN, settings=common
                 )
             )
             for name in ("one", "other")
         )
         yield one, other
+
+
+@pytest.fixture(scope="module")
+def servers(
+    engine: TestEngine, image: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Hakoiri, Hakoiri]]:
+    with pair(
+        tmp_path_factory,
+        docker_host=engine.docker_host,
+        redis=redis,
+        settings={
+            "HAKOIRI_CONTAINER__IMAGE": image,
+            "HAKOIRI_COORDINATION__LEASE_S": str(LEASE_S),
+        },
+    ) as made:
+        yield made
 
 
 class Turn(threading.Thread):

@@ -44,6 +44,7 @@ def make_collector(
         tell=metrics,
         limits=GcLimits(
             idle_timeout_s=given.idle_timeout_s,
+            idle_timeout_max_s=given.idle_timeout_max_s or given.idle_timeout_s,
             lifetime_s=given.lifetime_s,
             pause_after_s=given.pause_after_s or None,
             # longer than any start or removal that somebody else may be about

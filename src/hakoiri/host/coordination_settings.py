@@ -28,6 +28,9 @@ class CoordinationSettings(Section):
     lease_s: float = Field(default=15, ge=3, le=300)
     """So long a server that ended without a word keeps others from its conversations."""
 
+    give_up_after_s: float = Field(default=300, ge=0, le=86_400)
+    """A server that is silent for so much longer than a lease loses its workspaces; 0: never."""
+
     timeout_s: float = Field(default=1, ge=0.05, le=10)
     """One call of Redis."""
 

@@ -57,9 +57,10 @@ from hakoiri.host.files.ports import FilesError
 from hakoiri.host.fleet_sight import make_sight
 from hakoiri.host.following import Following
 from hakoiri.host.launch import ServerLaunch
+from hakoiri.host.other_servers import OtherServers, make_other_servers
 from hakoiri.host.own_environment import credential_variables
 from hakoiri.host.readiness import Check, Readiness, answers, audit_check, engine_check
-from hakoiri.host.services import Edges, make_import, make_services, now
+from hakoiri.host.services import Edges, Services, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.telemetry.audit_log import audit_log
@@ -68,7 +69,7 @@ from hakoiri.host.telemetry.health_metrics import Part
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
-from hakoiri.host.together import make_together
+from hakoiri.host.together import Together, make_together
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -161,6 +162,9 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         coordination = await stack.enter_async_context(together.coordination)
+        others = _other_servers(launch, edges, together, orchestrator, services)
+        if others is not None:
+            await others.begin()
         await fleet.pool.load()
         await Adoption(
             orchestrator=orchestrator,
@@ -214,11 +218,12 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         await services.execute.take_up_unfinished()
-        if coordination.is_shared:
+        if others is not None:
             every_s = settings.coordination.lease_s
             for name, keeping in (
                 ("news", following.run()),
                 ("unfinished turns", following.look_after_turns(every_s=every_s)),
+                ("other servers", others.run(every_s=every_s)),
             ):
                 stack.callback(keepers.create_task(keeping, name=name).cancel)
         app = create_app(
@@ -246,6 +251,29 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await serve_http(
             app, host=settings.host, port=settings.port, stopping=orchestrator.admission.close
         )
+
+
+def _other_servers(
+    launch: ServerLaunch,
+    edges: Edges,
+    together: Together,
+    orchestrator: Orchestrator,
+    services: Services,
+) -> OtherServers | None:
+    """Return what looks after other servers; None if there are none."""
+    if together.shared_claims is None:
+        return None
+    return make_other_servers(
+        instance=launch.instance,
+        give_up_after_s=launch.settings.coordination.give_up_after_s,
+        coordination=together.coordination,
+        claims=together.shared_claims,
+        database=edges.database,
+        orchestrator=orchestrator,
+        feed=services.feed,
+        take_up_turns=services.execute.take_up_unfinished,
+        now=now,
+    )
 
 
 async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:

@@ -35,6 +35,7 @@ from hakoiri.host.process_settings import (
 )
 from hakoiri.host.retention_settings import RetentionSettings
 from hakoiri.host.settings_section import Section
+from hakoiri.wire.keeping import DAY_S, LIFETIME_MAX_S, LIFETIME_MIN_S
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -111,13 +112,16 @@ class ContainerSettings(Section):
 
     start_timeout_s: float = Field(default=60, gt=0, le=600)
     stop_grace_s: float = Field(default=3, ge=0, le=60)
-    idle_timeout_s: float = Field(default=1800, ge=1, le=86_400)
+    idle_timeout_s: float = Field(default=1800, ge=1, le=DAY_S)
     """A container whose conversation is silent this long is removed; its workspace stays."""
 
-    pause_after_s: float = Field(default=120, ge=0, le=86_400)
+    idle_timeout_max_s: float | None = Field(default=None, ge=1, le=DAY_S)
+    """What a policy may ask for instead; absent means that it can only ask for less."""
+
+    pause_after_s: float = Field(default=120, ge=0, le=DAY_S)
     """A container that is idle this long is frozen until the next message; 0 means never."""
 
-    lifetime_s: float = Field(default=28_800, ge=60, le=2_592_000)
+    lifetime_s: float = Field(default=28_800, ge=LIFETIME_MIN_S, le=LIFETIME_MAX_S)
     """A container older than this is removed at its next pause; its workspace stays."""
 
     probe_at_start: bool = True
@@ -141,6 +145,16 @@ class ContainerSettings(Section):
         if value == "unconfined":
             raise ValueError("unconfined would open the box; name a loaded profile, or none")
         return value
+
+    @model_validator(mode="after")
+    def _a_policy_may_ask_for_the_usual(self) -> Self:
+        most_s = self.idle_timeout_max_s
+        if most_s is not None and most_s < self.idle_timeout_s:
+            raise ValueError(
+                f"idle_timeout_max_s: {most_s:g} is less than idle_timeout_s, "
+                f"{self.idle_timeout_s:g}; raise it, or leave it out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _inodes_leave_room(self) -> Self:

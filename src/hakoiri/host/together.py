@@ -1,6 +1,6 @@
 """Whether there are other servers on the same database, and what then is shared with them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,6 +9,8 @@ from hakoiri.host.adapters.redis.opening import open_redis
 from hakoiri.host.adapters.redis.pool_store import RedisPoolStore
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.containers.given_up import GivenUp
+from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ClaimStore, PoolStore
 from hakoiri.host.containers.shared_claims import SharedClaims
 from hakoiri.host.conversations.point_ports import StillContainers
@@ -26,15 +28,24 @@ class Together:
     coordination: Coordination
     claims: ClaimStore
     pool_store: PoolStore
-    is_elsewhere: Callable[[str], Awaitable[bool]]
-    """Whether a workspace is live on another server."""
+    shared_claims: SharedClaims | None = None
+    """The claims, where other servers have some, too."""
 
-    def containers(self, own: StillContainers) -> StillContainers:
+    async def is_elsewhere(self, workspace_id: str) -> bool:
+        """Whether a workspace is live on another server."""
+        return self.shared_claims is not None and await self.shared_claims.is_elsewhere(
+            workspace_id
+        )
+
+    def containers(self, own: Orchestrator) -> StillContainers:
         """Return the containers of all servers, given this one's."""
-        if not self.coordination.is_shared:
+        if self.shared_claims is None:
             return own
         return SharedContainers(
-            own, is_elsewhere=self.is_elsewhere, fanout=self.coordination.fanout
+            own,
+            is_elsewhere=self.is_elsewhere,
+            fanout=self.coordination.fanout,
+            let_go_if_lost=GivenUp(orchestrator=own, claims=self.shared_claims).check,
         )
 
 
@@ -53,7 +64,7 @@ def make_together(
     claims = SqlClaimStore(database, clock=clock)
     pool_file = PoolFile(settings.data_dir)
     if settings.redis_url is None:
-        return Together(InProcessHub().server(instance), claims, pool_file, _nothing_is_elsewhere)
+        return Together(InProcessHub().server(instance), claims, pool_file)
     coordination = open_redis(
         settings.redis_url, settings.coordination, holder=instance, metrics=metrics
     )
@@ -65,8 +76,4 @@ def make_together(
         own=pool_file,
         changed=lambda: coordination.fanout.announce(Topic.POOL),
     )
-    return Together(coordination, shared, pool_store, shared.is_elsewhere)
-
-
-async def _nothing_is_elsewhere(_: str) -> bool:
-    return False
+    return Together(coordination, shared, pool_store, shared)

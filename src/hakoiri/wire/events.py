@@ -110,13 +110,14 @@ class UserMessage(Message):
 class Queued(Message):
     """The turn waits for a container; `position` counts from 1, of so many `waiting`.
 
-    `reason` is what there is too little of. After `limit_s` in all it ends in an `error`.
+    `reason` is what there is too little of; `services`: engine, guard or proxy does not answer.
+    After `limit_s` in all it ends in an `error`.
     """
 
     type: Literal["queued"] = "queued"
     position: int = Field(ge=1)
     waiting: int = Field(ge=1)
-    reason: Literal["places", "memory"] = "places"
+    reason: Literal["places", "memory", "services"] = "places"
     limit_s: float = Field(gt=0, allow_inf_nan=False)
 
 

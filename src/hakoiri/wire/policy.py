@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from hakoiri.wire.budget import Budget
+from hakoiri.wire.keeping import Keeping
 from hakoiri.wire.messages import Identifier, Message, Runtime, ShortText
 
 HostPattern = Annotated[
@@ -105,7 +106,8 @@ class Policy(Message):
 
     Of the patterns that fit a host and port the most specific one counts, and of its rules the
     first that fits the request's method and path. `budget` limits the workspace beside the budgets
-    of the proxy's own file; it can only be tighter than these.
+    of the proxy's own file, `container` shortens how long the server keeps its container; both can
+    only be tighter than these.
     """
 
     version: Literal[1] = 1
@@ -115,6 +117,7 @@ class Policy(Message):
     """Container runtimes to choose from, the usual one first; empty leaves it to the server."""
 
     budget: Budget | None = None
+    container: Keeping | None = None
 
 
 DENY_ALL = Policy()

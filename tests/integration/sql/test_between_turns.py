@@ -3,7 +3,11 @@
 import pytest
 from tests.integration.sql.conftest import NOW, conversation
 
-from hakoiri.host.adapters.sql.between_turns import conversation_at_rest, tell_between_turns
+from hakoiri.host.adapters.sql.between_turns import (
+    conversation_at_rest,
+    tell_between_turns,
+    tell_now,
+)
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.conversations.ports import TurnRunningError
@@ -53,3 +57,21 @@ async def test_while_a_turn_runs_a_conversation_is_not_at_rest(database: Databas
         with pytest.raises(TurnRunningError):
             await conversation_at_rest(connection, "w-a")
         assert await conversation_at_rest(connection, "w-none") is None
+
+
+async def test_what_is_told_now_is_the_running_turns_and_else_the_next_ones(
+    database: Database,
+) -> None:
+    store = SqlConversationStore(database)
+    await store.create(conversation("a"))
+    async with database.writing() as connection:
+        assert await tell_now(connection, "w-none", TOLD, now=NOW) is None
+        first = await tell_now(connection, "w-a", TOLD, now=NOW)
+    await store.begin_turn(conversation_id="c-a", text="x", now=NOW)
+    async with database.writing() as connection:
+        second = await tell_now(connection, "w-a", TOLD, now=NOW)
+    await store.append(conversation_id="c-a", turn=1, events=[Result(text="y")], now=NOW)
+    async with database.writing() as connection:
+        third = await tell_now(connection, "w-a", TOLD, now=NOW)
+    told = [(event.id, event.turn) for event in (first, second, third) if event is not None]
+    assert told == [(1, 1), (3, 1), (5, 2)]

@@ -1,15 +1,20 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import anyio
 import pytest
 from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host import container_keeping
-from hakoiri.host.container_keeping import leaves_containers, let_go
+from hakoiri.host.container_keeping import leaves_containers, let_go, make_collector
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.launch import ServerLaunch
-from hakoiri.host.settings import Settings
+from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.telemetry.metrics import ServerMetrics
+from hakoiri.wire.keeping import DAY_S, Keeping
 from hakoiri.wire.policy import DENY_ALL
 
 
@@ -133,3 +138,22 @@ async def test_an_engine_that_is_away_at_the_end_loses_nothing_either(tmp_path: 
     fleet.engine.fail = {"stop"}
     await let_go(orchestrator, save_nothing, lambda: False)
     assert len(fleet.claims.by_container) == 1
+
+
+@pytest.mark.parametrize(("most_s", "counts_s"), [(None, 1800), (7200, 7200)])
+def test_the_collector_keeps_to_the_settings(
+    tmp_path: Path, most_s: float | None, counts_s: float
+) -> None:
+    settings = Settings(container=ContainerSettings(idle_timeout_max_s=most_s, pause_after_s=0))
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    collector = make_collector(
+        settings,
+        fleet.orchestrator(lifecycle=lifecycle),
+        lifecycle,
+        cast("WorkspaceOwners", SimpleNamespace(save=None)),
+        ServerMetrics(),
+    )
+    limits = collector._limits.under(Keeping(idle_timeout_s=DAY_S))
+    assert (limits.idle_timeout_s, limits.lifetime_s) == (counts_s, 28_800)
+    assert limits.pause_after_s is None

@@ -62,6 +62,8 @@ def test_an_unknown_variable_is_an_error_that_names_it(
         ("[warm_pool]\nmin = 5\n", "min <= target <= max is needed, not 5, 4, 4"),
         ("[warm_pool]\nmax_age_s = 1\n", "warm_pool.max_age_s"),
         ("[container]\nuserns = 'host'\n", "container.userns"),
+        ("[container]\nidle_timeout_max_s = 60\n", "idle_timeout_max_s: 60 is less than"),
+        ("[container]\nidle_timeout_max_s = 86401\n", "container.idle_timeout_max_s"),
         ("[container]\nworkspace_mib = 1\n", "container.workspace_mib"),
         ("[container]\nworkspace_mib = 16\nworkspace_inodes = 4097\n", "at most 4096"),
         ("[container]\nhome_mib = 16\nhome_inodes = 4097\n", "raise home_mib"),

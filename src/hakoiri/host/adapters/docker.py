@@ -9,7 +9,13 @@ import aiohttp
 from aiodocker.exceptions import DockerError
 from pydantic import ValidationError
 
-from hakoiri.host.containers.ports import EngineContainer, EngineError, ImageMissingError
+from hakoiri.host.containers.ports import (
+    EngineAwayError,
+    EngineContainer,
+    EngineError,
+    EngineFaultError,
+    ImageMissingError,
+)
 from hakoiri.wire.guard import (
     API_VERSION,
     LABEL_CONTAINER,
@@ -27,6 +33,10 @@ BOX_REMOVAL_TIMEOUT_S: Final = 130.0
 HTTP_NOT_MODIFIED: Final = 304
 HTTP_NOT_FOUND: Final = 404
 HTTP_CONFLICT: Final = 409
+HTTP_FAULT: Final = 500
+HTTP_UNAVAILABLE: Final = 503
+"""The guard's word for an engine that does not answer."""
+
 CLIENT_NO_CONNECTION: Final = 900
 """What aiodocker says instead of a status."""
 
@@ -236,12 +246,17 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
         yield
     except DockerError as error:
         if error.status == CLIENT_NO_CONNECTION:
-            raise EngineError(f"cannot {what}: the docker guard does not answer") from error
+            raise EngineAwayError(f"cannot {what}: the docker guard does not answer") from error
+        if error.status == HTTP_UNAVAILABLE:
+            raise EngineAwayError(f"cannot {what}: {_said(error.message)}") from error
         if error.status not in fine:
-            raise EngineError(f"cannot {what}: {_said(error.message)}") from error
+            kind = EngineFaultError if error.status == HTTP_FAULT else EngineError
+            raise kind(f"cannot {what}: {_said(error.message)}") from error
     except (aiohttp.ClientError, OSError) as error:
         said = str(error) or type(error).__name__
-        raise EngineError(f"cannot {what}: the docker guard does not answer ({said})") from error
+        raise EngineAwayError(
+            f"cannot {what}: the docker guard does not answer ({said})"
+        ) from error
 
 
 def _box(answer: object) -> BoxDirectories:

@@ -8,13 +8,19 @@ from typing import Final, Self
 import aiohttp
 
 from hakoiri.host.adapters.unix_http import (
+    UnixHttpAwayError,
     UnixHttpError,
     call,
     exchange,
     read_bounded,
     unix_session,
 )
-from hakoiri.host.containers.ports import Gone, PolicyRefusedError, ProxyControlError
+from hakoiri.host.containers.ports import (
+    Gone,
+    PolicyRefusedError,
+    ProxyAwayError,
+    ProxyControlError,
+)
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.policy_test import Explanation, PolicyTest
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened, SocketStats
@@ -178,4 +184,5 @@ def _ours(error: UnixHttpError) -> ProxyControlError:
         return PolicyRefusedError(str(error))
     if error.problem is not None:
         return ProxyControlError(f"the credential proxy refused: {error}")
-    return ProxyControlError(f"the credential proxy does not answer: {error}")
+    kind = ProxyAwayError if isinstance(error, UnixHttpAwayError) else ProxyControlError
+    return kind(f"the credential proxy does not answer: {error}")

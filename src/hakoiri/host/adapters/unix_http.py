@@ -25,6 +25,10 @@ class UnixHttpError(Exception):
         self.problem = problem
 
 
+class UnixHttpAwayError(UnixHttpError):
+    """Nobody answers at the socket, or not to the end."""
+
+
 def unix_session(path: str, *, connect_timeout_s: float) -> aiohttp.ClientSession:
     """Return a session whose every connection goes to the socket at `path`."""
     return aiohttp.ClientSession(
@@ -59,7 +63,7 @@ async def exchange(
                 raise _refusal(response.status, await read_bounded(response))
             yield response
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise UnixHttpError(str(error) or type(error).__name__) from error
+        raise UnixHttpAwayError(str(error) or type(error).__name__) from error
 
 
 async def read_bounded(

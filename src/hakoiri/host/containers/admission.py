@@ -57,7 +57,7 @@ class LinePlace:
 
     position: int
     waiting: int
-    reason: Literal["places", "memory"]
+    reason: Literal["places", "memory", "services"]
     limit_s: float
 
 

@@ -196,13 +196,17 @@ class AdmissionGate:
         if refusal is not None:
             raise self._refuse(refusal, tenant)
 
+    def check_open(self, asked: Asked) -> None:
+        """Raise `StoppingError` for a claim that may wait no more, as the server is stopping."""
+        if self._is_closed and not asked.outlives:
+            raise self._refuse(Refusal.STOPPING, asked.tenant)
+
     async def wait(self, asked: Asked) -> bool:
         """Wait for a place, to `give_back` in the end; False if the workspace is live meanwhile.
 
         Raises `CapacityError`, `StoppingError`, `WorkspaceGoneError`. Who is cancelled leaves.
         """
-        if self._is_closed and not asked.outlives:
-            raise self._refuse(Refusal.STOPPING, asked.tenant)
+        self.check_open(asked)
         refusal = None if asked.resumes else self._refusal(asked.tenant)
         if refusal is not None:
             raise self._refuse(refusal, asked.tenant)

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from hakoiri.wire.guard import CONTAINER_ID_PATTERN
+from hakoiri.wire.keeping import Keeping
 
 _OURS: Final = re.compile(CONTAINER_ID_PATTERN)
 
@@ -35,6 +36,24 @@ class GcLimits:
     lifetime_s: float
     pause_after_s: float | None
     stray_grace_s: float
+    idle_timeout_max_s: float = 0
+    """What a policy may ask for where it asks for more than the usual."""
+
+    def under(self, asked: Keeping | None) -> Self:
+        """Return what counts for a container whose policy asks for this: the tighter one each."""
+        if asked is None:
+            return self
+        most_idle_s = max(self.idle_timeout_s, self.idle_timeout_max_s)
+        pause_after_s = min(
+            (one for one in (asked.pause_after_s, self.pause_after_s) if one is not None),
+            default=None,
+        )
+        return replace(
+            self,
+            idle_timeout_s=min(asked.idle_timeout_s or self.idle_timeout_s, most_idle_s),
+            lifetime_s=min(asked.lifetime_s or self.lifetime_s, self.lifetime_s),
+            pause_after_s=pause_after_s,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +61,7 @@ class Member:
     """A claimed container; times are monotonic seconds.
 
     `idle_since_s` is None while a turn uses it. `is_unsaved`: it holds the only copy of files.
-    `is_lost`: it has ended, and nobody has to ask the engine.
+    `is_lost`: it has ended, and nobody has to ask the engine. `asked`: what its policy says.
     """
 
     container_id: str
@@ -52,6 +71,7 @@ class Member:
     is_frozen: bool = False
     is_unsaved: bool = False
     is_lost: bool = False
+    asked: Keeping | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,27 +93,26 @@ def due(
     for member in members:
         if member.idle_since_s is None:
             continue
+        own = limits.under(member.asked)
         if member.is_lost or (running is not None and member.container_id not in running):
             found.append(Due(member, Reason.DEAD))
-        elif now_s - member.idle_since_s >= limits.idle_timeout_s:
+        elif now_s - member.idle_since_s >= own.idle_timeout_s:
             found.append(Due(member, Reason.IDLE))
-        elif now_s - member.started_at_s >= limits.lifetime_s:
+        elif now_s - member.started_at_s >= own.lifetime_s:
             found.append(Due(member, Reason.LIFETIME))
     return found
 
 
 def to_freeze(members: Iterable[Member], *, now_s: float, limits: GcLimits) -> list[str]:
     """Return the workspaces whose containers have been idle long enough to be frozen."""
-    pause_after_s = limits.pause_after_s
-    if pause_after_s is None:
-        return []
-    return [
-        member.workspace_id
-        for member in members
-        if member.idle_since_s is not None
-        and not member.is_frozen
-        and now_s - member.idle_since_s >= pause_after_s
-    ]
+    found = []
+    for member in members:
+        pause_after_s = limits.under(member.asked).pause_after_s
+        if pause_after_s is None or member.idle_since_s is None or member.is_frozen:
+            continue
+        if now_s - member.idle_since_s >= pause_after_s:
+            found.append(member.workspace_id)
+    return found
 
 
 def strays(

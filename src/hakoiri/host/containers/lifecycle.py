@@ -23,8 +23,10 @@ from hakoiri.host.containers.ports import (
     AgentConnection,
     AgentConnector,
     AgentUnreachableError,
+    ContainerEndedError,
     ContainerEngine,
     ContainersError,
+    ContainerStartError,
     ProxyControl,
 )
 from hakoiri.host.telemetry.container_metrics import NoTally, StartKind, StartTally, tallied
@@ -46,10 +48,6 @@ log = structlog.get_logger(__name__)
 Prepare = Callable[[ContainerDirectories], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
 Answer = TypeVar("Answer")
-
-
-class ContainerStartError(ContainersError):
-    """The container did not get healthy."""
 
 
 class MakeSpec(Protocol):
@@ -102,6 +100,7 @@ class Lifecycle:
         self._starts = starts or NoTally()
         self._clock = clock
         self._in_hand: set[str] = set()
+        self._left_over: set[str] = set()
 
     def new_container_id(self) -> str:
         """Return an id for a container of this server."""
@@ -195,7 +194,7 @@ class Lifecycle:
                 polls += 1
                 if polls % ALIVE_CHECK_EVERY == 0 and not await self._engine.is_running(name):
                     reason = await self._engine.exit_reason(name)
-                    raise ContainerStartError(
+                    raise ContainerEndedError(
                         f"the container ended before it was healthy: {reason}"
                     ) from None
                 await self._sleep(HEALTH_POLL_S)
@@ -285,20 +284,40 @@ class Lifecycle:
     async def discard(self, container_id: str) -> None:
         """Remove container, proxy socket and directories, whichever there are.
 
-        Goes on after a failed step and logs it; the next sweep tries again.
+        Goes on after a failed step and logs it; the next sweep, or `look_back`, tries again.
         """
         name = engine_name(container_id)
-        await self._step("close its proxy socket", self._proxy.close_socket(container_id))
-        await self._step("remove it", self._engine.remove(name))
-        await self._step("remove its directories", self._engine.remove_box(container_id))
+        steps = (
+            ("close its proxy socket", self._proxy.close_socket(container_id)),
+            ("remove it", self._engine.remove(name)),
+            ("remove its directories", self._engine.remove_box(container_id)),
+        )
+        done = [await self._step(what, step) for what, step in steps]
+        if all(done):
+            self._left_over.discard(container_id)
+        else:
+            self._left_over.add(container_id)
         self._in_hand.discard(container_id)
 
-    async def _step(self, what: str, step: Awaitable[None]) -> None:
+    async def look_back(self) -> None:
+        """See that engine, guard and proxy answer, then remove what they were too away to remove.
+
+        Raises `EngineAwayError`, `ProxyAwayError` or another `ContainersError`.
+        """
+        present = await self.present()
+        for container_id in self._left_over & present:
+            await self.discard(container_id)
+        self._left_over &= present
+
+    async def _step(self, what: str, step: Awaitable[None]) -> bool:
+        """Do one step of a removal; whether that went well."""
         try:
             async with asyncio.timeout(STEP_TIMEOUT_S):
                 await step
         except (ContainersError, TimeoutError) as error:
             log.warning("container_removal_incomplete", step=what, reason=str(error))
+            return False
+        return True
 
     async def why_lost(self, container_id: str) -> str:
         """Say why the container ended, as far as the engine knows."""

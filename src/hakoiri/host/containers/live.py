@@ -59,6 +59,7 @@ class Live:
             is_frozen=self.container.state is ContainerState.PAUSED,
             is_unsaved=self.is_unsaved,
             is_lost=self.container.state is ContainerState.HALTED,
+            asked=self.policy.container,
         )
 
     def hold(self, holder: str) -> None:

@@ -77,15 +77,21 @@ def new_container_id(instance: str) -> str:
     It begins with the instance's mark, so that servers that share a database know their own claims,
     also those whose container is gone.
     """
-    return f"c{_mark(instance)}{secrets.token_hex(RANDOM_BYTES)}"
+    return f"c{mark(instance)}{secrets.token_hex(RANDOM_BYTES)}"
 
 
 def is_of(container_id: str, instance: str) -> bool:
     """Whether a container is the instance's, by its mark."""
-    return container_id.startswith(f"c{_mark(instance)}")
+    return mark_of(container_id) == mark(instance)
 
 
-def _mark(instance: str) -> str:
+def mark_of(container_id: str) -> str:
+    """Return the mark of the instance that a container belongs to."""
+    return container_id[1 : 1 + MARK_CHARS]
+
+
+def mark(instance: str) -> str:
+    """Return what the ids of an instance's containers have in common."""
     return hashlib.sha256(instance.encode()).hexdigest()[:MARK_CHARS]
 
 

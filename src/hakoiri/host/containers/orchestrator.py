@@ -1,27 +1,26 @@
 """Gives each workspace its container: the live one, or a new one, and takes it away again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
 
 from hakoiri.host.containers.admission_gate import AdmissionGate, AdmissionLimits, Asked, Told
+from hakoiri.host.containers.claim_patience import ClaimPatience
 from hakoiri.host.containers.claim_start import ClaimStart
 from hakoiri.host.containers.holding_still import Still, freeze_if_idle, hold_still
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import TURN, Ask, Live
+from hakoiri.host.containers.live_answer import is_answering
 from hakoiri.host.containers.live_containers import LiveContainers
 from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.ports import (
-    AgentProtocolError,
-    AgentUnreachableError,
     BeingReplacedError,
     ClaimStore,
     ContainersError,
-    EngineError,
     FilesUnsavedError,
     ProxyControl,
 )
@@ -49,6 +48,7 @@ class Orchestrator(LiveContainers):
         admission: AdmissionLimits,
         admission_metrics: AdmissionMetrics,
         clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Keep at most as many containers as `admission` says; `clock` gives monotonic seconds."""
         super().__init__()
@@ -65,6 +65,10 @@ class Orchestrator(LiveContainers):
         self._rebinding = Rebinding(proxy=proxy, live=self._live, place=self._place)
         self.admission = AdmissionGate(
             limits=admission, occupancy=self, metrics=admission_metrics, clock=clock
+        )
+        limit_s = admission.wait_s
+        self._patience = ClaimPatience(
+            lifecycle=lifecycle, gate=self.admission, limit_s=limit_s, clock=clock, sleep=sleep
         )
 
     async def claim(
@@ -85,11 +89,15 @@ class Orchestrator(LiveContainers):
         It is the live one, one that waited warm, or a new one, and in use until each `holder` has
         released it. `prepare` fills the directories of one that is not live; `restores` says
         whether it has anything to write. A new one may have to be waited for: `told` hears where
-        in the line, and a turn that `resumes` comes first. Raises `CapacityError`,
-        `PolicyRefusedError` or another `ContainersError`, or what `prepare` raises.
+        in the line, and a turn that `resumes` comes first. What is away is waited for, too. Raises
+        `CapacityError`, `PolicyRefusedError`, another `ContainersError`, or what `prepare` raises.
         """
         ask = Ask(workspace_id, tenant, policy, prepare, runtime, restores)
         asked = Asked(tenant, workspace_id, told, resumes=resumes, outlives=holder == TURN)
+        return await self._patience.through(lambda: self._claim(ask, asked, holder), asked)
+
+    async def _claim(self, ask: Ask, asked: Asked, holder: str) -> Claim:
+        workspace_id = ask.workspace_id
         has_place = False
         try:
             while True:
@@ -341,18 +349,10 @@ class Orchestrator(LiveContainers):
             return None
         if live.container.state is ContainerState.HALTED and live.holders - {holder}:
             raise BeingReplacedError(workspace_id)
-        try:
-            if live.container.agent is not None:
-                await self._lifecycle.thaw(live.container)
-                await live.container.agent.health()
-                return live
-        except (AgentUnreachableError, AgentProtocolError, EngineError) as error:
-            log.info("container_lost", container=live.container.container_id, reason=str(error))
+        if await is_answering(live, self._lifecycle):
+            return live
         if live.is_unsaved:
-            raise FilesUnsavedError(
-                f"the container of {workspace_id} died with files that are not saved; they are "
-                "saved first"
-            )
+            raise FilesUnsavedError(workspace_id)
         if live.holders - {holder}:
             raise BeingReplacedError(workspace_id)
         await self._remove(workspace_id, "its agent does not answer", is_replaced=True)

@@ -24,6 +24,14 @@ class EngineError(ContainersError):
     """The container engine refused or did not answer."""
 
 
+class EngineAwayError(EngineError):
+    """The engine or its guard does not answer: it may in a moment, and nothing was refused."""
+
+
+class EngineFaultError(EngineError):
+    """The engine failed (500): in itself, or because it is being stopped."""
+
+
 class ImageMissingError(EngineError):
     """The engine has no such image; `hakoiri image build` makes it."""
 
@@ -32,8 +40,20 @@ class ProxyControlError(ContainersError):
     """The credential proxy refused or did not answer."""
 
 
+class ProxyAwayError(ProxyControlError):
+    """The proxy does not answer: it may in a moment."""
+
+
 class PolicyRefusedError(ProxyControlError):
     """The policy asks for more than the proxy's own file allows."""
+
+
+class ContainerStartError(ContainersError):
+    """The container did not get healthy."""
+
+
+class ContainerEndedError(ContainerStartError):
+    """It ended by itself before it was healthy."""
 
 
 class AgentUnreachableError(ContainersError):
@@ -70,6 +90,12 @@ class WorkspaceGoneError(ContainersError):
 
 class FilesUnsavedError(ContainersError):
     """The workspace's container died with the only copy of files, which are to be saved first."""
+
+    def __init__(self, workspace_id: str) -> None:
+        super().__init__(
+            f"the container of {workspace_id} died with files that are not saved; they are saved "
+            "first"
+        )
 
 
 class BeingReplacedError(ContainersError):

@@ -1,8 +1,9 @@
 """Claims in a database that several servers share: each sees its own, and can ask about others."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
-from hakoiri.host.containers.model import is_of
+from hakoiri.host.containers.model import is_of, mark_of
 from hakoiri.host.containers.ports import ClaimRecord, ClaimStore
 
 
@@ -39,6 +40,14 @@ class SharedClaims:
             record.workspace_id == workspace_id and not self._is_ours(record)
             for record in await self._claims.claimed()
         )
+
+    async def others(self) -> Mapping[str, Sequence[ClaimRecord]]:
+        """All claims of other servers, by the marks of these."""
+        found: dict[str, list[ClaimRecord]] = defaultdict(list)
+        for record in await self._claims.claimed():
+            if not self._is_ours(record):
+                found[mark_of(record.container_id)].append(record)
+        return found
 
     def _is_ours(self, record: ClaimRecord) -> bool:
         return is_of(record.container_id, self._instance)

@@ -14,11 +14,13 @@ from hakoiri.host.containers.ports import (
     AgentUnreachableError,
     ClaimConflictError,
     ClaimRecord,
+    EngineAwayError,
     EngineContainer,
     EngineError,
     Gone,
     PolicyRefusedError,
     PoolStoreError,
+    ProxyAwayError,
     ProxyControlError,
 )
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
@@ -34,7 +36,7 @@ from hakoiri.wire.probe import ProbeFinding, ProbeReport, ProbeRequest
 class MemoryEngine:
     """An engine whose containers only exist by name; their directories are real, below `root`.
 
-    `fail` names methods that raise.
+    `fail` names methods that raise; all of them do while it is `away`.
     """
 
     root: Path = Path("/nonexistent")
@@ -43,10 +45,13 @@ class MemoryEngine:
     frozen: set[str] = field(default_factory=set)
     fail: set[str] = field(default_factory=set)
     dies_at_start: bool = False
+    away: bool = False
     owner_uid: int = CONTAINER_UID
     owner_gid: int = CONTAINER_GID
 
     def _may(self, method: str) -> None:
+        if self.away:
+            raise EngineAwayError(f"{method}: the engine is away")
         if method in self.fail:
             raise EngineError(f"{method} fails")
 
@@ -87,6 +92,7 @@ class MemoryEngine:
 
     async def is_running(self, engine_id: str) -> bool:
         """Whether it counts as running."""
+        self._may("is_running")
         return engine_id in self.running
 
     async def exit_reason(self, engine_id: str) -> str:
@@ -138,6 +144,7 @@ class MemoryEngine:
 
     async def list_boxes(self) -> list[str]:
         """All that have directories."""
+        self._may("list_boxes")
         return sorted(path.name for path in self.root.iterdir()) if self.root.exists() else []
 
     async def image_id(self, reference: str) -> str:
@@ -164,10 +171,13 @@ class MemoryProxy:
     away: bool = False
     life: anyio.Event = field(default_factory=anyio.Event)
 
+    def _may(self) -> None:
+        if self.away:
+            raise ProxyAwayError("the proxy is away")
+
     async def open_socket(self, container_id: str) -> Path:
         """Open it, unbound."""
-        if self.away:
-            raise ProxyControlError("the proxy is away")
+        self._may()
         self.sockets.setdefault(container_id, None)
         return Path("/sockets") / container_id
 
@@ -175,7 +185,8 @@ class MemoryProxy:
         self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
     ) -> None:
         """Bind it, unless the policy is one to refuse."""
-        if container_id not in self.sockets or self.away:
+        self._may()
+        if container_id not in self.sockets:
             raise ProxyControlError("no such socket")
         if self.refuse(policy):
             raise PolicyRefusedError("the policy is too wide")
@@ -185,31 +196,30 @@ class MemoryProxy:
         self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
     ) -> None:
         """Open and bind it, unless the policy is one to refuse."""
-        if self.away:
-            raise ProxyControlError("the proxy is away")
+        self._may()
         if self.refuse(policy):
             raise PolicyRefusedError("the policy is too wide")
         self.sockets[container_id] = (workspace_id, tenant, generation, policy)
 
     async def close_socket(self, container_id: str) -> None:
         """Forget it."""
+        self._may()
         self.sockets.pop(container_id, None)
 
     async def open_sockets(self) -> frozenset[str]:
         """All sockets."""
+        self._may()
         return frozenset(self.sockets)
 
     async def bound_sockets(self) -> frozenset[str]:
         """The sockets that speak for somebody."""
-        if self.away:
-            raise ProxyControlError("the proxy is away")
+        self._may()
         return frozenset(name for name, bound in self.sockets.items() if bound is not None)
 
     @asynccontextmanager
     async def attached(self) -> AsyncIterator[Gone]:
         """Hold on to the life that it has now."""
-        if self.away:
-            raise ProxyControlError("the proxy is away")
+        self._may()
         yield self.life.wait
 
     def die(self) -> None:

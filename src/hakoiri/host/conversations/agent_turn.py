@@ -35,6 +35,7 @@ from hakoiri.host.conversations.recovery import (
     given_up,
     loss_in_ending,
     loss_in_failure,
+    loss_with_server,
     may_pass,
 )
 from hakoiri.host.conversations.runtime_choice import choose_runtime
@@ -182,9 +183,9 @@ class AgentTurn:
             await self._log.append(started)
         elif self._history and ran_in == claim.generation:
             self._resume_after = self._history.agent_seq
-        else:
-            loss = Loss("server-restarted", "it was gone when the server came back")
-            await self._tell_recovered(claim, loss, lost_paths=[])
+        elif self._history:
+            loss, lost_paths = loss_with_server(self._history)
+            await self._tell_recovered(claim, loss, lost_paths=lost_paths)
         return claim
 
     async def _take_container(self) -> Claim:

@@ -14,6 +14,7 @@ from hakoiri.host.containers.ports import (
 from hakoiri.host.conversations.failures import clip, sole_cause
 from hakoiri.host.conversations.model import StopReason
 from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.files.ports import FilesError
 from hakoiri.wire.agent import AGENT_KILLED
 from hakoiri.wire.events import Error, Result
@@ -21,8 +22,11 @@ from hakoiri.wire.events import Error, Result
 RECOVERY_LIMIT: Final = 2
 """A turn is taken up so often; what kills its container a third time would do it again."""
 
-LossKind = Literal["container-lost", "agent-killed", "server-restarted"]
-"""What was lost: the whole container, the agent's process in it, or the server above both."""
+LossKind = Literal["container-lost", "agent-killed", "server-restarted", "server-lost"]
+"""What was lost: the whole container, the agent's process in it, or the server above both.
+
+A server that was restarted saved what the container left; one that is gone did not.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,17 @@ def loss_in_ending(last: Result | Error) -> Loss | None:
     if last.code == StopReason.INTERRUPTED:
         return Loss("container-lost", "it was told to stop, and not by this server")
     return None
+
+
+def loss_with_server(history: TurnHistory) -> tuple[Loss, list[str]]:
+    """Return the loss of a turn whose container did not outlive its server, and lost paths.
+
+    What was on a host that is gone nobody can name.
+    """
+    if history.was_given_up:
+        lost = "all that changed since the last recovery point (its server is gone)"
+        return Loss("server-lost", "its server is gone"), [lost]
+    return Loss("server-restarted", "it was gone when the server came back"), []
 
 
 def may_pass(error: Exception) -> bool:

@@ -34,9 +34,15 @@ class SharedContainers:
         *,
         is_elsewhere: Callable[[str], Awaitable[bool]],
         fanout: Fanout,
+        let_go_if_lost: Callable[[str], Awaitable[None]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`is_elsewhere` says whether a workspace is live on another server."""
+        """`is_elsewhere` says whether a workspace is live on another server.
+
+        `let_go_if_lost` removes a container that is live here, if another server has taken its
+        workspace over.
+        """
+        self._let_go_if_lost = let_go_if_lost
         self._containers = containers
         self._is_elsewhere = is_elsewhere
         self._fanout = fanout
@@ -56,6 +62,7 @@ class SharedContainers:
         resumes: bool = False,
     ) -> Claim:
         """Give the workspace a container, fetched from another server if need be."""
+        await self._let_go_if_lost(workspace_id)
         if self._containers.holders(workspace_id) is None and await self._fetch(workspace_id):
             restores = True  # whatever there was to restore before, it was saved over there
         return await self._containers.claim(
@@ -76,6 +83,7 @@ class SharedContainers:
 
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
         """Give the live container; None if none is live on any server."""
+        await self._let_go_if_lost(workspace_id)
         claim = await self._containers.join(workspace_id, holder=holder)
         if claim is None and self._containers.holders(workspace_id) is None:
             await self._fetch(workspace_id)
@@ -116,6 +124,7 @@ class SharedContainers:
     @asynccontextmanager
     async def still(self, workspace_id: str) -> AsyncIterator[Still]:
         """Keep the workspace as it is, once no other server has it; `WorkspaceInUseError`."""
+        await self._let_go_if_lost(workspace_id)
         if self._containers.holders(workspace_id) is None:
             await self._fetch(workspace_id)
         async with self._containers.still(workspace_id) as still:

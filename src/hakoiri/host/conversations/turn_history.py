@@ -15,12 +15,22 @@ RESTARTED: Final = Notice(
 )
 
 
+TAKEN_OVER: Final = Notice(
+    code="workspace-taken-over",
+    text=(
+        "The server that had this workspace is gone. It goes on elsewhere, from its last recovery "
+        "point: what was changed since then, if anything, is lost."
+    ),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class TurnHistory:
     """A turn as its log tells it.
 
     `generation` is that of the container it ran in last, None before it had one; `losses` counts
     the containers it lost, `restarts` the servers; up to `agent_seq` its agent was heard.
+    `was_given_up`: another server took the workspace over from that container's, which was gone.
     """
 
     message: ConversationEvent
@@ -28,6 +38,7 @@ class TurnHistory:
     losses: int
     restarts: int
     agent_seq: int
+    was_given_up: bool = False
 
     @property
     def text(self) -> str:
@@ -47,14 +58,18 @@ def read_history(milestones: Sequence[ConversationEvent], *, agent_seq: int) -> 
     if not milestones or milestones[0].type != "user_message":
         return None
     generation: int | None = None
+    was_given_up = False
     for event in milestones:
         told = event.data.get("generation")
         if isinstance(told, int):
-            generation = told
+            generation, was_given_up = told, False
+        elif event.data.get("code") == TAKEN_OVER.code:
+            was_given_up = True
     return TurnHistory(
         message=milestones[0],
         generation=generation,
         losses=sum(event.type == "container_recovered" for event in milestones),
         restarts=sum(event.data.get("code") == RESTARTED.code for event in milestones),
         agent_seq=agent_seq,
+        was_given_up=was_given_up,
     )

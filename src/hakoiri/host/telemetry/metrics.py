@@ -26,7 +26,7 @@ WORKSPACE_LABELS: Final = 200
 OTHER_WORKSPACES: Final = "others"
 
 REMOVALS: Final = frozenset({"idle", "lifetime", "dead", "stray"})
-LOSSES: Final = frozenset({"container-lost", "agent-killed", "server-restarted"})
+LOSSES: Final = frozenset({"container-lost", "agent-killed", "server-restarted", "server-lost"})
 OTHER_REASON: Final = "other"
 """What stands for a reason that is not in its closed set."""
 

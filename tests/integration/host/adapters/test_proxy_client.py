@@ -9,7 +9,7 @@ from tests.integration.credential_proxy.conftest import Proxy, make_proxy, runni
 
 from hakoiri.host.adapters import proxy_client as module
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.containers.ports import ProxyControlError
+from hakoiri.host.containers.ports import ProxyAwayError, ProxyControlError
 from hakoiri.host.telemetry.exposition import is_sound
 from hakoiri.wire.policy import DENY_ALL
 from hakoiri.wire.policy_test import PolicyTest
@@ -70,3 +70,20 @@ async def test_a_decision_is_explained_with_its_mend(proxy: Proxy, tmp_path: Pat
     async with ProxyClient(tmp_path / "nobody.sock") as client:
         with pytest.raises(ProxyControlError):
             await client.explain(test)
+
+
+async def test_only_a_proxy_that_does_not_answer_counts_as_away(
+    proxy: Proxy, tmp_path: Path
+) -> None:
+    async with ProxyClient(tmp_path / "nobody.sock") as client:
+        for call in (client.open_socket("c1"), client.open_sockets(), client.close_socket("c1")):
+            with pytest.raises(ProxyAwayError):
+                await call
+    async with ProxyClient(proxy.control_path) as client:
+        with pytest.raises(ProxyControlError) as refused:
+            await client.bind("c1", workspace_id="w", tenant="t", generation=1, policy=DENY_ALL)
+        assert not isinstance(refused.value, ProxyAwayError), "it knows no such socket"
+        await proxy.stop()
+        with pytest.raises(ProxyAwayError):
+            await client.open_socket("c1")
+        await proxy.start()

@@ -78,6 +78,7 @@ class Fleet:
     now_s: float = 0.0
     start_timeout_s: float = 5.0
     pool: PoolConfiguration = NO_POOL
+    pauses: list[float] = field(default_factory=list)
     engine: MemoryEngine = field(default_factory=MemoryEngine)
     proxy: MemoryProxy = field(default_factory=MemoryProxy)
     claims: MemoryClaims = field(default_factory=MemoryClaims)
@@ -85,6 +86,12 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self.engine.root = self.root
+
+    async def pass_time(self, for_s: float) -> None:
+        """Let the clock of a claim that waits for what is away go on."""
+        self.pauses.append(for_s)
+        self.now_s += for_s
+        await checkpoint()
 
     def lifecycle(self, *, starts: StartTally | None = None) -> Lifecycle:
         return Lifecycle(
@@ -127,6 +134,7 @@ class Fleet:
             ),
             admission_metrics=AdmissionMetrics(CollectorRegistry()),
             clock=lambda: self.now_s,
+            sleep=self.pass_time,
         )
 
     def is_empty(self) -> bool:

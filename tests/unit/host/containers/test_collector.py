@@ -12,7 +12,8 @@ from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.model import Claim, ContainerDirectories, new_container_id
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import EngineError, FilesUnsavedError
-from hakoiri.wire.policy import DENY_ALL
+from hakoiri.wire.keeping import Keeping
+from hakoiri.wire.policy import DENY_ALL, Policy
 
 pytestmark = pytest.mark.anyio
 
@@ -55,10 +56,10 @@ class World:
     def collecting_failed(self) -> None:
         self.told.append("failed")
 
-    async def claim(self, workspace: str) -> Claim:
+    async def claim(self, workspace: str, *, tenant: str = "default") -> Claim:
         return await self.orchestrator.claim(
             workspace_id=workspace,
-            tenant="default",
+            tenant=tenant,
             policy=DENY_ALL,
             prepare=nothing,
             runtime="runc",
@@ -262,3 +263,15 @@ async def test_a_round_that_is_given_up_is_counted_and_the_next_is_done(world: W
     with pytest.raises(EnoughError):
         await collector.run()
     assert world.told == ["failed"]
+
+
+async def test_a_policy_that_is_replaced_counts_for_what_is_live(world: World) -> None:
+    for workspace, tenant in (("w1", "default"), ("w2", "other")):
+        await world.claim(workspace, tenant=tenant)
+        await world.orchestrator.release(workspace)
+    await world.orchestrator.rebind(
+        workspace_id="w1", tenant="default", policy=Policy(container=Keeping(idle_timeout_s=5))
+    )
+    await world.step(5)
+    assert world.told == ["idle"]
+    assert set(world.fleet.claims.by_container.values()) == {"w2"}

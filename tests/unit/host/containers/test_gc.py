@@ -12,6 +12,7 @@ from hakoiri.host.containers.gc import (
     strays,
     to_freeze,
 )
+from hakoiri.wire.keeping import DAY_S, LIFETIME_MAX_S, LIFETIME_MIN_S, Keeping
 
 LIMITS = GcLimits(idle_timeout_s=30, lifetime_s=1000, pause_after_s=10, stray_grace_s=60)
 ALL = frozenset({"a", "b", "c"})
@@ -117,3 +118,56 @@ def test_what_has_not_the_form_of_our_ids_is_somebody_elses(name: str) -> None:
         [name, "chat-c-1"], owned=frozenset(), first_seen={name: 0}, now_s=9999, limits=LIMITS
     )
     assert (found, seen) == ([], {})
+
+
+asked = st.none() | st.builds(
+    Keeping,
+    idle_timeout_s=st.none() | st.floats(1, DAY_S),
+    pause_after_s=st.none() | st.floats(1, DAY_S),
+    lifetime_s=st.none() | st.floats(LIFETIME_MIN_S, LIFETIME_MAX_S),
+)
+
+
+@given(asked, st.none() | st.floats(1, DAY_S), st.floats(0, DAY_S))
+def test_a_policy_never_widens_what_the_server_allows(
+    keeping: Keeping | None, pause_after_s: float | None, most_s: float
+) -> None:
+    limits = replace(LIMITS, pause_after_s=pause_after_s, idle_timeout_max_s=most_s)
+    own = limits.under(keeping)
+    assert own.idle_timeout_s <= max(limits.idle_timeout_s, most_s)
+    assert own.lifetime_s <= limits.lifetime_s
+    assert own.stray_grace_s == limits.stray_grace_s
+    if pause_after_s is not None:
+        assert own.pause_after_s is not None
+        assert own.pause_after_s <= pause_after_s
+    if keeping is None:
+        assert own == limits
+
+
+def test_each_container_goes_by_its_own_policy() -> None:
+    fleet = [
+        member("a", 0.0),
+        member("b", 0.0, asked=Keeping(idle_timeout_s=5)),
+        member("c", 0.0, asked=Keeping(lifetime_s=60)),
+    ]
+    assert names(fleet, 5.0) == ["b idle"]
+    fleet[0] = replace(fleet[0], idle_since_s=59.0)
+    fleet[2] = replace(fleet[2], idle_since_s=59.0)
+    assert names(fleet, 60.0) == ["b idle", "c lifetime"]
+
+
+def test_a_policy_may_ask_for_more_idle_time_only_where_the_server_lets_it() -> None:
+    patient = [member("a", 0.0, asked=Keeping(idle_timeout_s=100))]
+    assert names(patient, 30.0) == ["a idle"]
+    wider = replace(LIMITS, idle_timeout_max_s=50)
+    assert not due(patient, running=ALL, now_s=49, limits=wider)
+    assert due(patient, running=ALL, now_s=50, limits=wider)
+    other = [member("b", 0.0)]
+    assert due(other, running=ALL, now_s=30, limits=wider), "who asks for nothing has the usual"
+
+
+def test_a_policy_may_have_its_containers_frozen_sooner_or_at_all() -> None:
+    fleet = [member("a", 0.0), member("b", 0.0, asked=Keeping(pause_after_s=2))]
+    assert to_freeze(fleet, now_s=2, limits=LIMITS) == ["w-b"]
+    never = replace(LIMITS, pause_after_s=None)
+    assert to_freeze(fleet, now_s=100, limits=never) == ["w-b"]

@@ -7,9 +7,8 @@ import pytest
 from anyio.lowlevel import checkpoint
 from tests.unit.host.containers.fleet import Fleet
 
-from hakoiri.host.containers.lifecycle import ContainerStartError
 from hakoiri.host.containers.model import ContainerDirectories, ContainerState
-from hakoiri.host.containers.ports import EngineError, ProxyControlError
+from hakoiri.host.containers.ports import ContainerStartError, EngineError, ProxyControlError
 from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent, ScriptedAgents
 from hakoiri.wire.guard import BoxDirectories
 

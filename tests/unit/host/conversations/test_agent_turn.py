@@ -161,7 +161,7 @@ async def test_a_container_that_cannot_be_had_is_one_error(failure: Exception, c
 
 
 async def test_a_dead_container_with_the_only_copy_of_files_is_left_to_be_saved() -> None:
-    world = World(containers=ScriptedContainers(claim_failure=FilesUnsavedError("not saved")))
+    world = World(containers=ScriptedContainers(claim_failure=FilesUnsavedError("w-1")))
     async with world.service:
         events = await world.turn(await world.conversation())
     assert events[-1].data["code"] == "files-not-saved"

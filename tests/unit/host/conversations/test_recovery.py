@@ -8,6 +8,7 @@ import pytest
 from tests.unit.host.conversations.scripted import (
     ANSWER,
     LIMITS,
+    NOW,
     Restored,
     ScriptedAgent,
     ScriptedContainers,
@@ -27,10 +28,23 @@ from hakoiri.host.containers.ports import (
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.model import TurnLimits
 from hakoiri.host.conversations.ports import StoreError
-from hakoiri.host.conversations.recovery import loss_in_ending, loss_in_failure, may_pass
+from hakoiri.host.conversations.recovery import (
+    loss_in_ending,
+    loss_in_failure,
+    loss_with_server,
+    may_pass,
+)
+from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import FilesError
-from hakoiri.wire.events import Error, Result, SessionStarted, TextDelta
+from hakoiri.wire.events import (
+    ConversationEvent,
+    Error,
+    Result,
+    SessionStarted,
+    TextDelta,
+    UserMessage,
+)
 
 CUT = AgentUnreachableError("cut")
 LOST: tuple[Step, ...] = (CUT,)
@@ -92,6 +106,22 @@ def test_an_agent_whose_process_was_killed_is_lost(last: Result | Error, is_loss
 )
 def test_what_is_started_again_is_waited_for(error: Exception, passes: bool) -> None:  # noqa: FBT001 - parametrized
     assert may_pass(error) == passes
+
+
+@pytest.mark.parametrize(
+    ("was_given_up", "kind", "lost"), [(False, "server-restarted", 0), (True, "server-lost", 1)]
+)
+def test_what_was_on_a_host_that_is_gone_is_told_as_lost(
+    was_given_up: bool,  # noqa: FBT001 - parametrized
+    kind: str,
+    lost: int,
+) -> None:
+    message = ConversationEvent.of(
+        number=1, time=NOW, conversation_id="c", turn=1, data=UserMessage(text="x")
+    )
+    history = TurnHistory(message, 4, 0, 1, 0, was_given_up=was_given_up)
+    loss, lost_paths = loss_with_server(history)
+    assert (loss.kind, len(lost_paths)) == (kind, lost)
 
 
 @pytest.mark.anyio

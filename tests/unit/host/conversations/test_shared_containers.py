@@ -6,6 +6,7 @@ import pytest
 from tests.unit.host.conversations.scripted import DIRECTORIES, ScriptedContainers
 
 from hakoiri.host.containers.admission import LinePlace
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.ports import CapacityError, ClaimConflictError
 from hakoiri.host.conversations.shared_containers import SharedContainers
@@ -28,8 +29,13 @@ class Place:
             self.own,
             is_elsewhere=self.is_elsewhere,
             fanout=self.hub.server("a"),
+            let_go_if_lost=self.let_go_if_lost,
             sleep=self.sleep,
         )
+        self.looked_at: list[str] = []
+
+    async def let_go_if_lost(self, workspace_id: str) -> None:
+        self.looked_at.append(workspace_id)
 
     async def is_elsewhere(self, workspace_id: str) -> bool:
         assert workspace_id == "w-1"
@@ -147,3 +153,13 @@ async def test_the_rest_is_this_servers_own() -> None:
     assert await place.containers.why_lost("k-1") == "out of memory"
     await place.containers.retire("w-1", reason="idle")
     assert place.own.log == ["claim", "rebind w-1", "halt", "release", "retire idle"]
+
+
+async def test_nobody_is_let_into_a_container_whose_workspace_was_taken_over() -> None:
+    place = Place(looks=0)
+    await place.claim()
+    await place.containers.join("w-1", holder="command 1")
+    for holder in (TURN, "command 1"):
+        await place.own.release("w-1", holder=holder)
+    async with place.containers.still("w-1"):
+        assert place.looked_at == ["w-1"] * 3

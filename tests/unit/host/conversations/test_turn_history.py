@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hakoiri.host.conversations.turn_history import RESTARTED, read_history
+from hakoiri.host.conversations.turn_history import RESTARTED, TAKEN_OVER, read_history
 from hakoiri.wire.events import (
     ContainerRecovered,
     ConversationEvent,
@@ -42,6 +42,25 @@ def test_a_log_tells_how_far_its_turn_came(
     assert history is not None
     assert (history.generation, history.losses, history.restarts) == (generation, losses, restarts)
     assert (history.text, history.agent_seq) == ("hello", 9)
+
+
+@pytest.mark.parametrize(
+    ("data", "was_given_up"),
+    [
+        ([HELLO, STARTED], False),
+        ([HELLO, STARTED, TAKEN_OVER], True),
+        ([HELLO, STARTED, TAKEN_OVER, RESTARTED], True),
+        ([HELLO, STARTED, TAKEN_OVER, RESTARTED, LOST], False),
+        ([TAKEN_OVER, HELLO, STARTED], False),
+    ],
+)
+def test_a_log_tells_whether_the_last_container_was_left_on_a_host_that_is_gone(
+    data: list[EventData],
+    was_given_up: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    history = read_history(log(*data), agent_seq=0)
+    assert history is not None
+    assert history.was_given_up is was_given_up
 
 
 @pytest.mark.parametrize("data", [[], [STARTED]])
