@@ -34,6 +34,7 @@ from hakoiri.host.process_settings import (
     UserSettings,
 )
 from hakoiri.host.settings_section import Section
+from hakoiri.host.tracing_settings import TracingSettings
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
@@ -261,6 +262,7 @@ class Settings(BaseSettings):
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()
     users: UserSettings = UserSettings()
 
     @field_validator("redis_url")

@@ -28,6 +28,7 @@ from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.gc import Member
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
+from hakoiri.tracing.spans import spanned
 
 log = structlog.get_logger(__name__)
 
@@ -196,6 +197,7 @@ class AdmissionGate:
         if refusal is not None:
             raise self._refuse(refusal, tenant)
 
+    @spanned("queue")
     async def wait(self, asked: Asked) -> bool:
         """Wait for a place, to `give_back` in the end; False if the workspace is live meanwhile.
 
