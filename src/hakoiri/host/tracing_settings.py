@@ -27,7 +27,7 @@ class TracingSettings(Section):
     """Whether a caller's `traceparent` is gone on with; else it is only linked to."""
 
     headers_file: Path | None = None
-    """TOML, root's alone: headers that each request to the endpoint gets, such as a token."""
+    """TOML, root's to write: headers that each request to the endpoint gets, such as a token."""
 
     queue_limit: int = Field(default=4096, ge=16, le=QUEUE_LIMIT)
     """Spans that wait, in each process; more are dropped and counted."""

@@ -223,6 +223,7 @@ def _session() -> requests.Session:
 def _refuse_redirect(answer: requests.Response, *_: Any, **__: Any) -> None:
     """A receiver that sends us elsewhere has taken nothing; the exporter takes it for success."""
     if answer.status_code in _REDIRECTS:
+        answer.close()
         raise requests.exceptions.InvalidURL("the endpoint redirects")
 
 

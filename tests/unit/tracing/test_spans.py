@@ -90,9 +90,8 @@ async def test_a_failure_is_told_by_its_kind_and_never_by_its_words() -> None:
 
 async def test_who_is_cancelled_has_not_failed() -> None:
     tracer = MemoryTracer()
-    with spans.root(tracer, "request"):
-        with anyio.move_on_after(0), spans.span("wait"):
-            await anyio.sleep_forever()
+    with spans.root(tracer, "request"), anyio.move_on_after(0), spans.span("wait"):
+        await anyio.sleep_forever()
     waited = tracer.named("wait")
     assert (waited.error, waited.told) == (None, {names.IS_CANCELLED: True})
 

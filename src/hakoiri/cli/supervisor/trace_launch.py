@@ -1,7 +1,5 @@
 """Where processes send spans: the settings, with the headers of root's own file."""
 
-import os
-import stat
 import tomllib
 from pathlib import Path
 from typing import Any, Final
@@ -9,12 +7,11 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from hakoiri.cli.supervisor.preparation import PreparationError
+from hakoiri.host.adapters.private_file import PrivateFileError, read_private_file
 from hakoiri.host.tracing_settings import TracingSettings
 from hakoiri.tracing.launch import TracingLaunch
 
 SETTING: Final = "HAKOIRI_TRACING__HEADERS_FILE"
-FILE_LIMIT_BYTES: Final = 64 * 1024
-_OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def tracing_launch(
@@ -48,21 +45,8 @@ def tracing_launch(
 def read_headers(path: Path, *, owner_uid: int = 0) -> dict[str, Any]:
     """Read root's file; `PreparationError` tells what is wrong, never what is in it."""
     try:
-        descriptor = os.open(path, _OPEN)
-    except OSError as error:
-        raise PreparationError(f"{SETTING}: cannot read {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        is_file = stat.S_ISREG(status.st_mode)
-        if not is_file or status.st_uid != owner_uid or stat.S_IMODE(status.st_mode) & 0o077:
-            raise PreparationError(
-                f"{SETTING}: {path} may hold secrets: make it a file of root's alone "
-                "(chown root, chmod 600)"
-            )
-        content = file.read(FILE_LIMIT_BYTES + 1)
-    if len(content) > FILE_LIMIT_BYTES:
-        raise PreparationError(f"{SETTING}: {path} is over {FILE_LIMIT_BYTES} bytes")
-    try:
-        return tomllib.loads(content.decode("utf-8"))
+        return tomllib.loads(read_private_file(path, owner_uid=owner_uid).decode("utf-8"))
+    except PrivateFileError as error:
+        raise PreparationError(f"{SETTING}: {error}") from None
     except ValueError:
         raise PreparationError(f"{SETTING}: {path} is no TOML") from None
