@@ -90,6 +90,7 @@ def traced(
             script=RUN,
             settings={
                 "HAKOIRI_CONTAINER__IMAGE": image,
+                "HAKOIRI_CONTAINER__PAUSE_AFTER_S": "1",
                 "HAKOIRI_TRACING__ENDPOINT": receiver.endpoint,
                 "HAKOIRI_TRACING__HEADERS_FILE": str(headers),
             },
@@ -171,10 +172,14 @@ def test_what_a_box_sends_of_traces_changes_nothing_and_it_learns_of_none(
 
 def test_the_next_turn_is_a_trace_of_its_own_whose_calls_are_its_own(traced: Traced) -> None:
     conversation = traced.server.conversation()
-    for text in ("planted one", "planted two"):
-        assert traced.turn(conversation, text)[-1]["type"] == "result"
+    events = traced.turn(conversation, "planted one")
+    container = data_of(events, "turn_started")[0]["container"]
+    until(lambda: traced.server.inspect(f"hakoiri-{container}")["State"]["Paused"])
+    assert traced.turn(conversation, "planted two")[-1]["type"] == "result"
     first, second = (traced.trace_of(conversation, number) for number in (1, 2))
-    assert named(second, "claim").told["hakoiri.claim.start"] == "live"
+    claim = named(second, "claim")
+    assert claim.told["hakoiri.claim.start"] == "live"
+    assert named(second, "guard thaw").parent_id == claim.span_id
     for trace in (first, second):
         turn = named(trace, "turn")
         calls = [span for span in trace if span.service == "hakoiri-proxy"]
