@@ -128,8 +128,8 @@ def test_a_cold_turn_is_one_trace_from_the_request_to_the_model_and_the_files(
     assert (claim.parent_id, claim.told["hakoiri.claim.start"]) == (turn.span_id, "cold")
     start = named(trace, "container start")
     assert start.parent_id == claim.span_id
-    for call in ("guard make box", "guard create", "guard start"):
-        assert named(trace, call).parent_id == start.span_id
+    for name in ("guard make box", "guard create", "guard start"):
+        assert named(trace, name).parent_id == start.span_id
     assert named(trace, "proxy bind").parent_id == claim.span_id
     assert named(trace, "converse").parent_id == turn.span_id
     saves = [span for span in trace if span.name == "save"]

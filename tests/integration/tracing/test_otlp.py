@@ -60,13 +60,13 @@ async def test_a_trace_arrives_whole_with_who_made_it(receiver: TraceReceiver) -
             request.rename("GET /v1/x")
             with spans.span("turn", attributes={"hakoiri.turn": 3}) as turn:
                 turn.fail("agent-silent")
-    request, turn = sorted(receiver.spans, key=lambda span: span.parent_id)
-    assert (request.name, request.kind, request.service) == ("GET /v1/x", "server", "hakoiri-test")
-    assert request.links == (f"{CALLER.trace_id}-{CALLER.span_id}",)
-    assert (turn.trace_id, turn.parent_id) == (request.trace_id, request.span_id)
-    assert turn.has_failed
-    assert turn.told == {"hakoiri.turn": 3, "error.type": "agent-silent"}
-    assert request.resource == {
+    first, below = sorted(receiver.spans, key=lambda span: span.parent_id)
+    assert (first.name, first.kind, first.service) == ("GET /v1/x", "server", "hakoiri-test")
+    assert first.links == (f"{CALLER.trace_id}-{CALLER.span_id}",)
+    assert (below.trace_id, below.parent_id) == (first.trace_id, first.span_id)
+    assert below.has_failed
+    assert below.told == {"hakoiri.turn": 3, "error.type": "agent-silent"}
+    assert first.resource == {
         "service.namespace": "hakoiri",
         "service.name": "hakoiri-test",
         "service.version": "9",
@@ -97,9 +97,9 @@ async def test_values_and_their_number_have_bounds(receiver: TraceReceiver) -> N
         with spans.root(tracing.tracer, "n" * 1000) as span:
             for number in range(100):
                 span.set(f"a{number}", "v" * 10_000)
-    [span] = receiver.spans
-    assert (len(span.name), len(span.told)) == (128, 32)
-    assert {len(value) for value in span.told.values()} == {256}
+    [found] = receiver.spans
+    assert (len(found.name), len(found.told)) == (128, 32)
+    assert {len(value) for value in found.told.values()} == {256}
 
 
 async def test_a_part_of_the_traces_is_recorded_each_whole(receiver: TraceReceiver) -> None:

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,5 +45,5 @@ def test_what_cannot_be_used_is_told_by_its_field(fault: dict[str, Any], field: 
 
 def test_headers_go_out_encrypted_or_stay_on_this_machine() -> None:
     for endpoint in ("https://otel.test", "http://localhost:4318", "http://127.0.0.1:4318"):
-        made = TracingSettings(endpoint=endpoint, headers_file="/etc/x")  # type: ignore[arg-type]
+        made = TracingSettings(endpoint=endpoint, headers_file=Path("/etc/x"))
         assert made.headers_file is not None

@@ -19,7 +19,6 @@ class World:
         self.fleet = Fleet(root / "live")
         self.orchestrator = self.fleet.orchestrator(kind=TracedOrchestrator)
 
-    @property
     def trace(self) -> str | None:
         """What the proxy was told last of the one container's trace."""
         [told] = self.fleet.proxy.traces.values()
@@ -35,7 +34,7 @@ async def test_a_claim_is_a_span_and_its_container_is_put_below_what_carries(
         spans.span("turn", carries=True),
     ):
         first = await claim(world.orchestrator, "w1")
-        assert world.trace == world.tracer.named("turn").context.traceparent
+        assert world.trace() == world.tracer.named("turn").context.traceparent
     made = world.tracer.named("claim")
     assert made.parent == world.tracer.named("turn").context
     assert made.told == {"hakoiri.claim.start": "cold", "hakoiri.container.id": first.container_id}
@@ -49,9 +48,9 @@ async def test_each_claim_of_a_live_container_says_anew_where_its_requests_belon
     for name in ("first", "second"):
         with spans.root(world.tracer, name):
             await claim(world.orchestrator, "w1")
-            assert world.trace == world.tracer.named(name).context.traceparent
+            assert world.trace() == world.tracer.named(name).context.traceparent
     await claim(world.orchestrator, "w1")
-    assert world.trace is None, "a claim that is not traced ends what was"
+    assert world.trace() is None, "a claim that is not traced ends what was"
 
 
 async def test_what_others_do_meanwhile_does_not_move_the_container_to_their_trace(
@@ -63,9 +62,9 @@ async def test_what_others_do_meanwhile_does_not_move_the_container_to_their_tra
     turn = world.tracer.named("turn").context.traceparent
     with spans.root(world.tracer, "policy"):
         await world.orchestrator.rebind(workspace_id="w1", tenant="default", policy=WIDER)
-    assert world.trace == turn
+    assert world.trace() == turn
     assert await world.orchestrator.rebind_lost(frozenset()) == [made.container_id]
-    assert world.trace == turn, "also a proxy that was started anew is told"
+    assert world.trace() == turn, "also a proxy that was started anew is told"
 
 
 async def test_an_idle_container_belongs_to_no_trace(tmp_path: Path) -> None:
@@ -74,9 +73,9 @@ async def test_an_idle_container_belongs_to_no_trace(tmp_path: Path) -> None:
         made = await claim(world.orchestrator, "w1")
         await claim(world.orchestrator, "w1", holder="command 1")
         await world.orchestrator.release("w1", holder=TURN)
-        assert world.trace is not None, "somebody uses it still"
+        assert world.trace() is not None, "somebody uses it still"
         await world.orchestrator.release("w1", holder="command 1")
-    assert world.trace is None
+    assert world.trace() is None
     assert world.fleet.proxy.sockets[made.container_id] is not None, "it is bound as before"
 
 
