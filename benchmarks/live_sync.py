@@ -74,9 +74,9 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
             first = number % len(names)
             for name in names[first:] + names[:first]:
                 server, conversation = talks[name]
-                before_ms = _processor_ms(server.pid)
-                report.add(name, _turn(server, conversation, "work") * 1000)
-                used_ms = _processor_ms(server.pid) - before_ms
+                before_ms = processor_ms(server.pid)
+                report.add(name, turn(server, conversation, "work") * 1000)
+                used_ms = processor_ms(server.pid) - before_ms
                 report.add(f"{PROCESSOR}, {name}", used_ms)
     load.append(_load())
     report.notes = {"load at the start and the end": " and ".join(load)}
@@ -129,11 +129,11 @@ def _conversation(
     }
     server = stack.enter_context(ServerProcess(environment=settings, log=root / "server.log"))
     conversation: str = server.api.call("POST", "/v1/conversations", {})["id"]
-    _turn(server, conversation, "fill")
+    turn(server, conversation, "fill")
     return server, conversation
 
 
-def _turn(server: ServerProcess, conversation: str, text: str) -> float:
+def turn(server: ServerProcess, conversation: str, text: str) -> float:
     begun_s = time.perf_counter()
     last = {"type": "nothing"}
     for last in server.api.send(conversation, text):  # noqa: B007 - only the last one matters
@@ -143,7 +143,7 @@ def _turn(server: ServerProcess, conversation: str, text: str) -> float:
     return time.perf_counter() - begun_s
 
 
-def _processor_ms(pid: int) -> float:
+def processor_ms(pid: int) -> float:
     """Return the processors' time that a process and all below it, ended ones too, have used."""
     path = Path(f"/proc/{pid}")
     try:
@@ -152,7 +152,7 @@ def _processor_ms(pid: int) -> float:
     except FileNotFoundError:
         return 0
     own = sum(int(field) for field in fields[11:15]) / TICKS_PER_S * 1000  # proc(5): 14 to 17
-    return own + sum(_processor_ms(int(child)) for child in children)
+    return own + sum(processor_ms(int(child)) for child in children)
 
 
 def _is_processor(measure: tuple[str, list[float]]) -> bool:

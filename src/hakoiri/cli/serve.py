@@ -45,6 +45,7 @@ from hakoiri.cli.supervisor.supervisor import (
     tcp_port_answers,
     unix_socket_answers,
 )
+from hakoiri.cli.supervisor.trace_launch import tracing_launch
 from hakoiri.cli.workspace_image import trusted_image
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
@@ -158,6 +159,7 @@ def _processes(
     settings: Settings, ground: Ground, rehearsal: Rehearsal | None, *, keep_containers: bool
 ) -> list[Supervised]:
     """Return the processes in the order in which they start."""
+    tracing = tracing_launch(settings.tracing, instance=ground.instance)
     processes: list[Supervised] = []
     if rehearsal is not None:
         spec = rehearsal_process(settings, rehearsal)
@@ -183,7 +185,7 @@ def _processes(
     processes.append(Supervised(guard, unix_socket_answers(ground.guard_dir / GUARD_SOCKET)))
     write_proxy_file(proxy_file(settings, rehearsal), ground=ground)
     control = ground.proxy_dir / CONTROL_SOCKET
-    proxy = proxy_process(settings, ground, rehearsal)
+    proxy = proxy_process(settings, ground, rehearsal, tracing=tracing)
     processes.append(Supervised(proxy, unix_socket_answers(control)))
     server = server_process(
         settings,
@@ -192,6 +194,7 @@ def _processes(
         kernel_log=open_kernel_log(),
         keep_containers=keep_containers,
         apparmor=read_apparmor(),
+        tracing=tracing,
     )
     processes.append(Supervised(server, tcp_port_answers(settings.host, settings.port)))
     return processes

@@ -3,11 +3,15 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from hakoiri.credential_proxy.service import ProxySettings, run
+from hakoiri.tracing.exporting import load_exporter
+from hakoiri.tracing.launch import TracingLaunch
+
+INPUT_LIMIT_BYTES: Final = 256 * 1024
 
 
 def main(
@@ -22,26 +26,35 @@ def main(
     stand_by: Annotated[
         bool, typer.Option("--stand-by", help="Serve only when standard input ends.")
     ] = False,
+    tracing: Annotated[
+        bool, typer.Option("--tracing", help="Standard input says, as JSON, where spans go.")
+    ] = False,
 ) -> None:
     """Run the credential proxy until SIGTERM; SIGHUP reloads its file."""
-    if stand_by:
-        _until_needed()
+    if tracing:
+        load_exporter()
+    told = _until_needed() if stand_by or tracing else b""
     settings = ProxySettings(
         sockets_dir=sockets_dir,
         control=control,
         file=file,
         state_dir=state_dir,
         audit_dir=audit_dir,
+        tracing=TracingLaunch.model_validate_json(told) if tracing else None,
     )
     raise typer.Exit(run(settings))
 
 
-def _until_needed() -> None:
-    """Wait, with all that is slow to load loaded; then let go of the input, which shows it."""
-    sys.stdin.buffer.read()
+def _until_needed() -> bytes:
+    """Wait, with all that is slow to load loaded; then let go of the input, which shows it.
+
+    Returns what it said.
+    """
+    told = sys.stdin.buffer.read(INPUT_LIMIT_BYTES)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    return told
 
 
 if __name__ == "__main__":

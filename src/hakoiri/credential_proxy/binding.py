@@ -15,6 +15,7 @@ from hakoiri.credential_proxy.domain_whitelist import DomainWhitelist
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.model_way import ModelWayError, find_model_way
 from hakoiri.credential_proxy.path_rules import find_path_fault
+from hakoiri.tracing.trace_context import TraceContext, parse_traceparent
 from hakoiri.wire.policy import Policy, Rule
 from hakoiri.wire.proxy import Bind
 
@@ -35,6 +36,8 @@ class Binding:
     policy: Policy
     whitelist: DomainWhitelist
     digest: str
+    trace: TraceContext | None = None
+    """The span below which its requests belong."""
 
     @classmethod
     def of(cls, bind: Bind) -> Self:
@@ -46,6 +49,7 @@ class Binding:
             policy=bind.policy,
             whitelist=DomainWhitelist.of(bind.policy.rules),
             digest=hashlib.sha256(bind.policy.model_dump_json().encode()).hexdigest(),
+            trace=parse_traceparent(bind.traceparent) if bind.traceparent else None,
         )
 
 

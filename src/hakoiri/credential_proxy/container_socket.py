@@ -10,6 +10,7 @@ from hakoiri.credential_proxy.decision import Route
 from hakoiri.credential_proxy.decision_log import Owner
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.framing import RequestHead
+from hakoiri.credential_proxy.span_allowance import SpanAllowance, TracedFor
 from hakoiri.wire.proxy import SocketStats
 
 REQUESTS_LIMIT: Final = 64
@@ -31,6 +32,8 @@ class ContainerSocket:
 
     def __init__(self, container: str) -> None:
         self.container = container
+        self._traced: TracedFor | None = None
+        self._spans = SpanAllowance()
         self.binding: Binding | None = None
         self._last_generation = 0
         self._workspace: str | None = None
@@ -56,6 +59,7 @@ class ContainerSocket:
             self.cut()
         self._last_generation = binding.generation
         self._workspace = binding.workspace
+        self._traced = TracedFor(binding.trace, self._spans) if binding.trace else None
         self.binding = binding
 
     def unbind(self) -> None:
@@ -109,6 +113,7 @@ class ContainerSocket:
             workspace=self.binding.workspace,
             tenant=self.binding.tenant,
             generation=self.binding.generation,
+            traced=self._traced,
         )
 
     @property

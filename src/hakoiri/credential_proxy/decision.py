@@ -52,7 +52,8 @@ class Forward:
     the policy's rule. A body is held whole when it must be signed or names the model, else it
     streams, up to `body_limit_bytes`. A non-empty `models` means that the body must name one of
     them. `secrets` are the placeholders that are replaced. For the route `intercept` nothing goes
-    out yet. `call` is what is asked of a model, on the model path.
+    out yet. `call` is what is asked of a model, on the model path; `is_model_listed`: policy or
+    proxy's file list the models that it may name.
     """
 
     route: Route
@@ -66,6 +67,7 @@ class Forward:
     secrets: frozenset[str] = frozenset()
     is_websocket: bool = False
     call: ModelCall | None = None
+    is_model_listed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.budgets.charge import Charged
 from hakoiri.credential_proxy.decision import Decision, Forward
 from hakoiri.credential_proxy.framing import RequestHead
+from hakoiri.credential_proxy.span_allowance import TracedFor
+from hakoiri.tracing.trace_context import TraceContext
 
 PATH_LIMIT_CHARS: Final = 256
 ALLOWED: Final = "proxy_request_allowed"
@@ -33,7 +35,7 @@ class Outcome:
     its credential, and the answer's head. A phase that was not needed is None. `scrubbed` counts
     the secrets taken out of the answer, `scrubbed_headers` those of its head, and `scrubbed_of`
     names the credentials that they belong to. `secrets` names those put in placeholders' places.
-    `charged` is what a model call took.
+    `charged` is what a model call took; `model` is the one that its body named, if that is listed.
     """
 
     status: int = 0
@@ -53,16 +55,18 @@ class Outcome:
     scrubbed_of: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     charged: Charged | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose request it is."""
+    """Whose request it is; `traced` says below which span it belongs, if it does."""
 
     container: str
     workspace: str | None = None
     tenant: str | None = None
     generation: int | None = None
+    traced: TracedFor | None = None
 
 
 class DecisionLog:
@@ -100,9 +104,15 @@ class DecisionLog:
             self._stream.flush()
 
     def decided(
-        self, *, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
+        self,
+        *,
+        owner: Owner,
+        head: RequestHead,
+        decision: Decision,
+        outcome: Outcome,
+        trace: TraceContext | None = None,
     ) -> None:
-        """Record a request that was decided on, once it is over."""
+        """Record a request that was decided on, once it is over; `trace` is its span, if any."""
         authority = _authority_of(decision)
         injection = decision.injection if isinstance(decision, Forward) else None
         self._write_request(
@@ -118,13 +128,21 @@ class DecisionLog:
             credential=injection.credential if injection is not None else None,
             secrets=list(outcome.secrets),
             **_charged_fields(outcome.charged),
+            **_trace_fields(trace),
         )
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
         """Record a request whose head was not sound enough to decide on."""
         self._write_request(BLOCKED, owner=owner, outcome=outcome, method=None, path=None)
 
-    def secret_scrubbed(self, *, owner: Owner, decision: Decision, outcome: Outcome) -> None:
+    def secret_scrubbed(
+        self,
+        *,
+        owner: Owner,
+        decision: Decision,
+        outcome: Outcome,
+        trace: TraceContext | None = None,
+    ) -> None:
         """Record that an upstream sent secrets back: whose, where, how many; never the secret.
 
         Besides the request's own line, since somebody must look at that upstream.
@@ -140,6 +158,7 @@ class DecisionLog:
                 "credentials": list(outcome.scrubbed_of),
                 "in_headers": outcome.scrubbed_headers,
                 "in_body": outcome.scrubbed - outcome.scrubbed_headers,
+                **_trace_fields(trace),
             },
         )
 
@@ -197,6 +216,10 @@ def _charged_fields(charged: Charged | None) -> dict[str, object]:
         "spend_microusd": charged.spend_microusd,
         "usage_told": charged.is_told,
     }
+
+
+def _trace_fields(trace: TraceContext | None) -> dict[str, object]:
+    return {} if trace is None else {"trace_id": trace.trace_id, "span_id": trace.span_id}
 
 
 def _rounded(milliseconds: float | None) -> float | None:

@@ -100,4 +100,5 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
         models=frozenset(route.models) if is_named_by_body else frozenset(),
         body_limit_bytes=HELD_BODY_LIMIT_BYTES,
         call=call,
+        is_model_listed=bool(route.models or way.models),
     )

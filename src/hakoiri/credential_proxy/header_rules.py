@@ -28,7 +28,10 @@ HOP_BY_HOP: Final = frozenset(
 """RFC 9110, section 7.6.1, and what older clients send."""
 
 _SET_BY_US: Final = frozenset({"host", "content-length", "expect"})
-_NOT_PASSED_ON: Final = HOP_BY_HOP | _SET_BY_US
+_OF_TRACES: Final = frozenset({"traceparent", "tracestate", "baggage"})
+"""W3C Trace Context and Baggage: a container has no say in any trace, ours or an upstream's."""
+
+_NOT_PASSED_ON: Final = HOP_BY_HOP | _SET_BY_US | _OF_TRACES
 _MODEL_PATH: Final = {
     "anthropic": frozenset(
         {"accept", "anthropic-beta", "anthropic-version", "content-type", "user-agent"}
@@ -102,7 +105,7 @@ def model_request_headers(headers: Headers, *, provider: str) -> Headers:
 
 
 def egress_request_headers(headers: Headers) -> Headers:
-    """Drop what is meant for this hop, by name and by `Connection`, and what we set anew."""
+    """Drop what is for this hop, by name and by `Connection`, what we set anew, and traces."""
     named = [value for name, value in headers if name == "connection"]
     dropped = _NOT_PASSED_ON | _tokens_of(named) if named else _NOT_PASSED_ON
     return tuple([header for header in headers if header[0] not in dropped])

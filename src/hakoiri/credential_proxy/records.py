@@ -7,14 +7,22 @@ from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.metrics.observation import observe
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.credential_proxy.request_spans import RequestSpans
+from hakoiri.tracing.trace_context import TraceContext
 
 
 class Records:
     """Writes the log, tells the audit log, and counts."""
 
     def __init__(
-        self, *, log: DecisionLog, metrics: RequestMetrics, audit: AuditLog | None = None
+        self,
+        *,
+        log: DecisionLog,
+        metrics: RequestMetrics,
+        audit: AuditLog | None = None,
+        spans: RequestSpans | None = None,
     ) -> None:
+        self._spans = spans
         self._log = log
         self._metrics = metrics
         self._audit = audit or NoAuditLog()
@@ -23,13 +31,23 @@ class Records:
         self, *, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
     ) -> None:
         """Record a request that was decided on."""
-        self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome)
+        trace = self._trace(owner, head, decision, outcome)
+        self._log.decided(owner=owner, head=head, decision=decision, outcome=outcome, trace=trace)
         if outcome.scrubbed:
-            self._log.secret_scrubbed(owner=owner, decision=decision, outcome=outcome)
+            self._log.secret_scrubbed(owner=owner, decision=decision, outcome=outcome, trace=trace)
         self._audit.tell(request_event(owner=owner, head=head, decision=decision, outcome=outcome))
         for event in further_events(owner=owner, head=head, decision=decision, outcome=outcome):
             self._audit.tell(event)
         self._metrics.count(observe(decision, outcome), tenant=owner.tenant)
+
+    def _trace(
+        self, owner: Owner, head: RequestHead, decision: Decision, outcome: Outcome
+    ) -> TraceContext | None:
+        if self._spans is None or owner.traced is None:
+            return None
+        return self._spans.record(
+            owner=owner, method=head.method, decision=decision, outcome=outcome
+        )
 
     def unreadable(self, *, owner: Owner, outcome: Outcome) -> None:
         """Record a request whose head was not sound enough to decide on."""

@@ -6,7 +6,12 @@ import resource
 import signal
 import sys
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    nullcontext,
+)
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -27,6 +32,8 @@ from hakoiri.credential_proxy.metrics_endpoint import add_metrics
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
 from hakoiri.credential_proxy.wiring import Wiring
+from hakoiri.tracing.exporting import Tracing, open_tracing
+from hakoiri.tracing.launch import TracingLaunch
 from hakoiri.wire.agent import CA_BUNDLE_NAME
 
 DRAIN_TIMEOUT_S: Final = 5.0
@@ -40,7 +47,7 @@ CHAIN: Final = "proxy"
 class ProxySettings:
     """Where the proxy finds its file, makes its sockets, and keeps what outlives it.
 
-    It audits into `audit_dir`; without one it keeps no audit log.
+    It audits into `audit_dir`; without one it keeps no audit log. `tracing` says where spans go.
     """
 
     sockets_dir: Path
@@ -48,6 +55,7 @@ class ProxySettings:
     file: Path
     state_dir: Path
     audit_dir: Path | None = None
+    tracing: TracingLaunch | None = None
 
 
 def run(settings: ProxySettings) -> int:
@@ -87,41 +95,64 @@ async def serve(
     """
     _check_sockets_dir(settings.sockets_dir)
     _raise_open_files_limit()
-    wiring = Wiring.of(
-        read=lambda: read_configuration(settings.file),
-        environ=environ,
-        state_dir=settings.state_dir,
-        log=log,
-        audit=audit,
-    )
+    async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(_tracing(settings.tracing))
+        wiring = Wiring.of(
+            read=lambda: read_configuration(settings.file),
+            environ=environ,
+            state_dir=settings.state_dir,
+            log=log,
+            audit=audit,
+            tracing=tracing,
+        )
+        await _serve(settings, wiring, stack)
+
+
+async def _serve(settings: ProxySettings, wiring: Wiring, stack: AsyncExitStack) -> None:
     bundle = TrustBundle(
         directory=settings.sockets_dir,
         name=CA_BUNDLE_NAME,
         certificate_pem=wiring.authority.certificate_pem,
     )
     in_force = wiring.in_force
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(wiring.close)
-        registry = SocketRegistry(
-            directory=settings.sockets_dir,
-            in_force=in_force,
-            bundle=bundle,
-            new_listener=wiring.new_listener,
-        )
-        stack.push_async_callback(registry.close)
-        control = Control(
-            registry=registry, in_force=in_force, books=wiring.books, version=version("hakoiri")
-        )
-        application = control.application()
-        add_metrics(application, wiring.metrics(registry.sockets))
-        runner = web.AppRunner(application, access_log=None)
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        await web.SockSite(runner, listen_at(settings.control, mode=_CONTROL_MODE)).start()
-        stack.callback(_unlink_own, settings.control, settings.control.stat().st_ino)
-        await _until_stopped(registry)
-        registry.stop_listening()
-        await registry.drain(timeout_s=DRAIN_TIMEOUT_S)
+    stack.push_async_callback(wiring.close)
+    registry = SocketRegistry(
+        directory=settings.sockets_dir,
+        in_force=in_force,
+        bundle=bundle,
+        new_listener=wiring.new_listener,
+    )
+    stack.push_async_callback(registry.close)
+    control = Control(
+        registry=registry, in_force=in_force, books=wiring.books, version=version("hakoiri")
+    )
+    application = control.application()
+    add_metrics(application, wiring.metrics(registry.sockets))
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.SockSite(runner, listen_at(settings.control, mode=_CONTROL_MODE)).start()
+    stack.callback(_unlink_own, settings.control, settings.control.stat().st_ino)
+    await _until_stopped(registry)
+    registry.stop_listening()
+    await registry.drain(timeout_s=DRAIN_TIMEOUT_S)
+
+
+def _tracing(launch: TracingLaunch | None) -> AbstractAsyncContextManager[Tracing | None]:
+    return open_tracing(
+        launch,
+        service="hakoiri-proxy",
+        version=version("hakoiri"),
+        tell_state=lambda is_taken: _tell_exporting(is_taken=is_taken),
+    )
+
+
+def _tell_exporting(*, is_taken: bool) -> None:
+    """Say on standard error that spans can or cannot be sent from now on."""
+    told = (
+        "spans are taken again" if is_taken else "spans are lost: the receiver does not take them"
+    )
+    print(f"hakoiri proxy: tracing: {told}", file=sys.stderr, flush=True)  # noqa: T201 - as above
 
 
 async def _until_stopped(registry: SocketRegistry) -> None:

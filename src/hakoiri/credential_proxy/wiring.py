@@ -29,8 +29,11 @@ from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.exposition import registry_of
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.credential_proxy.metrics.state_metrics import StateMetrics
+from hakoiri.credential_proxy.metrics.trace_metrics import TraceMetrics
 from hakoiri.credential_proxy.records import Records
+from hakoiri.credential_proxy.request_spans import RequestSpans
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
+from hakoiri.tracing.exporting import Tracing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class Wiring:
     books: Bookkeeping
     dns_cache: DnsCache
     request_metrics: RequestMetrics
+    tracing: Tracing | None = None
 
     @classmethod
     def of(
@@ -58,6 +62,7 @@ class Wiring:
         log: DecisionLog,
         audit: AuditLog,
         ledger_name: str = FILE_NAME,
+        tracing: Tracing | None = None,
     ) -> Self:
         """Put the parts together inside a running loop; `read` reads the proxy's own file.
 
@@ -100,6 +105,7 @@ class Wiring:
             books=books,
             dns_cache=dns_cache,
             request_metrics=RequestMetrics(),
+            tracing=tracing,
         )
 
     def new_listener(self, container_socket: ContainerSocket) -> Listener:
@@ -109,9 +115,19 @@ class Wiring:
             in_force=self.in_force,
             client=self.client,
             leaves=self.leaves,
-            records=Records(log=self.log, metrics=self.request_metrics, audit=self.audit),
+            records=Records(
+                log=self.log,
+                metrics=self.request_metrics,
+                audit=self.audit,
+                spans=self._spans(),
+            ),
             gate=self.books.gate,
         )
+
+    def _spans(self) -> RequestSpans | None:
+        if self.tracing is None:
+            return None
+        return RequestSpans(self.tracing.tracer, held_back=self.tracing.tally.hold_back)
 
     def metrics(self, sockets: Callable[[], Iterable[ContainerSocket]]) -> CollectorRegistry:
         """Make the registry of all figures; `sockets` gives those that are open."""
@@ -124,7 +140,8 @@ class Wiring:
             tasks=self.tasks,
         )
         budgets = BudgetMetrics(lambda: self.books.report(self.in_force.configuration.terms))
-        return registry_of([self.request_metrics, state, budgets])
+        traces = [TraceMetrics(self.tracing.tally)] if self.tracing is not None else []
+        return registry_of([self.request_metrics, state, budgets, *traces])
 
     async def close(self) -> None:
         """Close kept connections, end what refreshes credentials, and write what is left."""

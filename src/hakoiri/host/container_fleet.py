@@ -18,6 +18,7 @@ from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.ports import ClaimStore, PoolStore
 from hakoiri.host.containers.slot_states import slot_states
+from hakoiri.host.containers.traced_orchestrator import TracedOrchestrator
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.files.quota import total_use
 from hakoiri.host.settings import MIB, Settings
@@ -87,7 +88,7 @@ def make_fleet(
         connect_options=AgentOptions(model=settings.model.name),
         metrics=metrics.pool,
     )
-    orchestrator = Orchestrator(
+    orchestrator = TracedOrchestrator(
         lifecycle=lifecycle,
         proxy=proxy,
         claims=claims,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hakoiri.host.settings import Settings
 from hakoiri.host.settings_section import Section
+from hakoiri.tracing.launch import TracingLaunch
 
 
 class AppArmorKnown(Section):
@@ -38,6 +39,9 @@ class ServerLaunch(Section):
 
     ship_status: Path | None = None
     """What the process that copies the audit log tells; absent means that none does."""
+
+    tracing: TracingLaunch | None = None
+    """Where spans are sent; absent means nowhere."""
 
 
 class ProbeLaunch(Section):

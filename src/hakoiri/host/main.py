@@ -69,7 +69,9 @@ from hakoiri.host.telemetry.health_metrics import Part
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
+from hakoiri.host.telemetry.trace_metrics import TraceMetrics
 from hakoiri.host.together import Together, make_together
+from hakoiri.host.traced import traced, traces_of
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -109,6 +111,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
     """Wire everything, serve until SIGTERM, then end turns, containers and connections in order."""
     settings = launch.settings
     async with AsyncExitStack() as stack:
+        tracing = await stack.enter_async_context(traced(launch))
         edges = Edges(
             engine=await stack.enter_async_context(DockerEngine(f"unix://{launch.guard_socket}")),
             proxy=await stack.enter_async_context(ProxyClient(launch.control_socket)),
@@ -119,6 +122,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
+        if tracing is not None:
+            metrics.watch(TraceMetrics(tracing.tally))
         together = make_together(
             settings,
             instance=launch.instance,
@@ -247,6 +252,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             usage_of=sight.usage_of,
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
+            traces=traces_of(tracing, settings.tracing),
         )
         await serve_http(
             app, host=settings.host, port=settings.port, stopping=orchestrator.admission.close

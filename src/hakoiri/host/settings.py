@@ -35,6 +35,7 @@ from hakoiri.host.process_settings import (
 )
 from hakoiri.host.retention_settings import RetentionSettings
 from hakoiri.host.settings_section import Section
+from hakoiri.host.tracing_settings import TracingSettings
 from hakoiri.wire.keeping import DAY_S, LIFETIME_MAX_S, LIFETIME_MIN_S
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
@@ -277,6 +278,7 @@ class Settings(BaseSettings):
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()
     users: UserSettings = UserSettings()
 
     @field_validator("redis_url")

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hakoiri.host.adapters.pool_file import PoolFile
-from hakoiri.host.adapters.redis.opening import open_redis
-from hakoiri.host.adapters.redis.pool_store import RedisPoolStore
 from hakoiri.host.adapters.sql.claim_store import SqlClaimStore
 from hakoiri.host.adapters.sql.database import Database
 from hakoiri.host.containers.given_up import GivenUp
@@ -65,6 +63,10 @@ def make_together(
     pool_file = PoolFile(settings.data_dir)
     if settings.redis_url is None:
         return Together(InProcessHub().server(instance), claims, pool_file)
+    # A tenth of the server's start: for who has a Redis alone.
+    from hakoiri.host.adapters.redis.opening import open_redis  # noqa: PLC0415
+    from hakoiri.host.adapters.redis.pool_store import RedisPoolStore  # noqa: PLC0415
+
     coordination = open_redis(
         settings.redis_url, settings.coordination, holder=instance, metrics=metrics
     )

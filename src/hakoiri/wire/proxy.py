@@ -5,7 +5,8 @@
   bound before it listens, so that a container whose proxy was started anew never meets a refusal
   in between; 409 and 422 as below.
 - `PUT /sockets/{container}/binding` with `Bind` answers 204; 409 for a generation older than the
-  one bound; 422 for a policy that the proxy's own file does not allow.
+  one bound; 422 for a policy that the proxy's own file does not allow. What it says of a trace
+  takes the place of what was said before.
 - `DELETE /sockets/{container}/binding` answers 204 and cuts every stream of the socket.
 - `DELETE /sockets/{container}` answers 204; socket and directory are gone.
 - `POST /reload` answers `ProxyHealth`; the proxy reads its own file again; 422 keeps the old one.
@@ -31,6 +32,10 @@ METRICS_PREFIX: Final = "hakoiri_proxy"
 """So that the server can put the proxy's figures beside its own."""
 
 
+Traceparent = Annotated[str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$")]
+"""The span of the container's turn, as a W3C `traceparent`; ours, never one that a box sent."""
+
+
 class SocketOpened(Message):
     """The socket exists; mount `directory` read-only into the container."""
 
@@ -44,6 +49,8 @@ class Bind(Message):
     tenant: Identifier
     generation: Generation
     policy: Policy
+    traceparent: Traceparent | None = None
+    """Below which the requests from now on belong; absent means that none is traced."""
 
 
 class CredentialHealth(Message):

@@ -93,7 +93,8 @@ class Proxy:
     def socket_of(self, container: str) -> Path:
         return self.directory / "sockets" / self.name(container) / "proxy.sock"
 
-    async def start(self) -> None:
+    async def start(self, *more: str, told: bytes = b"") -> None:
+        """Start it, with `more` arguments and `told` on its standard input."""
         (self.directory / "sockets").mkdir(exist_ok=True)
         (self.directory / "state").mkdir(mode=0o700, exist_ok=True)
         self.process = await asyncio.create_subprocess_exec(
@@ -108,9 +109,14 @@ class Proxy:
             str(self.file),
             "--state-dir",
             str(self.directory / "state"),
+            *more,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, **self.environ},
         )
+        assert self.process.stdin is not None
+        self.process.stdin.write(told)
+        self.process.stdin.close()
         async with asyncio.timeout(READY_TIMEOUT_S):
             while not await self._answers():  # noqa: ASYNC110 - a process has no event to await
                 await asyncio.sleep(0.02)
@@ -192,6 +198,7 @@ class Proxy:
         *,
         workspace: str | None = None,
         tenant: str = "default",
+        traceparent: str | None = None,
     ) -> tuple[int, dict[str, Any]]:
         bind = Bind.model_validate(
             {
@@ -199,6 +206,7 @@ class Proxy:
                 "tenant": tenant,
                 "generation": generation,
                 "policy": policy,
+                "traceparent": traceparent,
             }
         )
         path = f"/sockets/{self.name(container)}/binding"

@@ -40,6 +40,13 @@ def test_hop_by_hop_headers_and_those_connection_names_do_not_travel_on() -> Non
     assert egress_request_headers(headers) == (("authorization", "their own"),)
 
 
+def test_a_container_has_no_say_in_traces() -> None:
+    sent = (("traceparent", "theirs"), ("tracestate", "theirs"), ("baggage", "theirs"))
+    assert egress_request_headers((*sent, ("accept", "a"))) == (("accept", "a"),)
+    for provider in ("bedrock", "anthropic"):
+        assert model_request_headers(sent, provider=provider) == ()
+
+
 def test_what_the_container_would_log_in_with_falls_unless_it_is_a_placeholder() -> None:
     headers = (
         ("authorization", "theirs"),

@@ -27,6 +27,7 @@ from hakoiri.cli.supervisor.store_directory import store_directories
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host.launch import AppArmorKnown, ProbeLaunch, ServerLaunch
 from hakoiri.host.settings import Settings
+from hakoiri.tracing.launch import TracingLaunch
 
 NOBODY: Final = 65534
 """The rehearsal model holds nothing and needs nothing."""
@@ -84,7 +85,13 @@ def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
     )
 
 
-def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> ProcessSpec:
+def proxy_process(
+    settings: Settings,
+    ground: Ground,
+    rehearsal: Rehearsal | None,
+    *,
+    tracing: TracingLaunch | None = None,
+) -> ProcessSpec:
     """Return the credential proxy: the one process that holds secrets."""
     audit = ground.audit
     return ProcessSpec(
@@ -102,6 +109,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
             str(ground.proxy_state_dir),
             *(("--audit-dir", str(audit.chains[PROXY_CHAIN])) if audit is not None else ()),
             "--stand-by",
+            *(("--tracing",) if tracing is not None else ()),
         ),
         uid=ground.proxy.uid,
         gid=ground.proxy.gid,
@@ -112,6 +120,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
         | (rehearsal.environment if rehearsal is not None else {}),
         hidden=(settings.data_dir, ground.guard_dir),
         shown=(ground.proxy_state_dir, *_own_chain(ground, PROXY_CHAIN)),
+        standard_input=tracing.model_dump_json().encode() if tracing is not None else b"",
         has_spare=True,
     )
 
@@ -181,6 +190,7 @@ def server_process(
     kernel_log: int | None = None,
     keep_containers: bool = False,
     apparmor: AppArmorKnown | None = None,
+    tracing: TracingLaunch | None = None,
 ) -> ProcessSpec:
     """Return the control plane: it holds no credential, and cannot see the proxy's files.
 
@@ -194,6 +204,7 @@ def server_process(
         kernel_log=kernel_log,
         keep_containers=keep_containers,
         apparmor=apparmor or AppArmorKnown(),
+        tracing=tracing,
     )
     return ProcessSpec(
         name="server",
@@ -218,6 +229,7 @@ def _server_launch(
     kernel_log: int | None = None,
     apparmor: AppArmorKnown = AppArmorKnown(),  # noqa: B008 - it is frozen
     keep_containers: bool = False,
+    tracing: TracingLaunch | None = None,
 ) -> ServerLaunch:
     return ServerLaunch(
         settings=settings,
@@ -231,6 +243,7 @@ def _server_launch(
         audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
         audit_reader=ground.audit_dir / READER_SOCKET if ground.audit is not None else None,
         ship_status=ground.run_dir / SHIP_STATUS if settings.audit.ship_file is not None else None,
+        tracing=tracing,
     )
 
 

@@ -201,6 +201,8 @@ class Forwarding:
         if self.forward.models and model_of(members) not in self.forward.models:
             reason = f"{model_of(members)[:256]!r} is not allowed"
             raise RequestFailedError(403, "model-not-allowed", reason)
+        if self.forward.models:
+            self.outcome.model = model_of(members)
 
     def _model_of_path(self) -> str | None:
         return self.forward.call.model if self.forward.call is not None else None

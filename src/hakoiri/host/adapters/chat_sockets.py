@@ -10,6 +10,7 @@ import anyio
 from hakoiri.host.containers.ports import ContainersError, ProxyControl
 from hakoiri.host.conversations.model import Conversation
 from hakoiri.host.conversations.ports import ChatModelError
+from hakoiri.tracing.spans import carried
 from hakoiri.wire.agent import PROXY_SOCKET_NAME
 from hakoiri.wire.policy import Policy
 
@@ -40,6 +41,7 @@ class ChatSockets:
                 tenant=conversation.tenant,
                 generation=GENERATION,
                 policy=policy,
+                traceparent=carried(),
             )
         except ContainersError as error:
             raise ChatModelError(f"the credential proxy refused the chat: {error}") from error

@@ -16,6 +16,7 @@ from hakoiri.host.containers.ports import (
     EngineFaultError,
     ImageMissingError,
 )
+from hakoiri.tracing.spans import spanned
 from hakoiri.wire.guard import (
     API_VERSION,
     LABEL_CONTAINER,
@@ -70,6 +71,7 @@ class DockerEngine:
             raise EngineError("the engine's client is not open")
         return self._client
 
+    @spanned("guard create", kind="client")
     async def create(self, *, name: str, config: Mapping[str, Any]) -> str:
         """Create a container from an engine configuration; return the engine's id."""
         try:
@@ -83,6 +85,7 @@ class DockerEngine:
                 ) from error
             raise
 
+    @spanned("guard start", kind="client")
     async def start(self, engine_id: str) -> None:
         """Start it."""
         async with _our_errors(f"start the container {engine_id}"):
@@ -105,6 +108,7 @@ class DockerEngine:
         async with _our_errors(f"freeze the container {engine_id}"):
             await self._docker.containers.container(engine_id).pause()
 
+    @spanned("guard thaw", kind="client")
     async def unpause(self, engine_id: str) -> None:
         """Let them run again; nothing happens if they do."""
         try:
@@ -152,6 +156,7 @@ class DockerEngine:
             for entry in listed
         ]
 
+    @spanned("guard make box", kind="client")
     async def make_box(self, container_id: str) -> BoxDirectories:
         """Have the guard make the directories of a container that is to be created."""
         async with _our_errors(f"make the directories of {container_id}"):

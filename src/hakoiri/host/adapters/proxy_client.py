@@ -21,6 +21,7 @@ from hakoiri.host.containers.ports import (
     ProxyAwayError,
     ProxyControlError,
 )
+from hakoiri.tracing.spans import spanned
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.policy_test import Explanation, PolicyTest
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened, SocketStats
@@ -73,19 +74,46 @@ class ProxyClient:
         return Path(opened.directory)
 
     async def open_bound(
-        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+        self,
+        container_id: str,
+        *,
+        workspace_id: str,
+        tenant: str,
+        generation: int,
+        policy: Policy,
+        traceparent: str | None = None,
     ) -> None:
         """Make the socket and bind it before anybody can connect; `PolicyRefusedError` likewise."""
-        bind = Bind(workspace=workspace_id, tenant=tenant, generation=generation, policy=policy)
+        bind = Bind(
+            workspace=workspace_id,
+            tenant=tenant,
+            generation=generation,
+            policy=policy,
+            traceparent=traceparent,
+        )
         await self._put(f"/sockets/{container_id}", bind)
 
     async def bind(
-        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+        self,
+        container_id: str,
+        *,
+        workspace_id: str,
+        tenant: str,
+        generation: int,
+        policy: Policy,
+        traceparent: str | None = None,
     ) -> None:
         """Let the socket speak for the workspace; `PolicyRefusedError` if too wide."""
-        bind = Bind(workspace=workspace_id, tenant=tenant, generation=generation, policy=policy)
+        bind = Bind(
+            workspace=workspace_id,
+            tenant=tenant,
+            generation=generation,
+            policy=policy,
+            traceparent=traceparent,
+        )
         await self._put(f"/sockets/{container_id}/binding", bind)
 
+    @spanned("proxy bind", kind="client")
     async def _put(self, path: str, bind: Bind) -> None:
         try:
             async with exchange(self._session, "PUT", path, body=bind, timeout_s=TIMEOUT_S):

@@ -28,6 +28,7 @@ from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
+from hakoiri.host.api.request_tracing import RequestTracing, Traces
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.api.usage import UsageOf
 from hakoiri.host.containers.box_probe import ProbeTold
@@ -67,8 +68,12 @@ def create_app(
     usage_of: UsageOf,
     find_audited: FindAudited,
     require_keys: bool,
+    traces: Traces | None = None,
 ) -> FastAPI:
-    """Build the application. Without `require_keys` it must be served on loopback only."""
+    """Build the application. Without `require_keys` it must be served on loopback only.
+
+    With `traces`, requests begin traces.
+    """
     app = FastAPI(
         title="Hakoiri",
         summary="Runs AI agents that nobody has to trust.",
@@ -82,6 +87,8 @@ def create_app(
         middleware=[  # the outermost first: a stranger's body is not even read
             Middleware(HostGuard, only_loopback=not require_keys),
             Middleware(Authentication, keys=keys, require_keys=require_keys),
+            # who is refused above fills no trace
+            *([Middleware(RequestTracing, traces=traces)] if traces is not None else []),
             Middleware(BodyGuard),
         ],
     )

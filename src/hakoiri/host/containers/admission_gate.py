@@ -28,6 +28,7 @@ from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.gc import Member
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
+from hakoiri.tracing.spans import spanned
 
 log = structlog.get_logger(__name__)
 
@@ -201,6 +202,7 @@ class AdmissionGate:
         if self._is_closed and not asked.outlives:
             raise self._refuse(Refusal.STOPPING, asked.tenant)
 
+    @spanned("queue")
     async def wait(self, asked: Asked) -> bool:
         """Wait for a place, to `give_back` in the end; False if the workspace is live meanwhile.
 

@@ -16,6 +16,7 @@ from hakoiri.host.containers.ports import (
     ProxyControl,
     ProxyControlError,
 )
+from hakoiri.tracing.spans import carried
 from hakoiri.wire.policy import Policy
 
 log = structlog.get_logger(__name__)
@@ -98,6 +99,11 @@ class ClaimStart:
             raise
         container.advance(ContainerState.CLAIMED)
         return live
+
+    async def again(self, live: Live, ask: Ask) -> None:
+        """Bind a live container's socket for another claim; raises as `bind` does."""
+        live.traceparent = carried()
+        await self.bind(live, ask.policy)
 
     async def bind(self, live: Live, policy: Policy) -> None:
         """Bind the container's socket; a newly started proxy is given the socket again first.

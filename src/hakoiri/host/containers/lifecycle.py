@@ -30,6 +30,7 @@ from hakoiri.host.containers.ports import (
     ProxyControl,
 )
 from hakoiri.host.telemetry.container_metrics import NoTally, StartKind, StartTally, tallied
+from hakoiri.tracing.spans import spanned
 from hakoiri.wire.guard import engine_name
 from hakoiri.wire.messages import Runtime
 
@@ -138,6 +139,7 @@ class Lifecycle:
         with tallied(self._starts, kind, clock=self._clock):
             return await self._start_or_discard(container_id, prepare, runtime)
 
+    @spanned("container start")
     async def _start_or_discard(
         self, container_id: str, prepare: Prepare, runtime: Runtime | None
     ) -> StartedContainer:

@@ -8,6 +8,7 @@ from hakoiri.host.containers.lifecycle import Prepare, StartedContainer
 from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.telemetry.pool_metrics import Start
+from hakoiri.tracing.spans import carried
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 
@@ -47,6 +48,8 @@ class Live:
 
     idle_since_s: float | None = None
     is_unsaved: bool = False
+    traceparent: str | None = None
+    """The span below which its requests belong: of the claim that it was given out by last."""
 
     @property
     def member(self) -> Member:
@@ -103,6 +106,7 @@ def live_of(container: StartedContainer, ask: Ask, *, generation: int, now_s: fl
         policy=ask.policy,
         runtime=ask.runtime,
         started_at_s=now_s,
+        traceparent=carried(),
     )
 
 
@@ -113,6 +117,7 @@ class SpeaksFor(TypedDict):
     tenant: str
     generation: int
     policy: Policy
+    traceparent: str | None
 
 
 def speaks_for(live: Live, policy: Policy) -> SpeaksFor:
@@ -122,4 +127,5 @@ def speaks_for(live: Live, policy: Policy) -> SpeaksFor:
         tenant=live.tenant,
         generation=live.generation,
         policy=policy,
+        traceparent=live.traceparent,
     )

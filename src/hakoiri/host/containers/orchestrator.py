@@ -362,7 +362,7 @@ class Orchestrator(LiveContainers):
         """Return the live container, or one that waited warm; None if one has to be started."""
         live = await self._still_fit(ask.workspace_id, ask.runtime, holder)
         if live is not None:
-            await self._start.bind(live, ask.policy)
+            await self._start.again(live, ask)
             return live, "live"
         live = await self._start.warm(ask)
         if live is None:

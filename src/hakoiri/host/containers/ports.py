@@ -206,14 +206,31 @@ class ProxyControl(Protocol):
         """Make the container's socket, unbound; return the directory to mount."""
 
     async def open_bound(
-        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+        self,
+        container_id: str,
+        *,
+        workspace_id: str,
+        tenant: str,
+        generation: int,
+        policy: Policy,
+        traceparent: str | None = None,
     ) -> None:
         """Make the socket and bind it before anybody can connect; `PolicyRefusedError` likewise."""
 
     async def bind(
-        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+        self,
+        container_id: str,
+        *,
+        workspace_id: str,
+        tenant: str,
+        generation: int,
+        policy: Policy,
+        traceparent: str | None = None,
     ) -> None:
-        """Let the socket speak for the workspace; `PolicyRefusedError` if too wide."""
+        """Let the socket speak for the workspace; `PolicyRefusedError` if too wide.
+
+        Its requests from now on belong below the span that `traceparent` names, if any.
+        """
 
     async def close_socket(self, container_id: str) -> None:
         """Cut its streams and remove it; nothing happens if it is gone."""

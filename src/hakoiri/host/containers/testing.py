@@ -166,7 +166,10 @@ class MemoryEngine:
 class MemoryProxy:
     """A proxy that remembers which socket is bound to what."""
 
-    sockets: dict[str, tuple[str, str, int, Policy] | None] = field(default_factory=dict)
+    sockets: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
+    """By container: workspace, tenant, generation and policy."""
+
+    traces: dict[str, str | None] = field(default_factory=dict)
     refuse: Callable[[Policy], bool] = lambda _: False
     away: bool = False
     life: anyio.Event = field(default_factory=anyio.Event)
@@ -181,25 +184,23 @@ class MemoryProxy:
         self.sockets.setdefault(container_id, None)
         return Path("/sockets") / container_id
 
-    async def bind(
-        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
-    ) -> None:
+    async def bind(self, container_id: str, **owner: Any) -> None:
         """Bind it, unless the policy is one to refuse."""
         self._may()
         if container_id not in self.sockets:
             raise ProxyControlError("no such socket")
-        if self.refuse(policy):
-            raise PolicyRefusedError("the policy is too wide")
-        self.sockets[container_id] = (workspace_id, tenant, generation, policy)
+        await self.open_bound(container_id, **owner)
 
     async def open_bound(
-        self, container_id: str, *, workspace_id: str, tenant: str, generation: int, policy: Policy
+        self, container_id: str, *, traceparent: str | None = None, **owner: Any
     ) -> None:
         """Open and bind it, unless the policy is one to refuse."""
         self._may()
-        if self.refuse(policy):
+        if self.refuse(owner["policy"]):
             raise PolicyRefusedError("the policy is too wide")
-        self.sockets[container_id] = (workspace_id, tenant, generation, policy)
+        names = ("workspace_id", "tenant", "generation", "policy")
+        self.sockets[container_id] = tuple(owner[name] for name in names)
+        self.traces[container_id] = traceparent
 
     async def close_socket(self, container_id: str) -> None:
         """Forget it."""

@@ -43,8 +43,10 @@ from hakoiri.host.conversations.sync_schedule import SyncSchedule
 from hakoiri.host.conversations.turn_files import TurnFiles
 from hakoiri.host.conversations.turn_history import TurnHistory
 from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.conversations.turn_span import tell_ending, turn_span
 from hakoiri.host.conversations.turn_stream import TurnStream
 from hakoiri.host.files.points import PointReason
+from hakoiri.tracing.spans import spanned
 from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import ContainerRecovered, Error, EventData, TurnStarted
 from hakoiri.wire.messages import Runtime
@@ -111,6 +113,10 @@ class AgentTurn:
 
     async def run(self) -> Ending:
         """Work, save, let the container go. Return how the turn ends; the caller logs it."""
+        with turn_span(self._conversation, self._log.turn) as span:
+            return tell_ending(span, await self._run())
+
+    async def _run(self) -> Ending:
         ending = None
         with self._work_scope:
             ending = await self._work()
@@ -217,6 +223,7 @@ class AgentTurn:
             )
         return claim
 
+    @spanned("recover")
     async def _recover(self, lost: Claim, loss: Loss) -> Claim:
         """Save what the lost container left, and give the workspace another with it.
 
@@ -268,6 +275,7 @@ class AgentTurn:
                 logger.info("recovery waits", turn=self._turn_id, reason=str(error))
             await anyio.sleep(self._limits.retry_pause_s)
 
+    @spanned("converse")
     async def _converse(self, claim: Claim) -> Ending:
         stream = TurnStream(
             agent=claim.agent,

@@ -13,6 +13,7 @@ from hakoiri.host.conversations.inbox import Inbox, closing
 from hakoiri.host.conversations.model import Conversation, StopReason, TurnLimits
 from hakoiri.host.conversations.ports import ChatModel, ChatModelError, ConversationStore
 from hakoiri.host.conversations.turn_log import TurnLog
+from hakoiri.host.conversations.turn_span import tell_ending, turn_span
 from hakoiri.wire.events import ConversationEvent, Error, EventData, Result, TurnStarted
 
 logger = structlog.get_logger()
@@ -40,6 +41,10 @@ class ChatTurn:
 
     async def run(self) -> Ending:
         """Ask the model and record what it says. Return how the turn ends; the caller logs it."""
+        with turn_span(self._conversation, self._log.turn) as span:
+            return tell_ending(span, await self._run())
+
+    async def _run(self) -> Ending:
         data: Result | Error | None = None
         with self._scope:
             data = await self._work()

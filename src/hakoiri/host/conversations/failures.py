@@ -156,6 +156,12 @@ WORKING: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
 
 INTERNAL: Final = _Meaning("internal", "The server failed; its log says why.", retryable=True)
 
+CODES: Final = frozenset(
+    {meaning.code for _, meaning in (*STARTING, *WORKING)}
+    | {INTERNAL.code, "turn-timeout", "server-restarted", *StopReason}
+)
+"""All codes that the server itself gives an error."""
+
 
 def error_while_starting(error: Exception) -> Error:
     """Tell why no turn could begin."""

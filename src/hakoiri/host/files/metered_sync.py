@@ -9,6 +9,8 @@ from hakoiri.host.files.save_report import SaveReport
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.sync_metrics import SyncMetrics
+from hakoiri.tracing import names
+from hakoiri.tracing.spans import span
 
 _REPLACED: Final = (StaleGenerationError,)
 """A container that was replaced saves no more: nothing was lost, and no file has failed."""
@@ -41,9 +43,14 @@ class MeteredSync(FileSync):
         began_s = self._clock_s()
         tenant, workspace = asked["tenant"], asked["workspace_id"]
         try:
-            with self._metrics.metered("save", clock=self._clock_s, no_fault=_REPLACED) as moved:
+            with (
+                self._metrics.metered("save", clock=self._clock_s, no_fault=_REPLACED) as moved,
+                span("save") as told,
+            ):
                 report = await super().save(*args, **asked)
                 moved.files, moved.size_bytes = report.uploaded, report.uploaded_bytes
+                told.set(names.SAVE_FILES, report.uploaded)
+                told.set(names.SAVE_BYTES, report.uploaded_bytes)
         except _REPLACED:
             raise
         except Exception as error:
@@ -68,12 +75,18 @@ class MeteredSync(FileSync):
         """Restore as `FileSync` does; that there is nothing to restore is not counted."""
         tenant, workspace = asked["tenant"], asked["workspace_id"]
         try:
-            with self._metrics.metered("restore", clock=self._clock_s) as moved:
+            with (
+                self._metrics.metered("restore", clock=self._clock_s) as moved,
+                span("restore") as told,
+            ):
                 report = await super().restore(*args, **asked)
                 if report is None:
                     moved.is_needless = True
+                    told.set(names.IS_NEEDLESS, value=True)
                     return None
                 moved.files, moved.size_bytes = report.files, report.file_bytes
+                told.set(names.SAVE_FILES, report.files)
+                told.set(names.SAVE_BYTES, report.file_bytes)
         except Exception as error:
             self._audit.restore_failed(tenant=tenant, workspace=workspace, error=error)
             if isinstance(error, QuotaError):

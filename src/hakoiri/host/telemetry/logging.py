@@ -6,12 +6,15 @@ from typing import Literal
 
 import structlog
 
+from hakoiri.tracing.spans import current
+
 
 def configure_logging(level: Literal["debug", "info", "warning", "error"]) -> None:
     """Send our events, and what libraries log as warnings or worse, to standard output as JSON."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        add_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -31,3 +34,10 @@ def configure_logging(level: Literal["debug", "info", "warning", "error"]) -> No
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(threshold, logging.WARNING))
+
+
+def add_trace(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Name the span that runs where the line is written, if one does."""
+    if (place := current()) is not None:
+        event["trace_id"], event["span_id"] = place.trace_id, place.span_id
+    return event

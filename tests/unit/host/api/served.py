@@ -16,6 +16,7 @@ from hakoiri.audit.query import AuditQuery
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.api.folder_downloads import ZippedFolder
+from hakoiri.host.api.request_tracing import Traces
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
@@ -119,6 +120,7 @@ class Served:
         *,
         require_keys: bool = False,
         confinement: Confinement = CONFINED,
+        traces: Traces | None = None,
     ) -> None:
         self.world = world or World()
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
@@ -158,6 +160,7 @@ class Served:
             usage_of=self._usage_of,
             find_audited=self._find_audited,
             require_keys=require_keys,
+            traces=traces,
         )
 
     async def _readiness(self) -> list[str]:

@@ -120,10 +120,14 @@ class Fleet:
         )
 
     def orchestrator(
-        self, keeper: PoolKeeper | None = None, *, lifecycle: Lifecycle | None = None
+        self,
+        keeper: PoolKeeper | None = None,
+        *,
+        lifecycle: Lifecycle | None = None,
+        kind: type[Orchestrator] = Orchestrator,
     ) -> Orchestrator:
         lifecycle = lifecycle or self.lifecycle()
-        return Orchestrator(
+        return kind(
             lifecycle=lifecycle,
             pool=keeper or self.keeper(lifecycle),
             metrics=PoolMetrics(CollectorRegistry()),
