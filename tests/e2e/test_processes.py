@@ -114,7 +114,10 @@ def test_who_needs_no_network_has_none(server: Hakoiri, module: str) -> None:
     interfaces = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
     assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
     reached = subprocess.run(
-        [*("nsenter", f"--target={pid}", "--net"), *("bash", "-c", REACH.format(server.server.port))],
+        [
+            *("nsenter", f"--target={pid}", "--net"),
+            *("bash", "-c", REACH.format(server.server.port)),
+        ],
         capture_output=True,
         text=True,
         check=False,
