@@ -162,6 +162,22 @@ def test_containers_that_are_kept_at_a_stop_are_adopted(server: Hakoiri) -> None
     turn.check_went_on()
 
 
+def test_a_server_that_is_replaced_in_the_middle_of_a_turn_loses_nothing_of_it(
+    server: Hakoiri,
+) -> None:
+    """What a service manager does for an upgrade: SIGUSR1, then the new version."""
+    turn = WaitingTurn(server)
+    os.kill(server.server.pid, signal.SIGUSR1)
+    until(lambda: server.server.exit_code is not None)
+    assert server.server.exit_code == 0
+    turn.talk.end()
+    assert server.containers()
+    server.server.start()
+    server.server.until_ready()
+    turn.let_go()
+    turn.check_went_on()
+
+
 def test_a_turn_whose_container_died_with_the_server_goes_on_in_another(server: Hakoiri) -> None:
     turn = WaitingTurn(server)
     (workspace_of(server, turn.conversation) / "unsaved").write_text("kept\n")
