@@ -24,7 +24,9 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$new/dev/pt
 mount -t tmpfs -o mode=1777 tmpfs "$new/dev/shm"
 ln -s pts/ptmx "$new/dev/ptmx"
 ln -s /proc/self/fd "$new/dev/fd"
-for number in 0 1 2; do ln -s "fd/$number" "$new/dev/$(echo stdin stdout stderr | cut -d ' ' -f $((number + 1)))"; done
+ln -s fd/0 "$new/dev/stdin"
+ln -s fd/1 "$new/dev/stdout"
+ln -s fd/2 "$new/dev/stderr"
 for node in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0" "kmsg 1 11" "loop-control 10 237"; do
   read -r name major minor <<<"$node"
   mknod -m 0666 "$new/dev/$name" c "$major" "$minor"

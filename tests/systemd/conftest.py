@@ -1,4 +1,5 @@
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -96,8 +97,8 @@ class Installed:
 
     def process(self, module: str) -> int:
         """The process id, in the machine, of the one that runs the module and serves."""
-        found = self.machine.run("pgrep", "--full", "--exact", f".*/python -m {module}.*").split()
-        return int(found[0])
+        pattern = rf"\S+/python3? -m {re.escape(module)}( .*)?"
+        return int(self.machine.run("pgrep", "--full", "--exact", pattern).split()[0])
 
     def status_of(self, pid: int) -> dict[str, str]:
         lines = self.machine.run("cat", f"/proc/{pid}/status").splitlines()

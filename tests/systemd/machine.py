@@ -6,6 +6,7 @@ services is started, and nothing of the host's files is changed.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -22,6 +23,9 @@ DISK_SIZE: Final = "24G"
 
 START_LIMIT_S: Final = 120.0
 COMMAND_LIMIT_S: Final = 900.0
+PASSED_ON: Final = re.compile(r"PIP_\w+|SSL_CERT_\w+|\w+_CA_CERTS|\w+_proxy|\w+_PROXY|LANG")
+"""How this host reaches its package archives."""
+
 NAMESPACES: Final = ("--mount", "--uts", "--ipc", "--pid", "--cgroup")
 ENGINE: Final = {
     "bridge": "none",
@@ -147,7 +151,11 @@ class Machine:
     def _enter(self) -> list[str]:
         kinds = ("--mount", "--uts", "--ipc", "--pid", "--cgroup")
         path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        return ["nsenter", f"--target={self._pid}", *kinds, "--", "env", "-i", path, "HOME=/root"]
+        kept = [
+            f"{name}={value}" for name, value in os.environ.items() if PASSED_ON.fullmatch(name)
+        ]
+        into = ["nsenter", f"--target={self._pid}", *kinds, "--"]
+        return [*into, "env", "-i", path, "HOME=/root", *kept]
 
     def _has_booted(self) -> bool:
         if self._process is None:

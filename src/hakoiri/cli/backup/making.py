@@ -26,6 +26,9 @@ def make_backup(
 
     What was begun and failed is removed. Raises `BackupError`.
     """
+    for place in (found.data_dir, *(tree.path for tree in found.trees())):
+        if backup.is_relative_to(place):
+            raise BackupError(f"{backup} lies in {place}, which is what is saved; name another")
     try:
         backup.mkdir(mode=0o700)
     except OSError as error:

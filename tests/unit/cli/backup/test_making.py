@@ -59,6 +59,15 @@ def test_a_directory_that_is_there_is_left_alone(site: Site) -> None:
     assert [path.name for path in site.backup.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize(
+    "inside", ["data", "data/objects", f"audit/{INSTANCE}", f"proxy/{INSTANCE}"]
+)
+def test_a_backup_within_what_is_saved_is_refused(site: Site, inside: str) -> None:
+    with pytest.raises(BackupError, match="is what is saved"):
+        make_backup(site.root / inside / "backup", site.found, settings=[], version="1.2", now=NOW)
+    assert not (site.root / inside / "backup").exists()
+
+
 def test_what_failed_is_not_left_half(site: Site) -> None:
     assert site.found.database is not None
     with pytest.raises(BackupError, match="there is no database"):
