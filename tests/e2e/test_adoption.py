@@ -41,13 +41,13 @@ class WaitingTurn:
         self.text = f"run: touch {mark}; until [ -e go ]; do sleep 0.1; done; echo went"
         self.talk = Talk(server, self.conversation, self.text)
         self.talk.until_tool_runs()
-        until(lambda: any(True for _ in self._marked()))
+        until(self.is_waiting)
         self.container = container_of(self.log())
 
-    def _marked(self) -> list[Path]:
+    def is_waiting(self) -> bool:
         mark = f"mark-{self.conversation}"
-        found = [self.server.tree / box / "workspace" / mark for box in self.server.boxes()]
-        return [path for path in found if path.exists()]
+        boxes = self.server.boxes()
+        return any((self.server.tree / box / "workspace" / mark).exists() for box in boxes)
 
     def log(self) -> list[dict[str, Any]]:
         return self.server.log(self.conversation)

@@ -73,7 +73,6 @@ def test_all_is_as_at_the_backup(engine: TestEngine, image: str, tmp_path: Path)
         turn = WaitingTurn(server)
         hakoiri(server, "backup", "create", str(backup))
         server.turn(quiet, "run: echo later > kept")
-        turn.talk  # noqa: B018 - it still runs
         destroy(server)
         turn.talk.end()
     authority = next(backup.glob("proxy/**/*.pem")).read_bytes()
@@ -93,6 +92,7 @@ def test_all_is_as_at_the_backup(engine: TestEngine, image: str, tmp_path: Path)
         path = f"/v1/conversations/{turn.conversation}"
         # the turn of then is taken up in a container without the file that it waits for
         until(lambda: "container_recovered" in [event["type"] for event in turn.log()])
+        until(turn.is_waiting)
         turn.let_go()
         until(lambda: not server.api.call("GET", path)["running"])
         assert turn.log()[-1]["type"] == "result", turn.log()[-1]

@@ -81,6 +81,7 @@ mkdir -p "$new/old"
 cd "$new"
 pivot_root . old
 umount --lazy /old
-export container=hakoiri-test
+# as systemd has it on a machine of its own; in a container it leaves that to whoever starts it
+mount --make-rshared /
 exec env -i container=hakoiri-test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
   /lib/systemd/systemd --unit=hakoiri-test.target --log-target=journal --show-status=no

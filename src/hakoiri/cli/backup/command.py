@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -139,8 +140,7 @@ def _whole(directory: Path) -> tuple[Head, list[Entry]]:
     """Return what a backup holds, all of it as it was written. Raises `BackupError`."""
     head = read_head(directory)
     entries = read_listing(directory, head)
-    with closing(damaged(directory, entries)) as found:
-        first = [said for said, _ in zip(found, range(SHOWN_DAMAGE), strict=False)]
+    first = list(islice(damaged(directory, entries), SHOWN_DAMAGE))
     if first:
         raise BackupError(f"{directory} is damaged: {'; '.join(first)}")
     return head, entries

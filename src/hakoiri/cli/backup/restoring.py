@@ -8,7 +8,7 @@ import grp
 import os
 import pwd
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -139,16 +139,17 @@ def _parents(found: Places) -> Iterator[Path]:
 def _put(
     backup: Path, entries: list[Entry], targets: dict[str, Path], owners: dict[str, _Owner]
 ) -> None:
-    closing: list[Callable[[], None]] = []
+    directories: list[Entry] = []
     for entry in entries:
         target, owner = targets[entry.path], owners[entry.path]
         if entry.is_directory:
             target.mkdir(mode=0o700, parents=True, exist_ok=True)
-            closing.append(lambda *, t=target, e=entry, o=owner: _settle(t, e, o))
+            directories.append(entry)
             continue
         if entry.path == LAST:
-            for settle in closing:
-                settle()
+            # only now, for a directory may be one that we ourselves could not write any more
+            for directory in reversed(directories):
+                _settle(targets[directory.path], directory, owners[directory.path])
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _file(backup / entry.path, target, entry, owner)
 

@@ -7,12 +7,13 @@ from tests.unit.cli.backup.conftest import Site
 from typer.testing import CliRunner
 
 from hakoiri.cli.backup import command
+from hakoiri.host import settings as host_settings
 
 
 @pytest.fixture
 def run(site: Site, monkeypatch: pytest.MonkeyPatch) -> CliRunner:
     monkeypatch.setattr(command, "require_root", lambda: None)
-    monkeypatch.setattr(command.host_settings, "load", lambda: site.settings)
+    monkeypatch.setattr(host_settings, "load", lambda: site.settings)
     monkeypatch.delitem(os.environ, "HAKOIRI_CONFIG", raising=False)
     return CliRunner()
 
@@ -42,7 +43,7 @@ def test_what_is_not_in_it_is_said(
     away = site.settings.model_copy(
         update={"database_url": "postgresql:///h", "object_store_url": "s3://bucket"}
     )
-    monkeypatch.setattr(command.host_settings, "load", lambda: away)
+    monkeypatch.setattr(host_settings, "load", lambda: away)
     made = run.invoke(command.app, ["create", str(site.backup)])
     assert made.exit_code == 0, made.output
     assert "NOT in it: the database" in made.stdout
