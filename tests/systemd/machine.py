@@ -75,20 +75,21 @@ class Machine:
         """Boot. Raises `MachineError`."""
         self._groups = _make_groups(f"hakoiri-{secrets.token_hex(4)}")
         join = "".join(f"echo $$ >{group}/cgroup.procs; " for group in self._groups)
-        self._process = subprocess.Popen(
-            [
-                *("setpriv", "--pdeathsig", "KILL", "bash", "-c"),
-                f'{join} exec unshare "$@"',
-                "unshare",
-                *NAMESPACES,
-                *("--fork", "--kill-child", "--propagation", "private"),
-                *("bash", str(HERE / "boot.sh"), str(self._disk)),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=(self._work / "console").open("wb"),
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        with (self._work / "console").open("wb") as console:
+            self._process = subprocess.Popen(
+                [
+                    *("setpriv", "--pdeathsig", "KILL", "bash", "-c"),
+                    f'{join} exec unshare "$@"',
+                    "unshare",
+                    *NAMESPACES,
+                    *("--fork", "--kill-child", "--propagation", "private"),
+                    *("bash", str(HERE / "boot.sh"), str(self._disk)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         self._until(self._has_booted, "did not boot")
 
     def run(self, *command: str, given: str | None = None) -> str:

@@ -78,16 +78,17 @@ class WaitingTurn:
         self.conversation = service.conversation()
         self.text = f"{WAITS} {self.conversation}"
         self._seen: list[str] = []
+        self._refusal = ""
         self._talk = threading.Thread(target=self._listen)
         self._talk.start()
-        until(lambda: "tool_use" in self._seen)
+        until(lambda: "tool_use" in self._seen, lambda: f"{self._seen}, {self._refusal}")
 
     def _listen(self) -> None:
         try:
             for event in self.service.api.send(self.conversation, self.text):
                 self._seen.append(event["type"])
-        except ApiError:
-            return  # the server went away under it
+        except ApiError as error:
+            self._refusal = str(error)  # the server went away under it
 
     def let_go_and_end(self) -> list[dict[str, Any]]:
         path = f"/v1/conversations/{self.conversation}"
@@ -154,19 +155,19 @@ def test_what_the_unit_forbids_fails_in_it(running: Installed) -> None:
         assert in_the_unit(running, "\n".join([*lines, *told])) == name, code
 
 
+OTHERWISE = {"Type": "Type=oneshot", "ExecStart": "ExecStart=/usr/bin/python3 /srv/code.py"}
+
+
 def in_the_unit(service: Installed, code: str) -> str:
     """What Python code prints when it runs under the unit's own directives."""
     text = service.machine.run("cat", f"/etc/systemd/system/{UNIT}")
     lines = []
     for line in text.splitlines():
         name = line.partition("=")[0]
-        if name in {"Type", "NotifyAccess", "Restart", "ExecReload", "RestartKillSignal"}:
-            continue
-        lines.append("ExecStart=/usr/bin/python3 /srv/code.py" if name == "ExecStart" else line)
+        if name not in {"NotifyAccess", "Restart", "ExecReload", "RestartKillSignal"}:
+            lines.append(OTHERWISE.get(name, line))
     service.machine.write("/srv/code.py", code)
-    service.machine.write(
-        "/run/systemd/system/tried.service", "\n".join(lines) + "\nType=oneshot\n"
-    )
+    service.machine.write("/run/systemd/system/tried.service", "\n".join(lines))
     service.machine.run("systemctl", "daemon-reload")
     since = f"@{time.time():.6f}"
     service.machine.attempt("systemctl", "start", "tried.service")
