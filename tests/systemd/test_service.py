@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.systemd.conftest import UNIT, Installed, until
+from tests.systemd.machine import Machine
 
 from hakoiri.cli.api_client import ApiError
 
@@ -100,7 +101,7 @@ class WaitingTurn:
 
 def check_went_on(turn: WaitingTurn, events: list[dict[str, Any]]) -> None:
     types = [event["type"] for event in events]
-    assert events[-1]["type"] == "result", events[-1]
+    assert events[-1]["type"] == "result", events[-1]["data"]
     assert "went" in events[-1]["data"]["text"]
     assert types.count("tool_use") == types.count("tool_result") == 1
     assert "container_recovered" not in types
@@ -186,6 +187,24 @@ def test_what_the_guard_mounts_reaches_the_engine(running: Installed) -> None:
     running.turn(running.conversation(), "run: echo kept > kept")
     mounted = machine.run("cat", "/proc/1/mountinfo")
     assert "/var/lib/hakoiri-live/" in mounted
+
+
+@pytest.mark.parametrize(
+    ("directive", "is_seen"), [("PrivateTmp=yes", False), ("ProtectClock=yes", True)]
+)
+def test_what_is_mounted_in_a_mount_namespace_of_a_units_stays_in_it(
+    booted: Machine,
+    directive: str,
+    is_seen: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    """Why the unit has no directive that makes one (tests/unit/deployment names them)."""
+    place = f"/srv/{directive.partition('=')[0]}"
+    booted.run("mkdir", "--parents", f"{place}/inner")
+    booted.run("mount", "--bind", place, place)
+    booted.run("mount", "--make-shared", place)
+    mounting = ("mount", "-t", "tmpfs", "none", f"{place}/inner")
+    booted.run("systemd-run", "--wait", f"--property={directive}", *mounting)
+    assert (f"{place}/inner" in booted.run("cat", "/proc/1/mountinfo")) == is_seen
 
 
 def test_the_secrets_come_from_systemd_and_reach_the_proxy_alone(running: Installed) -> None:
