@@ -40,6 +40,7 @@ port = {port}
 [model]
 provider = "bedrock"
 region = "us-east-1"
+retries = 8
 
 [container]
 image = "{image}"
@@ -47,6 +48,15 @@ probe_at_start = false
 
 [warm_pool]
 min = 0
+"""
+
+WORDS: Final = " ".join(["slowly"] * 120)
+SLOWLY: Final = f"""\
+  - name: slow
+    when: {{ regex: '^speak slowly' }}
+    replies:
+      - say: {WORDS}
+        delta_delay_s: 0.2
 """
 
 PROXY: Final = """\
@@ -188,7 +198,7 @@ def copy_checkout(booted: Machine, target: str) -> None:
 
 def start_model(service: Installed) -> None:
     booted = service.machine
-    booted.write("/srv/script.yaml", RUN)
+    booted.write("/srv/script.yaml", RUN.replace("scenes:\n", f"scenes:\n{SLOWLY}", 1))
     environment = {
         "HAKOIRI_REHEARSAL_ACCESS_KEY_ID": KEY_ID,
         "HAKOIRI_REHEARSAL_SECRET_ACCESS_KEY": service.secret,
