@@ -48,7 +48,14 @@ probe_at_start = false
 
 [warm_pool]
 min = 0
+
+[admission]
+pressure_below_percent = 0
+available_hold_percent = 0
+available_drain_percent = 0
+available_wait_percent = 0
 """
+"""What else this host has to do is no affair of the service's here."""
 
 WORDS: Final = " ".join(["slowly"] * 120)
 SLOWLY: Final = f"""\
