@@ -25,11 +25,11 @@ demo: ## Run one conversation end to end and show the proofs
 	$(HAKOIRI) demo
 
 .PHONY: test
-test: ## Run all tests but those in a virtual machine; pass options to pytest with ARGS="…"
+test: ## Run all tests but those on machines of their own; pass options to pytest with ARGS="…"
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
-	$(VENV)/bin/pytest -m "not guest and not alone" $(WORKERS) $(ARGS)
+	$(VENV)/bin/pytest -m "not guest and not booted and not alone" $(WORKERS) $(ARGS)
 	$(VENV)/bin/pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # none of them was chosen
 
 .PHONY: test-apparmor
@@ -38,6 +38,13 @@ test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
 	$(VENV)/bin/pytest tests/guest $(ARGS)
+
+.PHONY: test-systemd
+test-systemd: ## Install the service under a systemd of its own, upgrade it, restart it in a turn
+	@deployment/setup/host.sh --for systemd
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/pytest tests/systemd $(ARGS)
 
 .PHONY: mutants
 mutants: ## Take each defence out and see its tests fail; pass ids with ARGS="…"

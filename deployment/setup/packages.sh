@@ -16,6 +16,10 @@ list_missing() {
   # The guest's disks are made by a private engine and run in an emulated machine.
   [[ $1 != guest ]] || has dockerd || echo docker.io
   [[ $1 != guest ]] || { has qemu-system-x86_64 || echo qemu-system-x86; has mke2fs || echo e2fsprogs; }
+  # The service is tried under a systemd of its own, with an engine of its own; units are checked, too.
+  [[ $1 != systemd ]] || has dockerd || echo docker.io
+  [[ $1 != systemd ]] || { has ps || echo procps; }
+  [[ $1 != systemd && $1 != test ]] || has systemd-analyze || echo systemd
   # Its redis-check-rdb is the server, too, under another name. The package of that name would start one.
   [[ $1 != test ]] || has redis-check-rdb || echo redis-tools
   [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Make .venv from the hash-pinned requirements; nothing is done while they are unchanged.
+# `venv.sh runtime` leaves out what only tests and checks need.
 set -euo pipefail
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
@@ -15,13 +16,14 @@ umask 022
 }
 
 readonly VENV=$root/.venv
+readonly REQUIREMENTS=$root/requirements/${1:-dev}.txt
 readonly STAMP=$VENV/.installed
 
 # What the environment was made from; its scripts hold its path, so that counts too.
 fingerprint() {
   { "$1" -c 'import sys; print(sys.executable, sys.version)'
     echo "$VENV"
-    cat -- "$root/requirements/dev.txt" "$root/pyproject.toml"
+    cat -- "$REQUIREMENTS" "$root/pyproject.toml"
   } | sha256sum | cut -d ' ' -f 1
 }
 
@@ -39,11 +41,11 @@ main() {
   rm -f "$STAMP"
   is_made_from "$python" ||
     run_step "making .venv with $python" "install python3-venv." "$python" -m venv --clear "$VENV"
-  count=$(grep -c '^[a-z].*==' "$root/requirements/dev.txt")
+  count=$(grep -c '^[a-z].*==' "$REQUIREMENTS")
   run_step "installing $count Python packages into .venv (a minute or two)" \
     "check the network and pip's configuration." \
     "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
-    --require-hashes -r "$root/requirements/dev.txt"
+    --require-hashes -r "$REQUIREMENTS"
   run_step "installing hakoiri itself into .venv" "see the message above." \
     "$VENV/bin/python" -m pip install --disable-pip-version-check --no-input --progress-bar off \
     --no-deps --no-build-isolation -e "$root"

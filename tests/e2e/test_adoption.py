@@ -41,13 +41,13 @@ class WaitingTurn:
         self.text = f"run: touch {mark}; until [ -e go ]; do sleep 0.1; done; echo went"
         self.talk = Talk(server, self.conversation, self.text)
         self.talk.until_tool_runs()
-        until(lambda: any(True for _ in self._marked()))
+        until(self.is_waiting)
         self.container = container_of(self.log())
 
-    def _marked(self) -> list[Path]:
+    def is_waiting(self) -> bool:
         mark = f"mark-{self.conversation}"
-        found = [self.server.tree / box / "workspace" / mark for box in self.server.boxes()]
-        return [path for path in found if path.exists()]
+        boxes = self.server.boxes()
+        return any((self.server.tree / box / "workspace" / mark).exists() for box in boxes)
 
     def log(self) -> list[dict[str, Any]]:
         return self.server.log(self.conversation)
@@ -61,7 +61,7 @@ class WaitingTurn:
         until(lambda: not self.server.api.call("GET", path)["running"])
         return self.log()
 
-    def check_went_on(self) -> None:
+    def check_went_on(self, *, taken_up: int = 1) -> None:
         """It ended well, in its container, and nothing was lost or came twice."""
         events = self.end()
         last = events[-1]
@@ -70,7 +70,7 @@ class WaitingTurn:
         assert [event["type"] for event in events].count("tool_use") == 1
         assert [event["type"] for event in events].count("tool_result") == 1
         codes = [data["code"] for data in data_of(events, "notice")]
-        assert codes.count("turn-taken-up") == 1
+        assert codes.count("turn-taken-up") == taken_up
         assert "container_recovered" not in [event["type"] for event in events]
         assert set(said_to_the_model(self.server, self.text)) <= {1}
         assert is_gapless(self.server, self.conversation)
@@ -160,6 +160,38 @@ def test_containers_that_are_kept_at_a_stop_are_adopted(server: Hakoiri) -> None
     server.server.until_ready()
     turn.let_go()
     turn.check_went_on()
+
+
+def replace_server(server: Hakoiri) -> None:
+    """What a service manager does for an upgrade: SIGUSR1, then the new version."""
+    os.kill(server.server.pid, signal.SIGUSR1)
+    until(lambda: server.server.exit_code is not None)
+    assert server.server.exit_code == 0
+    assert server.containers()
+    server.server.start()
+    server.server.until_ready()
+
+
+def test_a_server_that_is_replaced_in_the_middle_of_a_turn_loses_nothing_of_it(
+    server: Hakoiri,
+) -> None:
+    turn = WaitingTurn(server)
+    replace_server(server)
+    turn.talk.end()
+    turn.let_go()
+    turn.check_went_on()
+
+
+def test_a_server_that_is_replaced_twice_loses_nothing_of_a_turn_either(server: Hakoiri) -> None:
+    """An upgrade, and the way back."""
+    turn = WaitingTurn(server)
+    replace_server(server)
+    replace_server(server)
+    turn.talk.end()
+    turn.let_go()
+    last = turn.end()[-1]
+    assert last["type"] == "result", last["data"]
+    turn.check_went_on(taken_up=2)
 
 
 def test_a_turn_whose_container_died_with_the_server_goes_on_in_another(server: Hakoiri) -> None:

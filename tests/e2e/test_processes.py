@@ -27,6 +27,7 @@ FILE_CAPABILITIES = 1 << CAP_CHOWN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_FOWNER
 STOP_LIMIT_S = 30
 WAIT_S = 60.0
 SECRET = "planted-in-the-proxy-s-own-file"
+REACH = "exec 3<>/dev/tcp/127.0.0.1/{}"
 OPERATORS = "planted-in-the-environment-of-whoever-starts-it"
 
 
@@ -104,6 +105,24 @@ def test_each_process_is_a_user_of_its_own_with_the_fewest_rights(
     for name in ("CapEff", "CapPrm", "CapBnd", "CapInh", "CapAmb"):
         assert int(found[name][0], 16) == capabilities, name
     assert found["NoNewPrivs"] == ["1"]
+
+
+@pytest.mark.parametrize("module", [GUARD, "hakoiri.audit", "hakoiri.audit.reader"])
+def test_who_needs_no_network_has_none(server: Hakoiri, module: str) -> None:
+    pid = process(server, module)
+    assert Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
+    interfaces = Path(f"/proc/{pid}/net/dev").read_text().splitlines()[2:]
+    assert [line.split(":")[0].strip() for line in interfaces] == ["lo"]
+    reached = subprocess.run(
+        [
+            *("nsenter", f"--target={pid}", "--net"),
+            *("bash", "-c", REACH.format(server.server.port)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "unreachable" in reached.stderr, reached
 
 
 def test_only_the_proxy_has_the_secrets_of_its_files(server: Hakoiri) -> None:

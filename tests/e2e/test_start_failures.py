@@ -3,9 +3,11 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.e2e.running import Hakoiri, data_of, descendants, hakoiri, prepare
 from tests.e2e.scripts import RUN
+from tests.e2e.test_failures import until
 from tests.engine import TestEngine
 
 from hakoiri.cli.demo.server_process import free_port
@@ -319,3 +322,24 @@ def test_credentials_around_the_server_reach_no_process_and_no_container(
     seen.append(log)
     for text in seen:
         assert not [name for name, value in PLANTED.items() if value in text]
+
+
+def test_a_database_that_a_newer_version_has_used_is_refused_and_left_as_it_is(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    tmp_path.chmod(0o755)
+    made = prepare(
+        tmp_path, docker_host=engine.docker_host, settings={"HAKOIRI_CONTAINER__IMAGE": image}
+    )
+    with made.server:
+        made.conversation()
+    with closing(sqlite3.connect(made.data_dir / "hakoiri.sqlite")) as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+        database.commit()
+    made.server.start()
+    until(lambda: made.server.exit_code is not None)
+    assert made.server.exit_code == 2
+    said = made.server.log.read_text(errors="replace")
+    assert "the database has schema 9999, and this version of Hakoiri knows none after" in said
+    with closing(sqlite3.connect(made.data_dir / "hakoiri.sqlite")) as database:
+        assert database.execute("SELECT count(*) FROM conversations").fetchall() == [(1,)]

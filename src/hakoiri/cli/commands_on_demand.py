@@ -22,8 +22,12 @@ PROCESSES: Final = {
 """Commands: the module and its function."""
 
 NOUNS: Final = {
-    name: f"hakoiri.cli.{name}"
-    for name in ("conversation", "workspace", "files", "policy", "pool", "key", "audit", "image")
+    **{
+        name: f"hakoiri.cli.{name}"
+        for name in ("conversation", "workspace", "files", "policy", "pool", "key", "audit")
+    },
+    "image": "hakoiri.cli.image",
+    "backup": "hakoiri.cli.backup.command",
 }
 """Nouns with commands of their own: the module that has them in its `app`."""
 

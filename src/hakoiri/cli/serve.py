@@ -15,6 +15,7 @@ from hakoiri.cli.doctor.production_facts import examine_production
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
 from hakoiri.cli.supervisor.audit_shipping import shipper_process
 from hakoiri.cli.supervisor.guard_rules import guard_rules
+from hakoiri.cli.supervisor.notification import READY, STOPPING, notify
 from hakoiri.cli.supervisor.preparation import (
     Ground,
     PreparationError,
@@ -69,9 +70,9 @@ def serve(
     """Run the server: API, orchestrator, credential proxy and docker guard.
 
     Needs root, a container engine and the workspace image. Settings come from hakoiri.toml and
-    HAKOIRI_* variables. SIGTERM saves all files and removes all containers; with --keep-containers
-    they and their turns stay, and the next start adopts them. SIGHUP puts a changed file of the
-    proxy (HAKOIRI_PROXY__FILE) in force.
+    HAKOIRI_* variables. SIGTERM saves all files and removes all containers; with --keep-containers,
+    or by SIGUSR1 in its place, they and their turns stay, and the next start adopts them. SIGHUP
+    puts a changed file of the proxy (HAKOIRI_PROXY__FILE) in force.
 
     Examples:
       HAKOIRI_MODEL__PROVIDER=rehearsal hakoiri serve      # no model, no credentials needed
@@ -122,6 +123,7 @@ def _serve(settings: Settings, *, keep_containers: bool) -> int:
             shown=shown,
             on_ready=lambda: _announce(settings),
             on_hang_up=lambda: _reload_proxy(settings, ground, rehearsal, supervised),
+            on_stop=lambda: notify(STOPPING),
         )
         return asyncio.run(supervisor.run(supervised))
     finally:
@@ -204,3 +206,4 @@ def _announce(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     sys.stderr.write(f"Hakoiri serves http://{host}:{settings.port}\n")
     sys.stderr.flush()
+    notify(READY)

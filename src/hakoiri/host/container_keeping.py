@@ -54,16 +54,27 @@ def make_collector(
     )
 
 
-def leaves_containers(
-    launch: ServerLaunch, *, parent: Callable[[], int] = os.getppid
-) -> Callable[[], bool]:
-    """Return what tells whether containers stay when this process ends, to be adopted.
+class Leaving:
+    """Tells whether containers stay when this process ends, to be adopted by the next server.
 
-    They do if the operator wants it so, and if it was not he who ended us: a supervisor that is
-    killed takes us with it (`--pdeathsig`), and we are another's child by then.
+    They do if the operator wants it so, at the start or, for this one end, by a signal; and if it
+    was not he who ended us: a supervisor that is killed takes us with it (`--pdeathsig`), and we
+    are another's child by then.
     """
-    supervisor = parent()
-    return lambda: launch.keep_containers or parent() != supervisor
+
+    def __init__(self, launch: ServerLaunch, *, parent: Callable[[], int] = os.getppid) -> None:
+        """Remember whose child we are."""
+        self._is_wanted = launch.keep_containers
+        self._parent = parent
+        self._supervisor = parent()
+
+    def ask(self) -> None:
+        """Let containers stay when this process ends."""
+        self._is_wanted = True
+
+    def __call__(self) -> bool:
+        """Whether they stay."""
+        return self._is_wanted or self._parent() != self._supervisor
 
 
 async def let_go(orchestrator: Orchestrator, save: Save, leaves: Callable[[], bool]) -> None:

@@ -25,14 +25,14 @@ from hakoiri.host.adapters.http_server import serve_http
 from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.adapters.sql.database import Database, open_database
+from hakoiri.host.adapters.sql.database import Database, NewerDatabaseError, open_database
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.container_fleet import make_fleet
-from hakoiri.host.container_keeping import leaves_containers, let_go, make_collector
+from hakoiri.host.container_keeping import Leaving, let_go, make_collector
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.box_probe import BoxProbe
@@ -90,7 +90,7 @@ def main() -> None:
         keep_freed_memory()
         box = read_box(launch.settings, instance=launch.instance)
         uvloop.run(serve(launch, box))
-    except (LaunchError, BoxError, ValidationError) as error:
+    except (LaunchError, BoxError, NewerDatabaseError, ValidationError) as error:
         sys.stderr.write(f"hakoiri serve: {error}\n")
         sys.exit(USAGE_EXIT_CODE)
     except (AuditError, ContainersError, CoordinationError, StoreError, FilesError) as error:
@@ -116,7 +116,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             engine=await stack.enter_async_context(DockerEngine(f"unix://{launch.guard_socket}")),
             proxy=await stack.enter_async_context(ProxyClient(launch.control_socket)),
             database=await stack.enter_async_context(_database(settings)),
-            objects=open_object_store(_object_store_url(settings), settings.object_store),
+            objects=open_object_store(object_store_url(settings), settings.object_store),
         )
         audit = stack.enter_context(audit_log(launch.audit_dir))
         image_id = await edges.engine.image_id(launch.image)
@@ -153,7 +153,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             metrics.watch(ShipMetrics(partial(read_status, told), wall_s=time.time))
         readiness = _readiness(settings, edges, audit, metrics, together.coordination)
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
-        leaves = leaves_containers(launch)
+        leaves = Leaving(launch)
         services = make_services(
             settings,
             edges,
@@ -255,7 +255,11 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             traces=traces_of(tracing, settings.tracing),
         )
         await serve_http(
-            app, host=settings.host, port=settings.port, stopping=orchestrator.admission.close
+            app,
+            host=settings.host,
+            port=settings.port,
+            stopping=orchestrator.admission.close,
+            leaving=leaves.ask,
         )
 
 
@@ -381,5 +385,6 @@ def database_url(settings: Settings) -> str:
     return settings.database_url or f"sqlite:///{settings.data_dir / 'hakoiri.sqlite'}"
 
 
-def _object_store_url(settings: Settings) -> str:
+def object_store_url(settings: Settings) -> str:
+    """Return the object store's URL: the one set, or a directory in the data directory."""
     return settings.object_store_url or f"file://{settings.data_dir / 'objects'}"

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host import container_keeping
-from hakoiri.host.container_keeping import leaves_containers, let_go, make_collector
+from hakoiri.host.container_keeping import Leaving, let_go, make_collector
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
@@ -31,11 +31,18 @@ def launch(*, keep_containers: bool) -> ServerLaunch:
 
 def test_containers_stay_if_the_operator_wants_it_or_the_supervisor_was_killed() -> None:
     parents = [100]
-    leaves = leaves_containers(launch(keep_containers=False), parent=lambda: parents[-1])
+    leaves = Leaving(launch(keep_containers=False), parent=lambda: parents[-1])
     assert not leaves()
     parents.append(1)
     assert leaves()
-    assert leaves_containers(launch(keep_containers=True), parent=lambda: 100)()
+    assert Leaving(launch(keep_containers=True), parent=lambda: 100)()
+
+
+def test_containers_stay_at_the_one_end_at_which_it_is_asked_for() -> None:
+    leaves = Leaving(launch(keep_containers=False), parent=lambda: 100)
+    assert not leaves()
+    leaves.ask()
+    assert leaves()
 
 
 async def nothing(_: ContainerDirectories) -> None:

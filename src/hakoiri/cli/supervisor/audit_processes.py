@@ -18,6 +18,7 @@ def keeper_process(ground: Ground, audit: AuditGround) -> ProcessSpec:
         gid=ground.keeper.gid,
         environment=passed_on(),
         shown=(audit.root,),
+        has_network=False,
         standard_input=launch.model_dump_json().encode(),
     )
 
@@ -35,5 +36,6 @@ def reader_process(settings: Settings, ground: Ground, audit: AuditGround) -> Pr
         environment=passed_on(),
         hidden=(settings.data_dir, ground.proxy_dir, ground.guard_dir, audit.keeper),
         shown=(audit.root, ground.audit_dir),
+        has_network=False,
         standard_input=launch.model_dump_json().encode(),
     )

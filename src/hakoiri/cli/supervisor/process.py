@@ -35,7 +35,9 @@ class ProcessSpec:
     descriptors that it keeps, under the same numbers. `has_spare`: a second one stands by, loaded,
     and serves when its standard input ends; it takes the place of one that dies at once, where a
     start would take as long as the machine is busy. `is_errand`: it is to end by itself, and all
-    others with it.
+    others with it. `has_network`: without it, the process is in a network of its own, where nothing
+    is; sockets that are files it reaches all the same, those of the abstract name space it does
+    not. `can_leave`: on SIGUSR1 it ends as on SIGTERM, but leaves containers as they are.
     """
 
     name: str
@@ -53,10 +55,12 @@ class ProcessSpec:
     inherited: tuple[int, ...] = ()
     has_spare: bool = False
     is_errand: bool = False
+    has_network: bool = True
+    can_leave: bool = False
 
 
 def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
-    """Return the command that root runs: a mount namespace, then `enter`, then fewer rights.
+    """Return the command that root runs: namespaces, then `enter`, then fewer rights.
 
     `shown` are the directories that every process must be able to reach (interpreter and code).
     """
@@ -70,6 +74,7 @@ def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
     return [
         "unshare",
         "--mount",
+        *(() if spec.has_network else ("--net",)),
         "--propagation",
         # `enter` closes the way out for all but the shared directories, before it mounts anything
         "unchanged" if spec.shared else "slave",

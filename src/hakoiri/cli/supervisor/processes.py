@@ -162,6 +162,8 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
             *_own_chain(ground, GUARD_CHAIN),
         ),
         shared=(ground.tree, ground.disks),
+        # the engine is a file; what else listens on this host is out of its reach
+        has_network=False,
         standard_input=launch.model_dump_json().encode(),
     )
 
@@ -216,6 +218,7 @@ def server_process(
         hidden=_proxy_directories(settings, ground),
         view=server_view(settings, ground),
         standard_input=launch.model_dump_json().encode(),
+        can_leave=True,
         # the lock as well: the next server waits until this one is gone, whatever ended us
         inherited=(ground.lock, *((kernel_log,) if kernel_log is not None else ())),
     )

@@ -19,6 +19,9 @@ READY_TIMEOUT_S: Final = 60.0
 READY_POLL_S: Final = 0.02
 KILL_AFTER_S: Final = 30.0
 
+LEAVE: Final = signal.SIGUSR1
+"""Ends all as SIGTERM does, but containers and their turns stay for the next start."""
+
 log = structlog.get_logger(__name__)
 
 IsReady = Callable[[], Awaitable[bool]]
@@ -54,17 +57,21 @@ class Supervisor:
         shown: tuple[Path, ...],
         on_ready: Callable[[], None],
         on_hang_up: Callable[[], None] = lambda: None,
+        on_stop: Callable[[], None] = lambda: None,
         stdout: int | None = None,
     ) -> None:
         """`shown` as in `launch_command`; `on_ready` is called once, when all serve.
 
         `on_hang_up` is called at each SIGHUP from then on; before, there is nothing to reload.
+        `on_stop` is called once, when the processes begin to be ended.
         `stdout` is where the processes' logs go; absent means our own standard output.
         """
         self._shown = shown
         self._stdout = stdout
         self._on_ready = on_ready
         self._on_hang_up = on_hang_up
+        self._on_stop = on_stop
+        self._is_leaving = False
         self._stopping = asyncio.Event()
 
     async def run(self, supervised: list[Supervised]) -> int:
@@ -72,6 +79,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(LEAVE, self._leave)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
         try:
             for one in supervised:
@@ -86,9 +94,16 @@ class Supervisor:
             log.error("start_failed", reason=str(error))  # noqa: TRY400 - the reason is the message
             return error.exit_code
         finally:
+            self._on_stop()
             for one in reversed(supervised):
+                number = LEAVE if self._is_leaving and one.spec.can_leave else signal.SIGTERM
                 await _end(one.spare, one.spec.name)
-                await _end(one.process, one.spec.name)
+                await _end(one.process, one.spec.name, number)
+
+    def _leave(self) -> None:
+        if not self._stopping.is_set():
+            self._is_leaving = True
+            self._stopping.set()
 
     async def _keep_up(self, supervised: list[Supervised]) -> int:
         """Watch until the stop or until one cannot be kept up."""
@@ -182,11 +197,13 @@ async def _exit_code(process: asyncio.subprocess.Process | None) -> int:
     return code if code >= 0 else 128 - code
 
 
-async def _end(process: asyncio.subprocess.Process | None, name: str) -> None:
+async def _end(
+    process: asyncio.subprocess.Process | None, name: str, number: int = signal.SIGTERM
+) -> None:
     """Ask it to end; kill it when it does not."""
     if process is None or process.returncode is not None:
         return
-    process.terminate()
+    process.send_signal(number)
     try:
         async with asyncio.timeout(KILL_AFTER_S):
             await process.wait()

@@ -14,9 +14,17 @@ GRACEFUL_HTTP_S: Final = 3
 
 
 async def serve_http(
-    app: FastAPI, *, host: str, port: int, stopping: Callable[[], None] = lambda: None
+    app: FastAPI,
+    *,
+    host: str,
+    port: int,
+    stopping: Callable[[], None] = lambda: None,
+    leaving: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, which is told to `stopping` at once."""
+    """Serve until SIGTERM or SIGINT, which is told to `stopping` at once.
+
+    SIGUSR1 is the same, but is told to `leaving` before: containers are to stay.
+    """
     server = _Server(
         uvicorn.Config(
             app,
@@ -33,9 +41,14 @@ async def serve_http(
         stopping()
         server.stop()
 
+    def leave() -> None:
+        leaving()
+        stop()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGUSR1, leave)
     await server.serve()
 
 

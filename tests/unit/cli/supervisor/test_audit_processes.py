@@ -13,6 +13,7 @@ def test_the_keeper_reads_all_chains_and_has_nothing_else(tmp_path: Path) -> Non
     made, audit = ground(tmp_path), AuditGround(tmp_path / "audit" / "i1")
     keeper = keeper_process(made, audit)
     assert (keeper.uid, keeper.gid, keeper.capabilities, keeper.groups) == (907, 908, (), ())
+    assert not keeper.has_network
     assert KeeperLaunch.model_validate_json(keeper.standard_input).chains == audit.chains
 
 
@@ -24,7 +25,7 @@ def test_the_reader_reads_all_chains_and_sees_neither_key_nor_data(tmp_path: Pat
     assert launch.chains == audit.chains
     # of the keeper's group, which reads; of the server's, to pass through the run directory
     assert (reader.uid, reader.gid, reader.groups) == (909, 908, (902,))
-    assert reader.capabilities == ()
+    assert (reader.capabilities, reader.has_network) == ((), False)
     assert {audit.keeper, settings.data_dir, made.proxy_dir} <= set(reader.hidden)
     server = ServerLaunch.model_validate_json(server_process(settings, made, "i").standard_input)
     assert server.audit_reader == launch.socket

@@ -76,3 +76,10 @@ def test_a_sealed_view_keeps_the_code() -> None:
         "scratch": ["/scratch"],
     }
     assert plan_of(SPEC)["view"] is None
+
+
+def test_a_process_without_a_network_gets_an_empty_one() -> None:
+    bare = ProcessSpec(name="p", arguments=(), uid=1, gid=1, has_network=False)
+    command = launch_command(bare, shown=())
+    assert command[:3] == ["unshare", "--mount", "--net"]
+    assert "--net" not in launch_command(SPEC, shown=())

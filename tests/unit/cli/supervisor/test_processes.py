@@ -158,6 +158,20 @@ def test_the_guard_alone_gets_the_engine_and_neither_data_nor_secrets(tmp_path: 
     assert server.guard_socket == launch.socket
 
 
+def test_the_guard_needs_no_network_and_has_none(tmp_path: Path) -> None:
+    settings, made = load(tmp_path), ground(tmp_path)
+    assert not guard_process(settings, made, rules(settings)).has_network
+    assert proxy_process(settings, made, None).has_network
+    assert server_process(settings, made, "i").has_network
+
+
+def test_the_server_alone_can_leave_containers(tmp_path: Path) -> None:
+    settings, made = load(tmp_path), ground(tmp_path)
+    assert server_process(settings, made, "i").can_leave
+    assert not proxy_process(settings, made, None).can_leave
+    assert not guard_process(settings, made, rules(settings)).can_leave
+
+
 def test_the_server_can_write_its_stores_and_sees_no_engine(tmp_path: Path) -> None:
     settings = load(tmp_path).model_copy(
         update={

@@ -165,3 +165,61 @@ async def test_a_stop_while_processes_start_starts_no_more_and_calls_none_dead(
     assert never.process is None
     assert ready == []
     assert "process_died" not in capsys.readouterr().out
+
+
+TOLD = """
+import pathlib, signal, sys, time
+directory = pathlib.Path(sys.argv[1])
+def tell(number, _):
+    (directory / sys.argv[2]).write_text(signal.Signals(number).name)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, tell)
+signal.signal(signal.SIGUSR1, tell)
+(directory / f"{sys.argv[2]}.up").touch()
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "told"),
+    [
+        ([signal.SIGTERM], "SIGTERM"),
+        ([signal.SIGUSR1], "SIGUSR1"),
+        ([signal.SIGTERM, signal.SIGUSR1], "SIGTERM"),
+        ([signal.SIGUSR1, signal.SIGUSR1], "SIGUSR1"),
+    ],
+)
+async def test_only_who_can_leave_containers_is_asked_to(
+    directory: Path, signals: list[signal.Signals], told: str
+) -> None:
+    can, cannot = (
+        ProcessSpec(name, ("-c", TOLD, str(directory), name), 65534, 65534, can_leave=can_leave)
+        for name, can_leave in (("can", True), ("cannot", False))
+    )
+    stopped: list[str] = []
+
+    def stop() -> None:
+        for number in signals:
+            os.kill(os.getpid(), number)
+
+    supervisor = Supervisor(
+        shown=(Path(sys.prefix), Path(sys.base_prefix)),
+        on_ready=stop,
+        on_stop=lambda: stopped.append("once"),
+    )
+    up = {name: (directory / f"{name}.up").exists for name in ("can", "cannot")}
+
+    async def can_is_up() -> bool:
+        await checkpoint()
+        return up["can"]()
+
+    async def cannot_is_up() -> bool:
+        await checkpoint()
+        return up["cannot"]()
+
+    with anyio.fail_after(30):
+        supervised = [Supervised(can, can_is_up), Supervised(cannot, cannot_is_up)]
+        assert await supervisor.run(supervised) == 0
+    assert (directory / "can").read_text() == told
+    assert (directory / "cannot").read_text() == "SIGTERM"
+    assert stopped == ["once"]

@@ -1,19 +1,17 @@
 """Opening a database: migrations, transactions and errors, alike on SQLite and PostgreSQL."""
 
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import anyio
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hakoiri.host.adapters.sql import postgresql, sqlite
 from hakoiri.host.adapters.sql.execution import WRITES
+from hakoiri.host.adapters.sql.migration import NewerSchemaError, NoCopyError, migrate
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.files.ports import FilesError
@@ -26,6 +24,10 @@ ENGINES: Final = {sqlite.NAME: sqlite.make_engine, postgresql.NAME: postgresql.m
 
 class DatabaseError(StoreError, ContainersError, FilesError):
     """The database does not answer. Each room that uses a store catches this as its own error."""
+
+
+class NewerDatabaseError(DatabaseError):
+    """A newer version of Hakoiri has used the database; this one must not."""
 
 
 class ConstraintError(DatabaseError):
@@ -74,7 +76,7 @@ async def open_database(url: str) -> Database:
 
     `url` is an SQLAlchemy URL: `sqlite:///path` means the file at that path,
     `postgresql:///name?host=/directory` the database of that name at the socket in the directory.
-    Raises `DatabaseError`.
+    Raises `DatabaseError`, and `NewerDatabaseError` for one that a newer version has used.
     """
     try:
         engine = _engine(url)
@@ -106,8 +108,13 @@ async def _bring_up_to_date(database: Database) -> None:
 
 
 async def _upgrade(database: Database) -> None:
-    async with database.writing() as connection:
-        await connection.run_sync(_migrate)
+    try:
+        async with database.writing() as connection:
+            await connection.run_sync(migrate)
+    except NewerSchemaError as error:
+        raise NewerDatabaseError(str(error)) from error
+    except NoCopyError as error:
+        raise DatabaseError(str(error)) from error
 
 
 def _is_busy(error: DatabaseError) -> bool:
@@ -120,14 +127,6 @@ def _engine(url: str) -> AsyncEngine:
     if make is None:
         raise ArgumentError(f"{parsed.get_backend_name()} is not supported")
     return make(parsed)
-
-
-def _migrate(connection: sa.Connection) -> None:
-    config = Config()
-    config.set_main_option("script_location", "hakoiri.host.adapters.sql:migrations")
-    config.attributes["connection"] = connection
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    command.upgrade(config, "head")
 
 
 @contextmanager
