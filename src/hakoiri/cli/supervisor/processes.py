@@ -84,8 +84,13 @@ def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
     )
 
 
-def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | None) -> ProcessSpec:
-    """Return the credential proxy: the one process that holds secrets."""
+def proxy_process(
+    settings: Settings, ground: Ground, rehearsal: Rehearsal | None, *, file: Path | None = None
+) -> ProcessSpec:
+    """Return the credential proxy: the one process that holds secrets.
+
+    `file` is its own file; by default the one that the supervisor writes.
+    """
     audit = ground.audit
     return ProcessSpec(
         name=PROXY_NAME,
@@ -97,7 +102,7 @@ def proxy_process(settings: Settings, ground: Ground, rehearsal: Rehearsal | Non
             "--control",
             str(ground.proxy_dir / CONTROL_SOCKET),
             "--file",
-            str(ground.run_dir / PROXY_FILE),
+            str(file or ground.run_dir / PROXY_FILE),
             "--state-dir",
             str(ground.proxy_state_dir),
             *(("--audit-dir", str(audit.chains[PROXY_CHAIN])) if audit is not None else ()),
