@@ -25,12 +25,19 @@ demo: ## Run one conversation end to end and show the proofs
 	$(HAKOIRI) demo
 
 .PHONY: test
-test: ## Run all tests but those in a virtual machine; pass options to pytest with ARGS="…"
+test: ## Run all tests but those in a virtual machine or of the stack; pass options to pytest with ARGS="…"
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
-	$(VENV)/bin/pytest -m "not guest and not alone" $(WORKERS) $(ARGS)
+	$(VENV)/bin/pytest -m "not guest and not alone and not compose" $(WORKERS) $(ARGS)
 	$(VENV)/bin/pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # none of them was chosen
+
+.PHONY: compose-test
+compose-test: ## Bring up the stack of docker-compose.yml, run a turn, look at its rights, upgrade it
+	@deployment/setup/host.sh --for compose
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/pytest tests/compose $(ARGS)
 
 .PHONY: test-apparmor
 test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine

@@ -20,12 +20,12 @@ umask 022
 readonly NEEDED_DISK_GIB=6
 
 usage() {
-  refuse "usage: host.sh [--for demo|test|guest|check]"
+  refuse "usage: host.sh [--for demo|test|guest|compose|check]"
 }
 
 read_purpose() {
   [[ $# -gt 0 ]] || { echo demo; return; }
-  [[ $# -eq 2 && $1 == --for && $2 =~ ^(demo|test|guest|check)$ ]] || usage
+  [[ $# -eq 2 && $1 == --for && $2 =~ ^(demo|test|guest|compose|check)$ ]] || usage
   echo "$2"
 }
 

@@ -31,6 +31,7 @@ from hakoiri.cli.supervisor.preparation import (
 )
 from hakoiri.cli.supervisor.process import ProcessSpec
 from hakoiri.cli.supervisor.processes import guard_process, proxy_process, server_process
+from hakoiri.cli.supervisor.way_out import close_way_out
 from hakoiri.cli.workspace_image import trusted_image
 from hakoiri.docker_guard.kernel_mounts import MS_RDONLY, mount_points
 from hakoiri.host import settings as host_settings
@@ -40,7 +41,9 @@ from hakoiri.image.errors import ImageBuildError
 
 USAGE_EXIT_CODE: Final = 2
 VIEW_STAGE: Final = "view-stage"
-CGROUPS: Final = Path("/sys/fs/cgroup")
+CGROUPS: Final = frozenset({"cgroup", "cgroup2"})
+"""The kernel's names of the file systems that control groups are."""
+
 _OWNED: Final = re.compile(
     r"(?P<path>/[^=]+)=(?P<uid>\d{1,9}):(?P<gid>\d{1,9}):(?P<mode>[0-7]{3,4})"
 )
@@ -69,12 +72,16 @@ def service(
         list[str] | None,
         typer.Option(help="prepare: PATH=UID:GID:MODE, a directory to make; may be given again."),
     ] = None,
+    way_out: Annotated[
+        bool, typer.Option("--way-out", help="server: keep the routes out of its network.")
+    ] = False,
 ) -> None:
     """Run one process of `hakoiri serve`, in a container of its own (see docker-compose.yml).
 
     Nothing is hidden and no view is made: that is the container's part. Guard and server are
     started as root and become their users with the capabilities they need; the others are started
-    as who they are. The server leaves its containers when it ends, for the next one to adopt.
+    as who they are. The server takes the way out of its network away, and leaves its containers
+    when it ends, for the next one to adopt.
 
     Examples:
       hakoiri service prepare --instance 0123456789ab --own /srv/redis=8426:8420:2750
@@ -87,6 +94,8 @@ def service(
         if process is Process.PREPARE:
             prepare_all(settings, instance, own or ())
             return
+        if process is Process.SERVER and not way_out:
+            close_way_out()
         become(SPECS[process](settings, lay_out(settings, instance)))
     except OSError as error:
         _give_up(process, PreparationError(str(error)), exit_code=1)
@@ -147,7 +156,7 @@ def _proxy(settings: Settings, ground: Ground) -> ProcessSpec:
 
 
 def _server(settings: Settings, ground: Ground) -> ProcessSpec:
-    require_read_only(CGROUPS)
+    require_read_only_cgroups()
     return server_process(
         settings,
         replace(ground, lock=take_lock(settings.data_dir / LOCK_FILE)),
@@ -158,14 +167,14 @@ def _server(settings: Settings, ground: Ground) -> ProcessSpec:
     )
 
 
-def require_read_only(directory: Path) -> None:
-    """Raise `PreparationError` if something is mounted there that can be written.
+def require_read_only_cgroups() -> None:
+    """Raise `PreparationError` if control groups are mounted anywhere that can be written.
 
     The server may override file modes; with the host's control groups to write, it could move and
     freeze what is not its own.
     """
     for point in mount_points():
-        if point.path.is_relative_to(directory) and not point.flags & MS_RDONLY:
+        if point.kind in CGROUPS and not point.flags & MS_RDONLY:
             raise PreparationError(
                 f"{point.path} can be written; the server may only see control groups read-only "
                 "(deployment/compose/cgroup-v1.yml or cgroup-v2.yml, as the host has them)"

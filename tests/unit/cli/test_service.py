@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from hakoiri.cli import service as module
 from hakoiri.cli.main import app
-from hakoiri.cli.service import SPECS, Process, prepare_all, require_read_only
+from hakoiri.cli.service import SPECS, Process, prepare_all, require_read_only_cgroups
 from hakoiri.cli.supervisor.preparation import Account, Ground, PreparationError, lay_out
 from hakoiri.cli.supervisor.process import ProcessSpec
 from hakoiri.docker_guard.kernel_mounts import MS_RDONLY, MountPoint
@@ -142,15 +142,17 @@ def test_a_server_that_could_write_control_groups_does_not_start(
 ) -> None:
     here = Path("/sys/fs/cgroup")
     points = [
-        MountPoint(here, MS_RDONLY),
-        MountPoint(here / "memory", MS_RDONLY),
-        MountPoint(Path("/sys/fs/cgroups-of-others"), 0),
+        MountPoint(here, 0, "tmpfs"),
+        MountPoint(here / "memory", MS_RDONLY, "cgroup"),
+        MountPoint(here / "unified", MS_RDONLY, "cgroup2"),
     ]
     monkeypatch.setattr(module, "mount_points", lambda: points)
-    require_read_only(here)
-    points.append(MountPoint(here / "pids", 0))
-    with pytest.raises(PreparationError, match=r"pids can be written.*cgroup-v1\.yml"):
-        require_read_only(here)
+    require_read_only_cgroups()
+    for kind in ("cgroup", "cgroup2"):
+        points.append(MountPoint(here / "pids", 0, kind))
+        with pytest.raises(PreparationError, match=r"pids can be written.*cgroup-v1\.yml"):
+            require_read_only_cgroups()
+        points.pop()
 
 
 def test_without_an_audit_log_there_is_nothing_to_keep(settings: Settings, tmp_path: Path) -> None:
