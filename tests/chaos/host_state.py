@@ -71,11 +71,26 @@ def _is_apart(process: Path) -> bool:
 
 def holdings(site: Site) -> dict[str, dict[str, int]]:
     """Return what each lasting process of the server holds: descriptors by kind, and threads."""
+    return {name: dict(held_by(pid)) for name, pid in _lasting(site).items()}
+
+
+def _lasting(site: Site) -> dict[str, int]:
     modules = ("hakoiri.host", "hakoiri.credential_proxy", "hakoiri.docker_guard", "hakoiri.audit")
     found = {module: site.server.processes(module) for module in modules}
     pids = {module: pids[0] for module, pids in found.items() if len(pids) == 1}
-    pids["supervisor"] = site.server.server.pid
-    return {name: dict(held_by(pid)) for name, pid in pids.items()}
+    return pids | {"supervisor": site.server.server.pid}
+
+
+def sockets_held(site: Site) -> list[str]:
+    """Return the sockets of the same processes, and what they lead to, for whom it may explain."""
+    names = {f"pid={pid},": name for name, pid in _lasting(site).items()}
+    shown = subprocess.run(["ss", "-xtnpa"], check=True, capture_output=True, text=True).stdout
+    return [
+        f"{name}: {line}"
+        for line in shown.splitlines()
+        for mark, name in names.items()
+        if mark in line
+    ]
 
 
 def held_by(pid: int) -> Mapping[str, int]:

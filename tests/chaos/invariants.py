@@ -54,10 +54,11 @@ def turns(log: Sequence[Event]) -> Iterator[str]:
 
 
 def unforeseen(log: Sequence[Event]) -> Iterator[str]:
-    """No turn ends with an error that nobody foresaw."""
+    """No turn ends with an error that nobody foresaw, or for which no storm is a reason."""
     for event in log:
-        if event["type"] == "error" and event["data"].get("code") == "internal":
-            yield f"turn {event['turn']} ended with the error `internal`"
+        code = event["data"].get("code")
+        if event["type"] == "error" and code in ("internal", "agent-silent"):
+            yield f"turn {event['turn']} ended with the error `{code}`"
 
 
 def messages(log: Sequence[Event], promises: Promises) -> Iterator[str]:

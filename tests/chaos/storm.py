@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from tests.chaos.aftermath import CALM_TIMEOUT_S, answers, judged, recorded, until
 from tests.chaos.disturbances import DISTURBANCES, kinds_of
-from tests.chaos.host_state import engine_answers, holdings, left_behind
+from tests.chaos.host_state import engine_answers, holdings, left_behind, sockets_held
 from tests.chaos.invariants import Violation, flat, leftovers
 from tests.chaos.load import User
 from tests.chaos.promises import Promises
@@ -28,6 +28,9 @@ TICK_S: Final = 0.1
 WAIT_S: Final = 45.0
 LULL_S: Final = 5.0
 GONE_TIMEOUT_S: Final = 300.0
+IDLE_TIMEOUT_S: Final = 150.0
+"""Longer than any pool keeps a connection that nobody uses (the store's: 90 s)."""
+
 SLACK: Final = {"": 4, "threads": 16}
 """A connection kept open comes and goes. Threads belong to pools, which fill up and are bounded."""
 
@@ -134,7 +137,7 @@ def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say
         outcome.violations += judged(place, users, list(journal.histories.values()))
         _count(place, users, outcome)
         _give_up(place, users)
-        outcome.violations += flat(before, _at_rest(place), slack=SLACK)
+        outcome.violations += _grown(place, before, outcome)
         place.server.server.stop()
         until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
         outcome.violations += leftovers(left_behind(place))
@@ -186,8 +189,11 @@ def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
 def _wait(place: Site, tell: Say) -> float:
     """Wait for the server to answer, and let it work for a moment; return how long that took.
 
-    Not for it to be ready: the engine or the store may be away for as long as the storm wants.
+    Not for it to be ready: the engine or the store may be away for as long as the storm wants. Nor
+    for one that stands still: it goes on when its time comes, which would be put off for ever.
     """
+    if place.frozen:
+        return 0.0
     began_s = time.monotonic()
 
     def is_up() -> bool:
@@ -276,6 +282,19 @@ def _give_up(place: Site, users: list[User]) -> None:
         api = place.api(user.promises.tenant)
         with suppress(ApiError):
             api.call("DELETE", f"/v1/conversations/{user.promises.conversation}")
+
+
+def _grown(
+    place: Site, before: Mapping[str, Mapping[str, int]], outcome: Outcome
+) -> list[Violation]:
+    """Return what the processes still hold too much when pools have closed what is not used."""
+    found = flat(before, _at_rest(place), slack=SLACK)
+    if found:
+        until(lambda: not flat(before, holdings(place), slack=SLACK), timeout_s=IDLE_TIMEOUT_S)
+        found = flat(before, holdings(place), slack=SLACK)
+    if found:
+        outcome.time_line += sockets_held(place)
+    return found
 
 
 def _at_rest(place: Site, *, warm_up: bool = False) -> dict[str, dict[str, int]]:

@@ -26,7 +26,7 @@ def test_the_next_turn_goes_on_or_gets_a_new_container(
 ) -> None:
     server = place.server
     conversation = server.conversation()
-    command = f"cd /run/hakoiri/agent && rm -f agent.sock && {{ {SWAPS[swap]}; }}; echo swapped"
+    command = f"(cd /run/hakoiri/agent && rm -f agent.sock && {{ {SWAPS[swap]}; }}); echo swapped"
     events = server.turn(conversation, f"run: {command}")
     assert data_of(events, "tool_result")[0]["text"].strip().endswith("swapped")
     swapped = events[-1]["type"]

@@ -1,6 +1,5 @@
 """An agent that was taken over, in a real container, against a real server."""
 
-import json
 import os
 import subprocess
 import sys
@@ -129,7 +128,7 @@ def test_an_agent_that_lies_from_its_start_hurts_nobody_else(
 def test_escapes_in_a_log_reach_no_terminal(hostile: Hakoiri, tell: Tell) -> None:
     conversation = hostile.conversation()
     last = hostile.turn(conversation, "attack: terminal escapes")[-1]
-    assert "\x1b" in json.dumps(last["data"], ensure_ascii=False), "the log keeps what was said"
+    assert "\x1b" in last["data"]["text"], "the log keeps what was said"
     command = [sys.executable, "-P", "-m", "hakoiri.cli", "conversation", "events", conversation]
     shown = subprocess.run(
         ["timeout", str(WATCHED_S), *command],

@@ -5,7 +5,8 @@ same options does not pay its start again. It is started anew, with the session 
 died, when options changed, or after a turn that failed.
 
 A turn that is taken up after its container was lost is never given its message twice: where the
-memory holds the message, the agent is asked to go on.
+memory holds the message, the agent is asked to go on. A session that the CLI does not find, as one
+that was lost before it wrote anything of it, is begun anew, and the user told.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from claude_agent_sdk import (
 from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error, Notice
 from hakoiri.workspace_agent.errors import AgentError, ConnectError
-from hakoiri.workspace_agent.sdk_errors import failure_error
+from hakoiri.workspace_agent.sdk_errors import SESSION_NOT_FOUND, failure_error
 from hakoiri.workspace_agent.sdk_events import EventMapper
 from hakoiri.workspace_agent.sdk_options import sdk_options
 from hakoiri.workspace_agent.transcript import Transcript
@@ -52,6 +53,11 @@ BEGUN_AGAIN: Final = Notice(
     code="turn-begun-again",
     text="The agent's memory does not hold the message, so it is given it again. What was said in "
     "this turn so far is void; what tools did may be done again.",
+)
+NOT_REMEMBERED: Final = Notice(
+    code="memory-not-found",
+    text="The agent's memory of this conversation is not here, so it begins without it. Files are "
+    "as they were.",
 )
 
 STDERR_LINES: Final = 50
@@ -85,15 +91,30 @@ class SdkAgent:
 
     async def run(self, request: RunTurn) -> AsyncGenerator[AgentEvent, None]:
         """Yield the turn's events, the last a `result` or `error`; failures are errors too."""
-        mapper = EventMapper(prompt_id=message_id(request.turn_id))
+        attempt, prompt_id = request, message_id(request.turn_id)
+        if request.is_taken_up:
+            remembered = await self._remembered(request)
+            yield CONTINUED if remembered else BEGUN_AGAIN
+            if remembered is not None:
+                attempt, prompt_id = remembered, str(uuid.uuid4())
+        is_forgotten, is_first = False, True
+        async with aclosing(self._attempt(attempt, EventMapper(prompt_id=prompt_id))) as events:
+            async for event in events:
+                is_forgotten = is_first and attempt.session_id is not None and _is_forgotten(event)
+                is_first = False
+                yield NOT_REMEMBERED if is_forgotten else event
+        if is_forgotten:
+            anew = request.model_copy(update={"session_id": None})
+            mapper = EventMapper(prompt_id=message_id(anew.turn_id))
+            async with aclosing(self._attempt(anew, mapper)) as events:
+                async for event in events:
+                    yield event
+
+    async def _attempt(
+        self, request: RunTurn, mapper: EventMapper
+    ) -> AsyncGenerator[AgentEvent, None]:
         last: AgentEvent | None = None
         try:
-            if request.is_taken_up:
-                remembered = await self._remembered(request)
-                yield CONTINUED if remembered else BEGUN_AGAIN
-                if remembered is not None:
-                    request = remembered
-                    mapper = EventMapper(prompt_id=str(uuid.uuid4()))
             client = await self._ask(request, mapper.prompt_id)
             async with aclosing(_messages_of(client)) as messages:
                 async for message in messages:
@@ -206,6 +227,10 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(entry.path)
         else:
             os.unlink(entry.path)  # noqa: PTH108 - what `scandir` gives is a string
+
+
+def _is_forgotten(event: AgentEvent) -> bool:
+    return isinstance(event, Error) and event.code == SESSION_NOT_FOUND
 
 
 def _leaves_process_sound(last: AgentEvent | None) -> bool:

@@ -21,6 +21,9 @@ from hakoiri.wire.agent import AGENT_KILLED
 from hakoiri.wire.events import Error
 from hakoiri.wire.problems import OVER_BUDGET, PROBLEM_TYPE_PREFIX, Problem
 
+SESSION_NOT_FOUND: Final = "session-not-found"
+"""The CLI finds no transcript of the session that it is to go on with, or none with a message."""
+
 TEXT_LIMIT_CHARS: Final = 4096
 _TOO_MANY_REQUESTS: Final = 429
 _OVER_BUDGET: Final = f"({OVER_BUDGET})"
@@ -49,7 +52,7 @@ def _run_error(message: ResultMessage, *, was_cut: bool) -> Error:
     if message.terminal_reason == "api_error" or message.api_error_status is not None:
         return _model_error(message.api_error_status, prose, was_cut=was_cut)
     if _is_unknown_session(prose):
-        return _error("session-not-found", prose)
+        return _error(SESSION_NOT_FOUND, prose)
     return _error("agent-failed", prose)
 
 
@@ -58,7 +61,7 @@ def failure_error(failure: Exception, stderr_tail: Iterable[str]) -> Error:
     said = "\n".join(stderr_tail)
     code = "agent-failed"
     if _is_unknown_session(f"{failure}\n{said}"):
-        return _error("session-not-found", "The agent's memory of this session is not here.")
+        return _error(SESSION_NOT_FOUND, "The agent's memory of this session is not here.")
     match failure:
         case CLIJSONDecodeError():
             reason = "The agent said something longer than a message may be, or no message at all"

@@ -18,7 +18,13 @@ from claude_agent_sdk import (
 from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error
 from hakoiri.workspace_agent.errors import AgentError, ConnectError
-from hakoiri.workspace_agent.sdk_client import BEGUN_AGAIN, CONTINUED, GO_ON, SdkAgent
+from hakoiri.workspace_agent.sdk_client import (
+    BEGUN_AGAIN,
+    CONTINUED,
+    GO_ON,
+    NOT_REMEMBERED,
+    SdkAgent,
+)
 from hakoiri.workspace_agent.sdk_options import CLI_LINE_LIMIT_BYTES
 from hakoiri.workspace_agent.transcripts import message_id
 
@@ -222,6 +228,53 @@ async def test_a_turn_that_is_not_remembered_is_given_its_message(
     assert events[0] == BEGUN_AGAIN
     assert cli.clients[0].prompt["message"]["content"] == "/help me"
     assert cli.clients[0].options.resume == SESSION
+
+
+def no_such_session(**fields: Any) -> list[Message]:
+    errors = [f"No conversation found with session ID: {SESSION}"]
+    return turn(is_error=True, subtype="error_during_execution", errors=errors, **fields)[1:]
+
+
+@pytest.mark.parametrize("is_taken_up", [False, True], ids=["a new turn", "one that was lost"])
+async def test_a_session_that_is_not_found_is_begun_anew_and_the_user_told(
+    *, is_taken_up: bool
+) -> None:
+    cli = Cli(no_such_session(result=None), turn())
+    events = await run(agent_of(cli), session_id=SESSION, is_taken_up=is_taken_up)
+    assert [event.type for event in events[is_taken_up:]] == [
+        "notice",
+        "session_started",
+        "result",
+    ]
+    assert events[is_taken_up] == NOT_REMEMBERED
+    assert [client.options.resume for client in cli.clients] == [SESSION, None]
+    assert cli.clients[1].prompt["message"]["content"] == "/help me"
+    assert cli.clients[1].prompt["uuid"] == message_id("t1")
+    assert cli.calls[0][-1] == "disconnect"
+
+
+async def test_a_memory_that_the_cli_does_not_take_is_no_reason_to_go_on_without_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CLAUDE_CONFIG_DIR", raising=False)
+    remember(tmp_path, "t1")
+    cli = Cli(no_such_session(result=None), turn())
+    events = await run(agent_of(cli, tmp_path), session_id=SESSION, is_taken_up=True)
+    assert events[:2] == [CONTINUED, NOT_REMEMBERED]
+    assert cli.clients[1].prompt["message"]["content"] == "/help me"
+
+
+async def test_a_session_that_cannot_be_begun_anew_is_one_error() -> None:
+    cli = Cli(no_such_session(result=None), no_such_session(result=None))
+    events = await run(agent_of(cli), session_id=SESSION)
+    assert [event.type for event in events] == ["notice", "error"]
+    assert len(cli.clients) == 2
+
+
+async def test_what_fails_later_in_a_turn_does_not_begin_it_anew() -> None:
+    cli = Cli([turn()[0], *no_such_session(result=None)])
+    events = await run(agent_of(cli), session_id=SESSION)
+    assert [event.type for event in events] == ["session_started", "error"]
 
 
 async def test_before_there_is_a_process_nobody_can_be_interrupted() -> None:

@@ -74,6 +74,10 @@ class Live:
         if not self.holders:
             self.idle_since_s = now_s
 
+    def is_needed_beside(self, holder: str) -> bool:
+        """Whether others use it, or it holds the only copy of files."""
+        return bool(self.holders - {holder}) or self.is_unsaved
+
     def claim(self, start: Start) -> Claim:
         """Return what whoever holds it gets."""
         if self.container.agent is None:

@@ -130,9 +130,7 @@ class Orchestrator(LiveContainers):
                 return None
             if live.container.state is ContainerState.HALTED:
                 if live.holders or live.is_unsaved:
-                    raise BeingReplacedError(
-                        f"the container of {workspace_id} was lost and is being replaced; try again"
-                    )
+                    raise BeingReplacedError(workspace_id)
                 return None
             await self._lifecycle.thaw(live.container)
             live.hold(holder)
@@ -198,6 +196,15 @@ class Orchestrator(LiveContainers):
             self.admission.dismiss(workspace_id)
         async with self._place(workspace_id):
             await self._remove(workspace_id, reason, is_replaced=is_replaced)
+
+    async def withdraw(self, workspace_id: str, *, reason: str) -> None:
+        """Remove the container of a turn that never began in it, unless others need it."""
+        async with self._place(workspace_id):
+            live = self._live.get(workspace_id)
+            if live is not None and live.is_needed_beside(TURN):
+                live.let_go(TURN, now_s=self._clock())
+            else:
+                await self._remove(workspace_id, reason)
 
     async def halt(self, workspace_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired.
@@ -333,9 +340,7 @@ class Orchestrator(LiveContainers):
         if live is None:
             return None
         if live.container.state is ContainerState.HALTED and live.holders - {holder}:
-            raise BeingReplacedError(
-                f"the container of {workspace_id} was lost and is being replaced; try again"
-            )
+            raise BeingReplacedError(workspace_id)
         try:
             if live.container.agent is not None:
                 await self._lifecycle.thaw(live.container)
@@ -349,9 +354,7 @@ class Orchestrator(LiveContainers):
                 "saved first"
             )
         if live.holders - {holder}:
-            raise BeingReplacedError(
-                f"the container of {workspace_id} does not answer, and is in use; try again"
-            )
+            raise BeingReplacedError(workspace_id)
         await self._remove(workspace_id, "its agent does not answer", is_replaced=True)
         return None
 

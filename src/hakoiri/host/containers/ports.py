@@ -75,6 +75,11 @@ class FilesUnsavedError(ContainersError):
 class BeingReplacedError(ContainersError):
     """Somebody else uses the workspace's container, which was lost; try again in a moment."""
 
+    def __init__(self, workspace_id: str) -> None:
+        super().__init__(
+            f"the container of {workspace_id} was lost and is being replaced; try again"
+        )
+
 
 class WorkspaceInUseError(ContainersError):
     """Somebody uses the workspace's container; what was asked for needs it to hold still."""

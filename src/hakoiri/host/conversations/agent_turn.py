@@ -319,9 +319,12 @@ class AgentTurn:
             elif self._files.is_unsaved:
                 letting_go = self._set_down()
             else:
-                letting_go = self._containers.retire(
-                    self._workspace_id, reason=getattr(ending.data, "code", "turn-failed")
+                reason = getattr(ending.data, "code", "turn-failed")
+                # a turn without a claim does not know what others have in the container
+                remove = (
+                    self._containers.withdraw if self._claim is None else self._containers.retire
                 )
+                letting_go = remove(self._workspace_id, reason=reason)
             await PatientCall().run(letting_go, timeout_s=self._limits.retire_timeout_s)
         except Exception:  # noqa: BLE001 - what is left over is the garbage collector's
             await logger.aexception("container not let go", workspace=self._workspace_id)

@@ -85,9 +85,10 @@ class StopReason(StrEnum):
 class TurnLimits:
     """Bounds of one turn, in seconds.
 
-    `silence_timeout_s` bounds the wait for the agent's next event, `interrupt_grace_s` the time an
-    interrupted agent has to end its turn, `shutdown_timeout_s` the time all turns together have
-    when the server stops, `retry_pause_s` the pause between attempts to reconnect or record, and
+    `silence_timeout_s` bounds the wait for the agent's next event, and after `ask_after_s` without
+    one the agent has to say that it is there. `interrupt_grace_s` is the time an interrupted agent
+    has to end its turn, `shutdown_timeout_s` the time all turns together have when the server
+    stops, `retry_pause_s` the pause between attempts to reconnect or record, and
     `recovery_timeout_s` the wait for an engine that is away while a lost container is replaced.
     While the turn runs its files are saved once no tool has ended for `sync_quiet_s`, and at the
     latest `sync_longest_wait_s` after one may have changed them.
@@ -95,6 +96,7 @@ class TurnLimits:
 
     timeout_s: float
     silence_timeout_s: float
+    ask_after_s: float = 30
     save_timeout_s: float = 600
     interrupt_grace_s: float = 8
     retire_timeout_s: float = 30

@@ -251,6 +251,9 @@ class Containers(Protocol):
         for the workspace's next claim.
         """
 
+    async def withdraw(self, workspace_id: str, *, reason: str) -> None:
+        """Do the same for a turn that never began in it, unless others need the container."""
+
     async def join(self, workspace_id: str, *, holder: str) -> Claim | None:
         """Give the live container as it is, unasked and as it is bound; None if none is live."""
 

@@ -95,6 +95,10 @@ class SharedContainers:
             workspace_id, reason=reason, for_good=for_good, is_replaced=is_replaced
         )
 
+    async def withdraw(self, workspace_id: str, *, reason: str) -> None:
+        """Remove the container if it is here and nobody else needs it."""
+        await self._containers.withdraw(workspace_id, reason=reason)
+
     async def release(
         self, workspace_id: str, *, holder: str = TURN, is_saved: bool | None = None
     ) -> None:

@@ -1,7 +1,9 @@
 """Reading one turn from an agent that nobody trusts: order, silence, reconnection, recording.
 
 Events count from 1 without gaps. An event is acknowledged once it is recorded, and after a broken
-stream reading resumes after the last recorded one, so none is lost and none comes twice.
+stream reading resumes after the last recorded one, so none is lost and none comes twice. An agent
+that is silent is asked how it is: one that thinks may be silent for long, one that is hung or
+frozen does not answer and counts as a broken stream.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -24,7 +26,7 @@ from hakoiri.wire.agent import RunTurn
 from hakoiri.wire.events import AgentEvent, Error, EventData, Result, SessionStarted
 
 RECONNECT_LIMIT: Final = 3
-"""A turn's stream may break this often; then the container counts as lost."""
+"""So often a turn's stream may break without an event between; then the container is lost."""
 
 ACKNOWLEDGE_TIMEOUT_S: Final = 5
 
@@ -55,6 +57,7 @@ class TurnStream:
         self._limits = limits
         self._recorded = resume_after or 0
         self._is_begun = resume_after is not None
+        self._arrivals = 0
 
     async def run(self) -> Result | Error:
         """Run the turn and return its terminal event.
@@ -63,7 +66,9 @@ class TurnStream:
         `AgentSilentError`, `StoreError`.
         """
         source = self._resume() if self._is_begun else self._agent.run_turn(self._request)
-        for attempt in range(1, RECONNECT_LIMIT + 1):
+        attempt, heard = 0, self._recorded
+        while attempt < RECONNECT_LIMIT:
+            attempt += 1
             try:
                 return await self._read(source)
             except UnknownTurnError:
@@ -74,6 +79,8 @@ class TurnStream:
                 source = self._agent.run_turn(self._request)
                 continue
             except AgentUnreachableError:
+                if self._recorded > heard:
+                    attempt, heard = 1, self._recorded
                 await anyio.sleep(self._limits.retry_pause_s * attempt)
             source = self._resume()
         return await self._read(source)
@@ -87,6 +94,7 @@ class TurnStream:
         terminal: Result | Error | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._receive, source, inbox)
+            group.start_soon(self._ask_while_silent, inbox)
             while terminal is None and (batch := await inbox.take()):
                 terminal = await self._take(batch)
             group.cancel_scope.cancel()
@@ -104,10 +112,22 @@ class TurnStream:
                         raise AgentProtocolError(f"event {number} came, not {expected}")
                     await inbox.put(arrived, size_bytes=_weigh(event))
                     expected += 1
+                    self._arrivals += 1
         except ContainersError as error:
             await inbox.close(error)
         else:
             await inbox.close()
+
+    async def _ask_while_silent(self, inbox: Inbox[Numbered]) -> None:
+        while True:
+            before = self._arrivals
+            await anyio.sleep(self._limits.ask_after_s)
+            if self._arrivals == before:
+                try:
+                    await self._agent.health()
+                except ContainersError as error:
+                    await inbox.close(error)
+                    return
 
     async def _next(self, source: AsyncIterator[Numbered]) -> Numbered | None:
         limit_s = self._limits.silence_timeout_s

@@ -447,6 +447,22 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
     assert orchestrator.holders("w1") == frozenset({"turn"})
 
 
+@pytest.mark.parametrize("need", ["a command", "the only copy", "nobody"])
+async def test_a_turn_that_never_began_takes_no_container_from_others(
+    tmp_path: Path, need: str
+) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    made = await claim(orchestrator, "w1")
+    if need == "a command":
+        await orchestrator.join("w1", holder="command 1")
+    if need == "the only copy":
+        await orchestrator.release("w1", is_saved=False)
+    await orchestrator.withdraw("w1", reason="container-start-failed")
+    left = {"a command": frozenset({"command 1"}), "the only copy": frozenset(), "nobody": None}
+    assert orchestrator.holders("w1") == left[need]
+    assert made.directories.workspace.exists() == (need != "nobody")
+
+
 @pytest.mark.parametrize("is_saved", [True, False])
 async def test_a_lost_container_is_joined_by_nobody_and_gone_only_when_it_is_saved(
     tmp_path: Path,

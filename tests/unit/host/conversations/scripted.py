@@ -91,6 +91,7 @@ class ScriptedAgent:
         self.command_failures: list[Exception | None] = []
         self.asked: list[RunCommand] = []
         self.ended: list[RunCommand] = []
+        self.when_asked: Callable[[], None] = lambda: None
 
     def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
         self.requests.append(request)
@@ -113,6 +114,7 @@ class ScriptedAgent:
                 step()
 
     async def health(self) -> AgentHealth:
+        self.when_asked()
         return AgentHealth(state="ready", version="1")
 
     async def acknowledge(self, turn_id: str, seq: int) -> None:
@@ -270,6 +272,10 @@ class ScriptedContainers:
         self.generation += 1
         if self.hold_retire is not None:
             await self._held("retire", self.hold_retire)
+
+    async def withdraw(self, workspace_id: str, *, reason: str) -> None:
+        await self.retire(workspace_id, reason=reason)
+        self.log[-1] = f"withdraw {reason}"
 
     async def halt(self, workspace_id: str) -> None:
         self.log.append("halt")

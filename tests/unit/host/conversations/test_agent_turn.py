@@ -157,7 +157,7 @@ async def test_a_container_that_cannot_be_had_is_one_error(failure: Exception, c
         assert ("a secret" in str(events[-1].data["text"])) is False
         world.containers.claim_failure = None
         assert types(await world.turn(conversation)) == GOOD_TURN
-    assert world.containers.log[1] == f"retire {code}"
+    assert world.containers.log[1] == f"withdraw {code}"
 
 
 async def test_a_dead_container_with_the_only_copy_of_files_is_left_to_be_saved() -> None:
@@ -187,7 +187,7 @@ async def test_files_that_cannot_be_restored_are_one_error_and_nothing_is_saved_
     assert events[-1].data["retryable"] == retryable
     assert str(failure) in str(events[-1].data["text"])
     assert world.files.saves == []
-    assert world.containers.log == ["claim", f"retire {code}"]
+    assert world.containers.log == ["claim", f"withdraw {code}"]
 
 
 @pytest.mark.parametrize(
@@ -400,7 +400,7 @@ async def test_a_turn_that_waits_for_its_container_can_be_interrupted() -> None:
         events = await world.rest_of_turn(message)
     assert types(events) == ["user_message", "error"]
     assert events[-1].data["code"] == "interrupted"
-    assert world.containers.log == ["claim", "claim cleaned up", "retire interrupted"]
+    assert world.containers.log == ["claim", "claim cleaned up", "withdraw interrupted"]
 
 
 async def test_a_container_that_cannot_be_retired_in_time_is_still_cleaned_up() -> None:

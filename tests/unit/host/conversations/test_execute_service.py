@@ -165,7 +165,7 @@ async def test_a_container_that_starts_while_the_server_stops_is_cleaned_up() ->
         await anyio.wait_all_tasks_blocked()
     events = await world.store.read(conversation_id=conversation.id, after=0, limit=99)
     assert events[-1].data["code"] == "server-stopped"
-    assert world.containers.log == ["claim", "claim cleaned up", "retire server-stopped"]
+    assert world.containers.log == ["claim", "claim cleaned up", "withdraw server-stopped"]
 
 
 async def begun(world: World, *events: EventData, agent_seq: int = 0) -> Conversation:

@@ -23,7 +23,12 @@ pytestmark = pytest.mark.anyio
 
 
 class Reading:
-    def __init__(self, *scripts: Sequence[Step], resume_after: int | None = None) -> None:
+    def __init__(
+        self,
+        *scripts: Sequence[Step],
+        resume_after: int | None = None,
+        silence_timeout_s: float = 0.05,
+    ) -> None:
         self.heard: list[int] = []
         self.agent = ScriptedAgent(*scripts)
         self.batches: list[list[EventData]] = []
@@ -33,7 +38,7 @@ class Reading:
             request=RunTurn(turn_id="c-1-1", text="hi"),
             record=self._record,
             remember_session=self._remember,
-            limits=replace(LIMITS, silence_timeout_s=0.05),
+            limits=replace(LIMITS, silence_timeout_s=silence_timeout_s, ask_after_s=0.01),
             resume_after=resume_after,
         )
 
@@ -68,6 +73,39 @@ async def test_what_arrives_while_a_batch_is_recorded_is_the_next_batch() -> Non
 async def test_silence_is_a_failure() -> None:
     with pytest.raises(AgentSilentError):
         await Reading([anyio.Event()]).stream.run()
+
+
+async def test_a_silent_agent_that_does_not_answer_counts_as_a_broken_stream() -> None:
+    def frozen() -> None:
+        raise AgentUnreachableError("no answer within 5 s")
+
+    reading = Reading([anyio.Event()], [(1, Result(text="x"))], silence_timeout_s=30)
+    reading.agent.when_asked = frozen
+    assert await reading.stream.run() == Result(text="x")
+    assert reading.agent.resumed_after == [0]
+
+
+async def test_a_silent_agent_that_answers_is_left_to_its_work() -> None:
+    thought = anyio.Event()
+    asked: list[int] = []
+
+    def ask() -> None:
+        asked.append(1)
+        if len(asked) == 5:
+            thought.set()
+
+    reading = Reading([thought, (1, Result(text="x"))], silence_timeout_s=30)
+    reading.agent.when_asked = ask
+    assert await reading.stream.run() == Result(text="x")
+    assert reading.agent.resumed_after == []
+
+
+async def test_breaks_with_events_between_them_are_forgiven() -> None:
+    cut = AgentUnreachableError("cut")
+    words: list[list[Step]] = [[(n, TextDelta(text="a")), cut] for n in range(1, 9)]
+    reading = Reading(*words, [(9, Result(text="x"))])
+    assert await reading.stream.run() == Result(text="x")
+    assert reading.text == "a" * 8
 
 
 async def test_a_fourth_break_is_not_forgiven() -> None:
