@@ -1,5 +1,7 @@
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,13 +30,22 @@ def accounts(monkeypatch: pytest.MonkeyPatch) -> None:
         return Account(name, os.geteuid(), os.getegid())
 
     monkeypatch.setattr("hakoiri.cli.supervisor.preparation.account", account)
+    monkeypatch.setattr(module, "become", lambda spec: None)  # or the tests would be replaced
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def run_dir() -> Iterator[Path]:
+    """A directory for sockets: a short path."""
+    made = Path(tempfile.mkdtemp(prefix="hk-"))
+    yield made / "run"
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def settings(tmp_path: Path, run_dir: Path) -> Settings:
     return host_settings.load(
         data_dir=tmp_path / "data",
-        run_dir=tmp_path / "run",
+        run_dir=run_dir,
         container={"image": IMAGE},
         guard={"live_dir": tmp_path / "live"},
         audit={"dir": tmp_path / "audit"},
