@@ -109,6 +109,10 @@ format: venv ## Format the code
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
+.PHONY: dashboards
+dashboards: venv ## Write Grafana's dashboards anew from their source
+	$(VENV)/bin/python -m deployment.monitoring.dashboards
+
 .PHONY: lock
 lock: ## Write the hash-pinned requirements anew (needs uv)
 	uv pip compile pyproject.toml --group install --generate-hashes --universal --python-version 3.11 \

@@ -60,7 +60,7 @@ main() {
   ensure_user hakoiri-reader
   ensure_user hakoiri-shipper
   [[ $purpose != test ]] || {
-    fetch_promtool "$here/../../build/tools"
+    fetch_prometheus "$here/../../build/tools"
     fetch_postgresql "$here/../../build/tools"
   }
   ensure_engine

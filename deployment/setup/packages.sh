@@ -54,18 +54,20 @@ install_missing() {
   [[ -z $left ]] || refuse "still missing after the installation: ${left% }; Debian 12 or newer is needed."
 }
 
-# promtool checks the alert rules. It is taken out of Debian's package, which is not installed: that
-# would start a Prometheus that nobody asked for.
-fetch_promtool() {
-  local tools=$1
-  has promtool || [[ -x $tools/promtool ]] || {
-    has apt-get || refuse "missing: promtool; install Prometheus with this system's package manager and run this again."
-    run_step "fetching promtool (from Debian's package of Prometheus)" \
-      "check the network and the free disk space." unpack_promtool "$tools"
-  }
+# promtool checks the alert rules, and a Prometheus runs the dashboards' queries. Both are taken out of
+# Debian's package, which is not installed: that would start a Prometheus that nobody asked for.
+fetch_prometheus() {
+  local tools=$1 program
+  for program in prometheus promtool; do
+    has "$program" || [[ -x $tools/$program ]] || {
+      has apt-get || refuse "missing: $program; install Prometheus with this system's package manager and run this again."
+      run_step "fetching $program (from Debian's package of Prometheus)" \
+        "check the network and the free disk space." unpack_prometheus "$tools"
+    }
+  done
 }
 
-unpack_promtool() {
+unpack_prometheus() {
   local tools=$1 scratch
   scratch=$(mktemp -d)
   (
@@ -73,7 +75,7 @@ unpack_promtool() {
     apt-get download prometheus || { apt_get update && apt-get download prometheus; }
     dpkg-deb --extract ./prometheus_*.deb .
   )
-  install -D "$scratch/usr/bin/promtool" "$tools/promtool"
+  install -D --target-directory "$tools" "$scratch/usr/bin/prometheus" "$scratch/usr/bin/promtool"
   rm -rf -- "$scratch"
 }
 

@@ -118,7 +118,7 @@ def test_it_is_as_it_was_written_and_its_heads_are_signed(run: Run) -> None:
     assert len(shown.stdout.splitlines()) == 3
 
 
-@pytest.mark.parametrize("what", ["keeper/key.pem", "keeper/heads.jsonl", "proxy", "guard"])
+@pytest.mark.parametrize("what", ["keeper/key.pem", "heads", "proxy", "guard"])
 def test_the_server_can_neither_read_the_key_nor_see_another_chain(run: Run, what: str) -> None:
     (pid,) = run.server.processes("hakoiri.host")
     path = run.log / what
@@ -141,7 +141,8 @@ def test_a_proxy_that_is_killed_leaves_a_chain_that_its_successor_goes_on_with(r
 
 @pytest.mark.parametrize("act", ["change", "drop", "swap", "cut"])
 def test_a_log_that_was_tampered_with_is_found(run: Run, tmp_path: Path, act: str) -> None:
-    until(lambda: '"chain":"server"' in (run.log / "keeper" / "heads.jsonl").read_text())
+    (heads,) = (run.log / "heads").glob("*.jsonl")
+    until(lambda: '"chain":"server"' in heads.read_text())
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(run.log), str(copy)], check=True)
     (path,) = (copy / "server").glob("*.jsonl")

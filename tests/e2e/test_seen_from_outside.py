@@ -161,17 +161,22 @@ def test_the_log_is_copied_line_for_line_and_that_is_told(run: Run) -> None:
         )
 
     until(is_copied)
+    until(lambda: '"chain":"server"' in _heads_of(instance))
     cli = [sys.executable, "-P", "-m", "hakoiri.cli", "audit"]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
     verified = subprocess.run(
-        [*cli, "verify", "--dir", str(instance), "--unsigned", "--json"],
+        [
+            *(*cli, "verify", "--dir", str(instance), "--behind", "5m", "--json"),
+            *("--key", str(run.log / "keeper" / "public.pem")),
+        ],
         env=environment,
         check=True,
         capture_output=True,
         timeout=60,
     )
-    chains = {one["chain"]: one["lines"] for one in json.loads(verified.stdout)["chains"]}
+    chains = {one["chain"]: one["signed"] for one in json.loads(verified.stdout)["chains"]}
     assert {"server", "proxy", "guard"} <= set(chains)
+    assert chains["server"] > 0
     told = run.server.run_dir / "ship" / "status.json"
     shown = subprocess.run(
         [*cli, "ship", "status", "--file", str(told), "--json"],
@@ -183,6 +188,10 @@ def test_the_log_is_copied_line_for_line_and_that_is_told(run: Run) -> None:
     (target,) = json.loads(shown.stdout)["targets"]
     assert (target["name"], target["error"]) == ("share", None)
     until(lambda: run.figures()["hakoiri_audit_ship_bytes_total|share"] > 0)
+
+
+def _heads_of(instance: Path) -> str:
+    return "".join(path.read_text() for path in (instance / "heads").glob("*.jsonl"))
 
 
 def test_the_server_can_change_neither_the_copy_nor_where_it_goes(run: Run) -> None:

@@ -24,7 +24,7 @@ def main() -> None:
     try:
         launch = KeeperLaunch.model_validate_json(sys.stdin.buffer.read())
         keeper = Keeper(
-            directory=launch.directory,
+            directory=launch.heads,
             chains=launch.chains,
             key=load_or_make_key(launch.directory),
             tell=_tell,

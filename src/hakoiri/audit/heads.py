@@ -7,7 +7,7 @@ that was rewritten, or cut before the newest head, does not have the hash that t
 import base64
 import binascii
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
@@ -53,21 +53,41 @@ class HeadSigner:
         return _line({**head.model_dump(), "signature": signature})
 
 
-def read_heads(lines: Iterable[bytes], *, public: Ed25519PublicKey) -> dict[str, dict[int, str]]:
-    """Return the hashes that heads tell, by chain and number. A torn last line is passed over.
+def read_heads(lines: Iterable[bytes], *, public: Ed25519PublicKey) -> dict[str, dict[int, Head]]:
+    """Return the heads, by chain and number. A torn last line is passed over.
 
     Raises `ChainError` for a line that is no head, that the key did not sign, or that contradicts
     another.
     """
-    found: dict[str, dict[int, str]] = {}
+    found: dict[str, dict[int, Head]] = {}
     for number, line in enumerate(lines, start=1):
         if not line.endswith(b"\n"):
             break
         head = _read_head(line, number, public)
-        told = found.setdefault(head.chain, {}).setdefault(head.sequence, head.hash)
-        if told != head.hash:
+        told = found.setdefault(head.chain, {}).setdefault(head.sequence, head)
+        if told.hash != head.hash:
             raise ChainError(f"head {number} contradicts an earlier one on {head.chain}")
     return found
+
+
+def hashes_of(heads: Mapping[int, Head]) -> dict[int, str]:
+    """Return the hash that each line must have, by its number."""
+    return {number: head.hash for number, head in heads.items()}
+
+
+def newest_of(heads: Mapping[int, Head], *, until: datetime | None = None) -> int:
+    """Return the number of the newest line whose head was signed, until then; 0 if there is none.
+
+    `until` is in UTC. A time that is none counts as long ago.
+    """
+    return max((number for number, head in heads.items() if _was_signed(head, until)), default=0)
+
+
+def _was_signed(head: Head, until: datetime | None) -> bool:
+    try:
+        return until is None or datetime.fromisoformat(head.time) <= until
+    except (ValueError, TypeError):  # the latter: a time without a zone
+        return True
 
 
 def _read_head(line: bytes, number: int, public: Ed25519PublicKey) -> SignedHead:

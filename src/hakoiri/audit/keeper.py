@@ -22,14 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from hakoiri.audit.chain import ChainError, Position, hash_of
-from hakoiri.audit.heads import HeadSigner
+from hakoiri.audit.head_files import HeadFiles, read_signed_heads
+from hakoiri.audit.heads import Head, HeadSigner
 from hakoiri.audit.segments import AuditFilesError, ChainReader, lines_of, open_segment, segments
-from hakoiri.audit.verification import (
-    HEADS_NAME,
-    KEY_LIMIT_BYTES,
-    PUBLIC_KEY_NAME,
-    read_signed_heads,
-)
+from hakoiri.audit.verification import KEY_LIMIT_BYTES, PUBLIC_KEY_NAME
 
 KEY_NAME: Final = "key.pem"
 EVERY_S: Final = 20.0
@@ -96,12 +92,11 @@ class Keeper:
         tell: Teller,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        """Keep heads below `directory`; raise `ChainError` if those there are not this key's."""
-        self._path = directory / HEADS_NAME
+        """Keep heads in `directory`; raise `ChainError` if those there are not this key's."""
+        self._files = HeadFiles(directory)
         self._signer = HeadSigner(key)
         self._tell = tell
         self._now = now
-        self._cut_torn_line()
         heads = read_signed_heads(directory, public=key.public_key())
         self._heads = {name: _newest(heads.get(name, {})) for name in chains}
         self._directories = dict(chains)
@@ -121,7 +116,7 @@ class Keeper:
                 names.append(name)
                 self._heads[name] = position
         if grown:
-            self._append(b"".join(grown))
+            self._files.append(grown)
         return names
 
     def _look(self, name: str, directory: Path) -> Position | None:
@@ -149,24 +144,6 @@ class Keeper:
         self._readers[name] = reader
         return reader
 
-    def _append(self, lines: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o644)
-        try:
-            os.write(descriptor, lines)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _cut_torn_line(self) -> None:
-        if not self._path.exists():
-            return
-        with self._path.open("r+b") as file:
-            content = file.read()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                file.truncate(whole)
-
 
 def _go_to(reader: ChainReader, head: Position) -> None:
     """Put the reader behind the line whose head was signed; raise `ChainError` if it is gone."""
@@ -181,11 +158,11 @@ def _go_to(reader: ChainReader, head: Position) -> None:
     raise ChainError(f"line {head.sequence}, whose head was signed, is gone or was changed")
 
 
-def _newest(heads: Mapping[int, str]) -> Position:
+def _newest(heads: Mapping[int, Head]) -> Position:
     if not heads:
         return Position()
     sequence = max(heads)
-    return Position(sequence, heads[sequence])
+    return Position(sequence, heads[sequence].hash)
 
 
 def keep(keeper: Keeper, *, is_stopping: Callable[[float], bool]) -> None:

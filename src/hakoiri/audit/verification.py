@@ -17,10 +17,8 @@ from hakoiri.audit.chain import (
     previous_of,
     sequence_of,
 )
-from hakoiri.audit.heads import read_heads
 from hakoiri.audit.segments import AuditFilesError, read_chain, segments
 
-HEADS_NAME: Final = "heads.jsonl"
 PUBLIC_KEY_NAME: Final = "public.pem"
 KEY_LIMIT_BYTES: Final = 4096
 
@@ -54,24 +52,15 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def read_signed_heads(directory: Path, *, public: Ed25519PublicKey) -> dict[str, dict[int, str]]:
-    """Return what the keeper's heads tell, by chain and number.
+def verify_chain(
+    directory: Path, *, chain: str, heads: Mapping[int, str], reaches: int | None = None
+) -> ChainReport:
+    """Check one chain from its first file on; a log that cannot be read counts as broken.
 
-    Raises `ChainError`, `AuditFilesError`.
+    `heads` are the hashes that were signed, by number. It must reach to the line `reaches`; absent
+    means to the newest of them.
     """
-    path = directory / HEADS_NAME
-    try:
-        with path.open("rb") as file:
-            return read_heads(file, public=public)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise AuditFilesError(f"cannot read {path}: {error.strerror}") from error
-
-
-def verify_chain(directory: Path, *, chain: str, heads: Mapping[int, str]) -> ChainReport:
-    """Check one chain from its first file on; a log that cannot be read counts as broken."""
-    check = _Check(heads)
+    check = _Check(heads, reaches=max(heads, default=0) if reaches is None else reaches)
     broken: str | None = None
     try:
         check.run(directory)
@@ -87,8 +76,9 @@ def verify_chain(directory: Path, *, chain: str, heads: Mapping[int, str]) -> Ch
 
 
 class _Check:
-    def __init__(self, heads: Mapping[int, str]) -> None:
+    def __init__(self, heads: Mapping[int, str], *, reaches: int) -> None:
         self._heads = heads
+        self._reaches = reaches
         self.begins = 1
         self.signed = 0
         self.position = Position()
@@ -109,10 +99,9 @@ class _Check:
                     f"line {self.position.sequence} is not the one whose head was signed"
                 )
             self.signed = self.position.sequence
-        newest = max(self._heads, default=0)
-        if newest > self.position.sequence:
+        if self._reaches > self.position.sequence:
             raise ChainError(
-                f"{missing_lines(self.position.sequence + 1, newest)} at the end: "
+                f"{missing_lines(self.position.sequence + 1, self._reaches)} at the end: "
                 "a head of them was signed"
             )
 

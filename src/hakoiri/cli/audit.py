@@ -12,13 +12,14 @@ from typing import Annotated, Final
 import typer
 
 from hakoiri.audit.chain import AuditError, missing_lines
+from hakoiri.audit.head_files import read_signed_heads
+from hakoiri.audit.heads import Head, hashes_of, newest_of
 from hakoiri.audit.search import BadTimeError, Wanted, one_line, parse_line, parse_time
-from hakoiri.audit.segments import ChainReader, read_chain
+from hakoiri.audit.segments import AuditFilesError, ChainReader, read_chain
 from hakoiri.audit.verification import (
     PUBLIC_KEY_NAME,
     ChainReport,
     load_public_key,
-    read_signed_heads,
     verify_chain,
 )
 from hakoiri.cli import audit_ship
@@ -140,6 +141,10 @@ def verify(
     key: Annotated[
         Path | None, typer.Option(help="The public key, kept elsewhere; absent means the keeper's.")
     ] = None,
+    behind: Annotated[
+        str | None,
+        typer.Option(help="Of a copy: it may lack lines whose heads are younger: 5m, 2h."),
+    ] = None,
     chain: Chain = None,
     directory: Directory = None,
     output: Output = "text",
@@ -147,23 +152,33 @@ def verify(
 ) -> None:
     """Check every line of every chain, and the signed heads against them; exit 1 if one is broken.
 
-    A copy of the public key on another machine makes sure that nobody signed anew.
+    A copy of the public key on another machine makes sure that nobody signed anew. A copy of the
+    log that was shipped holds the heads, too, and is checked by these and that key alone.
 
     Examples:
       hakoiri audit verify
 
       hakoiri audit verify --key /root/audit-public.pem --json
+
+      hakoiri audit verify --dir /mnt/audit/INSTANCE --key audit-public.pem --behind 5m
     """
     with _ToldErrors():
         root = _root(directory)
-        keeper = AuditGround(root).keeper
-        heads: dict[str, dict[int, str]] = {}
-        if not unsigned:
-            public = load_public_key(key or keeper / PUBLIC_KEY_NAME)
-            heads = read_signed_heads(keeper, public=public)
+        due = _time_before(behind) if behind else None
+        heads = {} if unsigned else _heads(AuditGround(root), key)
+        reaches = {name: newest_of(of_chain, until=due) for name, of_chain in heads.items()}
+        signed = {name: root / name for name in CHAINS if reaches.get(name)} if not chain else {}
         reports = [
-            _with_pruning(verify_chain(path, chain=name, heads=heads.get(name, {})), pruned=pruned)
-            for name, path in _chains(directory, chain).items()
+            _with_pruning(
+                verify_chain(
+                    path,
+                    chain=name,
+                    heads=hashes_of(heads.get(name, {})),
+                    reaches=reaches.get(name, 0),
+                ),
+                pruned=pruned,
+            )
+            for name, path in {**_chains(directory, chain), **signed}.items()
         ]
     if wants_json(output, as_json):
         show_json({"chains": [asdict(report) for report in reports]})
@@ -197,6 +212,18 @@ def export(
                 if wanted.fits(parse_line(raw), raw):
                     sys.stdout.buffer.write(raw)
         sys.stdout.flush()
+
+
+def _heads(ground: AuditGround, key: Path | None) -> dict[str, dict[int, Head]]:
+    public = load_public_key(key or ground.keeper / PUBLIC_KEY_NAME)
+    heads = read_signed_heads(ground.heads, public=public)
+    if key is not None and not heads:  # who brings a key wants to know what it vouches for
+        raise AuditFilesError(f"there are no signed heads in {ground.heads}")
+    return heads
+
+
+def _time_before(ago: str) -> datetime:
+    return datetime.fromtimestamp(parse_time(ago, now=datetime.now(UTC)) / 1000, UTC)
 
 
 class _ToldErrors:

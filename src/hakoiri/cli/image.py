@@ -3,18 +3,20 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hakoiri.cli.image_scan import read_scan, show_scan
+from hakoiri.cli.image_scan import read_scan, record_of, show_scan
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
 from hakoiri.host.settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image, image_tag
 from hakoiri.image.engine import Engine
 from hakoiri.image.errors import ImageBuildError
+from hakoiri.image.scan_record import write_record
 from hakoiri.image.signature import (
     directory_of,
     read_signed,
@@ -89,10 +91,17 @@ def sbom(
 
 
 @app.command()
-def scan(*, image: Image = None, docker_host: DockerHost = None, as_json: AsJson = False) -> None:
+def scan(
+    *,
+    image: Image = None,
+    signatures: Signatures = DEFAULT_SIGNATURES,
+    docker_host: DockerHost = None,
+    as_json: AsJson = False,
+) -> None:
     """Look for secrets and rights in every layer, and ask the scanners that are installed.
 
     Exits with 1 if anything was found. A scanner that could not look is named; it finds nothing.
+    When the image was looked through is noted beside its signature, for hakoiri doctor.
 
     Examples:
       hakoiri image scan
@@ -103,6 +112,10 @@ def scan(*, image: Image = None, docker_host: DockerHost = None, as_json: AsJson
         reference = image or workspace_image()
         typer.echo("looking through every layer (about half a minute)", err=True)
         result = read_scan(reference, docker_host=docker_host, recipe=source_root())
+        record = record_of(result, now=datetime.now(UTC))
+        told = write_record(record, directory_of(signatures, result.image_id))
+    if told:
+        typer.echo(f"hakoiri image scan: not noted down: {told}", err=True)
     show_scan(result, as_json=as_json)
     raise typer.Exit(0 if result.is_clean else 1)
 

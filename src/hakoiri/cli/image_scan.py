@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 
 import typer
@@ -10,6 +11,7 @@ from hakoiri.cli.workspace_image import IMAGE_SOURCES
 from hakoiri.image.engine import Engine
 from hakoiri.image.layer_scan import Finding, scan_layers
 from hakoiri.image.saved_image import read_saved_image
+from hakoiri.image.scan_record import ScanRecord
 from hakoiri.image.vulnerability_scanners import ScannerReport, run_scanners
 
 
@@ -38,6 +40,16 @@ def read_scan(reference: str, *, docker_host: str | None, recipe: Path) -> Image
         findings = sorted(scan_layers(read_saved_image(archive)))
     scanners = run_scanners(image=image_id, recipe=recipe / IMAGE_SOURCES, docker_host=docker_host)
     return ImageScan(image_id, findings, scanners)
+
+
+def record_of(scan: ImageScan, *, now: datetime) -> ScanRecord:
+    """Return what is noted of a scan."""
+    return ScanRecord(
+        image=scan.image_id,
+        at=now,
+        findings=len(scan.findings),
+        scanners={report.scanner: report.state for report in scan.scanners},
+    )
 
 
 def show_scan(scan: ImageScan, *, as_json: bool) -> None:

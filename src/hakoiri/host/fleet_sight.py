@@ -15,6 +15,7 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.usage.figures import Usage
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import Disks, UsageWatch
+from hakoiri.host.usage.workspace_metrics import WorkspaceMetrics, WorkspaceUse
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,22 @@ class FleetSight:
             warm=self.fleet.keeper.sizes(),
             total=orchestrator.live_containers(),
         )
+
+    def workspaces(self) -> list[WorkspaceUse]:
+        """Return each workspace that has a container, with the newest look at that."""
+        seen = {one.container_id: one for one in self.watch.fleet.containers}
+        return [
+            WorkspaceUse(
+                member.workspace_id,
+                is_busy=member.idle_since_s is None,
+                usage=seen.get(member.container_id),
+            )
+            for member in self.fleet.orchestrator.members()
+        ]
+
+    async def workspace_page(self) -> str:
+        """Return the figures of each workspace, in Prometheus's text format."""
+        return WorkspaceMetrics(self.workspaces).render()
 
     async def usage_of(self, workspace_id: str) -> Usage | None:
         """Return what a workspace's container uses now; None if it has none."""

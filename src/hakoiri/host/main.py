@@ -237,6 +237,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             confinement=await look_at_confinement(launch, edges.engine),
             pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
+            workspace_figures=sight.workspace_page,
             usage_of=sight.usage_of,
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,

@@ -122,6 +122,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration
         ),
         figures=no_figures,
+        workspace_figures=no_figures,
         usage_of=no_usage,
         find_audited=AuditReader(None).find,
         require_keys=False,

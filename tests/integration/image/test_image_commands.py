@@ -10,6 +10,9 @@ import pytest
 from tests.engine import TestEngine
 from tests.unit.image.archives import File, archive
 
+from hakoiri.image.scan_record import read_record
+from hakoiri.image.signature import directory_of
+
 pytestmark = pytest.mark.engine
 
 PLANTED = "AK" + "IA" + "PLANTED" + "Q" * 9
@@ -55,9 +58,9 @@ def planted(engine: TestEngine, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def test_no_layer_of_our_image_ever_held_a_secret_or_a_right_to_gain(
-    engine: TestEngine, image: str
+    engine: TestEngine, image: str, tmp_path: Path
 ) -> None:
-    scanned = command(engine, "scan", "--image", image, "--json")
+    scanned = command(engine, "scan", "--image", image, "--signatures", str(tmp_path), "--json")
     told = json.loads(scanned.stdout)
     assert told["findings"] == []
     assert {report["scanner"] for report in told["scanners"]} == {
@@ -68,12 +71,16 @@ def test_no_layer_of_our_image_ever_held_a_secret_or_a_right_to_gain(
     }
     is_vulnerable = any(report["state"] == "vulnerable" for report in told["scanners"])
     assert scanned.returncode == int(is_vulnerable)
+    noted = read_record(directory_of(tmp_path, told["image_id"]))
+    assert noted is not None
+    assert noted.image == told["image_id"]
+    assert noted.scanners == {one["scanner"]: one["state"] for one in told["scanners"]}
 
 
 def test_what_a_later_layer_hides_is_found_and_the_secret_not_shown(
-    engine: TestEngine, planted: str
+    engine: TestEngine, planted: str, tmp_path: Path
 ) -> None:
-    scanned = command(engine, "scan", "--image", planted, "--json")
+    scanned = command(engine, "scan", "--image", planted, "--signatures", str(tmp_path), "--json")
     assert scanned.returncode == 1
     told = json.loads(scanned.stdout)
     found = {(finding["rule"], finding["path"]) for finding in told["findings"]}

@@ -61,7 +61,7 @@ def test_promtool_agrees(arguments: tuple[str | Path, ...]) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 

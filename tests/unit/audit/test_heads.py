@@ -1,11 +1,12 @@
 import json
+from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.unit.audit.chains import AT
 
 from hakoiri.audit.chain import ChainError, Position
-from hakoiri.audit.heads import HeadSigner, read_heads
+from hakoiri.audit.heads import HeadSigner, hashes_of, newest_of, read_heads
 
 KEY = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
 SIGNER = HeadSigner(KEY)
@@ -18,7 +19,22 @@ def head(sequence: int, mark: str = "a") -> bytes:
 def test_what_was_signed_is_read() -> None:
     other = SIGNER.sign("proxy", Position(3, "c" * 64), at=AT)
     found = read_heads([head(1), head(2, "b"), other], public=KEY.public_key())
-    assert found == {"server": {1: "a" * 64, 2: "b" * 64}, "proxy": {3: "c" * 64}}
+    assert {name: hashes_of(heads) for name, heads in found.items()} == {
+        "server": {1: "a" * 64, 2: "b" * 64},
+        "proxy": {3: "c" * 64},
+    }
+
+
+def test_the_newest_until_a_time_is_told_and_a_time_that_is_none_counts() -> None:
+    later = SIGNER.sign("server", Position(7, "b" * 64), at=AT + timedelta(minutes=5))
+    heads = read_heads([head(2), later], public=KEY.public_key())["server"]
+    assert newest_of(heads) == 7
+    assert newest_of(heads, until=AT + timedelta(minutes=4)) == 2
+    assert newest_of(heads, until=AT - timedelta(minutes=1)) == 0
+    assert newest_of({}) == 0
+    for time in ("long ago", "2026-11-26T12:00:00"):
+        odd = heads[7].model_copy(update={"time": time})
+        assert newest_of({9: odd}, until=AT) == 9
 
 
 @pytest.mark.parametrize(
@@ -50,4 +66,5 @@ def test_two_heads_that_contradict_each_other_are_refused() -> None:
 def test_a_line_that_is_no_head_is_refused_and_a_torn_one_at_the_end_passed_over() -> None:
     with pytest.raises(ChainError, match="head 2 is none"):
         read_heads([head(1), b"{}\n"], public=KEY.public_key())
-    assert read_heads([head(1), head(2)[:-9]], public=KEY.public_key()) == {"server": {1: "a" * 64}}
+    found = read_heads([head(1), head(2)[:-9]], public=KEY.public_key())
+    assert hashes_of(found["server"]) == {1: "a" * 64}

@@ -4,9 +4,10 @@ import pytest
 from tests.unit.audit.chains import AT, lines, write
 
 from hakoiri.audit.chain import ChainError
+from hakoiri.audit.head_files import read_signed_heads
 from hakoiri.audit.keeper import KEY_NAME, Keeper, keep, load_or_make_key
 from hakoiri.audit.segments import AuditFilesError
-from hakoiri.audit.verification import load_public_key, read_signed_heads
+from hakoiri.audit.verification import load_public_key
 
 
 class Room:
@@ -14,8 +15,10 @@ class Room:
 
     def __init__(self, root: Path) -> None:
         self.own = root / "keeper"
+        self.heads = root / "heads"
         self.chain = root / "server"
         self.own.mkdir()
+        self.heads.mkdir()
         self.chain.mkdir()
         self.told: list[tuple[str, dict[str, object]]] = []
 
@@ -24,7 +27,7 @@ class Room:
 
     def keeper(self) -> Keeper:
         return Keeper(
-            directory=self.own,
+            directory=self.heads,
             chains={"server": self.chain, "proxy": self.chain.with_name("proxy")},
             key=load_or_make_key(self.own),
             tell=self.tell,
@@ -33,7 +36,7 @@ class Room:
 
     def signed(self) -> list[int]:
         public = load_public_key(self.own / "public.pem")
-        return sorted(read_signed_heads(self.own, public=public).get("server", {}))
+        return sorted(read_signed_heads(self.heads, public=public).get("server", {}))
 
 
 @pytest.fixture
@@ -118,7 +121,7 @@ def test_a_torn_head_is_cut_off(room: Room) -> None:
     made = lines(4)
     write(room.chain, made[:2])
     room.keeper().step()
-    with (room.own / "heads.jsonl").open("ab") as file:
+    with (room.heads / f"{1:015d}.jsonl").open("ab") as file:
         file.write(b'{"chain":"ser')
     write(room.chain, made)
     assert room.keeper().step() == ["server"]

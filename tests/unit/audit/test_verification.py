@@ -3,15 +3,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from tests.unit.audit.chains import AT, lines, write
+from tests.unit.audit.chains import lines, write
 
-from hakoiri.audit.chain import ChainError, Position, hash_of
-from hakoiri.audit.heads import HeadSigner
+from hakoiri.audit.chain import Position, hash_of
 from hakoiri.audit.segments import AuditFilesError
 from hakoiri.audit.verification import (
     ChainReport,
     load_public_key,
-    read_signed_heads,
     verify_chain,
 )
 
@@ -67,16 +65,22 @@ def test_a_log_that_is_gone_is_broken_if_a_head_was_signed(tmp_path: Path) -> No
     assert "cannot list" in (verify(tmp_path / "none", {}).broken or "")
 
 
-def test_keys_and_heads_are_read_from_their_files(tmp_path: Path) -> None:
+def test_a_copy_need_not_reach_to_its_newest_head_but_what_it_has_must_fit(tmp_path: Path) -> None:
+    made = lines(10)
+    write(tmp_path, made[:6])
+    heads = {4: hash_of(made[3]), 8: hash_of(made[7])}
+    assert verify_chain(tmp_path, chain="server", heads=heads, reaches=4).broken is None
+    assert verify_chain(tmp_path, chain="server", heads=heads, reaches=0).broken is None
+    short = verify_chain(tmp_path, chain="server", heads=heads, reaches=8)
+    assert "lines 7 to 8 are missing at the end" in (short.broken or "")
+    other = verify_chain(tmp_path, chain="server", heads={4: "f" * 64}, reaches=0)
+    assert "line 4 is not the one whose head was signed" in (other.broken or "")
+
+
+def test_keys_are_read_from_their_files(tmp_path: Path) -> None:
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (tmp_path / "public.pem").write_bytes(public)
     assert load_public_key(tmp_path / "public.pem") == KEY.public_key()
-    assert read_signed_heads(tmp_path, public=KEY.public_key()) == {}
-    head = HeadSigner(KEY).sign("server", Position(1, "a" * 64), at=AT)
-    (tmp_path / "heads.jsonl").write_bytes(head)
-    assert read_signed_heads(tmp_path, public=KEY.public_key()) == {"server": {1: "a" * 64}}
-    with pytest.raises(ChainError, match="not signed"):
-        read_signed_heads(tmp_path, public=Ed25519PrivateKey.generate().public_key())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no key"])

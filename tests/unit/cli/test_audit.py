@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ class Log:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for name in ("server", "proxy", "keeper"):
+        for name in ("server", "proxy", "keeper", "heads"):
             (root / name).mkdir()
         for name, count in (("server", 3), ("proxy", 1)):
             writer = ChainWriter(root / name, chain=name, version="1", now=lambda: AT)
@@ -33,7 +34,7 @@ class Log:
         chains = {name: self.root / name for name in ("server", "proxy")}
         keeper = self.root / "keeper"
         Keeper(
-            directory=keeper,
+            directory=self.root / "heads",
             chains=chains,
             key=load_or_make_key(keeper),
             tell=nothing,
@@ -131,3 +132,76 @@ def test_a_missing_key_is_told(log: Log) -> None:
     code, said = log.run("verify")
     assert code == 1
     assert "public.pem" in said
+
+
+def copied(log: Log, to: Path) -> tuple[Path, Path]:
+    """Return a copy as it is shipped, and one of the public key."""
+    copy = to / "copy"
+    for name in ("server", "proxy", "heads"):
+        shutil.copytree(log.root / name, copy / name)
+    return copy, Path(shutil.copy(log.root / "keeper" / "public.pem", to / "kept.pem"))
+
+
+def verify(copy: Path, key: Path, *more: str) -> tuple[int, str]:
+    arguments = ["audit", "verify", "--dir", str(copy), "--key", str(key), *more]
+    done = CliRunner().invoke(app, arguments)
+    return done.exit_code, done.output
+
+
+@pytest.fixture
+def copy_and_key(tmp_path: Path) -> tuple[Path, Path]:
+    (tmp_path / "log").mkdir()
+    return copied(Log(tmp_path / "log"), tmp_path)
+
+
+def test_a_copy_is_checked_by_its_own_heads_and_a_key_from_elsewhere(
+    copy_and_key: tuple[Path, Path],
+) -> None:
+    copy, key = copy_and_key
+    code, said = verify(copy, key)
+    assert code == 0
+    assert "server: 5 lines are as they were written; heads signed up to line 5" in said
+
+
+def test_a_sound_chain_that_was_written_anew_is_found_in_the_copy_alone(
+    copy_and_key: tuple[Path, Path],
+) -> None:
+    copy, key = copy_and_key
+    write(copy / "server", lines(5))
+    code, said = verify(copy, key)
+    assert code == 1
+    assert "server: BROKEN: line 5 is not the one whose head was signed" in said
+    unsigned = CliRunner().invoke(app, ["audit", "verify", "--dir", str(copy), "--unsigned"])
+    assert unsigned.exit_code == 0, "the chain alone is sound"
+
+
+def test_a_copy_of_which_a_whole_chain_is_gone_is_broken(copy_and_key: tuple[Path, Path]) -> None:
+    copy, key = copy_and_key
+    shutil.rmtree(copy / "proxy")
+    code, said = verify(copy, key)
+    assert code == 1
+    assert "proxy: BROKEN" in said
+
+
+def test_a_copy_may_be_behind_by_what_was_said_and_no_more(
+    copy_and_key: tuple[Path, Path],
+) -> None:
+    copy, key = copy_and_key
+    (path,) = (copy / "server").glob("*.jsonl")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    code, said = verify(copy, key)
+    assert code == 1
+    assert "lines 3 to 5 are missing at the end" in said
+    assert verify(copy, key, "--behind", "1m")[0] == 1
+    code, said = verify(copy, key, "--behind", "36500d")
+    assert code == 0, said
+    assert "heads signed up to line 0" in said
+    assert verify(copy, key, "--behind", "soon")[0] == 2
+
+
+def test_a_copy_without_heads_vouches_for_nothing(copy_and_key: tuple[Path, Path]) -> None:
+    copy, key = copy_and_key
+    shutil.rmtree(copy / "heads")
+    code, said = verify(copy, key)
+    assert code == 1
+    assert "there are no signed heads" in said

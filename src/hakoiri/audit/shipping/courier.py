@@ -13,8 +13,10 @@ from typing import Final, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hakoiri.audit.chain import AuditError
-from hakoiri.audit.launch import ChainName
+from hakoiri.audit.launch import HEADS, ChainName
+from hakoiri.audit.segments import Segment
 from hakoiri.audit.shipping.source import (
+    Batch,
     Place,
     missed_lines,
     next_batch,
@@ -25,6 +27,9 @@ from hakoiri.audit.shipping.status import ChainStatus, TargetStatus
 from hakoiri.audit.shipping.targets import SealedTarget, StreamTarget
 
 ERROR_LIMIT_CHARS: Final = 500
+HEADS_EVERY_S: Final = 60.0
+"""Between two objects of a bucket that hold signed heads; a chain's files go when they are full."""
+
 PAUSE_MIN_S: Final = 1.0
 PAUSE_MAX_S: Final = 60.0
 PLACES_LIMIT_BYTES: Final = 64 * 1024
@@ -72,6 +77,7 @@ class Courier:
         self._wall_s = wall_s
         self._places = dict(load_places(places_file))
         self._missed = dict.fromkeys(chains, 0)
+        self._heads_put_s = -HEADS_EVERY_S
         self._shipped_bytes = 0
         self._failures = 0
         self._error: str | None = None
@@ -100,19 +106,10 @@ class Courier:
 
     def _ship(self, chain: str, directory: Path) -> bool:
         place = self._places.get(chain)
-        if isinstance(self._target, StreamTarget):
-            batch = next_batch(directory, place)
-            if batch is None:
-                return False
-            segment, after, size = batch.segment, batch.after, len(batch.data)
-            self._target.send(chain, batch)
-        else:
-            sealed = next_sealed(directory, place)
-            if sealed is None:
-                return False
-            segment, after = sealed
-            size = after.offset
-            self._target.put(chain, segment)
+        shipped = self._ship_piece(chain, directory, place)
+        if shipped is None:
+            return False
+        segment, after, size = shipped
         if missed := missed_lines(segment, place):
             self._missed[chain] += missed
             self._tell("audit_lines_not_shipped", target=self._name, chain=chain, lines=missed)
@@ -120,6 +117,26 @@ class Courier:
         save_places(self._file, self._places)
         self._shipped_bytes += size
         return True
+
+    def _ship_piece(
+        self, chain: str, directory: Path, place: Place | None
+    ) -> tuple[Segment, Place, int] | None:
+        """Ship what comes next; return its file, the place after it, and its bytes."""
+        target = self._target
+        if isinstance(target, StreamTarget):
+            return _ship_lines(target.send, chain, next_batch(directory, place))
+        if chain == HEADS:  # what they vouch for is to follow: they do not wait for a full file
+            if 0 <= self._wall_s() - self._heads_put_s < HEADS_EVERY_S:
+                return None
+            shipped = _ship_lines(target.put_lines, chain, next_batch(directory, place))
+            self._heads_put_s = self._wall_s() if shipped else self._heads_put_s
+            return shipped
+        sealed = next_sealed(directory, place)
+        if sealed is None:
+            return None
+        segment, after = sealed
+        target.put(chain, segment)
+        return segment, after, after.offset
 
     def _take_note(self, errors: list[str]) -> None:
         if not errors:
@@ -160,10 +177,19 @@ class Courier:
             return waiting_bytes(
                 directory,
                 self._places.get(chain),
-                sealed_only=not isinstance(self._target, StreamTarget),
+                sealed_only=chain != HEADS and not isinstance(self._target, StreamTarget),
             )
         except (AuditError, OSError):
             return 0
+
+
+def _ship_lines(
+    send: Callable[[str, Batch], None], chain: str, batch: Batch | None
+) -> tuple[Segment, Place, int] | None:
+    if batch is None:
+        return None
+    send(chain, batch)
+    return batch.segment, batch.after, len(batch.data)
 
 
 def load_places(path: Path) -> Mapping[str, Place]:

@@ -10,6 +10,7 @@ import http.client
 import ssl
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import BinaryIO, Final
 from urllib.parse import quote, urlsplit
 
@@ -17,8 +18,9 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from hakoiri.audit.segments import Segment, open_segment
+from hakoiri.audit.segments import Segment, name_of, open_segment
 from hakoiri.audit.shipping.configuration import S3Target
+from hakoiri.audit.shipping.source import Batch
 from hakoiri.audit.shipping.targets import TargetError
 
 TIMEOUT_S: Final = 60.0
@@ -48,19 +50,26 @@ class BucketCopy:
     def put(self, chain: str, segment: Segment) -> None:
         """Put the file with its retention. Raises `TargetError`, `OSError`."""
         with open_segment(segment) as file:
-            digest, size = _digest(file)
-            file.seek(0)
-            headers = self._signed(self._path(chain, segment), file, digest, size)
-            file.seek(0)
-            self._send(self._path(chain, segment), file, headers)
+            self._put(self._path(chain, segment.path.name), file)
 
-    def _path(self, chain: str, segment: Segment) -> str:
+    def put_lines(self, chain: str, batch: Batch) -> None:
+        """Put the lines as an object of their own. Raises `TargetError`, `OSError`."""
+        self._put(self._path(chain, name_of(batch.first)), BytesIO(batch.data))
+
+    def _put(self, path: str, file: BinaryIO) -> None:
+        digest, size = _digest(file)
+        file.seek(0)
+        headers = self._signed(path, file, digest, size)
+        file.seek(0)
+        self._send(path, file, headers)
+
+    def _path(self, chain: str, name: str) -> str:
         parts = (
             self._target.bucket,
             *([self._target.prefix] if self._target.prefix else []),
             self._instance,
             chain,
-            segment.path.name,
+            name,
         )
         return quote("/" + "/".join(parts))
 

@@ -41,6 +41,11 @@ class Batch:
     data: bytes
     after: Place
 
+    @property
+    def first(self) -> int:
+        """The number of its first line."""
+        return self.after.sequence - self.data.count(b"\n") + 1
+
 
 def next_batch(directory: Path, place: Place | None) -> Batch | None:
     """Return what comes after the place; None if there is nothing yet.

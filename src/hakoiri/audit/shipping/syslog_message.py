@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hakoiri.audit.chain import ChainError
+from hakoiri.audit.heads import SignedHead
+from hakoiri.audit.launch import HEADS
 from hakoiri.audit.search import parse_line
 
 AUDIT_FACILITY: Final = 13
@@ -17,7 +19,9 @@ AUDIT_FACILITY: Final = 13
 SEVERITIES: Final = {1: 6, 2: 5, 3: 4, 4: 3, 5: 2}
 """Of OCSF's severities: informational, notice, warning, error, critical."""
 
+INFORMATIONAL: Final = 6
 WARNING: Final = 4
+HEAD_SIGNED: Final = "head_signed"
 NIL: Final = "-"
 _NOT_PRINTABLE: Final = re.compile(r"[^\x21-\x7e]")
 
@@ -26,11 +30,8 @@ def message_of(line: bytes, *, chain: str, host: str, instance: str) -> bytes:
     """Return the message; a line that is not in our form is told as it is, as a warning."""
     severity, at, kind = WARNING, NIL, NIL
     try:
-        document = parse_line(line)
-        severity = SEVERITIES.get(document.get("severity_id", 0), WARNING)
-        moment = datetime.fromtimestamp(document["time"] / 1000, UTC)
+        severity, moment, kind = _of_head(line) if chain == HEADS else _of_event(line)
         at = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        kind = _token(document["unmapped"]["event"], 32)
     except (ChainError, ValueError, OverflowError, OSError):
         pass
     head = (
@@ -38,6 +39,18 @@ def message_of(line: bytes, *, chain: str, host: str, instance: str) -> bytes:
         f"{_token(f'hakoiri-{chain}', 48)} {_token(instance, 128)} {kind} {NIL} "
     )
     return head.encode("ascii") + line.rstrip(b"\n")
+
+
+def _of_event(line: bytes) -> tuple[int, datetime, str]:
+    document = parse_line(line)
+    severity = SEVERITIES.get(document.get("severity_id", 0), WARNING)
+    moment = datetime.fromtimestamp(document["time"] / 1000, UTC)
+    return severity, moment, _token(document["unmapped"]["event"], 32)
+
+
+def _of_head(line: bytes) -> tuple[int, datetime, str]:
+    head = SignedHead.model_validate_json(line)
+    return INFORMATIONAL, datetime.fromisoformat(head.time).astimezone(UTC), HEAD_SIGNED
 
 
 def framed(message: bytes) -> bytes:

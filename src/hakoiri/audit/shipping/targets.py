@@ -26,3 +26,9 @@ class SealedTarget(Protocol):
 
     def put(self, chain: str, segment: Segment) -> None:
         """Return when the target has the file. Raises `TargetError`, `OSError`."""
+
+    def put_lines(self, chain: str, batch: Batch) -> None:
+        """Return when the target has the lines of the batch, as a file named by its first line.
+
+        For what must not wait until a file is full. Raises `TargetError`, `OSError`.
+        """

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from hakoiri.cli.doctor.checklist_facts import examine_checklist
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
 from hakoiri.cli.doctor.production_facts import examine_production
@@ -21,7 +22,12 @@ USAGE_EXIT_CODE = 2
 
 IMAGE_REPOSITORY = "hakoiri/workspace"
 
-STYLES = {State.OK: "green", State.WARNING: "yellow", State.MISSING: "bold red"}
+STYLES = {
+    State.OK: "green",
+    State.WARNING: "yellow",
+    State.OPEN: "cyan",
+    State.MISSING: "bold red",
+}
 
 
 class Output(StrEnum):
@@ -36,13 +42,14 @@ def doctor(
     output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="Short for -o json.")] = False,
     production: Annotated[
-        bool, typer.Option("--production", help="Also judge what `serve --production` demands.")
+        bool,
+        typer.Option("--production", help="Also go through the checklist for production."),
     ] = False,
 ) -> None:
     """Say what this host has and lacks, one line each, with the mend.
 
     Exit code 0 if all that is needed is there (warnings do not count), 1 if something is missing,
-    2 if the settings cannot be read.
+    2 if the settings cannot be read. What is `open` cannot be told from this host.
 
     Examples:
       hakoiri doctor
@@ -51,7 +58,7 @@ def doctor(
 
       HAKOIRI_CONTAINER__RUNTIME=runsc hakoiri doctor      # judged for this runtime
 
-      hakoiri doctor --production                          # would `serve --production` start?
+      hakoiri doctor --production                          # docs/operations/production-checklist.md
     """
     try:
         settings = host_settings.load()
@@ -61,6 +68,7 @@ def doctor(
     findings = examine(settings, image_reference=image_reference)
     if production:
         findings += examine_production(settings)
+        findings += examine_checklist(settings, image_reference=image_reference)
     if as_json or output is Output.JSON:
         typer.echo(as_data(findings))
     else:

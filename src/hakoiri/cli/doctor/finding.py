@@ -15,6 +15,9 @@ class State(StrEnum):
     WARNING = "warning"
     """Hakoiri runs without it; a layer of protection or a convenience is not there."""
 
+    OPEN = "open"
+    """It is not built, or cannot be told from this host; the mend says who can tell, and how."""
+
     MISSING = "missing"
     """Hakoiri cannot run safely until it is mended."""
 
@@ -37,6 +40,11 @@ class Finding:
     def warning(cls, name: str, text: str, *, mend: str) -> Self:
         """It would be better otherwise."""
         return cls(name, State.WARNING, text, mend)
+
+    @classmethod
+    def open(cls, name: str, text: str, *, mend: str) -> Self:
+        """It is for others to tell, or to do."""
+        return cls(name, State.OPEN, text, mend)
 
     @classmethod
     def missing(cls, name: str, text: str, *, mend: str) -> Self:

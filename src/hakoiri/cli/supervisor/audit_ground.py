@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hakoiri.audit.launch import HEADS
 from hakoiri.host.settings import Settings
 
 SERVER_CHAIN: Final = "server"
@@ -19,6 +20,7 @@ OPERATOR_CHAIN: Final = "operator"
 """What root does by `hakoiri key`, with or without a server."""
 
 CHAINS: Final = (SERVER_CHAIN, PROXY_CHAIN, GUARD_CHAIN, OPERATOR_CHAIN)
+HEADS_DIRECTORY: Final = HEADS
 KEEPER_DIRECTORY: Final = "keeper"
 SHIPPER_DIRECTORY: Final = "shipper"
 
@@ -31,8 +33,13 @@ class AuditGround:
 
     @property
     def keeper(self) -> Path:
-        """Where the key and the signed heads are."""
+        """Where the key is that heads are signed with."""
         return self.root / KEEPER_DIRECTORY
+
+    @property
+    def heads(self) -> Path:
+        """Where the signed heads are, for the shipper to read."""
+        return self.root / HEADS_DIRECTORY
 
     @property
     def shipper(self) -> Path:
@@ -48,6 +55,7 @@ class AuditGround:
         """Return all directories but that of one chain: those that its writer must not see."""
         return (
             self.keeper,
+            self.heads,
             self.shipper,
             *(path for name, path in self.chains.items() if name != chain),
         )
@@ -66,20 +74,21 @@ def make_directories(
     """Make what is missing; `writers` are user ids by chain. Raises `OSError`."""
     make_operator_directory(ground, keeper_gid=keeper_gid)
     _directory(ground.keeper, keeper_uid, keeper_gid, 0o700)
+    _chain_directory(ground.heads, keeper_uid, keeper_gid)
     for name, uid in writers.items():
-        _chain_directory(ground, name, uid, keeper_gid)
+        _chain_directory(ground.chains[name], uid, keeper_gid)
 
 
 def make_operator_directory(ground: AuditGround, *, keeper_gid: int) -> None:
     """Make what is missing for the chain that root writes. Raises `OSError`."""
     ground.root.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
     _directory(ground.root, 0, 0, 0o711)
-    _chain_directory(ground, OPERATOR_CHAIN, 0, keeper_gid)
+    _chain_directory(ground.chains[OPERATOR_CHAIN], 0, keeper_gid)
 
 
-def _chain_directory(ground: AuditGround, name: str, uid: int, keeper_gid: int) -> None:
+def _chain_directory(path: Path, uid: int, keeper_gid: int) -> None:
     # set-group-id: what a writer makes belongs to the keeper's group
-    _directory(ground.chains[name], uid, keeper_gid, 0o2750)
+    _directory(path, uid, keeper_gid, 0o2750)
 
 
 def _directory(path: Path, uid: int, gid: int, mode: int) -> None:

@@ -10,7 +10,7 @@ from hakoiri.host.settings import Settings
 
 def keeper_process(ground: Ground, audit: AuditGround) -> ProcessSpec:
     """Return the audit log's keeper, which alone can read its key and write its heads."""
-    launch = KeeperLaunch(directory=audit.keeper, chains=audit.chains)
+    launch = KeeperLaunch(directory=audit.keeper, heads=audit.heads, chains=audit.chains)
     return ProcessSpec(
         name="audit_keeper",
         arguments=("-m", "hakoiri.audit"),

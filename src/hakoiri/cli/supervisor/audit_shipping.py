@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
+from hakoiri.audit.launch import HEADS
 from hakoiri.audit.shipping.configuration import (
     FileTarget,
     ShipFile,
@@ -71,7 +72,8 @@ def shipper_spec(
     status_file = ground.run_dir / SHIP_STATUS
     launch = ShipLaunch(
         instance=ground.instance,
-        chains=audit.chains,
+        # heads first: the lines that they vouch for are there by then, and follow them
+        chains={HEADS: audit.heads, **audit.chains},
         state_dir=audit.shipper,
         status_file=status_file,
         targets=targets.target,

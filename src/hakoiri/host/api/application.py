@@ -60,6 +60,7 @@ def create_app(
     confinement: Confinement,
     pool: PoolService,
     figures: Figures,
+    workspace_figures: Figures,
     usage_of: UsageOf,
     find_audited: FindAudited,
     require_keys: bool,
@@ -87,7 +88,7 @@ def create_app(
             readiness=readiness, box_probe=box_probe, confinement=confinement, pool=pool.report
         )
     )
-    app.include_router(metric_routes.router(figures=figures))
+    app.include_router(metric_routes.router(figures=figures, workspaces=workspace_figures))
     app.include_router(conversation_routes.router(service=service, conversations=conversations))
     app.include_router(event_routes.router(conversations=conversations))
     app.include_router(workspace_routes.router(workspaces=workspaces.workspaces))

@@ -8,6 +8,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 WAIT_SECONDS: Final = (0.1, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300)
+REFUSALS: Final = ("line-full", "tenant-line-full", "waited-too-long", "stopping", "workspace-gone")
+"""Why a claim gets no place."""
+
 Slots = Callable[[], Mapping[str, int]]
 """Gives the number of places in each state."""
 
@@ -29,6 +32,10 @@ class AdmissionMetrics:
             ["reason"],
             registry=registry,
         )
+
+        # told from the start, so that Prometheus sees the first of each as growth
+        for reason in REFUSALS:
+            self._refused.labels(reason)
 
     def watch_line(self, length: Callable[[], int]) -> None:
         """Show from now on how many claims wait."""

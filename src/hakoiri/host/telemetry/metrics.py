@@ -79,6 +79,11 @@ class ServerMetrics:
             ["workspace"],
             registry=self._registry,
         )
+        # told from the start, so that Prometheus sees the first of each as growth
+        for reason in REMOVALS:
+            self._removals.labels(reason)
+        for reason in LOSSES:
+            self._recoveries.labels(reason)
         self._told_workspaces: set[str] = set()
         self._turns = {"result": turns.labels("result"), "error": turns.labels("error")}
 

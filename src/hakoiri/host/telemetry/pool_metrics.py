@@ -1,11 +1,13 @@
 """Figures of the warm pool and of claims. Labels are bounded: runtimes, states, kinds of start."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from hakoiri.wire.messages import Runtime
 
 Start = Literal["live", "warm", "cold"]
 """How a claim came by its container."""
@@ -47,6 +49,10 @@ class PoolMetrics:
             ["runtime"],
             registry=registry,
         )
+
+        for runtime in get_args(Runtime):  # from the start, so that the first is seen as growth
+            self._exhausted.labels(runtime)
+            self._failures.labels(runtime)
 
     def watch(self, sizes: Sizes) -> None:
         """Show the pool's size from now on."""

@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from tests.lifecycle_rules import fate_of_object
-from tests.s3_server import S3Server
+from tests.s3_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, S3Server
+
+from hakoiri.cli.demo.server_process import free_port
+from hakoiri.cli.doctor.checklist_facts import read_lifecycle
+from hakoiri.cli.doctor.finding import Finding, State
+from hakoiri.cli.doctor.lifecycle_check import check_lifecycle
+from hakoiri.host.settings import Settings
 
 pytestmark = pytest.mark.root
 
@@ -117,3 +123,42 @@ def test_a_server_that_does_not_answer_is_not_taken_for_one_without_rules(
     assert "cannot read the rules" in done.stderr
     with pytest.raises(ClientError):
         rules(s3, bucket)
+
+
+def examined(
+    s3: S3Server, bucket: str, tmp_path: Path, *, secret: str = SECRET_ACCESS_KEY
+) -> Finding:
+    """What `hakoiri doctor --production` says of the bucket's rules."""
+    key = tmp_path / "key.toml"
+    key.write_text(f'access_key_id = "{ACCESS_KEY_ID}"\nsecret_access_key = "{secret}"\n')
+    key.chmod(0o600)
+    settings = Settings.model_validate(
+        {
+            "object_store_url": f"s3://{bucket}/some/prefix",
+            "object_store": {"credentials_file": key, "endpoint": s3.endpoint},
+        }
+    )
+    return check_lifecycle("lifecycle", settings, read_lifecycle(settings, bucket=bucket))
+
+
+def test_the_checklist_sees_whether_the_rules_are_there(
+    s3: S3Server, bucket: str, path: str, tmp_path: Path
+) -> None:
+    lacking = examined(s3, bucket, tmp_path)
+    assert lacking.state is State.WARNING
+    assert f"deployment/s3/apply-lifecycle.sh s3://{bucket}/some/prefix" in lacking.mend
+    apply(s3, path, "--without-glacier", f"s3://{bucket}/some/prefix")
+    assert examined(s3, bucket, tmp_path).state is State.OK
+    refused = examined(s3, bucket, tmp_path, secret="another")
+    assert refused.state is State.OPEN
+    assert "the store answered" in refused.text
+    assert "another" not in refused.text
+
+
+def test_the_checklist_waits_for_no_store_that_is_away(
+    s3: S3Server, bucket: str, tmp_path: Path
+) -> None:
+    away = S3Server(port=free_port(), directory=tmp_path, command=[])
+    found = examined(away, bucket, tmp_path)
+    assert found.state is State.OPEN
+    assert "EndpointConnectionError" in found.text

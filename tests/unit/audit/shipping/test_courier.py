@@ -31,6 +31,12 @@ class Lines:
 class Files:
     def __init__(self) -> None:
         self.taken: list[tuple[str, int, bytes]] = []
+        self.error: Exception | None = None
+
+    def put_lines(self, chain: str, batch: Batch) -> None:
+        if self.error is not None:
+            raise self.error
+        self.taken.append((chain, batch.first, batch.data))
 
     def put(self, chain: str, segment: Segment) -> None:
         self.taken.append((chain, segment.first, segment.path.read_bytes()))
@@ -190,3 +196,52 @@ def test_whatever_a_target_does_the_courier_lives_and_tells(room: Room) -> None:
     courier = room.courier(target)
     assert not courier.step()
     assert courier.status.error == "server: ZeroDivisionError"
+
+
+def test_heads_do_not_wait_for_a_full_file_but_make_at_most_an_object_a_minute(room: Room) -> None:
+    target = Files()
+    room.chains = {name: room.root / name for name in ("server", "heads")}
+    room.chains["heads"].mkdir()
+    write(room.chains["server"], MADE[:2])
+    write(room.chains["heads"], MADE[:2])
+    courier = room.courier(target)
+    assert courier.step()
+    assert target.taken == [("heads", 1, b"".join(MADE[:2]))]
+    write(room.chains["heads"], MADE[:5])
+    room.now_s += 59
+    assert not courier.step()
+    assert courier.status.chains["heads"].waiting_bytes == sum(map(len, MADE[2:5]))
+    room.now_s += 1
+    assert courier.step()
+    assert target.taken[1:] == [("heads", 3, b"".join(MADE[2:5]))]
+    again = room.courier(target)
+    write(room.chains["heads"], MADE[:6])
+    again.step()
+    assert target.taken[2:] == [("heads", 6, MADE[5])]
+    assert again.status.chains["heads"].sequence == 6
+    assert again.status.chains["server"].sequence == 0
+
+
+def test_heads_that_a_store_refused_are_tried_again_without_a_minutes_wait(room: Room) -> None:
+    target = Files()
+    target.error = TargetError("no")
+    room.chains = {"heads": room.root / "heads"}
+    room.chains["heads"].mkdir()
+    write(room.chains["heads"], MADE[:2])
+    courier = room.courier(target)
+    assert not courier.step()
+    target.error = None
+    assert courier.step()
+    assert [first for _, first, _ in target.taken] == [1]
+
+
+def test_a_clock_that_was_put_back_does_not_hold_heads_up(room: Room) -> None:
+    target = Files()
+    room.chains = {"heads": room.root / "heads"}
+    room.chains["heads"].mkdir()
+    write(room.chains["heads"], MADE[:1])
+    courier = room.courier(target)
+    courier.step()
+    write(room.chains["heads"], MADE[:2])
+    room.now_s -= 1000
+    assert courier.step()

@@ -13,6 +13,7 @@ from tests.unit.audit.chains import AT, lines, write
 from hakoiri.audit.segments import segments
 from hakoiri.audit.shipping.configuration import S3Target
 from hakoiri.audit.shipping.s3_target import BucketCopy
+from hakoiri.audit.shipping.source import Place, next_batch
 from hakoiri.audit.shipping.targets import TargetError
 
 SECRET = "planted-ship-secret"
@@ -100,3 +101,15 @@ def test_one_that_is_away_is_an_error(tmp_path: Path) -> None:
         port = made.port
     with pytest.raises(OSError, match="refused"):
         copy_to(port).put("server", segments(tmp_path)[0])
+
+
+def test_lines_are_an_object_of_their_own_named_by_the_first(tmp_path: Path) -> None:
+    write(tmp_path, MADE)
+    first = next_batch(tmp_path, Place(first=1, offset=len(MADE[0]), sequence=1))
+    assert first is not None
+    with store() as made:
+        copy_to(made.port).put_lines("heads", first)
+    ((path, headers, body),) = made.requests
+    assert path == "/audit/hosts/box1/i1/heads/000000000000002.jsonl"
+    assert body == b"".join(MADE[1:])
+    assert headers["x-amz-object-lock-mode"] == "COMPLIANCE"

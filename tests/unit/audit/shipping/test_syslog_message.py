@@ -1,12 +1,14 @@
 import re
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.audit.chains import AT, lines
 
 from hakoiri.audit.chain import Position, seal
 from hakoiri.audit.event import AuditEvent, EventKind, Stamp
+from hakoiri.audit.heads import HeadSigner
 from hakoiri.audit.shipping.syslog_message import framed, message_of
 
 LINE = lines(1)[0]
@@ -45,3 +47,16 @@ def test_whatever_stands_there_is_told_in_the_right_form(line: bytes, host: str)
 @pytest.mark.parametrize(("message", "frame"), [(b"", b"0 "), (b"a b\n", b"4 a b\n")])
 def test_a_frame_begins_with_the_length(message: bytes, frame: bytes) -> None:
     assert framed(message) == frame
+
+
+def test_a_signed_head_is_told_as_such_and_one_that_is_none_as_a_warning() -> None:
+    key = Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+    head = HeadSigner(key).sign("server", Position(3, "a" * 64), at=AT)
+    found = FORM.fullmatch(message_of(head, chain="heads", host="box1", instance="i1"))
+    assert found is not None
+    priority, at, _, name, _, kind, text = found.groups()
+    assert (int(priority) // 8, int(priority) % 8) == (13, 6)
+    assert at == b"2026-11-26T12:00:00.250Z"
+    assert (name, kind) == (b"hakoiri-heads", b"head_signed")
+    assert text + b"\n" == head
+    assert message_of(LINE, chain="heads", host="h", instance="i").startswith(b"<108>1 - ")

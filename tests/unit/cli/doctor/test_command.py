@@ -77,3 +77,17 @@ def test_this_versions_image_is_looked_for_and_any_where_there_are_no_sources(
 
     monkeypatch.setattr(command, "workspace_image", find_no_sources)
     assert command.image_reference() == "hakoiri/workspace"
+
+
+def test_in_production_the_checklist_follows_what_a_start_demands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    examine_as(monkeypatch, FINE)
+    later = Finding.open("several hosts", "not built", mend="one by one")
+    monkeypatch.setattr(command, "examine_production", lambda _: [LESSER])
+    monkeypatch.setattr(command, "examine_checklist", lambda *_, **__: [later])
+    assert "several hosts" not in CliRunner().invoke(app, ["doctor"]).stdout
+    result = CliRunner().invoke(app, ["doctor", "--production", "--json"])
+    assert result.exit_code == 0, "what is open refuses nothing"
+    states = [(one["name"], one["state"]) for one in json.loads(result.stdout)["findings"]]
+    assert states == [("root", "ok"), ("apparmor", "warning"), ("several hosts", "open")]

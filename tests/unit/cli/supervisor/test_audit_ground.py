@@ -18,7 +18,7 @@ def test_each_writer_sees_no_directory_but_its_own() -> None:
     for name in CHAINS:
         others = ground.others(name)
         assert ground.chains[name] not in others
-        all_of_them = {ground.keeper, ground.shipper, *ground.chains.values()}
+        all_of_them = {ground.keeper, ground.heads, ground.shipper, *ground.chains.values()}
         assert all_of_them == {ground.chains[name], *others}
 
 
@@ -39,6 +39,8 @@ def test_directories_belong_to_their_writers_and_the_keeper_reads(tmp_path: Path
         assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (uid, 905, 0o2750)
     keeper = ground.keeper.stat()
     assert (keeper.st_uid, stat.S_IMODE(keeper.st_mode)) == (904, 0o700)
+    heads = ground.heads.stat()
+    assert (heads.st_uid, heads.st_gid, stat.S_IMODE(heads.st_mode)) == (904, 905, 0o2750)
 
 
 @pytest.mark.root

@@ -34,7 +34,9 @@ def test_the_shipper_has_its_targets_and_no_right_to_write_a_chain(tmp_path: Pat
     shipper = Account("shipper", 911, 912)
     spec = shipper_spec(settings, made, audit, targets=targets, shipper=shipper)
     launch = ShipLaunch.model_validate_json(spec.standard_input)
-    assert (launch.chains, launch.state_dir) == (audit.chains, audit.shipper)
+    assert launch.chains == {**audit.chains, "heads": audit.heads}
+    assert next(iter(launch.chains)) == "heads", "so that no head is copied before its lines"
+    assert launch.state_dir == audit.shipper
     assert launch.status_file.is_relative_to(made.run_dir)
     assert (spec.uid, spec.gid, spec.groups, spec.capabilities) == (911, 912, (908, 902), ())
     assert {audit.keeper, settings.data_dir} <= set(spec.hidden)

@@ -120,6 +120,7 @@ class Served:
             keeper=keeper, store=self.pool_store, from_settings=keeper.configuration
         )
         self.figures = "hakoiri_turns_total 1\n"
+        self.workspace_figures = "hakoiri_workspaces_not_told 0\n"
         self.usages: dict[str, Usage] = {}
         self.audit_asked: list[AuditQuery] = []
         self.audit_answer: AuditPage | Exception = AuditPage(events=[], next=None)
@@ -139,6 +140,7 @@ class Served:
             confinement=confinement,
             pool=self.pool,
             figures=self._figures,
+            workspace_figures=self._workspace_figures,
             usage_of=self._usage_of,
             find_audited=self._find_audited,
             require_keys=require_keys,
@@ -149,6 +151,9 @@ class Served:
 
     async def _figures(self) -> str:
         return self.figures
+
+    async def _workspace_figures(self) -> str:
+        return self.workspace_figures
 
     async def _find_audited(self, query: AuditQuery) -> AuditPage:
         self.audit_asked.append(query)

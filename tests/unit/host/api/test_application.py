@@ -27,6 +27,7 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
         "/health",
         "/ready",
         "/metrics",
+        "/metrics/workspaces",
         "/v1/conversations",
         "/v1/conversations/{conversation_id}",
         "/v1/conversations/{conversation_id}/messages",

@@ -1,7 +1,8 @@
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
+from hakoiri.host.containers.admission import Refusal
+from hakoiri.host.telemetry.admission_metrics import REFUSALS, AdmissionMetrics
 
 
 def test_the_line_its_ends_and_the_places_are_told() -> None:
@@ -24,3 +25,12 @@ def test_the_line_its_ends_and_the_places_are_told() -> None:
         "hakoiri_memory_shortage 1.0",
     ):
         assert line in page
+
+
+def test_every_reason_is_told_before_it_happens() -> None:
+    assert set(REFUSALS) == {one.value for one in Refusal}
+    registry = CollectorRegistry()
+    AdmissionMetrics(registry)
+    page = generate_latest(registry).decode()
+    for reason in REFUSALS:
+        assert f'hakoiri_claims_refused_total{{reason="{reason}"}} 0.0' in page

@@ -18,6 +18,8 @@ from hakoiri.audit.shipping.configuration import TARGETS_LIMIT
 from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
 from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.host.files.quota import DiskUse, TreeUse
+from hakoiri.host.telemetry.admission_metrics import REFUSALS
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
 from hakoiri.host.telemetry.metrics import LOSSES, OTHER_REASON, REMOVALS, ServerMetrics
@@ -25,6 +27,7 @@ from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 from hakoiri.host.usage.figures import CgroupFigures, Usage
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
+from hakoiri.host.usage.workspace_metrics import TOLD_LIMIT, WorkspaceMetrics, WorkspaceUse
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +35,7 @@ MANY = 3000
 
 CLOSED: dict[str, set[str]] = {
     "result": {"result", "error", "ok", "failed", "given_up"},
-    "reason": {*REMOVALS, *LOSSES, OTHER_REASON},
+    "reason": {*REMOVALS, *LOSSES, *REFUSALS, OTHER_REASON},
     "fault": {"none", "user", "service"},
     "start": {"live", "warm", "cold"},
     "kind": {"cold", "warm", "probe"},
@@ -110,8 +113,26 @@ async def test_every_label_has_a_bound(tmp_path: Path) -> None:
     assert len(page.splitlines()) < 2000
 
 
+def workspace_page() -> str:
+    """Return the page of workspaces, where far more of them are in use than it tells."""
+    figures = CgroupFigures(1, 2, 3, 4, 5, 6)
+    disk = DiskUse(used_bytes=1, quota_bytes=2, used_inodes=1, quota_inodes=2)
+    usage = Usage("c", figures, 0, cpu_cores=1, disk=TreeUse(workspace=disk, home=disk))
+    uses = [
+        WorkspaceUse(f"workspace-{number}", is_busy=True, usage=usage) for number in range(MANY)
+    ]
+    return WorkspaceMetrics(lambda: uses).render()
+
+
+def test_the_page_of_workspaces_has_a_bound_too() -> None:
+    labels = labels_of(workspace_page(), proxys=False)
+    assert set(labels) == {"workspace", "disk"}
+    assert len(labels["workspace"]) == TOLD_LIMIT
+    assert labels["disk"] == {"workspace", "home"}
+
+
 async def test_every_metric_follows_the_conventions(tmp_path: Path) -> None:
-    for family in text_string_to_metric_families(hostile_page(tmp_path)):
+    for family in text_string_to_metric_families(hostile_page(tmp_path) + workspace_page()):
         if family.name.startswith(("process_", "python_")):
             continue
         assert family.name.startswith("hakoiri_")
