@@ -29,8 +29,15 @@ test: ## Run all tests but those on machines of their own; pass options to pytes
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
-	$(VENV)/bin/pytest -m "not guest and not booted and not alone" $(WORKERS) $(ARGS)
+	$(VENV)/bin/pytest -m "not guest and not booted and not compose and not alone" $(WORKERS) $(ARGS)
 	$(VENV)/bin/pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # none of them was chosen
+
+.PHONY: compose-test
+compose-test: ## Bring up the stack of docker-compose.yml, run a turn, look at its rights, upgrade it
+	@deployment/setup/host.sh --for compose
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/pytest tests/compose $(ARGS)
 
 .PHONY: test-apparmor
 test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine

@@ -20,12 +20,12 @@ umask 022
 readonly NEEDED_DISK_GIB=6
 
 usage() {
-  refuse "usage: host.sh [--for demo|test|guest|systemd|check]"
+  refuse "usage: host.sh [--for demo|test|guest|systemd|compose|check]"
 }
 
 read_purpose() {
   [[ $# -gt 0 ]] || { echo demo; return; }
-  [[ $# -eq 2 && $1 == --for && $2 =~ ^(demo|test|guest|systemd|check)$ ]] || usage
+  [[ $# -eq 2 && $1 == --for && $2 =~ ^(demo|test|guest|systemd|compose|check)$ ]] || usage
   echo "$2"
 }
 

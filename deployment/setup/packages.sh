@@ -20,9 +20,11 @@ list_missing() {
   [[ $1 != systemd ]] || has dockerd || echo docker.io
   [[ $1 != systemd ]] || { has ps || echo procps; }
   [[ $1 != systemd && $1 != test ]] || has systemd-analyze || echo systemd
+  # A client without the plugin gets Debian's docker-compose (1.29); what it does is the same.
+  [[ $1 != compose ]] || docker compose version >/dev/null 2>&1 || has docker-compose || echo docker-compose
   # Its redis-check-rdb is the server, too, under another name. The package of that name would start one.
   [[ $1 != test ]] || has redis-check-rdb || echo redis-tools
-  [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; }
+  [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; has ip || echo iproute2; }
   # The audit log is shipped to a real syslog daemon, which each test starts for itself.
   [[ $1 != test ]] || has rsyslogd || printf "%s\n" rsyslog rsyslog-gnutls
   has runsc || echo runsc

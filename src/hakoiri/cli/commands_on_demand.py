@@ -15,6 +15,7 @@ PROCESSES: Final = {
     "serve": ("hakoiri.cli.serve", "serve"),
     "proxy": ("hakoiri.cli.proxy", "proxy"),
     "docker-guard": ("hakoiri.cli.docker_guard", "docker_guard"),
+    "service": ("hakoiri.cli.service", "service"),
     "demo": ("hakoiri.cli.demo.command", "demo"),
     "doctor": ("hakoiri.cli.doctor.command", "doctor"),
     "probe": ("hakoiri.cli.probe", "probe"),

@@ -1,6 +1,7 @@
 """Which image this version's containers run: the one built from the sources beside it."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from hakoiri.image.signature import (
 )
 
 IMAGE_SOURCES = "workspace-base"
+IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _KEY_LIMIT_BYTES = 64 * 1024
 
 
@@ -48,7 +50,8 @@ def trusted_image(settings: Settings) -> str:
     key = settings.container.image_public_key
     if key is None:
         return reference
-    image_id = Engine(settings.docker_host).describe(reference).image_id
+    is_id = IMAGE_ID.fullmatch(reference) is not None
+    image_id = reference if is_id else Engine(settings.docker_host).describe(reference).image_id
     try:
         verify_image(
             read_signed(directory_of(settings.container.image_signatures, image_id)),

@@ -31,10 +31,11 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class MountPoint:
-    """One line of mountinfo: where, and with which flags of its own."""
+    """One line of mountinfo: where, with which flags of its own, of which kind of file system."""
 
     path: Path
     flags: int
+    kind: str = ""
 
 
 def mount(
@@ -95,4 +96,5 @@ def mount_points() -> list[MountPoint]:
 def _parse(fields: list[bytes]) -> MountPoint:
     path = _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), fields[4])
     flags = sum(_FLAG_OF.get(word, 0) for word in fields[5].decode("ascii").split(","))
-    return MountPoint(Path(os.fsdecode(path)), flags)
+    kind = fields[fields.index(b"-") + 1].decode("ascii", errors="replace")
+    return MountPoint(Path(os.fsdecode(path)), flags, kind)

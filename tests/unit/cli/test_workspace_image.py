@@ -73,3 +73,15 @@ def test_a_key_that_others_can_write_is_no_key(tmp_path: Path) -> None:
         read_public_key(path)
     with pytest.raises(SignatureRefusedError, match="No such file"):
         read_public_key(tmp_path / "none")
+
+
+def test_an_id_is_held_against_its_signature_without_an_engine(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    named = settings.container.model_copy(update={"image": IMAGE_ID})
+    by_id = settings.model_copy(update={"container": named})
+    with pytest.raises(SignatureRefusedError, match="not signed here"):
+        trusted_image(by_id)
+    sign(settings, IMAGE_ID)
+    assert trusted_image(by_id) == IMAGE_ID

@@ -41,6 +41,9 @@ KERNEL_LOG = Path("/dev/kmsg")
 INSTANCE_FILE = "instance"
 INSTANCE = re.compile(r"[0-9a-f]{12}")
 LOCK_FILE = "lock"
+NO_LOCK = -1
+"""Of who only needs to know where things are."""
+
 DISKS_SUFFIX = ".disks"
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel allows 107 in `sun_path`."""
@@ -105,57 +108,69 @@ def require_root() -> None:
 
 def prepare(settings: Settings) -> Ground:
     """Make directories and the instance's id, take the lock; raise `PreparationError`."""
-    users = settings.users
-    server, proxy, guard = account(users.server), account(users.proxy), account(users.guard)
-    keeper, reader = account(users.audit), account(users.audit_reader)
+    server = account(settings.users.server)
     try:
         data_dir = _data_directory(settings.data_dir, server)
         instance = instance_id(data_dir / INSTANCE_FILE)
         lock = take_lock(data_dir / LOCK_FILE)
         require_free_port(settings.host, settings.port)
-        run_dir = settings.run_dir or RUN_ROOT / instance
-        _check_length(run_dir)
-        _directory(run_dir, 0, server.gid, 0o750)
-        # set-group-id: the control socket made in it belongs to the server's group
-        proxy_dir = _directory(run_dir / "proxy", proxy.uid, server.gid, 0o2750)
-        guard_dir = _directory(run_dir / "guard", guard.uid, server.gid, 0o2750)
-        audit_dir = _directory(run_dir / "audit", reader.uid, server.gid, 0o2750)
-        settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-        state_dir = _directory(settings.proxy.state_dir / instance, proxy.uid, proxy.gid, 0o700)
-        live_dir = _live_directory(settings)
-        tree = _shared_directory(live_dir / instance)
-        disks = _shared_directory(live_dir / f"{instance}{DISKS_SUFFIX}")
-        audit = audit_ground(settings, instance)
-        if audit is not None:
-            make_directories(
-                audit,
-                writers={
-                    SERVER_CHAIN: server.uid,
-                    PROXY_CHAIN: proxy.uid,
-                    GUARD_CHAIN: guard.uid,
-                },
-                keeper_uid=keeper.uid,
-                keeper_gid=keeper.gid,
-            )
+        ground = lay_out(settings, instance, lock=lock)
+        make_places(settings, ground)
+        for directory in (ground.tree, ground.disks):
+            _share(directory)
     except OSError as error:
         raise PreparationError(f"cannot prepare the directories: {error}") from error
+    return ground
+
+
+def lay_out(settings: Settings, instance: str, *, lock: int = NO_LOCK) -> Ground:
+    """Say where everything of the instance is and whose; nothing is made.
+
+    Raises `PreparationError`.
+    """
+    users = settings.users
+    run_dir = settings.run_dir or RUN_ROOT / instance
+    _check_length(run_dir)
+    live_dir = _live_directory(settings)
     return Ground(
         instance=instance,
         run_dir=run_dir,
-        proxy_dir=proxy_dir,
-        proxy_state_dir=state_dir,
-        guard_dir=guard_dir,
-        audit_dir=audit_dir,
-        tree=tree,
-        disks=disks,
-        server=server,
-        proxy=proxy,
-        guard=guard,
-        keeper=keeper,
-        reader=reader,
-        audit=audit,
+        proxy_dir=run_dir / "proxy",
+        proxy_state_dir=settings.proxy.state_dir / instance,
+        guard_dir=run_dir / "guard",
+        audit_dir=run_dir / "audit",
+        tree=live_dir / instance,
+        disks=live_dir / f"{instance}{DISKS_SUFFIX}",
+        server=account(users.server),
+        proxy=account(users.proxy),
+        guard=account(users.guard),
+        keeper=account(users.audit),
+        reader=account(users.audit_reader),
+        audit=audit_ground(settings, instance),
         lock=lock,
     )
+
+
+def make_places(settings: Settings, ground: Ground) -> None:
+    """Make the directories that are missing, and set whose they all are. Raises `OSError`."""
+    server, proxy, guard, reader = ground.server, ground.proxy, ground.guard, ground.reader
+    _directory(ground.run_dir, 0, server.gid, 0o750)
+    # set-group-id: the control socket made in it belongs to the server's group
+    _directory(ground.proxy_dir, proxy.uid, server.gid, 0o2750)
+    _directory(ground.guard_dir, guard.uid, server.gid, 0o2750)
+    _directory(ground.audit_dir, reader.uid, server.gid, 0o2750)
+    settings.proxy.state_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
+    _directory(ground.proxy_state_dir, proxy.uid, proxy.gid, 0o700)
+    ground.tree.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    for directory in (ground.tree, ground.disks):
+        _directory(directory, 0, 0, 0o700)
+    if ground.audit is not None:
+        make_directories(
+            ground.audit,
+            writers={SERVER_CHAIN: server.uid, PROXY_CHAIN: proxy.uid, GUARD_CHAIN: guard.uid},
+            keeper_uid=ground.keeper.uid,
+            keeper_gid=ground.keeper.gid,
+        )
 
 
 def has_boxes(ground: Ground) -> bool:
@@ -185,31 +200,31 @@ def _live_directory(settings: Settings) -> Path:
             f"HAKOIRI_GUARD__LIVE_DIR: {live_dir} is in the data directory, which is the server's; "
             "name a directory that is root's"
         )
-    live_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
     return live_dir
 
 
-def _shared_directory(path: Path) -> Path:
-    """Make where the guard mounts for others: root's, a mount of its own, and seen by the engine.
+def _share(path: Path) -> None:
+    """Make where the guard mounts for others a mount of its own, which the engine sees.
 
     What an earlier run left mounted there stays: containers may live in it, which the server
     adopts or removes.
     """
-    _directory(path, 0, 0, 0o700)
     if any(point.path == path for point in mount_points()):
-        return path
+        return
     bind(path, path, flags=MS_NOSUID | MS_NODEV)
     # out of the peer group of what it was bound from, into one of its own
     mount(None, path, flags=MS_PRIVATE)
     mount(None, path, flags=MS_SHARED)
-    return path
 
 
-def prepare_data_directory(settings: Settings) -> str:
-    """Make the data directory and the instance's id, for work without a server; return the id."""
+def prepare_data_directory(settings: Settings, *, wanted: str | None = None) -> str:
+    """Make the data directory and the instance's id, for work without a server; return the id.
+
+    `wanted` is the id where it is made now; a random one by default.
+    """
     try:
         directory = _data_directory(settings.data_dir, account(settings.users.server))
-        return instance_id(directory / INSTANCE_FILE)
+        return instance_id(directory / INSTANCE_FILE, wanted=wanted)
     except OSError as error:
         raise PreparationError(f"cannot prepare {settings.data_dir}: {error}") from error
 
@@ -285,8 +300,8 @@ def require_free_port(host: str, port: int) -> None:
         ) from error
 
 
-def instance_id(path: Path) -> str:
-    """Return the id of this data directory's instance, made at its first use.
+def instance_id(path: Path, *, wanted: str | None = None) -> str:
+    """Return the id of this data directory's instance, made at its first use (or `wanted` then).
 
     The server can write there and root makes paths of what is read, so no link is followed and
     nothing but an id is taken. Raises `PreparationError`.
@@ -294,7 +309,7 @@ def instance_id(path: Path) -> str:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        made = secrets.token_hex(6)
+        made = wanted or secrets.token_hex(6)
         partial = path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC

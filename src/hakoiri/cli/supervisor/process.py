@@ -69,7 +69,7 @@ def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
         "shown": [str(path) for path in (*shown, *spec.shown)],
         "shared": [str(path) for path in spec.shared],
         "view": _view(spec.view, shown) if spec.view is not None else None,
-        "command": [*_fewer_rights(spec), sys.executable, *spec.arguments],
+        "command": [*fewer_rights(spec), sys.executable, *spec.arguments],
     }
     return [
         "unshare",
@@ -97,7 +97,8 @@ def _view(view: SealedView, shown: tuple[Path, ...]) -> dict[str, list[str]]:
     }
 
 
-def _fewer_rights(spec: ProcessSpec) -> list[str]:
+def fewer_rights(spec: ProcessSpec) -> list[str]:
+    """Return how root becomes the process's user, with its capabilities and no others."""
     kept = "".join(f",+{name}" for name in spec.capabilities)
     groups = (
         ["--groups", ",".join(str(group) for group in spec.groups)]

@@ -91,8 +91,12 @@ def proxy_process(
     rehearsal: Rehearsal | None,
     *,
     tracing: TracingLaunch | None = None,
+    file: Path | None = None,
 ) -> ProcessSpec:
-    """Return the credential proxy: the one process that holds secrets."""
+    """Return the credential proxy: the one process that holds secrets.
+
+    `file` is its own file; by default the one that the supervisor writes.
+    """
     audit = ground.audit
     return ProcessSpec(
         name=PROXY_NAME,
@@ -104,7 +108,7 @@ def proxy_process(
             "--control",
             str(ground.proxy_dir / CONTROL_SOCKET),
             "--file",
-            str(ground.run_dir / PROXY_FILE),
+            str(file or ground.run_dir / PROXY_FILE),
             "--state-dir",
             str(ground.proxy_state_dir),
             *(("--audit-dir", str(audit.chains[PROXY_CHAIN])) if audit is not None else ()),
