@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Final
 
 from rich.console import Console
@@ -33,6 +34,7 @@ EXAMPLES: Final = """examples:
   python -m benchmarks                     starts and turns, 20 of each
   python -m benchmarks all --n 30          everything
   python -m benchmarks proxy --n 5         the proxy beside its peers, 5 rounds, against the bars
+  python -m benchmarks object_sync --quick --n 2   file sync beside its peers, a smaller tree
 
   make bench ARGS="cold_start --n 50"
 """
@@ -57,6 +59,11 @@ BENCHMARKS: Final[dict[str, Measure]] = {
 }
 
 
+QUICKER: Final[dict[str, Measure]] = {
+    "object_sync": partial(object_sync.measure, sizes=object_sync.QUICK),
+}
+"""Those that have a smaller form, for `--quick`."""
+
 PROXY: Final = "proxy"
 PROXY_ROUNDS: Final = 5
 
@@ -79,7 +86,8 @@ def main() -> int:
         if name == PROXY:
             lines = proxy.measure(min(arguments.n, PROXY_ROUNDS), say=say)
         else:
-            reports.append(BENCHMARKS[name](arguments.n, say=say))
+            measure = QUICKER.get(name) if arguments.quick else None
+            reports.append((measure or BENCHMARKS[name])(arguments.n, say=say))
     if arguments.json:
         found = {
             "machine": where,
@@ -114,6 +122,11 @@ def _parser() -> argparse.ArgumentParser:
         help="what to measure (default: cold_start)",
     )
     parser.add_argument("--n", type=int, default=20, help="samples of each (default: 20)")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"less of it, which the bars are not meant for ({', '.join(QUICKER)})",
+    )
     parser.add_argument("--json", action="store_true", help="all samples, as JSON")
     return parser
 

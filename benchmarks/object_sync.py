@@ -4,15 +4,19 @@ Ours is a recovery point, with hashes, ctimes and a manifest; theirs are plain c
 first rotates with the rounds. All read the same files, just written, and a server that was just
 given them, so nobody waits for a disk; nobody synchronises what it writes; each restores onto a
 disk of its own. `s5cmd` is installed where it is missing; a peer that cannot be had is left out
-and named in the notes.
+and named in the notes, as is one that fails or takes too long. It ends: no round is begun that
+would not fit into the time.
 """
 
 import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,13 +30,14 @@ from tests.s3_server import (
     s3_server,
 )
 
-from benchmarks.file_sync import CHANGED_FILES, FILES, change, fill, live_tree, timed
+from benchmarks.file_sync import CHANGED_FILES, FILES, change, fill, live_tree
 from benchmarks.fresh_disk import fresh_disk
 from benchmarks.peers.bare_obstore import BareObstore
 from benchmarks.peers.environment import program_of
 from benchmarks.proxy_bars import limit_line
 from benchmarks.report import Report
-from benchmarks.sync_bars import PROCESSOR, lines_of
+from benchmarks.sync_bars import lines_of, rounds_in_time
+from benchmarks.sync_stopwatch import Stopwatch
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import LiveTree
@@ -41,8 +46,16 @@ from hakoiri.host.files.sync import FileSync
 from hakoiri.host.files.testing import MemoryHeads
 from hakoiri.host.settings import ObjectStoreSettings
 
-LARGE_FILES = 20
 LARGE_BYTES = 50 * 1024 * 1024
+ROUNDS = 5
+"""At most, whatever is asked for: each is a GiB for each contender, up and down."""
+
+REPEATS = 3
+"""In a round, of what takes a moment: a save of nothing, and of ten files."""
+
+TIME_S = 900.0
+"""No round is begun when another as long as the longest would end after this."""
+
 RCLONE_TUNED = (
     "--transfers=32",
     "--checkers=32",
@@ -54,18 +67,43 @@ RCLONE_TUNED = (
 
 NOTHING = "nothing changed"
 CHANGED = f"{CHANGED_FILES} changed"
-SMALL = f"{FILES} small files"
-LARGE = f"{LARGE_FILES} x {LARGE_BYTES // 1024**2} MiB"
 
-BARS = {
-    f"{SMALL}: upload": 0.5,
-    f"{SMALL}: {NOTHING}": 0.5,
-    f"{SMALL}: {CHANGED}": 0.5,
-    f"{SMALL}: download": 0.5,
-    f"{LARGE}: upload": 1.1,
-    f"{LARGE}: download": 1.1,
-}
-"""The most that ours may take, as a share of the best peer's time."""
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is synchronised: small files, and files of 50 MiB."""
+
+    small_files: int
+    large_files: int
+
+    @property
+    def small(self) -> str:
+        """What the small files are called."""
+        return f"{self.small_files} small files"
+
+    @property
+    def large(self) -> str:
+        """What the large files are called."""
+        return f"{self.large_files} x {LARGE_BYTES // 1024**2} MiB"
+
+    @property
+    def bars(self) -> dict[str, float]:
+        """The most that ours may take, as a share of the best peer's time."""
+        return {
+            f"{self.small}: upload": 0.5,
+            f"{self.small}: {NOTHING}": 0.5,
+            f"{self.small}: {CHANGED}": 0.5,
+            f"{self.small}: download": 0.5,
+            f"{self.large}: upload": 1.1,
+            f"{self.large}: download": 1.1,
+        }
+
+
+WHOLE = Sizes(FILES, 20)
+"""What the bars are set for."""
+
+QUICK = Sizes(2000, 3)
+"""A look at it, in a minute or two."""
 
 SENT = "one byte changed, MiB sent"
 SENT_LIMIT_MIB = 2
@@ -148,8 +186,14 @@ class Command:
             env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # a program that starts another ends with it
         )
-        _, said = await process.communicate()
+        try:
+            _, said = await process.communicate()
+        finally:
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
         if process.returncode:
             raise RuntimeError(f"{self.name}: {said.decode(errors='replace')[-2000:]}")
 
@@ -187,18 +231,31 @@ def contenders(server: S3Server, tree: LiveTree, base: Path) -> list[Contender]:
     return found
 
 
-def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+def measure(
+    samples: int,
+    *,
+    say: Callable[[str], None],
+    sizes: Sizes = WHOLE,
+) -> Report:
     """Measure each contender on the same trees, in an order that rotates."""
     keep_freed_memory()  # as the server does
     report = Report("Sync with a real S3 server")
+    rounds = min(samples, ROUNDS)
+    stopwatch = Stopwatch(report)
+    sent_mib = None
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         base = Path(name)
         (base / "s3").mkdir()
         with s3_server(base / "s3") as server:
-            for number in range(samples):
-                say(f"round {number + 1} of {samples}")
-                asyncio.run(_small(server, base / f"small{number}", report, number))
-                asyncio.run(_large(server, base / f"large{number}", report, number))
+            for number in rounds_in_time(rounds, time.monotonic, time_s=TIME_S):
+                say(f"round {number + 1} of {rounds} at most")
+                asyncio.run(_small(server, base / f"small{number}", stopwatch, number, sizes))
+                sent_mib = asyncio.run(
+                    _large(server, base / f"large{number}", stopwatch, number, sizes)
+                )
+                report.notes["rounds"] = str(number + 1)
+    if sizes != WHOLE:
+        report.notes["a smaller tree"] = f"the bars are for {WHOLE.small} and {WHOLE.large}"
     report.notes["load at the end"] = f"{os.getloadavg()[0]:.0f}"
     missing = [
         name
@@ -208,33 +265,40 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     if missing:
         report.notes["not measured"] = ", ".join(missing)
     report.samples_ms = dict(sorted(report.samples_ms.items(), key=lambda item: item[0]))
-    sent_mib = float(report.notes[SENT])
-    report.lines = [
-        *lines_of(report.samples_ms, BARS),
-        limit_line(f"{LARGE}: {SENT}", sent_mib, limit=SENT_LIMIT_MIB, unit="MiB"),
-    ]
+    report.lines = lines_of(report.samples_ms, sizes.bars)
+    if sent_mib is not None:
+        sent = f"{sizes.large}: {SENT}"
+        report.lines.append(limit_line(sent, sent_mib, limit=SENT_LIMIT_MIB, unit="MiB"))
     return report
 
 
-async def _small(server: S3Server, base: Path, report: Report, turn: int) -> None:
+async def _small(
+    server: S3Server, base: Path, stopwatch: Stopwatch, turn: int, sizes: Sizes
+) -> None:
     tree = await asyncio.to_thread(live_tree, base / "live")
-    await asyncio.to_thread(fill, tree, FILES)
+    await asyncio.to_thread(fill, tree, sizes.small_files)
     await asyncio.sleep(1.1)  # S3 tells times in seconds; nothing shall look newer than its copy
     rotated = _rotated(contenders(server, tree, base), turn)
-    for step in ("upload", NOTHING, CHANGED):
-        if step == CHANGED:
-            await asyncio.to_thread(change, tree)
-            await asyncio.sleep(1.1)
-        for contender in rotated:
-            await _time(report, f"{SMALL}: {step}", contender.name, contender.up)
     for contender in rotated:
-        await _time_download(contender, base, report, SMALL)
+        await stopwatch.time(sizes.small, "upload", contender.name, contender.up)
+    for step in (NOTHING, CHANGED):
+        for repeat in range(REPEATS):
+            if step == CHANGED:
+                await asyncio.to_thread(change, tree)
+                await asyncio.sleep(1.1)
+            for contender in _rotated(rotated, repeat):
+                await stopwatch.time(sizes.small, step, contender.name, contender.up)
+    for contender in rotated:
+        await _time_download(contender, base, stopwatch, sizes.small)
     await asyncio.to_thread(shutil.rmtree, base)
 
 
-async def _large(server: S3Server, base: Path, report: Report, turn: int) -> None:
+async def _large(
+    server: S3Server, base: Path, stopwatch: Stopwatch, turn: int, sizes: Sizes
+) -> float | None:
+    """Measure; return how many MiB ours sent of a file with one changed byte, if it could."""
     tree = await asyncio.to_thread(live_tree, base / "live")
-    for number in range(LARGE_FILES):
+    for number in range(sizes.large_files):
         await asyncio.to_thread(
             (tree.workspace / f"f{number:03}").write_bytes, os.urandom(LARGE_BYTES)
         )
@@ -242,15 +306,18 @@ async def _large(server: S3Server, base: Path, report: Report, turn: int) -> Non
     all_of_them = contenders(server, tree, base)
     rotated = _rotated(all_of_them, turn)
     for contender in rotated:
-        await _time(report, f"{LARGE}: upload", contender.name, contender.up)
+        await stopwatch.time(sizes.large, "upload", contender.name, contender.up)
     for contender in rotated:
-        await _time_download(contender, base, report, LARGE)
+        await _time_download(contender, base, stopwatch, sizes.large)
     await asyncio.to_thread(_change_one_byte, tree.workspace / "f000")
+    sent_mib = None
     ours = all_of_them[0]
-    if isinstance(ours, Ours):
-        await _time(report, f"{LARGE}: one byte changed", ours.name, ours.up)
-        report.notes[SENT] = f"{ours.uploaded_bytes / 1024**2:.2f}"
+    if isinstance(ours, Ours) and await stopwatch.time(
+        sizes.large, "one byte changed", ours.name, ours.up
+    ):
+        sent_mib = ours.uploaded_bytes / 1024**2
     await asyncio.to_thread(shutil.rmtree, base)
+    return sent_mib
 
 
 def _rotated(all_of_them: list[Contender], turn: int) -> list[Contender]:
@@ -258,27 +325,10 @@ def _rotated(all_of_them: list[Contender], turn: int) -> list[Contender]:
     return all_of_them[first:] + all_of_them[:first]
 
 
-async def _time_download(contender: Contender, base: Path, report: Report, what: str) -> None:
+async def _time_download(contender: Contender, base: Path, stopwatch: Stopwatch, part: str) -> None:
     with fresh_disk(base / f"back-{contender.name.replace(' ', '-')}") as target:
         work = partial(contender.down, target)
-        await _time(report, f"{what}: download", contender.name, work)
-
-
-async def _time(report: Report, what: str, who: str, work: Callable[[], Awaitable[object]]) -> None:
-    """Time one contender's work, and what it used of the processors."""
-    name = f"{what}: {who}"
-    used_s = _used_s()
-    report.add(name, await timed(work) * 1000)
-    report.add(PROCESSOR + name, (_used_s() - used_s) * 1000)
-
-
-def _used_s() -> float:
-    """Return the processors' time of this process and of those that it waited for.
-
-    The S3 server is not among them while it runs.
-    """
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+        await stopwatch.time(part, "download", contender.name, work)
 
 
 def _s5cmd() -> str | None:

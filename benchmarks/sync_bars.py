@@ -1,7 +1,7 @@
 """What file sync must reach beside its peers, and how samples become lines of the table. No I/O."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from benchmarks.proxy_bars import Line
 
@@ -16,6 +16,21 @@ PROCESSOR = "processor time, "
 def lines_of(samples_ms: Mapping[str, Sequence[float]], bars: Mapping[str, float]) -> list[Line]:
     """Compare ours with the best peer in each work that has a bar, a round with its own."""
     return [_line(samples_ms, work, bar) for work, bar in bars.items() if _ours(samples_ms, work)]
+
+
+def rounds_in_time(rounds: int, clock_s: Callable[[], float], *, time_s: float) -> Iterator[int]:
+    """Count rounds from 0, the first always, until all are done or the next would end too late.
+
+    A round is taken to last as long as the longest before it.
+    """
+    began_s = last_s = clock_s()
+    longest_s = 0.0
+    for number in range(rounds):
+        if number and last_s - began_s + longest_s > time_s:
+            return
+        yield number
+        now_s = clock_s()
+        longest_s, last_s = max(longest_s, now_s - last_s), now_s
 
 
 def _line(samples_ms: Mapping[str, Sequence[float]], work: str, bar: float) -> Line:

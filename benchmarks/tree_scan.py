@@ -64,7 +64,7 @@ def measure_here(tree: LiveTree) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): the peak begins anew
     before_kib = _status_kib("VmRSS")
     wall_s, processor_s = time.perf_counter(), time.process_time()
-    seen = scan(tree, limits=limits, monotonic=time.monotonic)
+    seen = scan(tree, limits=limits, monotonic=time.monotonic, known=known)
     plan = make_plan(known, seen)
     wall_s, processor_s = time.perf_counter() - wall_s, time.process_time() - processor_s
     if plan.upload or plan.delete or len(plan.keep) != len(known):

@@ -24,6 +24,7 @@ from hakoiri.cli.client_options import (
     show_json,
     wants_json,
 )
+from hakoiri.cli.git_import import Repository, clone
 from hakoiri.cli.store_collection import collect
 from hakoiri.cli.workspace_path import path_of_workspace
 
@@ -153,18 +154,41 @@ def put(
 @app.command("import")
 def import_(
     workspace: Id,
-    archive: Annotated[Path, typer.Argument(help="A zip or tar (plain, gzip, zstd); - is input.")],
+    archive: Annotated[
+        Path | None, typer.Argument(help="A zip or tar (plain, gzip, zstd); - is input.")
+    ] = None,
     folder: Annotated[str, typer.Argument(help="Into which folder; by default the topmost.")] = "",
     *,
+    git: Annotated[str | None, typer.Option(help="Clone this URL in the workspace's box.")] = None,
+    ref: Annotated[str | None, typer.Option(help="Of it: a branch, a tag or a commit.")] = None,
+    depth: Annotated[int | None, typer.Option(help="Of it: so many commits.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Of it: the new directory; by default its own name.")
+    ] = None,
     url: Url = DEFAULT_URL,
     key: Key = None,
     output: Output = "text",
     as_json: Json = False,
 ) -> None:
-    """Unpack an archive into a folder of a workspace: files and folders, no links.
+    """Unpack an archive into a folder of a workspace, or clone a git repository into it.
 
-    Example: hakoiri files import w-123 project.tar.gz src
+    Of an archive, links are left out. A clone goes through the workspace's policy.
+
+    Examples:
+      hakoiri files import w-123 project.tar.gz src
+
+      hakoiri files import w-123 --git https://git.example.com/acme/site.git --ref v2 --to site
     """
+    if git is not None:
+        _refuse_both(archive)
+        repository = Repository(url=git, ref=ref, depth=depth, path=to)
+        with client(url, key, timeout_s=600) as api:
+            is_json = wants_json(output, as_json)
+            code = clone(api, path_of_workspace(workspace), repository, as_json=is_json)
+        raise typer.Exit(code)
+    if archive is None or any(one is not None for one in (ref, depth, to)):
+        typer.echo("hakoiri files import: name an archive, or a repository with --git", err=True)
+        raise typer.Exit(2)
     inside = folder.strip("/")
     place = _path(workspace, inside) if inside else f"{path_of_workspace(workspace)}/files"
     with client(url, key, timeout_s=600) as api:
@@ -191,6 +215,15 @@ def rm(workspace: Id, path: Inside, *, url: Url = DEFAULT_URL, key: Key = None) 
     """
     with client(url, key) as api:
         api.call("DELETE", _path(workspace, path))
+
+
+def _refuse_both(archive: Path | None) -> None:
+    if archive is not None:
+        typer.echo(
+            "hakoiri files import: an archive or --git, not both; --to says where a clone goes",
+            err=True,
+        )
+        raise typer.Exit(2)
 
 
 def _path(workspace: str, path: str) -> str:

@@ -52,6 +52,8 @@ def collect(
             amount = told[name]
             typer.echo(f"{amount['size_bytes']:>16}  {amount['objects']:>9}  {meaning}")
         typer.echo(f"{told['wasted_bytes']:>16}  {'':>9}  of the needed, dead at most")
+        if told["expired_points"]:
+            typer.echo(f"{'':>16}  {told['expired_points']:>9}  recovery points left their lists")
         if told["missing"]:
             typer.echo(f"needed and not there: {told['missing']} objects", err=True)
         for failure in told["failures"]:

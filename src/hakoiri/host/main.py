@@ -237,6 +237,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
             readiness=readiness.reasons,
             imports=make_import(settings, services),
+            git_imports=services.git_imports,
             collection=store_collection,
             box_probe=lambda: box_probe.told,
             confinement=await look_at_confinement(launch, edges.engine),

@@ -21,6 +21,7 @@ from hakoiri.host.conversations.archive_import import MEMBERS_LIMIT, ArchiveImpo
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed, Recorded
 from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.git_import import GitImport
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.known_owners import KnownOwners
 from hakoiri.host.conversations.model import Conversation, TurnLimits
@@ -38,6 +39,7 @@ from hakoiri.host.files.point_files import PointFiles
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.sync import FileSync
 from hakoiri.host.settings import Settings
+from hakoiri.host.store_keeping import retention_of
 from hakoiri.host.telemetry.audit_log import EventAudit
 from hakoiri.host.telemetry.file_audit import FileAudit
 from hakoiri.host.telemetry.metrics import ServerMetrics
@@ -77,6 +79,7 @@ class Services:
     keys: KeyRing
     files: FileSync
     workspaces: WorkspaceServices
+    git_imports: GitImport
     points: PointServices
     owners: WorkspaceOwners
 
@@ -135,7 +138,7 @@ def make_services(
         saved=saved,
         clock_s=time.monotonic,
         store=objects,
-        heads=SqlWorkspaceHeads(database),
+        heads=SqlWorkspaceHeads(database, retention=retention_of(settings)),
         limits=ScanLimits(**settings.files.model_dump()),
         clock=now,
     )
@@ -186,8 +189,16 @@ def make_services(
         keys=KeyRing(store=SqlKeyStore(database), clock=now, audit=audit),
         files=files,
         workspaces=workspaces,
+        git_imports=GitImport(
+            commands=workspaces.commands,
+            edits=workspaces.edits,
+            policies=policies,
+            containers=containers,
+            proxy=edges.proxy,
+            audit=audit,
+        ),
         points=make_point_services(
-            points=SqlRecoveryPoints(database),
+            points=SqlRecoveryPoints(database, retention=retention_of(settings)),
             files=PointFiles(store=objects, manifests=files.manifests, clock=now),
             store=workspace_store,
             containers=containers,

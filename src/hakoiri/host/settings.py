@@ -33,6 +33,7 @@ from hakoiri.host.process_settings import (
     ProxySettings,
     UserSettings,
 )
+from hakoiri.host.retention_settings import RetentionSettings
 from hakoiri.host.settings_section import Section
 from hakoiri.wire.keeping import DAY_S, LIFETIME_MAX_S, LIFETIME_MIN_S
 from hakoiri.wire.messages import Runtime
@@ -271,6 +272,7 @@ class Settings(BaseSettings):
     files: FilesSettings = FilesSettings()
     object_store: ObjectStoreSettings = ObjectStoreSettings()
     collection: CollectionSettings = CollectionSettings()
+    retention: RetentionSettings = RetentionSettings()
     coordination: CoordinationSettings = CoordinationSettings()
     proxy: ProxySettings = ProxySettings()
     guard: GuardSettings = GuardSettings()

@@ -7,8 +7,10 @@ from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.database import Database
+from hakoiri.host.adapters.sql.point_retention import SqlPointRetention
 from hakoiri.host.files.collection import CollectionRules
 from hakoiri.host.files.collection_ports import CollectableStore, CollectionReport
+from hakoiri.host.files.points import Retention
 from hakoiri.host.files.ports import LiveManifests
 from hakoiri.host.files.store_collection import StoreCollection
 from hakoiri.host.settings import Settings
@@ -27,10 +29,12 @@ def make_collection(
 ) -> StoreCollection:
     """Return the collection over the open store and database."""
     given = settings.collection
+    metrics.runs_every(given.interval_s)
     ledger = SqlCollectionLedger(database)
     return StoreCollection(
         store=store,
         live=live,
+        lists=SqlPointRetention(database, retention=retention_of(settings)),
         ledger=ledger,
         rules=CollectionRules(
             grace=timedelta(seconds=given.grace_s), archive_age=_archive_age(settings)
@@ -38,6 +42,17 @@ def make_collection(
         interval_s=given.interval_s or None,
         clock=clock,
         tell=CollectionTeller(metrics, audit),
+    )
+
+
+def retention_of(settings: Settings) -> Retention:
+    """Return what stays in each list of recovery points."""
+    given = settings.retention
+    return Retention(
+        points=given.points,
+        running_points=given.running_points,
+        max_age=timedelta(seconds=given.age_s) if given.age_s else None,
+        kept_points=given.kept_points,
     )
 
 
@@ -70,11 +85,13 @@ class CollectionTeller:
         self._metrics.removed(
             archived_bytes=report.left.size_bytes, deleted_bytes=report.deleted.size_bytes
         )
+        self._metrics.expired(report.expired_points)
         if report.failures:
             self._metrics.failed()
         elif report.ended is not None:
             self._metrics.succeeded(report.ended.timestamp())
-        if report.left.objects or report.deleted.objects or report.failures:
+        went = (report.left.objects, report.deleted.objects, report.expired_points)
+        if any(went) or report.failures:
             self._audit.tell(
                 AuditEvent(
                     kind=EventKind.STORE_COLLECTED,
@@ -84,6 +101,7 @@ class CollectionTeller:
                         "archived_bytes": report.left.size_bytes,
                         "deleted": report.deleted.objects,
                         "deleted_bytes": report.deleted.size_bytes,
+                        "expired_points": report.expired_points,
                         "missing": report.missing,
                         "brought_back": report.brought_back,
                         "failures": report.failures,

@@ -10,13 +10,20 @@ import anyio
 import httpx2
 import pytest
 import uvicorn
-from tests.unit.host.api.served import CONFINED, MemoryFiles, ScriptedCollection, blocks
+from tests.unit.host.api.served import (
+    CONFINED,
+    MemoryFiles,
+    ScriptedCollection,
+    blocks,
+    git_import,
+)
 from tests.unit.host.containers.fleet import Fleet
 from tests.unit.host.conversations.scripted import (
     LIMITS,
     NOW,
     ScriptedAgent,
     ScriptedContainers,
+    ScriptedExplanations,
     ScriptedFiles,
     ScriptedModel,
     Step,
@@ -114,6 +121,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
             limits=ImportLimits(members=1, file_bytes=1, total_bytes=1, depth=1),
             directory=directory,
         ),
+        git_imports=git_import(World(), ScriptedExplanations()),
         collection=ScriptedCollection(),
         readiness=no_reasons,
         box_probe=lambda: ProbeTold("off"),

@@ -24,7 +24,7 @@ from hakoiri.host.conversations.point_ports import (
 )
 from hakoiri.host.conversations.ports import NoSuchWorkspaceError, TurnRunningError
 from hakoiri.host.files.point_files import TakenOver
-from hakoiri.host.files.points import KEPT_LIMIT, PointReason
+from hakoiri.host.files.points import DEFAULT_RETENTION, PointReason
 from hakoiri.host.files.ports import ManifestName, NoSuchPointError, StaleGenerationError
 from hakoiri.wire.events import Result
 
@@ -143,7 +143,7 @@ async def test_kept_points_are_bounded(
     row = {"turn": 0, "generation": 1, "event_number": 0, "reason": "turn-end", "kept": True}
     rows = [
         row | {"workspace_id": "w-a", "number": 100 + n, "id": f"rp-{n}", "created_at": NOW}
-        for n in range(KEPT_LIMIT - 1)
+        for n in range(DEFAULT_RETENTION.kept_points - 1)
     ]
     async with database.writing() as connection:
         await connection.execute(sa.insert(recovery_points), rows)

@@ -21,7 +21,7 @@ class Api:
                 ("live", "young", "waiting", "archived", "left", "deleted", "foreign")
             )
         }
-        self.told |= {"wasted_bytes": 7, "missing": 0, "failures": []}
+        self.told |= {"wasted_bytes": 7, "missing": 0, "failures": [], "expired_points": 3}
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         self.sent.append((method, path, body))
@@ -45,6 +45,7 @@ def test_the_store_is_collected_and_told_in_lines_or_as_data(api: Api) -> None:
     told = RUNNER.invoke(app, ["files", "collect"])
     assert told.exit_code == 0, told.output
     assert "400          4  went into the archive now" in told.output
+    assert "3  recovery points left their lists" in told.output
     data = RUNNER.invoke(app, ["files", "collect", "--dry-run", "-o", "json"])
     assert json.loads(data.output) == api.told
     assert api.sent == [

@@ -22,6 +22,7 @@ from hakoiri.host.containers.ports import (
     ProxyControlError,
 )
 from hakoiri.wire.policy import Policy
+from hakoiri.wire.policy_test import Explanation, PolicyTest
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened, SocketStats
 
 TIMEOUT_S: Final = 10.0
@@ -119,6 +120,20 @@ class ProxyClient:
         except UnixHttpError as error:
             raise _ours(error) from error
         return stats.sockets
+
+    async def explain(self, test: PolicyTest) -> Explanation:
+        """Tell what would become of one request; nothing is sent."""
+        try:
+            return await call(
+                self._session,
+                "POST",
+                "/explain",
+                body=test,
+                answer=Explanation,
+                timeout_s=TIMEOUT_S,
+            )
+        except UnixHttpError as error:
+            raise _ours(error) from error
 
     @asynccontextmanager
     async def attached(self) -> AsyncIterator[Gone]:

@@ -12,6 +12,7 @@ from hakoiri.host.api import commands as command_routes
 from hakoiri.host.api import conversations as conversation_routes
 from hakoiri.host.api import events as event_routes
 from hakoiri.host.api import files as file_routes
+from hakoiri.host.api import git_imports as git_import_routes
 from hakoiri.host.api import health as health_routes
 from hakoiri.host.api import keys as key_routes
 from hakoiri.host.api import metrics as metric_routes
@@ -36,6 +37,7 @@ from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.audit_view import FindAudited
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.execute_service import ExecuteService
+from hakoiri.host.conversations.git_import import GitImport
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.point_services import PointServices
 from hakoiri.host.conversations.policy_service import PolicyService
@@ -54,6 +56,7 @@ def create_app(
     points: PointServices,
     uploads: Uploads,
     imports: ArchiveImport,
+    git_imports: GitImport,
     collection: collection_routes.Collection,
     readiness: Readiness,
     box_probe: Callable[[], ProbeTold],
@@ -96,6 +99,9 @@ def create_app(
     app.include_router(command_routes.router(services=workspaces))
     app.include_router(
         file_routes.router(services=workspaces, files=files, uploads=uploads, imports=imports)
+    )
+    app.include_router(
+        git_import_routes.router(workspaces=workspaces.workspaces, imports=git_imports)
     )
     app.include_router(collection_routes.router(collection=collection))
     app.include_router(point_routes.router(workspaces=workspaces.workspaces, services=points))

@@ -54,6 +54,7 @@ class ToldCollection(BaseModel):
     ended: datetime
     tenants: int
     recovery_points: int
+    expired_points: int
     live: ToldAmount
     young: ToldAmount
     waiting: ToldAmount

@@ -97,7 +97,7 @@ async def _collected(running: RunningCommand, encoding: Encoding) -> Any:
                         headers={"Cache-Control": "no-store"},
                     )
     except ContainersError as error:
-        return problem_response(_problem(error))
+        return problem_response(problem_of_command(error))
     return problem_response(LOST)
 
 
@@ -123,7 +123,7 @@ async def _blocks(running: RunningCommand, encoding: Encoding) -> AsyncGenerator
                     await running.end()
                     yield block("exit", _told(frame))
     except ContainersError as error:
-        problem = _problem(error)
+        problem = problem_of_command(error)
         yield block("error", {"code": problem.code, "text": problem.detail})
 
 
@@ -161,5 +161,6 @@ def _told(end: CommandExit) -> dict[str, Any]:
     }
 
 
-def _problem(error: ContainersError) -> Problem:
+def problem_of_command(error: ContainersError) -> Problem:
+    """Return what a client may know of a command that broke off."""
     return NOT_AS_AGREED if isinstance(error, (AgentProtocolError, AgentSilentError)) else LOST

@@ -20,6 +20,12 @@ from hakoiri.host.containers.ports import (
     WorkspaceInUseError,
 )
 from hakoiri.host.conversations.audit_view import AuditCursorError, AuditUnavailableError
+from hakoiri.host.conversations.git_import import (
+    GitImportError,
+    GitNotAllowedError,
+    GitTimeoutError,
+    ImportRunningError,
+)
 from hakoiri.host.conversations.keys import NoSuchKeyError
 from hakoiri.host.conversations.point_ports import (
     HeadMovedError,
@@ -100,6 +106,10 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (NoSuchPointError, _Meaning("no-such-recovery-point", 404, "No such recovery point")),
     (NoSuchFileError, _Meaning("no-such-file", 404, "No such file")),
     (ArchiveRefusedError, _Meaning("archive-refused", 422, "The archive is not taken")),
+    (GitNotAllowedError, _Meaning("git-not-allowed", 403, "The policy does not let it through")),
+    (ImportRunningError, _Meaning("import-running", 409, "An import is running")),
+    (GitTimeoutError, _Meaning("git-timeout", 504, "The clone took too long")),
+    (GitImportError, _Meaning("git-import-failed", 502, "The repository was not imported")),
     (PathError, _Meaning("invalid-request", 422, "The request is not valid")),
     (EditRefusedError, _Meaning("edit-refused", 409, "The file cannot be changed so")),
     (NoSpaceError, _Meaning("no-space", 507, "The workspace is full")),

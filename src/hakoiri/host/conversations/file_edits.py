@@ -174,7 +174,7 @@ class FileEdits:
                     await self._saver.touch(workspace, claim)
                 finally:
                     await self._containers.release(workspace.id, holder=holder)
-                return await self._saved(workspace)
+                return await self.saved(workspace)
             newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
             begun = await self._files.begin()
             change = await in_list()
@@ -190,7 +190,8 @@ class FileEdits:
                 continue  # a container was started meanwhile, or the same bytes left the store
         raise EditRefusedError("the workspace's box comes and goes; try again")
 
-    async def _saved(self, workspace: Workspace) -> str | None:
+    async def saved(self, workspace: Workspace) -> str | None:
+        """Save what was changed in a live box; return the newest point, None under a turn."""
         if not await self._saver.flush(workspace.id):
             return None
         newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)

@@ -42,6 +42,7 @@ class RunningCommand:
         self._deadline_s = asyncio.get_running_loop().time() + command.timeout_s + grace_s
         self._next: asyncio.Task[Numbered | None] | None = None
         self._is_sound = True
+        self._has_ended = False
 
     async def frames(self, *, idle_s: float) -> AsyncGenerator[CommandFrame | None, None]:
         """Yield output as it comes, then the exit; None whenever nothing came for `idle_s`.
@@ -67,7 +68,13 @@ class RunningCommand:
             raise
 
     async def end(self) -> None:
-        """Close the stream, which kills the command if it still runs, and let the container go."""
+        """Close the stream, which kills the command if it still runs, and let the container go.
+
+        Once; ended again, it does nothing.
+        """
+        if self._has_ended:
+            return
+        self._has_ended = True
         with anyio.CancelScope(shield=True):
             if self._next is not None:
                 self._next.cancel()

@@ -64,6 +64,16 @@ class CollectionLedger(Protocol):
         """Forget who was gone before that time: no save that was running then runs now."""
 
 
+class PointLists(Protocol):
+    """The lists of recovery points, from which what is too old or too many goes."""
+
+    async def overfull(self, tenant: str, *, now: datetime) -> Sequence[str]:
+        """Return the tenant's workspaces whose lists may hold something that is to go."""
+
+    async def drop_expired(self, workspace_id: str, *, now: datetime) -> int:
+        """Let go what is to go from one list (`points.expired`); return how many points."""
+
+
 class CollectableStore(ObjectStore, Protocol):
     """An object store that can be listed, and from which objects can go."""
 
@@ -113,7 +123,7 @@ class CollectionReport:
     into the archive, `deleted` from it. `wasted_bytes` are dead bytes in packs that are live, at
     most. `missing` are live objects that are not there, `brought_back` those that the archive still
     had. `failures` has a line for each tenant that was left alone. In a dry run, `left` and
-    `deleted` would have been.
+    `deleted` would have been. `expired_points` left lists that nobody had added to.
     """
 
     started: datetime
@@ -121,6 +131,7 @@ class CollectionReport:
     ended: datetime | None = None
     tenants: int = 0
     recovery_points: int = 0
+    expired_points: int = 0
     live: Amount = field(default_factory=Amount)
     young: Amount = field(default_factory=Amount)
     waiting: Amount = field(default_factory=Amount)

@@ -14,6 +14,7 @@ from hakoiri.host.files.manifest import Manifest, ManifestError, check_manifest
 from hakoiri.host.files.manifest_format import (
     FORMAT_VERSION,
     encode_manifest,
+    in_limit,
     manifest_time,
     parse_manifest,
 )
@@ -49,26 +50,57 @@ def copy_under(encoded: bytes, head: NewHead) -> Copied:
     `encoded` are the bytes of a stored manifest whose hash was checked: what its list holds was
     checked when it was written, and is again when it is read.
     """
-    begins, ends = encoded.find(_LIST_BEGINS), encoded.rfind(_LIST_ENDS)
-    if begins < 0 or ends < begins:
-        raise ManifestError("the manifest has no list of entries")
-    begins += len(_LIST_BEGINS)
+    begins, ends = _list_in(encoded)
     document = _without_list(encoded[:begins] + encoded[ends:])
     if document.get("version") != FORMAT_VERSION:
         return _copy_of_older(encoded, head)
     event_number = document["event_number"] if head.has_events else 0
-    _check(head, event_number)
+    manifest = Manifest(
+        workspace_id=head.workspace_id,
+        parent=head.parent,
+        generation=head.generation,
+        event_number=event_number,
+        session_id=document["session_id"],
+        created=head.created,
+        entries=(),
+    )
+    whole = _spelled(manifest, document, encoded[begins:ends])
+    return Copied(whole, event_number, manifest.session_id)
+
+
+def respelled(encoded: bytes, manifest: Manifest) -> bytes:
+    """Return the canonical bytes of a manifest whose entries are those that `encoded` lists.
+
+    `encoded` is of the newest version. `ManifestError` as `encode_manifest`, of all but the
+    entries: those were checked when `encoded` was written.
+    """
+    begins, ends = _list_in(encoded)
+    document = _without_list(encoded[:begins] + encoded[ends:])
+    return _spelled(manifest, document, encoded[begins:ends])
+
+
+def _list_in(encoded: bytes) -> tuple[int, int]:
+    """Return where the list of entries begins and ends, without its brackets."""
+    begins, ends = encoded.find(_LIST_BEGINS), encoded.rfind(_LIST_ENDS)
+    if begins < 0 or ends < begins:
+        raise ManifestError("the manifest has no list of entries")
+    return begins + len(_LIST_BEGINS), ends
+
+
+def _spelled(manifest: Manifest, document: dict[str, Any], entries: bytes) -> bytes:
+    """Put a list of entries under the head of `manifest`; packs stay those of `document`."""
+    check_manifest(replace(manifest, entries=()))
     document |= {
-        "workspace": head.workspace_id,
-        "parent": head.parent,
-        "generation": head.generation,
-        "event_number": event_number,
-        "created": manifest_time(head.created),
+        "workspace": manifest.workspace_id,
+        "parent": manifest.parent,
+        "generation": manifest.generation,
+        "event_number": manifest.event_number,
+        "session_id": manifest.session_id,
+        "created": manifest_time(manifest.created),
     }
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     before, _, after = text.encode().partition(_LIST)
-    whole = b"".join((before, _LIST, encoded[begins:ends], after, b"\n"))
-    return Copied(whole, event_number, document["session_id"])
+    return in_limit(b"".join((before, _LIST, entries, after, b"\n")))
 
 
 def _without_list(encoded: bytes) -> dict[str, Any]:
@@ -93,18 +125,3 @@ def _copy_of_older(encoded: bytes, head: NewHead) -> Copied:
         created=head.created,
     )
     return Copied(encode_manifest(copied), copied.event_number, copied.session_id)
-
-
-def _check(head: NewHead, event_number: int) -> None:
-    """Refuse a head that no reader would take."""
-    check_manifest(
-        Manifest(
-            workspace_id=head.workspace_id,
-            parent=head.parent,
-            generation=head.generation,
-            event_number=event_number,
-            session_id=None,
-            created=head.created,
-            entries=(),
-        )
-    )

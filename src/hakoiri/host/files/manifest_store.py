@@ -1,6 +1,7 @@
 """Manifests in the store: written compressed, read in both versions, the newest kept at hand."""
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from functools import partial
 
 from hakoiri.host.files.keys import manifest_key
@@ -10,14 +11,24 @@ from hakoiri.host.files.manifest import (
     ManifestError,
     recovery_point_of,
 )
-from hakoiri.host.files.manifest_copy import Copied, NewHead, copy_under
+from hakoiri.host.files.manifest_copy import Copied, NewHead, copy_under, respelled
 from hakoiri.host.files.manifest_format import encode_manifest, parse_manifest
 from hakoiri.host.files.pack_codec import CodecError, compress, decompress
 from hakoiri.host.files.ports import DamagedError, ObjectMissingError, ObjectStore
 from hakoiri.host.files.worker_thread import run_in_thread
 
 KEPT_ENTRIES = 200_000
-"""In all manifests at hand together: about 100 MiB. A larger one is read again by each save."""
+"""In all manifests at hand together: about 110 MiB. A larger one is read again by each save."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A manifest, its recovery point's id, and what is stored of it under its key."""
+
+    manifest: Manifest
+    recovery_point: str
+    key: str
+    stored: bytes
 
 
 class ManifestStore:
@@ -26,15 +37,37 @@ class ManifestStore:
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
         self._at_hand: OrderedDict[str, Manifest] = OrderedDict()
+        # By the same keys, compressed, of those that were written here: a tenth of their entries.
+        self._stored: dict[str, bytes] = {}
 
     async def write(self, tenant: str, manifest: Manifest) -> str:
         """Store a manifest and return its recovery point's id."""
-        parent = self._parent_of(tenant, manifest)
-        recovery_point, compressed = await run_in_thread(partial(_encode, manifest, parent))
+        spelled = await run_in_thread(partial(self.spell, tenant, manifest))
+        await self.put(spelled)
+        return spelled.recovery_point
+
+    def spell(self, tenant: str, manifest: Manifest) -> Spelled:
+        """Return what `put` stores, in the time that a worker thread takes for it.
+
+        Where the entries are the very ones of the manifest before, they were spelled out already.
+        """
+        before = None
+        if manifest.parent is not None:
+            before = manifest_key(tenant, manifest.workspace_id, manifest.parent)
+        known = self._at_hand.get(before) if before else None
+        stored = self._stored.get(before) if before else None
+        if known is not None and stored is not None and known.entries is manifest.entries:
+            encoded = respelled(decompress(stored, limit_bytes=MANIFEST_LIMIT_BYTES), manifest)
+        else:
+            encoded = encode_manifest(manifest, checked=known)
+        recovery_point = recovery_point_of(encoded)
         key = manifest_key(tenant, manifest.workspace_id, recovery_point)
-        await self._store.put(key, compressed)
-        self._keep(key, manifest)
-        return recovery_point
+        return Spelled(manifest, recovery_point, key, compress(encoded))
+
+    async def put(self, spelled: Spelled) -> None:
+        """Store a manifest, and keep it at hand."""
+        await self._store.put(spelled.key, spelled.stored)
+        self._keep(spelled.key, spelled.manifest, spelled.stored)
 
     async def write_copy(
         self, tenant: str, workspace_id: str, recovery_point: str, head: NewHead
@@ -106,25 +139,22 @@ class ManifestStore:
                 f"recovery point {recovery_point}: its manifest is missing"
             ) from error
 
-    def _parent_of(self, tenant: str, manifest: Manifest) -> Manifest | None:
-        """Return the manifest before, if it is at hand."""
-        if manifest.parent is None:
-            return None
-        return self._at_hand.get(manifest_key(tenant, manifest.workspace_id, manifest.parent))
-
-    def _keep(self, key: str, manifest: Manifest) -> None:
+    def _keep(self, key: str, manifest: Manifest, stored: bytes | None = None) -> None:
         workspace = key.rpartition("/")[0]
         for other in [known for known in self._at_hand if known.startswith(workspace + "/")]:
-            del self._at_hand[other]
+            self._forget(other)
         self._at_hand[key] = manifest
+        if stored is not None:
+            self._stored[key] = stored
         kept = sum(len(known.entries) for known in self._at_hand.values())
         while kept > KEPT_ENTRIES:
-            kept -= len(self._at_hand.popitem(last=False)[1].entries)
+            oldest = next(iter(self._at_hand))
+            kept -= len(self._at_hand[oldest].entries)
+            self._forget(oldest)
 
-
-def _encode(manifest: Manifest, checked: Manifest | None) -> tuple[str, bytes]:
-    encoded = encode_manifest(manifest, checked=checked)
-    return recovery_point_of(encoded), compress(encoded)
+    def _forget(self, key: str) -> None:
+        del self._at_hand[key]
+        self._stored.pop(key, None)
 
 
 def _copy(encoded: bytes, head: NewHead) -> tuple[str, Copied, bytes]:

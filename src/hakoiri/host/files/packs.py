@@ -96,7 +96,7 @@ def known_of(entries: Iterable[Stored], *, without: frozenset[str]) -> Known:
     """Return what the entries know to be stored, but for what lies in the objects `without`."""
     known = Known()
     for entry in entries:
-        if entry.kind == "file" and without.isdisjoint(objects_of(entry)):
+        if entry.kind == "file" and (not without or without.isdisjoint(objects_of(entry))):
             known.note(entry)
     return known
 
@@ -115,8 +115,8 @@ def wasteful_objects(entries: Iterable[Stored]) -> frozenset[str]:
     many. Each file is moved at most once for each time that as much was written, so saves stay
     proportional to what changes.
     """
-    live_bytes: dict[Pack, int] = {}
-    seen: set[tuple[str, int]] = set()
+    live: dict[str, dict[int, int]] = {}  # lengths by offset, so that what is shared counts once
+    packs: dict[str, Pack] = {}
     small: set[str] = set()
     small_files = 0
     for entry in entries:
@@ -124,21 +124,19 @@ def wasteful_objects(entries: Iterable[Stored]) -> frozenset[str]:
             continue
         if entry.size <= SMALL_PACK_BYTES:
             small_files += 1
-            small |= _small_objects(entry)
+            if entry.parts is None:
+                small.add(entry.sha256)
         for part in entry.parts or ():
-            if (part.pack.id, part.offset) not in seen:
-                seen.add((part.pack.id, part.offset))
-                live_bytes[part.pack] = live_bytes.get(part.pack, 0) + part.length
+            pack = part.pack
+            if pack.id not in packs:
+                packs[pack.id], live[pack.id] = pack, {}
+            live[pack.id][part.offset] = part.length
+            if entry.size <= SMALL_PACK_BYTES and pack.plain_size < SMALL_PACK_BYTES:
+                small.add(pack.id)
     half_dead = {
         pack.id
-        for pack, live in live_bytes.items()
-        if pack.plain_size >= WASTE_FROM_BYTES and live * 2 < pack.plain_size
+        for pack in packs.values()
+        if pack.plain_size >= WASTE_FROM_BYTES and sum(live[pack.id].values()) * 2 < pack.plain_size
     }
     are_many = len(small) > SMALL_PACKS + small_files // FILES_PER_SMALL_PACK
     return frozenset(half_dead | small if are_many else half_dead)
-
-
-def _small_objects(entry: Stored) -> set[str]:
-    if entry.parts is None:
-        return {entry.sha256}
-    return {part.pack.id for part in entry.parts if part.pack.plain_size < SMALL_PACK_BYTES}

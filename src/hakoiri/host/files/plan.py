@@ -1,11 +1,12 @@
 """What a save has to do: the last manifest and a fresh scan in, uploads, keeps and deletes out."""
 
+import stat
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from hakoiri.host.files.manifest import Entry, Kind
+from hakoiri.host.files.manifest import PERMISSION_BITS, Entry, Kind
 from hakoiri.host.files.packs import objects_of
 from hakoiri.host.files.paths import Root, parent_of, reported
 
@@ -13,6 +14,28 @@ Place = tuple[Root, bytes]
 
 _place_of = attrgetter("root", "path")
 """What `place` gives, without a call of Python for each of many thousands."""
+
+_KIND_AND_PERMISSIONS: Final = stat.S_IFMT(0o777777) | PERMISSION_BITS
+
+
+class Status(Protocol):
+    """What is compared of what stat(2) tells, as `os.stat_result` has it."""
+
+    @property
+    def st_mode(self) -> int:
+        """Kind and permission bits."""
+
+    @property
+    def st_size(self) -> int:
+        """Bytes."""
+
+    @property
+    def st_mtime_ns(self) -> int:
+        """When the bytes changed, which the owner may set to anything."""
+
+    @property
+    def st_ctime_ns(self) -> int:
+        """When anything of it changed, which nobody can set."""
 
 
 class Found(NamedTuple):
@@ -53,11 +76,15 @@ class LeftOut:
 class Scan:
     """All a scan saw. `left_out` is bounded, `left_out_total` is not.
 
-    `unread` names paths that could not be looked at now (a changing file, a directory the time did
-    not suffice for): their last saved state stays in the recovery point.
+    `same` are entries of the last recovery point that are still as it says, each once and none of
+    them in `found`. `total_bytes` is the size of all files of both. `unread` names paths that could
+    not be looked at now (a changing file, a directory the time did not suffice for): their last
+    saved state stays in the recovery point.
     """
 
     found: tuple[Found, ...]
+    same: tuple[Entry, ...] = ()
+    total_bytes: int = 0
     left_out: tuple[LeftOut, ...] = ()
     left_out_total: int = 0
     unread: frozenset[Place] = frozenset()
@@ -75,43 +102,63 @@ class Plan:
 def make_plan(
     previous: Collection[Entry], scan: Scan, *, without: frozenset[str] = frozenset()
 ) -> Plan:
-    """Compare; a file is kept without reading if size, mtime and ctime are those of the manifest.
+    """Say what to do with what a scan saw that knew the entries `previous`.
 
-    rsync compares size and mtime, which an agent can set back after a change. It cannot set back
-    the ctime of the host's file system, so that is compared too. What lies in the objects `without`
-    is not kept, but read and stored anew.
+    Files that it found the same are kept without reading, but for what lies in the objects
+    `without`: that is read and stored anew.
     """
-    before: dict[Place, Entry] = dict(zip(map(_place_of, previous), previous, strict=True))
+    keep, unseen = _told_apart(previous, scan)
     upload: list[Found] = []
-    keep: list[Entry] = []
+    if without:
+        upload += [found_of(entry) for entry in keep if not without.isdisjoint(objects_of(entry))]
+        keep = [entry for entry in keep if without.isdisjoint(objects_of(entry))]
     for found in scan.found:
-        known = before.pop((found.root, found.path), None)
-        if found.kind != "file":
-            keep.append(entry_of(found))
-        elif (
-            known is not None
-            and is_unchanged(known, found)
-            and (not without or without.isdisjoint(objects_of(known)))
-        ):
-            keep.append(known)
-        else:
+        unseen.pop(found.place, None)
+        if found.kind == "file":
             upload.append(found)
-    carried = _carried(before, scan.unread)
-    delete = [entry for place, entry in before.items() if place not in carried]
+        else:
+            keep.append(entry_of(found))
+    carried = _carried(unseen, scan.unread)
+    delete = [entry for place, entry in unseen.items() if place not in carried]
     return Plan(upload=tuple(upload), keep=(*keep, *carried.values()), delete=tuple(delete))
 
 
-def is_unchanged(known: Entry, found: Found) -> bool:
+def _told_apart(previous: Collection[Entry], scan: Scan) -> tuple[list[Entry], dict[Place, Entry]]:
+    """Return the entries that are the same, in the manifest's order, and the others by place."""
+    if len(scan.same) == len(previous):
+        return list(previous), {}
+    same = set(map(id, scan.same))
+    keep = [entry for entry in previous if id(entry) in same]
+    return keep, {entry.place: entry for entry in previous if id(entry) not in same}
+
+
+def is_unchanged(known: Entry, status: Status) -> bool:
     """Whether a file still holds the bytes of `known`, as far as stat(2) can tell.
 
-    A `ctime_ns` of 0 in the manifest means that it could not tell then, so it is read again.
+    rsync compares size and mtime, which an agent can set back after a change. It cannot set back
+    the ctime of the host's file system, so that is compared too. A `ctime_ns` of 0 in the manifest
+    means that it was too fresh to tell a later change apart, so the file is read again.
     """
     return (
-        known.ctime_ns == found.ctime_ns != 0
-        and known.mtime_ns == found.mtime_ns
-        and known.size == found.size
-        and known.mode == found.mode
+        known.ctime_ns == status.st_ctime_ns != 0
+        and known.mtime_ns == status.st_mtime_ns
+        and known.size == status.st_size
+        and status.st_mode & _KIND_AND_PERMISSIONS == stat.S_IFREG | known.mode
         and known.kind == "file"
+    )
+
+
+def found_of(entry: Entry) -> Found:
+    """Return what a scan would tell of an entry that is the same."""
+    return Found(
+        entry.root,
+        entry.path,
+        entry.kind,
+        entry.mode,
+        entry.mtime_ns,
+        entry.ctime_ns,
+        entry.size,
+        entry.target,
     )
 
 

@@ -80,20 +80,20 @@ class Retention:
     """How many points a workspace's list holds beside those that somebody keeps.
 
     The newest `points` of them, of which the newest `running_points` from within turns, and none
-    that ceased to be the newest longer than `max_age` ago. The head always stays.
+    that ceased to be the newest longer than `max_age` ago (None: however long). The head always
+    stays. At most `kept_points` are kept for good.
     """
 
     points: int = 100
     running_points: int = 20
-    max_age: timedelta = timedelta(days=30)
+    max_age: timedelta | None = timedelta(days=30)
+    kept_points: int = 100
 
 
 DEFAULT_RETENTION: Final = Retention()
 
-KEPT_LIMIT: Final = 100
-"""Points of one workspace that may be kept for good."""
-
-_FLEETING: Final = (PointReason.RUNNING, PointReason.CONTAINER_LOST)
+FLEETING: Final = (PointReason.RUNNING, PointReason.CONTAINER_LOST)
+"""Why a point was made from within a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,14 @@ def expired(points: Iterable[Listed], *, retention: Retention, now: datetime) ->
     """
     newest_first = sorted(points, key=lambda point: point.number, reverse=True)
     gone: list[int] = []
-    held, running = 1, 0
+    held, running, max_age = 1, 0, retention.max_age
     for point, successor in zip(newest_first[1:], newest_first, strict=False):
         if point.is_kept:
             continue
-        is_fleeting = point.reason in _FLEETING
+        is_fleeting = point.reason in FLEETING
         if (
             held >= retention.points
-            or now - successor.created_at > retention.max_age
+            or (max_age is not None and now - successor.created_at > max_age)
             or (is_fleeting and running >= retention.running_points)
         ):
             gone.append(point.number)

@@ -37,7 +37,18 @@ def save_report(
         recovery_point=recovery_point,
         uploaded=uploaded.stored,
         uploaded_bytes=uploaded.stored_bytes,
-        deleted=len(places_of(known) - places_of(manifest.entries)),
+        deleted=_deleted(known, manifest.entries),
         kept=files - uploaded.stored,
         left_out=left_out,
     )
+
+
+def _deleted(known: tuple[Entry, ...], now: tuple[Entry, ...]) -> int:
+    """Count the paths that are no longer there."""
+    if known is now:
+        return 0
+    # What is the very same entry is at the same path, and most are: only the rest is compared.
+    same = set(map(id, known)).intersection(map(id, now))
+    before = [entry for entry in known if id(entry) not in same]
+    after = [entry for entry in now if id(entry) not in same]
+    return len(places_of(before) - places_of(after))

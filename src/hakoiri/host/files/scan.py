@@ -5,16 +5,18 @@ Runs in a worker thread. The tree belongs to a hostile container, which may chan
 
 import os
 import stat
+import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hakoiri.host.files.descent import GONE_ERRNOS, SWAPPED_ERRNOS, Descent, OutsideError
-from hakoiri.host.files.manifest import PERMISSION_BITS, Kind
+from hakoiri.host.files.manifest import PERMISSION_BITS, Entry, Kind
 from hakoiri.host.files.paths import PATH_LIMIT_BYTES, Root
-from hakoiri.host.files.plan import Found, LeftOut, Place, Scan
+from hakoiri.host.files.plan import Found, LeftOut, Place, Scan, entry_of, is_unchanged
 from hakoiri.host.files.ports import LiveTree
+from hakoiri.wire.git_import import IMPORT_DIRECTORY
 
 AGENT_MEMORY_DIRECTORY = b".claude"
 """All that is kept of a home, and of it only what `AGENT_MEMORY` names."""
@@ -46,9 +48,14 @@ whatever a later version invents stay out, above all `.credentials.json`.
 CREDENTIALS_NAME = b".credentials.json"
 """Never stored from a home, wherever it lies."""
 
+UNFINISHED_IMPORT = IMPORT_DIRECTORY.encode()
+"""At the top of a workspace: half a repository is none."""
+
 CHANGING = "changed while it was read; its last saved state is kept"
 
 _DEADLINE_STRIDE = 512
+# How `os.fsencode` encodes a name; its own checks take longer, of each of many thousands.
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _SPECIAL = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -85,7 +92,11 @@ class _Walk:
     limits: ScanLimits
     monotonic: Callable[[], float]
     deadline: float
+    known: Mapping[Root, dict[bytes, Entry]]
+    """What the last recovery point says of each path; taken out of it once it is seen."""
+
     found: list[Found] = field(default_factory=list)
+    same: list[Entry] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     left_out_total: int = 0
     unread: set[Place] = field(default_factory=set)
@@ -101,15 +112,15 @@ class _Walk:
     def is_late(self) -> bool:
         return self.monotonic() > self.deadline
 
-    def is_full(self) -> bool:
-        return len(self.found) >= self.limits.limit_entries
+    def room(self) -> int:
+        return self.limits.limit_entries - len(self.same) - len(self.found)
 
 
 @dataclass(frozen=True, slots=True)
 class _OpenDirectory:
     """The directory being listed, and the device that all of its root must be on.
 
-    `prefix` comes before each name in it.
+    `prefix` comes before each name in it; `known` is what was known of its root.
     """
 
     root: Root
@@ -117,20 +128,35 @@ class _OpenDirectory:
     descriptor: int
     device: int
     is_too_deep: bool
+    is_usual: bool
+    known: dict[bytes, Entry]
 
 
-def scan(tree: LiveTree, *, limits: ScanLimits, monotonic: Callable[[], float]) -> Scan:
+def scan(
+    tree: LiveTree,
+    *,
+    limits: ScanLimits,
+    monotonic: Callable[[], float],
+    known: Iterable[Entry] = (),
+) -> Scan:
     """Walk both roots, the agent's memory first, each level before the next deeper one.
 
-    Raises `FilesError` only if a root itself cannot be opened. `monotonic` gives seconds.
+    `known` are the entries of the last recovery point: what is still as one of them says is told
+    by the entry itself. Raises `FilesError` only if a root itself cannot be opened. `monotonic`
+    gives seconds.
     """
-    walk = _Walk(tree, limits, monotonic, deadline=monotonic() + limits.timeout_s)
+    by_root: Mapping[Root, dict[bytes, Entry]] = {"home": {}, "workspace": {}}
+    for entry in known:
+        by_root[entry.root][entry.path] = entry
+    walk = _Walk(tree, limits, monotonic, monotonic() + limits.timeout_s, by_root)
     roots: tuple[tuple[Root, Path], ...] = (("home", tree.home), ("workspace", tree.workspace))
     for root, directory in roots:
         with Descent(directory) as descent:
             _walk_root(walk, root, descent)
     return Scan(
         found=tuple(walk.found),
+        same=tuple(walk.same),
+        total_bytes=walk.total_bytes,
         left_out=tuple(walk.left_out),
         left_out_total=walk.left_out_total,
         unread=frozenset(walk.unread),
@@ -153,16 +179,17 @@ def _walk_directory(walk: _Walk, root: Root, descent: Descent, path: bytes) -> l
     deeper: list[bytes] = []
     try:
         opened = _open_directory(walk, root, descent, path)
+        room = walk.room()  # of which each name takes one at most
         with os.scandir(opened.descriptor) as listing:
             for number, entry in enumerate(listing):
                 if number % _DEADLINE_STRIDE == _DEADLINE_STRIDE - 1 and walk.is_late():
                     reason = "not read to its end in time; its last saved state is kept"
                     walk.leave_out(root, path, reason, unread=True)
                     break
-                name = os.fsencode(entry.name)
-                if root == "home" and not is_kept(root, path, name):
+                name = entry.name.encode(_ENCODING, _ERRORS)
+                if (root == "home" or not path) and not is_kept(root, path, name):
                     continue
-                if walk.is_full():
+                if number >= room and walk.room() <= 0:
                     reason = f"over the limit of {walk.limits.limit_entries} entries"
                     walk.leave_out(root, path, reason)
                     break
@@ -181,16 +208,20 @@ def _open_directory(walk: _Walk, root: Root, descent: Descent, path: bytes) -> _
     descriptor = descent.directory(path)
     prefix = path + b"/" if path else b""
     is_too_deep = prefix.count(b"/") >= walk.limits.depth_limit
-    return _OpenDirectory(root, prefix, descriptor, descent.device, is_too_deep)
+    is_usual = not is_too_deep and (root == "workspace" or bool(prefix))
+    return _OpenDirectory(
+        root, prefix, descriptor, descent.device, is_too_deep, is_usual, walk.known[root]
+    )
 
 
 def is_kept(root: Root, directory: bytes, name: bytes) -> bool:
-    """Whether a name belongs to a recovery point: all of a workspace, of a home the memory.
+    """Whether a name belongs to a recovery point: of a home the memory, of a workspace all.
 
-    What does not belong is passed over silently: it is no loss but the rule.
+    But for a clone that is not whole yet. What does not belong is passed over silently: it is no
+    loss but the rule.
     """
     if root == "workspace":
-        return True
+        return bool(directory) or name != UNFINISHED_IMPORT
     if not directory:
         return name == AGENT_MEMORY_DIRECTORY
     if directory == AGENT_MEMORY_DIRECTORY:
@@ -200,30 +231,58 @@ def is_kept(root: Root, directory: bytes, name: bytes) -> bool:
 
 def _look_at(
     walk: _Walk, directory: _OpenDirectory, entry: os.DirEntry[str], name: bytes
-) -> Found | None:
-    """Note one entry, in what was found or in what was left out; return what was found."""
-    path, size, target = directory.prefix + name, 0, b""
+) -> Found | Entry | None:
+    """Note one entry, in what was found, the same or left out; return it if it was not left out."""
+    path = directory.prefix + name
+    known = directory.known.pop(path, None)
     try:
         status = entry.stat(follow_symlinks=False)
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode))
-        reason = _refusal(walk, directory, path, status)
-        if kind is None or reason is not None:
-            walk.leave_out(directory.root, path, reason or "of an unknown kind")
-            return None
-        if kind == "file":
-            size = status.st_size
-        elif kind == "symlink":
-            target = os.readlink(name, dir_fd=directory.descriptor)
+        same = known if known is not None and is_unchanged(known, status) else None
+        if same is None or not _is_plainly_allowed(walk, directory, status):
+            reason = _refusal(walk, directory, path, status)
+            if reason is not None:
+                walk.leave_out(directory.root, path, reason)
+                return None
+        if same is not None:
+            walk.same.append(same)
+            walk.total_bytes += same.size
+            return same
+        found = _found(directory, path, status)
     except OSError as error:
         if error.errno not in GONE_ERRNOS:
             walk.leave_out(directory.root, path, _why(error), unread=True)
         return None
+    if known is not None and found.kind != "file" and entry_of(found) == known:
+        walk.same.append(known)
+        return known
+    walk.found.append(found)
+    walk.total_bytes += found.size
+    return found
+
+
+def _found(directory: _OpenDirectory, path: bytes, status: os.stat_result) -> Found:
+    """Return what is there, which must not be refused; `OSError` of a link that went away."""
+    kind, size, target = _KINDS[stat.S_IFMT(status.st_mode)], 0, b""
+    if kind == "file":
+        size = status.st_size
+    elif kind == "symlink":
+        name = path[len(directory.prefix) :]
+        target = os.readlink(name, dir_fd=directory.descriptor)
     mode = status.st_mode & PERMISSION_BITS
     times = (status.st_mtime_ns, status.st_ctime_ns)
-    found = Found(directory.root, path, kind, mode, *times, size, target)
-    walk.found.append(found)
-    walk.total_bytes += size
-    return found
+    return Found(directory.root, path, kind, mode, *times, size, target)
+
+
+def _is_plainly_allowed(walk: _Walk, directory: _OpenDirectory, status: os.stat_result) -> bool:
+    """Whether `_refusal` has nothing against a known file, told in less time."""
+    size = status.st_size
+    return (
+        status.st_dev == directory.device
+        and status.st_nlink == 1
+        and directory.is_usual
+        and size <= walk.limits.file_limit_bytes
+        and walk.total_bytes + size <= walk.limits.limit_bytes
+    )
 
 
 def _refusal(
@@ -231,21 +290,22 @@ def _refusal(
 ) -> str | None:
     """Say why this must not be part of a recovery point; None if it may."""
     limits, kind = walk.limits, stat.S_IFMT(status.st_mode)
-    reason = _SPECIAL.get(kind)
-    if reason is not None:
-        return reason
-    if status.st_dev != directory.device:
+    reason = None
+    if kind not in _KINDS:
+        reason = _SPECIAL.get(kind, "of an unknown kind")
+    elif status.st_dev != directory.device:
         reason = "on another file system"
     elif directory.is_too_deep:
         reason = f"deeper than {limits.depth_limit} levels"
     elif len(path) > PATH_LIMIT_BYTES:
         reason = f"a path longer than {PATH_LIMIT_BYTES} bytes"
-    elif directory.root == "home" and not directory.prefix and kind != stat.S_IFDIR:
-        reason = "not a directory"  # the agent's memory, of which a home has nothing else
     elif kind == stat.S_IFREG:
         reason = file_refusal(status, limits=limits, owner_uid=walk.tree.owner_uid)
         if reason is None and walk.total_bytes + status.st_size > limits.limit_bytes:
             reason = f"over the workspace's limit of {limits.limit_bytes} bytes"
+    if reason is None and directory.root == "home" and not directory.prefix:
+        # the agent's memory, of which a home has nothing else
+        reason = None if kind == stat.S_IFDIR else "not a directory"
     return reason
 
 

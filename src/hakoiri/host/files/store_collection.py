@@ -31,6 +31,7 @@ from hakoiri.host.files.collection_ports import (
     CollectionLedger,
     CollectionReport,
     CollectionTold,
+    PointLists,
 )
 from hakoiri.host.files.keys import blob_key, manifest_key, pack_key
 from hakoiri.host.files.manifest import Manifest
@@ -97,6 +98,7 @@ class StoreCollection:
         *,
         store: CollectableStore,
         live: LiveManifests,
+        lists: PointLists,
         ledger: CollectionLedger,
         rules: CollectionRules,
         interval_s: float | None,
@@ -106,6 +108,7 @@ class StoreCollection:
     ) -> None:
         self._store = store
         self._live = live
+        self._lists = lists
         self._ledger = ledger
         self._rules = rules
         self._interval_s = interval_s
@@ -173,6 +176,11 @@ class StoreCollection:
                 log.warning("collection_failed", tenant=tenant, reason=str(error))
 
     async def _collect_tenant(self, tenant: str, report: CollectionReport) -> Steps:
+        if not report.is_dry:
+            for workspace_id in await self._lists.overfull(tenant, now=report.started):
+                dropped = await self._lists.drop_expired(workspace_id, now=report.started)
+                report.expired_points += dropped
+                yield
         # These were condemned in an earlier pass, so before what is live is read below.
         condemned = await self._ledger.condemned(tenant)
         needed = _Needed()

@@ -12,33 +12,34 @@ from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.file_reader import FileReader, GrowthBudget
 from hakoiri.host.files.folder_zip import KeptPacks
 from hakoiri.host.files.freed_memory import GIVE_BACK_FROM_BYTES, give_back
-from hakoiri.host.files.keys import id_in_key, keys_of_bytes, manifest_key
+from hakoiri.host.files.keys import id_in_key
 from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.pack_writer import PackWriter
-from hakoiri.host.files.packs import Known, Parts, known_of, wasteful_objects
+from hakoiri.host.files.packs import Known, Parts
 from hakoiri.host.files.paths import reported
-from hakoiri.host.files.plan import Plan, Scan, make_plan
+from hakoiri.host.files.plan import Scan
 from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import (
     Begun,
     DamagedError,
     FilesError,
     LiveTree,
-    Named,
     NoSpaceError,
     ObjectStore,
     StaleGenerationError,
     WorkspaceHead,
     WorkspaceHeads,
 )
+from hakoiri.host.files.prepared_point import Origin, PreparedPoint, prepare_point, prepare_save
 from hakoiri.host.files.quota import TreeUse
 from hakoiri.host.files.restore import RestoreReport, check_limits, restore_tree
-from hakoiri.host.files.save_report import SaveReport, save_report
-from hakoiri.host.files.saved_state import file_at, is_same_state, saved_entries
-from hakoiri.host.files.scan import ScanLimits, scan
+from hakoiri.host.files.save_report import SaveReport
+from hakoiri.host.files.saved_state import file_at
+from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.stored_bytes import StoredBytes
+from hakoiri.host.files.tree_look import Look, compare, look
 from hakoiri.host.files.upload import Upload, Uploaded
 from hakoiri.host.files.worker_thread import run_in_thread
 
@@ -147,9 +148,11 @@ class FileSync:
                 entries=entries,
             )
             _check_room(manifest, self._limits)
-            return await self._commit(
-                tenant, manifest, begun, _keys_of(tenant, previous), PointReason.CHANGED
-            )
+            origin = Origin(tenant, previous, PointReason.CHANGED, begun.mark)
+            prepare = partial(prepare_point, manifest, origin, self._manifests)
+            point = await run_in_thread(prepare)
+            await self._commit(workspace_id, point, begun)
+            return point.spelled.recovery_point
 
     async def begin(self) -> Begun:
         """Return what a commit is to be told of, before bytes are stored for it."""
@@ -217,11 +220,10 @@ class FileSync:
         Returns a printable line for each path, bounded; the last tells how many more.
         """
         known = await self.manifest(tenant=tenant, workspace_id=workspace_id)
-        scanned = await run_in_thread(
-            partial(scan, tree, limits=self._limits, monotonic=self._monotonic)
-        )
         entries = known.entries if known else ()
-        plan = await run_in_thread(partial(make_plan, entries, scanned))
+        scanned, plan = await run_in_thread(
+            partial(compare, tree, entries, limits=self._limits, monotonic=self._monotonic)
+        )
         places = [*(found.place for found in plan.upload), *(entry.place for entry in plan.delete)]
         changed = [f"{root}/{reported(path)}" for root, path in places]
         changed += [str(left) for left in scanned.left_out]
@@ -270,41 +272,27 @@ class FileSync:
         previous, notes = await self._previous(tenant, workspace_id, head)
         known = previous.entries if previous else ()
         without = frozenset(id_in_key(key) for key in lost)
-        scanned, plan, stored = await run_in_thread(partial(self._look, tree, known, without))
-        uploaded = await self._upload(tenant, tree, scanned, plan, stored)
-        manifest = Manifest(
+        limits, monotonic = self._limits, self._monotonic
+        seen = await run_in_thread(
+            partial(look, tree, known, limits=limits, monotonic=monotonic, lost=without)
+        )
+        uploaded = await self._upload(tenant, tree, seen)
+        draft = Manifest(
             workspace_id=workspace_id,
             parent=head.recovery_point if head else None,
             generation=generation,
             event_number=event_number,
             session_id=session_id,
             created=self._clock(),
-            entries=await run_in_thread(partial(saved_entries, known, plan, uploaded)),
+            entries=(),
         )
-        if previous is not None and is_same_state(previous, manifest) and manifest.parent:
-            recovery_point = manifest.parent
-        else:
-            reused = await run_in_thread(partial(_keys_of, tenant, previous)) - lost
-            recovery_point = await self._commit(tenant, manifest, begun, reused, reason)
-        left_out = notes + self._left_out(scanned, uploaded)
-        report = partial(save_report, recovery_point, known, manifest, uploaded, left_out)
-        return await run_in_thread(report)
-
-    def _look(
-        self, tree: LiveTree, known: tuple[Entry, ...], lost: frozenset[str]
-    ) -> tuple[Scan, Plan, Known]:
-        """Scan, and plan what to do; in a worker thread.
-
-        Where something is sent anyway, what lies in packs that are not worth their place goes too.
-        """
-        scanned = scan(tree, limits=self._limits, monotonic=self._monotonic)
-        plan = make_plan(known, scanned, without=lost)
-        if not plan.upload:
-            return scanned, plan, Known()
-        wasteful = wasteful_objects(plan.keep) | lost
-        if wasteful:
-            plan = make_plan(known, scanned, without=wasteful)
-        return scanned, plan, known_of(known, without=wasteful)
+        left_out = notes + self._left_out(seen.scan, uploaded)
+        origin = Origin(tenant, previous, reason, begun.mark, lost)
+        prepare = partial(prepare_save, origin=origin, manifests=self._manifests)
+        point, report = await run_in_thread(partial(prepare, draft, seen.plan, uploaded, left_out))
+        if point is not None:
+            await self._commit(workspace_id, point, begun)
+        return report
 
     async def _fenced_head(self, workspace_id: str, generation: int) -> WorkspaceHead | None:
         """Return the head; refuse a replaced container before it costs any work."""
@@ -327,46 +315,24 @@ class FileSync:
         except DamagedError as error:
             return None, [f"{error}; all files were stored anew"]
 
-    async def _upload(
-        self,
-        tenant: str,
-        tree: LiveTree,
-        scanned: Scan,
-        plan: Plan,
-        known: Known,
-    ) -> Uploaded:
-        total_bytes = sum(found.size for found in scanned.found)
+    async def _upload(self, tenant: str, tree: LiveTree, seen: Look) -> Uploaded:
         reader = FileReader(
             tree=tree,
             limits=self._limits,
-            budget=GrowthBudget(self._limits.limit_bytes - total_bytes),
+            budget=GrowthBudget(self._limits.limit_bytes - seen.scan.total_bytes),
             wall_ns=self._wall_ns,
         )
-        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=known)
-        uploaded = await upload.run(plan.upload)
+        upload = Upload(store=self._store, tenant=tenant, reader=reader, known=seen.stored)
+        uploaded = await upload.run(seen.plan.upload)
         await _give_back_after(uploaded.stored_bytes)
         return uploaded
 
-    async def _commit(
-        self,
-        tenant: str,
-        manifest: Manifest,
-        begun: Begun,
-        reused: frozenset[str],
-        reason: PointReason,
-    ) -> str:
-        recovery_point = await self._manifests.write(tenant, manifest)
+    async def _commit(self, workspace_id: str, point: PreparedPoint, begun: Begun) -> None:
+        await self._manifests.put(point.spelled)
         await self._store.flush()
         if self._monotonic() - begun.at_s > LONGEST_SAVE_S:
             raise FilesError(f"saving took longer than {LONGEST_SAVE_S:g} s")
-        key = manifest_key(tenant, manifest.workspace_id, recovery_point)
-        keys = await run_in_thread(partial(keys_of_bytes, tenant, manifest)) | {key}
-        head = WorkspaceHead(
-            recovery_point, manifest.generation, manifest.event_number, manifest.as_point(reason)
-        )
-        named = Named(keys=keys, written=keys - reused, mark=begun.mark)
-        await self._heads.move_head(manifest.workspace_id, head, named)
-        return recovery_point
+        await self._heads.move_head(workspace_id, point.head, point.named)
 
     def _left_out(self, scanned: Scan, uploaded: Uploaded) -> list[str]:
         lines = [str(left) for left in scanned.left_out]
@@ -379,10 +345,6 @@ class FileSync:
 async def _give_back_after(passed_bytes: int) -> None:
     if passed_bytes >= GIVE_BACK_FROM_BYTES:
         await run_in_thread(give_back)
-
-
-def _keys_of(tenant: str, manifest: Manifest | None) -> frozenset[str]:
-    return keys_of_bytes(tenant, manifest) if manifest else frozenset()
 
 
 def _check_room(manifest: Manifest, limits: ScanLimits) -> None:

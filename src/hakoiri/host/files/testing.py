@@ -127,6 +127,16 @@ class MemoryHeads:
         self.ledger.keep(named)
         self.heads[workspace_id] = head
 
+    async def overfull(self, tenant: str, *, now: datetime) -> Sequence[str]:
+        """Return nobody: a head is all that is kept here."""
+        del tenant, now
+        return ()
+
+    async def drop_expired(self, workspace_id: str, *, now: datetime) -> int:
+        """Let none go."""
+        del workspace_id, now
+        return 0
+
     async def live_manifests(self, tenant: str) -> frozenset[ManifestName]:
         """Return heads, as `LiveManifests`."""
         return frozenset(

@@ -37,11 +37,29 @@ class CollectionMetrics:
             "When the collection of the store last came to its end without a failure.",
             registry=registry,
         )
+        self._interval = Gauge(
+            "hakoiri_store_collection_interval_seconds",
+            "From one pass of the collection to the next, as set; 0 if it is off.",
+            registry=registry,
+        )
+        self._expired = Counter(
+            "hakoiri_store_expired_points",
+            "Recovery points that the collection let go from lists, as too old or too many.",
+            registry=registry,
+        )
         self._failures = Counter(
             "hakoiri_store_collection_failures",
             "Passes of the collection that were given up, or left a tenant alone.",
             registry=registry,
         )
+
+    def runs_every(self, interval_s: float) -> None:
+        """Show how often a pass is made; 0 is never."""
+        self._interval.set(interval_s)
+
+    def expired(self, points: int) -> None:
+        """Count points that left their lists."""
+        self._expired.inc(points)
 
     def looked_through(self, held_bytes: dict[str, int], *, missing: int) -> None:
         """Show what the store holds; `held_bytes` by `PLACES`."""

@@ -12,6 +12,7 @@ from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.containers.ports import ProxyAwayError, ProxyControlError
 from hakoiri.host.telemetry.exposition import is_sound
 from hakoiri.wire.policy import DENY_ALL
+from hakoiri.wire.policy_test import PolicyTest
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +59,17 @@ async def test_figures_that_are_too_long_or_no_text_are_none(
     async with ProxyClient(tmp_path / "c.sock") as client:
         assert await client.figures() is None
     await runner.cleanup()
+
+
+async def test_a_decision_is_explained_with_its_mend(proxy: Proxy, tmp_path: Path) -> None:
+    test = PolicyTest(policy=DENY_ALL, url="https://git.example.test/a/info/refs?service=x")
+    async with ProxyClient(proxy.control_path) as client:
+        told = await client.explain(test)
+    assert (told.verdict, told.code) == ("refused", "host-not-allowed")
+    assert told.mend == 'add a rule with host = "git.example.test" and ports = [443]'
+    async with ProxyClient(tmp_path / "nobody.sock") as client:
+        with pytest.raises(ProxyControlError):
+            await client.explain(test)
 
 
 async def test_only_a_proxy_that_does_not_answer_counts_as_away(

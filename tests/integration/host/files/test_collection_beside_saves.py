@@ -17,12 +17,14 @@ from tests.unit.host.files.trees import a_second_later, describe, make_live_tree
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.sql.collection_ledger import SqlCollectionLedger
 from hakoiri.host.adapters.sql.database import Database, open_database
+from hakoiri.host.adapters.sql.point_retention import SqlPointRetention
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.adapters.sql.schema import recovery_points, workspaces
 from hakoiri.host.adapters.sql.workspace_heads import SqlWorkspaceHeads
 from hakoiri.host.files.archive import StoreWithArchive
 from hakoiri.host.files.collection import ARCHIVE_PREFIX, CollectionRules
 from hakoiri.host.files.collection_ports import CollectableStore, CollectedError, CollectionReport
+from hakoiri.host.files.points import DEFAULT_RETENTION
 from hakoiri.host.files.ports import LiveTree
 from hakoiri.host.files.scan import ScanLimits
 from hakoiri.host.files.store_collection import StoreCollection
@@ -96,6 +98,7 @@ async def test_no_save_loses_anything_and_in_the_end_no_garbage_is_left(
     collection = StoreCollection(
         store=store,
         live=SqlRecoveryPoints(database),
+        lists=SqlPointRetention(database, retention=DEFAULT_RETENTION),
         ledger=ledger,
         rules=CollectionRules(grace=GRACE, archive_age=None),
         interval_s=None,

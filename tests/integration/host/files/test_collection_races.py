@@ -218,6 +218,7 @@ class World:
         return StoreCollection(
             store=self.store,
             live=self.heads,
+            lists=self.heads,
             ledger=self.heads.ledger,
             rules=CollectionRules(grace=GRACE, archive_age=None),
             interval_s=None,

@@ -10,7 +10,7 @@ import anyio
 import httpx2
 from fastapi import FastAPI
 from tests.unit.host.containers import fleet
-from tests.unit.host.conversations.scripted import NOW, World
+from tests.unit.host.conversations.scripted import NOW, ScriptedExplanations, World
 
 from hakoiri.audit.query import AuditQuery
 from hakoiri.host.api.application import create_app
@@ -23,6 +23,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.archive_import import ArchiveImport
 from hakoiri.host.conversations.audit_view import AuditPage
+from hakoiri.host.conversations.git_import import GitImport
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.archive_limits import ImportLimits
@@ -98,6 +99,17 @@ def archive_import(world: World) -> ArchiveImport:
     )
 
 
+def git_import(world: World, proxy: ScriptedExplanations) -> GitImport:
+    return GitImport(
+        commands=world.workspaces.commands,
+        edits=world.workspaces.edits,
+        policies=world.policies,
+        containers=world.containers,
+        proxy=proxy,
+        audit=world.audit,
+    )
+
+
 class Served:
     """A world behind HTTP."""
 
@@ -112,6 +124,7 @@ class Served:
         self.keys = KeyRing(store=MemoryKeys(), clock=lambda: NOW)
         self.files = MemoryFiles()
         self.collection = ScriptedCollection()
+        self.explained = ScriptedExplanations()
         self.reasons: list[str] = []
         self.probe_told = ProbeTold("off")
         self.pool_store = MemoryPoolStore()
@@ -134,6 +147,7 @@ class Served:
             points=self.world.points,
             uploads=Uploads(Path(tempfile.gettempdir()), limit_bytes=FILE_LIMIT_BYTES),
             imports=archive_import(self.world),
+            git_imports=git_import(self.world, self.explained),
             collection=self.collection,
             readiness=self._readiness,
             box_probe=lambda: self.probe_told,

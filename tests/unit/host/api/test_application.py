@@ -16,6 +16,7 @@ async def test_the_openapi_page_tells_every_route_and_its_problems() -> None:
         )
         for path in (
             "/fork",
+            "/import",
             "/recovery-points",
             "/recovery-points/{recovery_point}",
             "/recovery-points/{recovery_point}/diff",

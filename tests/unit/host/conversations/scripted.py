@@ -49,6 +49,7 @@ from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCo
 from hakoiri.wire.events import AgentEvent, ConversationEvent, EventData, Result, TextDelta
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy
+from hakoiri.wire.policy_test import Explanation, PolicyTest
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -319,6 +320,19 @@ class ScriptedContainers:
             self.log.append("give up" if still.is_given_up else "thaw")
             if still.is_given_up:
                 del self.held[workspace_id]
+
+
+@dataclass
+class ScriptedExplanations:
+    """A proxy that lets all through but what is named by method and URL."""
+
+    refusals: dict[tuple[str, str], Explanation] = field(default_factory=dict)
+    asked: list[PolicyTest] = field(default_factory=list)
+
+    async def explain(self, test: PolicyTest) -> Explanation:
+        self.asked.append(test)
+        passed = Explanation(verdict="allowed", code="allowed", reason="it may pass", steps=[])
+        return self.refusals.get((test.method, test.url), passed)
 
 
 @dataclass(frozen=True)

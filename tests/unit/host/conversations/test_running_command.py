@@ -52,6 +52,13 @@ async def _play(steps: Sequence[CommandStep]) -> AsyncIterator[tuple[int, Comman
             yield step
 
 
+async def test_it_is_let_go_once_however_often_it_is_ended() -> None:
+    run = Run(SAID)
+    await run.told()
+    await run.running.end()
+    assert run.left == [True]
+
+
 async def test_frames_come_to_the_exit_and_the_container_is_left_sound() -> None:
     run = Run(SAID)
     assert await run.told() == [CommandOutput.of("stdout", b"hi\n"), CommandExit(code=0)]

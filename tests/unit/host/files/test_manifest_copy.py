@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,9 +17,10 @@ from tests.unit.host.files.test_manifest_format import (
     unique,
 )
 
+from hakoiri.host.files import manifest_copy
 from hakoiri.host.files.manifest import Entry, ManifestError
-from hakoiri.host.files.manifest_copy import NewHead, copy_under
-from hakoiri.host.files.manifest_format import encode_manifest, parse_manifest
+from hakoiri.host.files.manifest_copy import NewHead, copy_under, respelled
+from hakoiri.host.files.manifest_format import encode_manifest, in_limit, parse_manifest
 
 LATER = datetime(2026, 5, 6, 7, 8, 9, 10, tzinfo=UTC)
 HEAD = NewHead("fork-1", None, 1, LATER, has_events=True)
@@ -47,6 +50,48 @@ def test_it_is_what_writing_the_whole_gives(many: tuple[Entry, ...], head: NewHe
     )
     assert copied.encoded == encode_manifest(wanted)
     assert (copied.event_number, copied.session_id) == (wanted.event_number, wanted.session_id)
+
+
+@given(st.lists(entries, max_size=8).map(unique), st.data())
+def test_the_same_entries_under_a_new_head_are_spelled_as_anew(
+    many: tuple[Entry, ...], data: st.DataObject
+) -> None:
+    before = replace(MANIFEST, entries=many)
+    after = replace(
+        before,
+        parent=data.draw(st.sampled_from([None, "rp-" + "1" * 32])),
+        generation=data.draw(st.integers(1, 2**31)),
+        event_number=data.draw(st.integers(0, 2**63 - 1)),
+        session_id=data.draw(st.sampled_from([None, "ab-cd", "0" * 64])),
+        created=data.draw(moments),
+    )
+    assert respelled(encode_manifest(before), after) == encode_manifest(after)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"workspace_id": "../x"},
+        {"parent": "rp-x"},
+        {"generation": 0},
+        {"event_number": -1},
+        {"session_id": 'x"'},
+        {"created": LATER.replace(tzinfo=None)},
+    ],
+)
+def test_a_head_is_checked_also_when_only_it_is_new(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError):
+        respelled(encode_manifest(MANIFEST), replace(MANIFEST, **wrong))
+
+
+def test_a_longer_head_cannot_bring_a_manifest_over_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoded = encode_manifest(MANIFEST)
+    monkeypatch.setattr(manifest_copy, "in_limit", partial(in_limit, limit_bytes=len(encoded)))
+    assert respelled(encoded, MANIFEST) == encoded
+    with pytest.raises(ManifestError, match="over the limit"):
+        respelled(encoded, replace(MANIFEST, event_number=1000))
 
 
 @pytest.mark.parametrize(

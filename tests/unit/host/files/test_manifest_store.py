@@ -6,7 +6,8 @@ from tests.unit.host.files.trees import NOON
 
 from hakoiri.host.files import manifest_store
 from hakoiri.host.files.keys import manifest_key
-from hakoiri.host.files.manifest import Entry, Manifest
+from hakoiri.host.files.manifest import Entry, Manifest, recovery_point_of
+from hakoiri.host.files.manifest_format import encode_manifest
 from hakoiri.host.files.manifest_store import ManifestStore
 from hakoiri.host.files.pack_codec import compress, decompress
 from hakoiri.host.files.ports import DamagedError
@@ -59,6 +60,63 @@ async def test_what_was_written_is_at_hand_and_only_the_newest_of_a_workspace() 
     assert store.reads == 0
     await manifests.newest("acme", "ws", first)
     assert store.reads == 1
+
+
+def follow(first: str, manifest: Manifest) -> Manifest:
+    return replace(manifest, parent=first, event_number=8)
+
+
+async def test_the_same_entries_are_spelled_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    manifests = ManifestStore(MemoryObjectStore())
+    first = await manifests.write("acme", MANIFEST)
+    monkeypatch.setattr(manifest_store, "encode_manifest", _never)
+    second = await manifests.write("acme", follow(first, MANIFEST))
+    third = await manifests.write("acme", follow(second, MANIFEST))
+    monkeypatch.undo()
+    for point, parent in ((second, first), (third, second)):
+        assert point == recovery_point_of(encode_manifest(follow(parent, MANIFEST)))
+
+
+def _never(*given: object, **named: object) -> bytes:
+    raise AssertionError("it was spelled out again")
+
+
+async def test_other_entries_are_spelled_out_though_as_many() -> None:
+    store = MemoryObjectStore()
+    manifests = ManifestStore(store)
+    first = await manifests.write("acme", MANIFEST)
+    other = follow(first, replace(MANIFEST, entries=(replace(FILE, mode=0o600),)))
+    second = await manifests.write("acme", other)
+    assert await ManifestStore(store).read("acme", "ws", second) == other
+
+
+async def test_what_was_only_read_is_spelled_out_by_the_first_save() -> None:
+    store = MemoryObjectStore()
+    first = await ManifestStore(store).write("acme", MANIFEST)
+    manifests = ManifestStore(store)
+    known = await manifests.newest("acme", "ws", first)
+    second = await manifests.write("acme", follow(first, known))
+    assert await ManifestStore(store).read("acme", "ws", second) == follow(first, MANIFEST)
+
+
+async def test_another_workspaces_spelling_is_not_taken_over() -> None:
+    store = MemoryObjectStore()
+    manifests = ManifestStore(store)
+    first = await manifests.write("acme", MANIFEST)
+    elsewhere = replace(follow(first, MANIFEST), workspace_id="other")
+    second = await manifests.write("acme", elsewhere)
+    assert await ManifestStore(store).read("acme", "other", second) == elsewhere
+
+
+async def test_bytes_go_with_the_manifest_that_they_spell(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manifest_store, "KEPT_ENTRIES", 1)
+    manifests = ManifestStore(MemoryObjectStore())
+    await manifests.write("acme", MANIFEST)
+    await manifests.write("acme", replace(MANIFEST, event_number=8))
+    last = await manifests.write("acme", replace(MANIFEST, workspace_id="b"))
+    assert list(manifests._stored) == [manifest_key("acme", "b", last)]
 
 
 async def test_what_is_at_hand_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,6 +39,13 @@ def test_what_was_replaced_just_now_stays_however_old() -> None:
     assert gone(listed(1, age_days=400), listed(2)) == set()
 
 
+def test_age_lets_none_go_where_it_has_no_limit() -> None:
+    points = [listed(number, age_days=4000 - number) for number in range(1, 5)]
+    ageless = replace(RETENTION, max_age=None)
+    assert expired(points, retention=ageless, now=NOW) == []
+    assert gone(*points) == {1, 2, 3}
+
+
 def test_the_head_stays_however_old() -> None:
     assert gone(listed(7, age_days=400)) == set()
 

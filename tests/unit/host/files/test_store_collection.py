@@ -37,6 +37,21 @@ class Told:
         self.reasons.append(reason)
 
 
+class ScriptedLists:
+    """Lists that let as many go as they are told to."""
+
+    def __init__(self) -> None:
+        self.due: dict[str, int] = {}
+        self.asked: list[datetime] = []
+
+    async def overfull(self, tenant: str, *, now: datetime) -> Sequence[str]:
+        self.asked.append(now)
+        return [*self.due] if tenant == "acme" else []
+
+    async def drop_expired(self, workspace_id: str, *, now: datetime) -> int:
+        return self.due.pop(workspace_id)
+
+
 class World:
     """A store, heads and a collection on one clock that stands until it is moved."""
 
@@ -44,6 +59,7 @@ class World:
         self.time = NOON
         self.store = store or MemoryObjectStore(self.now)
         self.heads = MemoryHeads()
+        self.lists = ScriptedLists()
         self.told = Told()
         self.tree = make_live_tree(tmp_path / "live")
         self.tmp_path = tmp_path
@@ -57,6 +73,7 @@ class World:
         return StoreCollection(
             store=self.store,
             live=self.heads,
+            lists=self.lists,
             ledger=self.heads.ledger,
             rules=RULES,
             interval_s=interval_s,
@@ -132,6 +149,16 @@ async def test_what_the_head_left_behind_goes_after_two_graces_and_two_looks(wor
     report = await world.collection.collect()
     assert (report.deleted.objects, report.archived.objects) == (2, 0)
     assert world.archived() == set()
+
+
+async def test_lists_are_kept_to_their_bounds_first_and_by_no_dry_run(world: World) -> None:
+    await world.save(b"1")
+    world.lists.due = {"ws": 3, "old": 2}
+    assert (await world.collection.collect(is_dry=True)).expired_points == 0
+    assert world.lists.asked == []
+    assert (await world.collection.collect()).expired_points == 5
+    assert (await world.collection.collect()).expired_points == 0
+    assert world.lists.asked == [NOON, NOON]
 
 
 async def test_an_old_pack_that_a_new_head_names_stays(world: World) -> None:

@@ -2,9 +2,10 @@ import asyncio
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.unit.host.files.trees import (
     Folder,
     Link,
     Node,
+    a_second_later,
     build,
     children,
     describe,
@@ -23,7 +25,7 @@ from tests.unit.host.files.trees import (
     make_live_tree,
 )
 
-from hakoiri.host.files import file_reader
+from hakoiri.host.files import file_reader, manifest_store
 from hakoiri.host.files.keys import blob_key, manifest_key
 from hakoiri.host.files.manifest import Entry, recovery_point_of
 from hakoiri.host.files.packs import SMALL_PACKS, Parts
@@ -138,6 +140,113 @@ async def test_any_edit_is_seen_by_the_next_save(
         assert describe(back.workspace) == describe(tree.workspace)
 
 
+@dataclass(frozen=True)
+class Edit:
+    """A change of files of a tree; `one` and `other` are places in the list of what there is."""
+
+    does: Callable[[Path, Path, bytes], None]
+    one: int
+    other: int
+    content: bytes
+
+    def apply(self, root: Path) -> None:
+        there = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+        if there:
+            one, other = there[self.one % len(there)], there[self.other % len(there)]
+            self.does(one, other, self.content)
+
+
+def rewrite_unseen(one: Path, _: Path, content: bytes) -> None:
+    """With as many bytes as before, and the mtime set back."""
+    status = one.stat()
+    one.write_bytes((content * status.st_size)[: status.st_size])
+    os.utime(one, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def write(one: Path, _: Path, content: bytes) -> None:
+    one.write_bytes(content)
+
+
+def set_mode(one: Path, _: Path, content: bytes) -> None:
+    one.chmod(0o600 | content[0])
+
+
+def move_over(one: Path, other: Path, _: bytes) -> None:
+    """Of files with the same size and times, each tells only by its ctime which it is."""
+    one.rename(other)
+
+
+def swap(one: Path, other: Path, _: bytes) -> None:
+    between = one.with_name("between")
+    one.rename(between)
+    if one != other:
+        other.rename(one)
+    between.rename(other)
+
+
+def become_link(one: Path, other: Path, _: bytes) -> None:
+    one.unlink()
+    one.symlink_to(other)
+
+
+def become_folder(one: Path, _: Path, content: bytes) -> None:
+    one.unlink()
+    one.mkdir()
+    (one / "inside").write_bytes(content)
+
+
+def remove(one: Path, _: Path, __: bytes) -> None:
+    one.unlink()
+
+
+edits = st.builds(
+    Edit,
+    st.sampled_from(
+        [rewrite_unseen, write, set_mode, move_over, swap, become_link, become_folder, remove]
+    ),
+    st.integers(0, 7),
+    st.integers(0, 7),
+    st.binary(min_size=1, max_size=8),
+)
+
+
+def next_tick(base: Path) -> None:
+    """Return when a change will have a later ctime than any before."""
+    probe = base / "probe"
+    probe.touch()
+    before_ns = probe.stat().st_ctime_ns
+    while probe.stat().st_ctime_ns == before_ns:
+        probe.chmod(0o600)
+
+
+@pytest.mark.parametrize("wall_ns", [time.time_ns, a_second_later])
+@given(children, st.lists(st.lists(edits, max_size=3), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+async def test_no_change_is_missed_however_soon_it_comes_and_whatever_it_hides(
+    wall_ns: Callable[[], int], before: dict[bytes, Node], rounds: list[list[Edit]]
+) -> None:
+    """By the clock that stamps the files saves follow each other at once; else a tick later."""
+    with tempfile.TemporaryDirectory() as base:
+        tree = make_live_tree(Path(base) / "live")
+        build(tree.workspace, before)
+        sync = FileSync(
+            store=MemoryObjectStore(),
+            heads=MemoryHeads(),
+            limits=ScanLimits(),
+            clock=lambda: NOON,
+            wall_ns=wall_ns,
+        )
+        await save(sync, tree)
+        for number, round_of_edits in enumerate(rounds):
+            if wall_ns is a_second_later:
+                next_tick(Path(base))
+            for edit in round_of_edits:
+                edit.apply(tree.workspace)
+            await save(sync, tree, event_number=number + 2)
+            back = await restored(sync, Path(base) / f"back{number}")
+            assert describe(back.workspace) == describe(tree.workspace)
+
+
 @given(children, children, st.integers(0, 12))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 async def test_after_a_crash_at_any_write_the_head_is_the_old_or_the_new_recovery_point(
@@ -209,6 +318,30 @@ async def test_a_new_event_number_alone_is_a_new_recovery_point(tree: LiveTree) 
     assert manifest is not None
     assert second.recovery_point != first.recovery_point
     assert (manifest.parent, manifest.event_number) == (first.recovery_point, 2)
+
+
+async def test_what_did_not_change_is_neither_compared_nor_spelled_out_again(
+    tree: LiveTree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tree.workspace, {b"d": Folder({b"f": File(b"x")}), b"l": Link(b"d")})
+    build(tree.home, memory({b"s.jsonl": File(b"{}")}))
+    store, heads = MemoryObjectStore(), MemoryHeads()
+    sync = file_sync(store, heads)
+    await save(sync, tree)
+    first_point = heads.heads["ws"].recovery_point
+    first = await sync.manifests.newest("acme", "ws", first_point)
+    monkeypatch.setattr(manifest_store, "encode_manifest", None)
+    report = await save(sync, tree, event_number=2)
+    monkeypatch.undo()
+    second = await sync.manifests.newest("acme", "ws", report.recovery_point)
+    assert second.entries is first.entries
+    assert (report.uploaded, report.kept, report.deleted) == (0, 2, 0)
+    read = await file_sync(store, heads).manifest(tenant="acme", workspace_id="ws")
+    assert read == second
+    assert (second.event_number, second.parent) == (2, first_point)
+    point = heads.heads["ws"].point
+    assert point is not None
+    assert (point.files, point.file_bytes) == (2, 3)
 
 
 async def test_a_change_behind_a_forged_mtime_is_saved(tree: LiveTree) -> None:

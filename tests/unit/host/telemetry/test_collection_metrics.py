@@ -12,6 +12,8 @@ def test_what_the_store_holds_and_what_went_is_told() -> None:
     metrics.removed(archived_bytes=3, deleted_bytes=0)
     metrics.succeeded(1234.5)
     metrics.failed()
+    metrics.runs_every(600)
+    metrics.expired(3)
     page = generate_latest(registry).decode()
     for line in (
         'hakoiri_store_bytes{what="live"} 5.0',
@@ -22,5 +24,7 @@ def test_what_the_store_holds_and_what_went_is_told() -> None:
         "hakoiri_store_missing_objects 2.0",
         "hakoiri_store_collection_last_success_timestamp_seconds 1234.5",
         "hakoiri_store_collection_failures_total 1.0",
+        "hakoiri_store_collection_interval_seconds 600.0",
+        "hakoiri_store_expired_points_total 3.0",
     ):
         assert line in page

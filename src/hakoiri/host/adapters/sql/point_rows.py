@@ -1,5 +1,6 @@
 """The rows of recovery points, for the transactions that move heads."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -48,7 +49,7 @@ async def add_point(
         )
     )
     if point.reason not in _DROPS_NOTHING:
-        await _drop_expired(connection, workspace_id, point, retention)
+        await drop_expired(connection, workspace_id, now=point.created, retention=retention)
 
 
 async def move_head(connection: AsyncConnection, workspace_id: str, head: WorkspaceHead) -> None:
@@ -92,17 +93,19 @@ async def _turn_of(connection: AsyncConnection, workspace_id: str, event_number:
     return await connection.scalar(query) or 0
 
 
-async def _drop_expired(
-    connection: AsyncConnection, workspace_id: str, newest: NewPoint, retention: Retention
-) -> None:
+async def drop_expired(
+    connection: AsyncConnection, workspace_id: str, *, now: datetime, retention: Retention
+) -> int:
+    """Let go what is to go from the list of a workspace, whose row is locked; return how many."""
     mine = recovery_points.c.workspace_id == workspace_id
     columns = recovery_points.c
     rows = await connection.execute(
         sa.select(columns.number, columns.created_at, columns.reason, columns.kept).where(mine)
     )
     listed = [Listed(row.number, row.created_at, PointReason(row.reason), row.kept) for row in rows]
-    gone = expired(listed, retention=retention, now=newest.created)
+    gone = expired(listed, retention=retention, now=now)
     if gone:
         await connection.execute(
             sa.delete(recovery_points).where(mine, recovery_points.c.number.in_(gone))
         )
+    return len(gone)

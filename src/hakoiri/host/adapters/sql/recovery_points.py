@@ -19,7 +19,7 @@ from hakoiri.host.conversations.point_ports import (
     TooManyKeptError,
 )
 from hakoiri.host.conversations.ports import NoSuchWorkspaceError
-from hakoiri.host.files.points import DEFAULT_RETENTION, KEPT_LIMIT, RecoveryPoint, Retention
+from hakoiri.host.files.points import DEFAULT_RETENTION, RecoveryPoint, Retention
 from hakoiri.host.files.ports import ManifestName, NoSuchPointError
 from hakoiri.wire.events import ConversationEvent, Notice
 
@@ -74,10 +74,9 @@ class SqlRecoveryPoints:
             kept = sa.select(sa.func.count()).where(
                 mine, recovery_points.c.kept.is_(sa.true()), recovery_points.c.id != recovery_point
             )
-            if is_kept and (await connection.scalar(kept) or 0) >= KEPT_LIMIT:
-                raise TooManyKeptError(
-                    f"{KEPT_LIMIT} recovery points are kept already; let go of one first"
-                )
+            limit = self._retention.kept_points
+            if is_kept and (await connection.scalar(kept) or 0) >= limit:
+                raise TooManyKeptError(f"{limit} recovery points may be kept; let go of one first")
             await connection.execute(
                 sa.update(recovery_points)
                 .where(mine, recovery_points.c.number == row.number)

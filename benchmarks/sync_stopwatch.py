@@ -1,0 +1,66 @@
+"""Times contenders of a benchmark in parts of it; who fails is out of that part, and it goes on."""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from obstore.exceptions import BaseError
+
+from benchmarks.file_sync import timed
+from benchmarks.report import Report
+from benchmarks.sync_bars import PROCESSOR, SEPARATOR
+from hakoiri.host.files.ports import FilesError
+
+STEP_LIMIT_S: Final = 180.0
+"""For one contender's one step. On an overloaded machine an S3 server stops answering in time."""
+
+FAILED: Final = "left out"
+_FAILURES: Final = (FilesError, BaseError, RuntimeError, OSError, TimeoutError)
+_REASON_CHARS: Final = 200
+
+
+class Stopwatch:
+    """Adds times to a report. A contender has all of a part's samples there, or none."""
+
+    def __init__(self, report: Report, *, limit_s: float = STEP_LIMIT_S) -> None:
+        self._report = report
+        self._limit_s = limit_s
+        self._out: set[tuple[str, str]] = set()
+
+    async def time(
+        self, part: str, step: str, who: str, work: Callable[[], Awaitable[object]]
+    ) -> bool:
+        """Time one contender's step, and what it used of the processors; whether it did it."""
+        if (part, who) in self._out:
+            return False
+        name = f"{part}{SEPARATOR}{step}{SEPARATOR}{who}"
+        used_s = _used_s()
+        try:
+            async with asyncio.timeout(self._limit_s):
+                took_s = await timed(work)
+        except _FAILURES as error:
+            self._leave_out(part, step, who, error)
+            return False
+        self._report.add(name, took_s * 1000)
+        self._report.add(PROCESSOR + name, (_used_s() - used_s) * 1000)
+        return True
+
+    def _leave_out(self, part: str, step: str, who: str, error: Exception) -> None:
+        self._out.add((part, who))
+        samples = self._report.samples_ms
+        for name in list(samples):
+            told = name.removeprefix(PROCESSOR)
+            if told.startswith(part + SEPARATOR) and told.endswith(SEPARATOR + who):
+                del samples[name]
+        reason = f"{step}: {type(error).__name__} {error}".replace("\n", " ")[:_REASON_CHARS]
+        self._report.notes[f"{FAILED}, {who}, {part}"] = reason
+
+
+def _used_s() -> float:
+    """Return the processors' time of this process and of those that it waited for.
+
+    The S3 server is not among them while it runs.
+    """
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
