@@ -1,12 +1,14 @@
 """Which failures of a start are only an absence, and how long to wait for its end, purely.
 
-An engine that is restarted, a guard or a proxy that is started again: seconds, in which no claim
-has to fail. What any of them says *no* to is no absence. Times are monotonic seconds.
+An engine that is restarted, a guard or a proxy that is started again, a lost container whose files
+somebody else is still saving: seconds, in which no claim has to fail. What any of them says *no* to
+is no absence. Times are monotonic seconds.
 """
 
 from typing import Final
 
 from hakoiri.host.containers.ports import (
+    BeingReplacedError,
     ContainerEndedError,
     EngineAwayError,
     EngineFaultError,
@@ -43,7 +45,7 @@ class Absence:
             shortest_s = DOUBT_PAUSE_S
             if self._doubts > DOUBTS_LIMIT:
                 return None
-        elif not isinstance(error, EngineAwayError | ProxyAwayError):
+        elif not isinstance(error, EngineAwayError | ProxyAwayError | BeingReplacedError):
             return None
         since_s = self._since_s = now_s if self._since_s is None else self._since_s
         left_s = since_s + self.limit_s - now_s

@@ -12,6 +12,7 @@ from hakoiri.host.containers.absence import (
 )
 from hakoiri.host.containers.ports import (
     AgentUnreachableError,
+    BeingReplacedError,
     CapacityError,
     ClaimConflictError,
     ContainerEndedError,
@@ -45,7 +46,9 @@ def test_what_says_no_is_final(error: ContainersError) -> None:
     assert Absence(limit_s=60).pause_s(error, now_s=0) is None
 
 
-@pytest.mark.parametrize("error", [EngineAwayError("gone"), ProxyAwayError("gone")])
+@pytest.mark.parametrize(
+    "error", [EngineAwayError("gone"), ProxyAwayError("gone"), BeingReplacedError("w-1")]
+)
 @given(limit_s=st.floats(1, 600), took_s=st.floats(0, 5))
 def test_what_is_away_is_looked_for_ever_more_slowly_and_not_beyond_the_limit(
     error: ContainersError, limit_s: float, took_s: float
