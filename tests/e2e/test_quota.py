@@ -126,12 +126,13 @@ def test_a_removed_box_holds_no_space_although_others_run_that_came_later(
 ) -> None:
     """Whoever copied the mounts when it started would hold on to the disk."""
     first, second = server.conversation(), server.conversation()
+    before = set(server.boxes())
     run(server, first, "echo first")
-    held = set(server.boxes())
+    (earlier,) = set(server.boxes()) - before
     run(server, second, "echo second")
-    (later,) = set(server.boxes()) - held
+    (later,) = set(server.boxes()) - before - {earlier}
     server.api.call("DELETE", f"/v1/conversations/{first}")
-    until(lambda: len(server.boxes()) == len(held))
+    until(lambda: earlier not in server.boxes())
     until(lambda: boxes_with_devices(ever_made(server)) == set(server.boxes()))
     assert later in server.boxes()
 

@@ -99,6 +99,21 @@ FILES: Final = Row(
             bad=86_400,
         ),
         Panel(
+            "Between passes over the store",
+            "As it is set; 0 if it is off.",
+            [Query(largest("hakoiri_store_collection_interval_seconds"), "interval")],
+            unit="s",
+            kind="stat",
+            size="small",
+        ),
+        Panel(
+            "Recovery points let go",
+            "As too old or too many, in the time that is shown.",
+            [Query(grown("hakoiri_store_expired_points_total"), "points")],
+            kind="stat",
+            size="small",
+        ),
+        Panel(
             "Store collections that failed",
             "In the time that is shown.",
             [Query(grown("hakoiri_store_collection_failures_total"), "failed")],
