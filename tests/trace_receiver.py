@@ -2,10 +2,10 @@
 
 import gzip
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,9 +13,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from tests import waiting
 
 PATH = "/v1/traces"
 WAIT_S = 30.0
+until = partial(waiting.until, wait_s=WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +149,3 @@ def trace_receiver() -> Iterator[TraceReceiver]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait for what another thread does; fail after a while."""
-    deadline_s = time.monotonic() + WAIT_S
-    while not is_so():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.01)

@@ -6,13 +6,14 @@ import re
 import secrets
 import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from tests import waiting
 from tests.compose.images import ROOT, host_image, next_image, store_images
 from tests.e2e.scripts import RUN
 from tests.engine import remove_directory
@@ -20,6 +21,7 @@ from tests.engine import remove_directory
 from hakoiri.cli.api_client import ApiClient
 
 WAIT_S: Final = 90.0
+until = partial(waiting.until, wait_s=WAIT_S)
 UP_S: Final = 420.0
 KEY_ID: Final = "AKIAREHEARSAL00000000"
 PROXY_FILE: Final = """
@@ -50,14 +52,6 @@ def compose_command() -> list[str]:
     found = shutil.which("docker-compose")
     assert found, "there is no Compose; run `make compose-test`"
     return [found]
-
-
-def until(condition: Callable[[], object], *, wait_s: float = WAIT_S) -> None:
-    """Wait for something that another process does; fail if it never does."""
-    deadline_s = time.monotonic() + wait_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came"
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True)

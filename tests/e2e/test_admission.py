@@ -2,15 +2,16 @@
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import waiting
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
 from tests.e2e.test_tenants import bearer, key_command
@@ -21,6 +22,7 @@ from hakoiri.cli.api_client import ApiClient
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 WAIT_S = 90.0
+until = partial(waiting.until, wait_s=WAIT_S)
 LINE_S = 30
 """How long a claim may wait on this server."""
 
@@ -82,13 +84,6 @@ class Turn:
         self.api.upload(
             f"/v1/conversations/{self.conversation}/workspace/files/go", iter([b""]), size=0
         )
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s, f"{what} did not come about"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

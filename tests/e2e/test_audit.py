@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,11 @@ from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
 from tests.e2e.test_processes import as_taken_over
 from tests.engine import TestEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 SAID = "planted-words-of-a-user"
-WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +68,6 @@ def run(engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
         server.turn(conversation, f"run: curl -s http://evil.example.test/ # {SAID}")
         server.api.call("PUT", "/v1/policies/web", {"rules": []})
         yield Run(server, conversation)
-
-
-def until(check: Any) -> Any:
-    deadline = time.monotonic() + WAIT_S
-    while not (found := check()):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    return found
 
 
 def test_a_turn_is_told_by_each_process_in_its_own_chain(run: Run) -> None:

@@ -12,9 +12,10 @@ import pytest
 from tests.e2e.running import Hakoiri, data_of, prepare
 from tests.e2e.scripts import RUN
 from tests.e2e.test_adoption import WaitingTurn
-from tests.e2e.test_failures import is_gapless, until
+from tests.e2e.test_failures import is_gapless
 from tests.e2e.test_recovery import said_to_the_model
 from tests.engine import TestEngine, mounts_below
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 

@@ -5,13 +5,15 @@ import pwd
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from deployment.monitoring.dashboards.__main__ import DASHBOARDS
 from deployment.monitoring.dashboards.model import Query
+from tests import waiting
 from tests.conftest import give_up
 from tests.e2e.running import Hakoiri, prepare
 from tests.e2e.scripts import RUN
@@ -23,8 +25,9 @@ from hakoiri.cli.demo.server_process import free_port
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 WAIT_S = 90.0
-SCRAPES_S = 5.0
-"""So that there are scrapes between two things that happen."""
+until = partial(waiting.until, wait_s=WAIT_S)
+LOOKS = 3
+"""Of Prometheus between two things that happen: two tell a growth, the third lets rules see it."""
 
 QUERIES = {
     f"{dashboard.uid}: {row.title}: {panel.title}: {query.legend}": query
@@ -92,14 +95,19 @@ class Watched:
         return expr
 
 
-def until(check: Callable[[], object], what: str) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not check():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.2)
+def let_look(prometheus: Prometheus) -> None:
+    """Wait until Prometheus has looked at all targets so often again."""
+    for _ in range(LOOKS):
+        began_s = time.time()
+
+        def has_looked(began_s: float = began_s) -> bool:
+            looks = prometheus.ask("query", query="timestamp(up)")["result"]
+            return bool(looks) and all(float(look["value"][1]) > began_s for look in looks)
+
+        until(has_looked, "another look of Prometheus")
 
 
-def use(server: Hakoiri, port: int) -> str:
+def use(server: Hakoiri, port: int, prometheus: Prometheus) -> str:
     """Let a run have a bit of all; return a workspace that was used."""
     policy = server.api.call("GET", "/v1/policies/default")
     policy["rules"] = [{"host": "away.example.test", "ports": [port]}]
@@ -115,13 +123,13 @@ def use(server: Hakoiri, port: int) -> str:
     server.turn(third, "run: curl -s http://evil.example.test/; echo made > file")  # it waits
     for thread in held:
         thread.join(WAIT_S)
-    time.sleep(SCRAPES_S)
+    let_look(prometheus)
     for other in ("evil.example.test", "169.254.169.254"):
         server.turn(
             first,
             f"run: curl -s http://{other}/; curl -s https://away.example.test:{port}/; date > file",
         )
-        time.sleep(SCRAPES_S)
+        let_look(prometheus)
     server.api.call("POST", "/v1/collection", {"dry_run": False})
     found: str = server.api.call("GET", f"/v1/conversations/{first}")["workspace_id"]
     return found
@@ -158,9 +166,9 @@ def watched(
     (root / "proxy" / "proxy.toml").write_text(BUDGETS.format(port=port))
     with made.server, prometheus(root, target=f"127.0.0.1:{made.server.port}") as seen:
         since_s = time.time()
-        workspace = use(made, port)
+        workspace = use(made, port, seen)
         until(lambda: seen.ask("query", query="hakoiri_container_cpu_cores")["result"], "two looks")
-        time.sleep(SCRAPES_S)
+        let_look(seen)
         yield Watched(seen, workspace, since_s, time.time())
 
 

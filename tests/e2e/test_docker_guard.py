@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import is_ready, until
+from tests.e2e.test_failures import is_ready
 from tests.e2e.test_processes import (
     GUARD,
     PROXY,
@@ -23,6 +23,7 @@ from tests.e2e.test_processes import (
     taken_over,
 )
 from tests.engine import TestEngine
+from tests.waiting import until
 
 from hakoiri.wire.guard import engine_name
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk, is_gapless, is_ready, until
+from tests.e2e.test_failures import Talk, is_gapless, is_ready
 from tests.engine import PrivateEngine, TestEngine, private_engine
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiError
 

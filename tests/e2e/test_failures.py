@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiError
 
@@ -54,14 +54,6 @@ def server(
         settings={"HAKOIRI_CONTAINER__IMAGE": image, "HAKOIRI_MODEL__RETRIES": "2"},
     ) as running:
         yield running
-
-
-def until(condition: Until) -> None:
-    """Wait for something that another process does; fail if it never does."""
-    deadline_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came"
-        time.sleep(0.05)
 
 
 def is_usable(server: Hakoiri, conversation: str) -> bool:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of
-from tests.e2e.test_two_servers import is_gapless_and_once, pair, until
+from tests.e2e.test_two_servers import is_gapless_and_once, pair
 from tests.engine import TestEngine
 from tests.postgresql_server import PostgresqlServer
 from tests.redis_server import RedisServer, redis_server
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 

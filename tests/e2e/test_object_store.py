@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import until as wait_for
 from tests.engine import TestEngine
 from tests.s3_server import (
     SECRET_ACCESS_KEY,
@@ -21,6 +20,7 @@ from tests.s3_server import (
     faulty_proxy,
     s3_server,
 )
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
@@ -79,13 +79,6 @@ def server(
         yield running
 
 
-def until(events: list[dict[str, Any]], is_so: Any) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not any(map(is_so, list(events))):
-        assert time.monotonic() < deadline_s, "it never came"
-        time.sleep(0.05)
-
-
 def test_a_turn_goes_on_while_the_store_is_away_and_nothing_is_lost(
     server: Hakoiri, store: FaultyProxy, s3: S3Server
 ) -> None:
@@ -98,9 +91,9 @@ def test_a_turn_goes_on_while_the_store_is_away_and_nothing_is_lost(
 
     listener = threading.Thread(target=listen)
     listener.start()
-    until(events, lambda event: event["type"] == "file_synced")
+    until(lambda: any(event["type"] == "file_synced" for event in list(events)))
     store.fail("away")
-    until(events, lambda event: event["type"] == "notice")
+    until(lambda: any(event["type"] == "notice" for event in list(events)))
     time.sleep(AWAY_S / 2)
     store.fail("none")
     listener.join(WAIT_S * 2)
@@ -144,9 +137,9 @@ def test_what_cannot_be_saved_at_a_stop_nor_at_the_next_start_is_saved_when_it_c
     (box,) = server.boxes()
     assert (server.tree / box / "workspace/two.txt").read_text() == "two\n"
     server.server.start()
-    wait_for(lambda: bool(server.server_log("files_not_saved")))
+    until(lambda: bool(server.server_log("files_not_saved")))
     store.fail("none")
-    wait_for(lambda: not server.boxes())
+    until(lambda: not server.boxes())
     (answer,) = data_of(server.turn(conversation, "run: cat one.txt two.txt"), "tool_result")
     assert answer["text"].split() == ["one", "two"]
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import container_of, is_ready, until
+from tests.e2e.test_failures import container_of, is_ready
 from tests.engine import TestEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 

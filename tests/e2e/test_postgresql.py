@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import pytest
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import is_gapless, is_ready, until
+from tests.e2e.test_failures import is_gapless, is_ready
 from tests.engine import TestEngine
 from tests.postgresql_server import PostgresqlServer
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiError
 

@@ -2,11 +2,11 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from tests import waiting
 from tests.e2e.running import prepare
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
@@ -16,19 +16,13 @@ from hakoiri.cli.api_client import ApiError
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 WAIT_S = 30.0
+until = partial(waiting.until, wait_s=WAIT_S)
 FILE = """
 [credentials.site]
 kind = "bearer"
 value_env = "SITE_TOKEN"
 hosts = ["site.example.test"]
 """
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came"
-        time.sleep(0.05)
 
 
 def test_a_changed_proxy_file_is_put_in_force_and_a_broken_one_changes_nothing(

@@ -5,8 +5,7 @@ import os
 import pwd
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
 from tests.e2e.test_processes import as_taken_over, status
 from tests.engine import TestEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
-
-WAIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +67,6 @@ def run(engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
         conversation = server.conversation()
         server.turn(conversation, "run: curl -s http://evil.example.test/; echo made > file")
         yield Run(server, conversation, share, ship_file)
-
-
-def until(check: Callable[[], Any]) -> Any:
-    deadline_s = time.monotonic() + WAIT_S
-    while not (found := check()):
-        assert time.monotonic() < deadline_s
-        time.sleep(0.2)
-    return found
 
 
 def test_a_run_leaves_its_figures(run: Run) -> None:

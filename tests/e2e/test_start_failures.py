@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.e2e.running import Hakoiri, data_of, descendants, hakoiri, prepare
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import until
 from tests.engine import TestEngine
+from tests.waiting import until
 
 from hakoiri.cli.demo.server_process import free_port
 from hakoiri.cli.supervisor.preparation import code_directories

@@ -5,13 +5,14 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiError
 
@@ -45,14 +46,6 @@ def server(
         settings={"HAKOIRI_CONTAINER__IMAGE": image},
     ) as running:
         yield running
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another process does; fail if it never does."""
-    deadline_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, "it never came"
-        time.sleep(0.01)
 
 
 class Turn:

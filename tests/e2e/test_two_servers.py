@@ -3,8 +3,7 @@
 import grp
 import os
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tests.e2e.running import Hakoiri, data_of, hakoiri, turn_types
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
 from tests.redis_server import PASSWORD, RedisServer, credentials_file, redis_server
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiError
 
@@ -104,13 +104,6 @@ class Turn(threading.Thread):
         self.join(WAIT_S)
         assert not self.is_alive()
         return self.events
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
 
 
 def is_ready(server: Hakoiri) -> bool:

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import waiting
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
@@ -19,6 +20,7 @@ from hakoiri.wire.guard import engine_name
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 WAIT_S = 90.0
+until = partial(waiting.until, wait_s=WAIT_S)
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +45,6 @@ def server(
 def pool(server: Hakoiri, runtime: str = "runc") -> dict[str, Any]:
     told: dict[str, Any] = server.api.call("GET", "/v1/pool")["runtimes"][runtime]
     return told
-
-
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline_s, f"{what} did not come about"
-        time.sleep(0.05)
 
 
 def until_full(server: Hakoiri, runtime: str = "runc") -> None:

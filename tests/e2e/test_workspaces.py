@@ -4,20 +4,22 @@ import json
 import subprocess
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import waiting
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
 
 from hakoiri.cli.api_client import ApiError
 
+until = partial(waiting.until, wait_s=30.0)
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 COMMAND_LINE = Path(__file__).parents[2] / ".venv/bin/hakoiri"
@@ -71,14 +73,6 @@ def cli(
             timeout=120,
             check=False,
         )
-
-
-def until(condition: Any, what: str) -> None:
-    for _ in range(300):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(what)
 
 
 def test_a_command_runs_in_the_sealed_box(server: Hakoiri, workspace: str) -> None:

@@ -19,7 +19,7 @@ import pytest
 from tests.e2e.https_site import HOST, TOKEN, Site, https_site, trusting_file
 from tests.e2e.running import Hakoiri, data_of, descendants, prepare
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import is_ready, until
+from tests.e2e.test_failures import is_ready
 from tests.engine import TestEngine
 from tests.escape.conftest import Tell
 from tests.escape.places import (
@@ -28,6 +28,7 @@ from tests.escape.places import (
     process_holds,
     tree_holds,
 )
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiError
 

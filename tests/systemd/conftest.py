@@ -1,15 +1,16 @@
 import json
 import re
 import secrets
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
 import pytest
+from tests import waiting
 from tests.conftest import give_up
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
@@ -23,6 +24,7 @@ UNIT: Final = "hakoiri.service"
 PYTHON: Final = "/opt/hakoiri/current/.venv/bin/python"
 KEY_ID: Final = "AKIATHEMACHINESMODEL"
 WAIT_S: Final = 120.0
+until = partial(waiting.until, wait_s=WAIT_S)
 
 DROP_IN: Final = """\
 # What this machine lacks for production (AppArmor, a signature); and secrets by systemd's hand.
@@ -149,13 +151,6 @@ class Installed:
         with urlopen(url, timeout=10) as answer:
             asked = json.load(answer)["requests"]
         return {one["user_texts"].count(text) for one in asked if text in one["user_texts"]}
-
-
-def until(condition: Callable[[], object], said: Callable[[], str] = lambda: "") -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline_s, f"it never came\n{said()}"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

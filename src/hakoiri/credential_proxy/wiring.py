@@ -29,11 +29,12 @@ from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.exposition import registry_of
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.credential_proxy.metrics.state_metrics import StateMetrics
-from hakoiri.credential_proxy.metrics.trace_metrics import TraceMetrics
 from hakoiri.credential_proxy.records import Records
 from hakoiri.credential_proxy.request_spans import RequestSpans
 from hakoiri.credential_proxy.upstream.client import UpstreamClient
 from hakoiri.tracing.exporting import Tracing
+from hakoiri.tracing.trace_metrics import TraceMetrics
+from hakoiri.wire.proxy import METRICS_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +141,9 @@ class Wiring:
             tasks=self.tasks,
         )
         budgets = BudgetMetrics(lambda: self.books.report(self.in_force.configuration.terms))
-        traces = [TraceMetrics(self.tracing.tally)] if self.tracing is not None else []
+        traces = []
+        if self.tracing is not None:
+            traces = [TraceMetrics(self.tracing.tally, prefix=METRICS_PREFIX)]
         return registry_of([self.request_metrics, state, budgets, *traces])
 
     async def close(self) -> None:

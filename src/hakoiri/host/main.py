@@ -69,9 +69,9 @@ from hakoiri.host.telemetry.health_metrics import Part
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
-from hakoiri.host.telemetry.trace_metrics import TraceMetrics
 from hakoiri.host.together import Together, make_together
 from hakoiri.host.traced import traced, traces_of
+from hakoiri.tracing.trace_metrics import TraceMetrics
 
 USAGE_EXIT_CODE: Final = 2
 log = structlog.get_logger(__name__)
@@ -123,7 +123,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
         if tracing is not None:
-            metrics.watch(TraceMetrics(tracing.tally))
+            metrics.watch(TraceMetrics(tracing.tally, prefix="hakoiri"))
         together = make_together(
             settings,
             instance=launch.instance,

@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from tests.integration.audit.test_shipping import TCP, bucket_copy, rsyslog, syslog, until
+from tests.integration.audit.test_shipping import TCP, bucket_copy, rsyslog, syslog
 from tests.s3_server import S3Server, s3_server
 from tests.unit.audit.chains import an_event, lines
+from tests.waiting import until
 
 from hakoiri.audit.chain import Position
 from hakoiri.audit.head_files import HeadFiles, read_signed_heads

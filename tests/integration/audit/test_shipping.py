@@ -3,9 +3,7 @@
 import shutil
 import socket
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +15,7 @@ from botocore.exceptions import ClientError
 from tests.s3_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, S3Server, s3_server
 from tests.unit.audit.chains import an_event
 from tests.unit.audit.shipping.receivers import server_context
+from tests.waiting import until
 
 from hakoiri.audit.shipping.configuration import S3Target, SyslogTarget
 from hakoiri.audit.shipping.courier import Courier
@@ -29,13 +28,6 @@ from hakoiri.cli.demo.server_process import free_port
 
 RSYSLOGD = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
 WAIT_S = 60.0
-
-
-def until(check: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + WAIT_S
-    while not check():
-        assert time.monotonic() < deadline_s
-        threading.Event().wait(0.05)
 
 
 class Log:

@@ -18,19 +18,19 @@ from hakoiri.audit.shipping.configuration import TARGETS_LIMIT
 from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
 from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
-from hakoiri.credential_proxy.metrics.trace_metrics import TraceMetrics as ProxyTraceMetrics
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.host.telemetry.admission_metrics import REFUSALS
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
 from hakoiri.host.telemetry.metrics import LOSSES, OTHER_REASON, REMOVALS, ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
-from hakoiri.host.telemetry.trace_metrics import TraceMetrics
 from hakoiri.host.usage.figures import CgroupFigures, Usage
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
 from hakoiri.host.usage.workspace_metrics import TOLD_LIMIT, WorkspaceMetrics, WorkspaceUse
 from hakoiri.tracing.tally import OUTCOMES, TraceTally
+from hakoiri.tracing.trace_metrics import TraceMetrics
+from hakoiri.wire.proxy import METRICS_PREFIX
 
 pytestmark = pytest.mark.anyio
 
@@ -82,7 +82,7 @@ def hostile_page(tmp_path: Path) -> str:
     shipped = [TargetStatus(name=f"t{number}", kind="file") for number in range(TARGETS_LIMIT)]
     status = ShipStatus(told_at=0, targets=shipped)  # more cannot be told
     metrics.watch(ShipMetrics(lambda: status, wall_s=lambda: 1.0))
-    metrics.watch(TraceMetrics(TraceTally(queue_limit=1)))
+    metrics.watch(TraceMetrics(TraceTally(queue_limit=1), prefix="hakoiri"))
     for number in range(MANY):
         metrics.system_call_killed(f"workspace-{number}")
         metrics.removed(f"reason-{number}")
@@ -90,7 +90,7 @@ def hostile_page(tmp_path: Path) -> str:
     requests = CollectorRegistry()
     requests.register(RequestMetrics())
     requests.register(BudgetMetrics(lambda: BUDGETS))
-    requests.register(ProxyTraceMetrics(TraceTally(queue_limit=1)))
+    requests.register(TraceMetrics(TraceTally(queue_limit=1), prefix=METRICS_PREFIX))
     proxys = (generate_latest(requests) + generate_latest(Parts(tmp_path).registry)).decode()
     return merge(metrics.render(), proxys)
 
