@@ -161,6 +161,27 @@ async def test_a_frozen_container_is_not_given_up_because_the_engine_is_away(
     assert live.container.state is ContainerState.CLAIMED
 
 
+async def test_a_turn_waits_while_the_files_of_a_dead_container_are_saved(tmp_path: Path) -> None:
+    fleet = Passing(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    first = await claim(orchestrator, holder="save 1")
+    (agent,) = fleet.agents.by_directory.values()
+    agent.dead = True
+    kept: list[bool] = []
+
+    def is_saved_at_last() -> None:
+        kept.append(first.directories.workspace.exists())
+        if len(fleet.pauses) == 3:
+            live = orchestrator.live_in("w1")
+            assert live is not None
+            live.let_go("save 1", now_s=fleet.now_s)
+
+    fleet.happens = is_saved_at_last
+    again = await claim(orchestrator)
+    assert again.container_id != first.container_id
+    assert kept == [True] * 3
+
+
 async def test_one_warm_container_at_most_is_lost_to_a_proxy_that_is_away(tmp_path: Path) -> None:
     fleet = Passing(tmp_path / "live", limit=8, pool=pool_of(3, 3, 3))
     keeper = fleet.keeper()
