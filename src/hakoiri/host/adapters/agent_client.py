@@ -58,6 +58,7 @@ class AgentClient:
         """Name the directory; the socket is opened at the first call."""
         self._directory = socket_directory
         self._open: tuple[aiohttp.ClientSession, int] | None = None
+        self._is_closed = False
 
     async def health(self) -> AgentHealth:
         """Ask how it is, within a short time limit."""
@@ -70,7 +71,7 @@ class AgentClient:
                 timeout_s=CALL_TIMEOUT_S,
             )
         except UnixHttpError as error:
-            await self.close()
+            await self._let_go()  # a new agent may listen at another socket in its place
             raise AgentUnreachableError(f"the agent does not answer: {error}") from error
 
     def run_turn(self, request: RunTurn) -> AsyncIterator[tuple[int, AgentEvent]]:
@@ -112,7 +113,11 @@ class AgentClient:
             raise AgentUnreachableError(f"the agent did not look at its box: {error}") from error
 
     async def close(self) -> None:
-        """Let go of the socket."""
+        """Let go of the socket for good; what is asked after it is `AgentUnreachableError`."""
+        self._is_closed = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         opened, self._open = self._open, None
         if opened is not None:
             session, descriptor = opened
@@ -120,6 +125,8 @@ class AgentClient:
             os.close(descriptor)
 
     async def _session(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise AgentUnreachableError("the connection to the agent was closed")
         if self._open is None:
             descriptor = open_socket(self._directory)
             path = f"/proc/self/fd/{descriptor}"

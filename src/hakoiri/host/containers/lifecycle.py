@@ -172,8 +172,12 @@ class Lifecycle:
             async with asyncio.TaskGroup() as group:
                 group.create_task(prepared(), name=f"prepare {container_id}")
                 group.create_task(self._bring_up(container, runtime), name=f"start {container_id}")
-        except ExceptionGroup as errors:
-            raise _first_error(errors) from errors
+        except BaseException as error:
+            if container.agent is not None:
+                await container.agent.close()
+            if isinstance(error, ExceptionGroup):
+                raise _first_error(error) from error
+            raise
         return container
 
     async def _bring_up(self, container: StartedContainer, runtime: Runtime | None) -> None:
@@ -227,9 +231,11 @@ class Lifecycle:
         try:
             async with asyncio.timeout(ADOPTION_TIMEOUT_S):
                 await self._until_healthy(name, agent)
-        except (TimeoutError, ContainersError) as error:
+        except BaseException as error:
             await agent.close()
-            raise AgentUnreachableError(f"its agent does not answer: {error}") from error
+            if isinstance(error, TimeoutError | ContainersError):
+                raise AgentUnreachableError(f"its agent does not answer: {error}") from error
+            raise
         self._in_hand.add(container_id)
         return StartedContainer(container_id, ContainerState.HEALTHY, directories, agent)
 

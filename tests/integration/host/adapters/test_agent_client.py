@@ -60,6 +60,10 @@ def saying(*chunks: bytes) -> Handler:
     return handler
 
 
+async def well(_: web.Request) -> web.StreamResponse:
+    return web.json_response({"state": "ready", "version": "1"})
+
+
 async def heard(client: AgentClient) -> list[tuple[int, AgentEvent]]:
     return [event async for event in client.run_turn(TURN)]
 
@@ -282,3 +286,26 @@ async def test_leaving_a_command_closes_its_connection(tmp_path: Path) -> None:
             pass
         with anyio.fail_after(30):
             await gone.wait()
+
+
+async def test_a_closed_connection_stays_closed_whoever_still_asks(tmp_path: Path) -> None:
+    async with agent(tmp_path, saying()) as client:
+        await client.close()
+        before = open_descriptors()
+        for ask in (client.health, lambda: client.acknowledge("t1", 1), lambda: heard(client)):
+            with pytest.raises(AgentUnreachableError, match="closed"):
+                await ask()
+        assert open_descriptors() == before
+
+
+async def test_a_new_agent_at_the_same_place_is_found_after_the_old_one_was_away(
+    tmp_path: Path,
+) -> None:
+    client = AgentClient(tmp_path)
+    try:
+        with pytest.raises(AgentUnreachableError):
+            await client.health()
+        async with agent(tmp_path, well):
+            assert (await client.health()).state == "ready"
+    finally:
+        await client.close()

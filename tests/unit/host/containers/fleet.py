@@ -141,10 +141,16 @@ class Fleet:
             sleep=self.pass_time,
         )
 
+    def server_dies(self) -> None:
+        """Its connections to agents end with its process."""
+        self.agents.by_directory.clear()
+
     def is_empty(self) -> bool:
+        """Whether nothing is left, no connection to an agent either."""
         return not (
             self.engine.containers
             or self.proxy.sockets
             or self.claims.by_container
             or (self.root.exists() and any(self.root.iterdir()))
+            or not all(agent.closed for agent in self.agents.by_directory.values())
         )

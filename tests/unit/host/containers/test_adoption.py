@@ -64,6 +64,7 @@ async def claim(orchestrator: Orchestrator, workspace: str) -> Claim:
 
 
 async def after_restart(fleet: Fleet, owners: Owners) -> tuple[Orchestrator, Adopted]:
+    fleet.server_dies()
     orchestrator = fleet.orchestrator()
     adoption = Adoption(
         orchestrator=orchestrator,

@@ -10,9 +10,15 @@ from tests.unit.host.containers.fleet import Fleet
 from hakoiri.host.containers.model import ContainerDirectories, ContainerState
 from hakoiri.host.containers.ports import ContainerStartError, EngineError, ProxyControlError
 from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent, ScriptedAgents
+from hakoiri.wire.agent import AgentHealth
 from hakoiri.wire.guard import BoxDirectories
 
 pytestmark = pytest.mark.anyio
+
+
+class Hanging(ScriptedAgent):
+    async def health(self) -> AgentHealth:
+        return await asyncio.Future()
 
 
 async def nothing(_: ContainerDirectories) -> None:
@@ -63,6 +69,32 @@ async def test_files_that_cannot_be_restored_end_the_start_with_their_own_reason
     with pytest.raises(ValueError, match="blob 12"):
         await fleet.lifecycle().start("c1", prepare=damaged)
     assert fleet.is_empty()
+
+
+async def test_a_healthy_agent_is_let_go_when_the_files_cannot_be_restored(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+
+    async def damaged(directories: ContainerDirectories) -> None:
+        while directories.agent not in fleet.agents.by_directory:
+            await checkpoint()
+        raise ValueError("blob 12 is damaged")
+
+    with pytest.raises(ValueError, match="blob 12"):
+        await fleet.lifecycle().start("c1", prepare=damaged)
+    assert fleet.is_empty()
+
+
+async def test_an_adoption_that_is_given_up_lets_the_agent_go(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    await fleet.lifecycle().start("c1", prepare=nothing)
+    fleet.agents.make = Hanging
+    async with asyncio.TaskGroup() as group:
+        adoption = group.create_task(fleet.lifecycle().adopt("c1"))
+        while not any(isinstance(agent, Hanging) for agent in fleet.agents.by_directory.values()):
+            await checkpoint()
+        adoption.cancel()
+    assert adoption.cancelled()
+    assert all(agent.closed for agent in fleet.agents.by_directory.values())
 
 
 async def test_a_container_that_dies_before_it_is_healthy_is_told_with_its_reason(

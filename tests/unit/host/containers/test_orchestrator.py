@@ -178,6 +178,7 @@ async def test_another_tenants_policy_does_not_reach_the_container(tmp_path: Pat
 async def test_a_sweep_forgets_the_claims_of_an_earlier_server(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     await claim(fleet.orchestrator(), "w1")
+    fleet.server_dies()
     orchestrator = fleet.orchestrator()
     assert len(await orchestrator.sweep()) == 1
     assert fleet.is_empty()

@@ -46,7 +46,9 @@ async def test_a_process_that_does_not_start_leaves_no_container(tmp_path: Path)
 async def test_what_is_left_of_a_half_removed_one_goes_too(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     work = work_of(fleet)
-    await work.start("c1", runtime="runc", connects=False)
+    container = await work.start("c1", runtime="runc", connects=False)
+    assert container.agent is not None
+    await container.agent.close()
     await work.remove("c1", None)
     assert fleet.is_empty()
 
