@@ -101,4 +101,5 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
         body_limit_bytes=HELD_BODY_LIMIT_BYTES,
         call=call,
         is_model_listed=bool(route.models or way.models),
+        reach=frozenset(route.reach) if head.method == "POST" else None,
     )

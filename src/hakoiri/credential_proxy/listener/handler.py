@@ -53,6 +53,7 @@ class Listener:
         self._patterns = PatternCache()
         self._records = records
         self._gate = gate
+        self._looking = asyncio.Lock()
 
     def server(self) -> ContainerServer:
         """Make the server whose connections come here."""
@@ -151,6 +152,7 @@ class Listener:
             scope=self._scope(decision),
             outcome=outcome,
             meter=meter,
+            looking=self._looking,
             charge=self._charge(decision, meter),
         )
         try:

@@ -43,6 +43,7 @@ CODES: Final = frozenset({
     "policy-changed",
     "port-not-allowed",
     "query-not-allowed",
+    "reach-not-allowed",
     "region-not-allowed",
     "streaming-signature",
     "tls-handshake-failed",
