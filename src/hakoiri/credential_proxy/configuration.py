@@ -108,6 +108,11 @@ class Configuration(Message):
                 _check_endpoint(f"credentials.{name}.endpoint", endpoint, self.network)
         return self
 
+    def credential_of(self, tenant: str, name: str) -> Credential | None:
+        """Return the credential `name` if there is one, and it is for `tenant`."""
+        credential = self.credentials.get(name)
+        return credential if credential is not None and credential.is_tenants(tenant) else None
+
     @cached_property
     def terms(self) -> Terms:
         """What may be used, and what it costs."""

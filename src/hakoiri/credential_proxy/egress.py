@@ -106,8 +106,9 @@ def decide_intercepted(
     path, _, query = head.target.partition("?")
     labelled = _choose(allowed, head.method, path, authority)
     rule = labelled.rule
-    injection, destination = _injection_of(rule, authority, configuration, labelled.label)
-    _check_secrets(rule, authority, configuration, labelled.label)
+    tenant = binding.tenant
+    injection, destination = _injection_of(rule, authority, configuration, tenant, labelled.label)
+    _check_secrets(rule, authority, configuration, tenant, labelled.label)
     _check_not_echoed(head, rule, authority, labelled.label)
     is_signed = injection is not None and injection.scope is not None
     if is_signed:
@@ -147,11 +148,11 @@ def _headers_for(head: RequestHead, rule: Rule) -> Headers:
 
 
 def _check_secrets(
-    rule: Rule, authority: Authority, configuration: Configuration, label: str
+    rule: Rule, authority: Authority, configuration: Configuration, tenant: str, label: str
 ) -> None:
     """Check that the proxy's file, as it is now, still has the rule's secrets for this host."""
     for name in rule.secrets:
-        secret = configuration.credentials.get(name)
+        secret = configuration.credential_of(tenant, name)
         is_for_it = (
             isinstance(secret, SecretCredential)
             and secret.is_for(authority.host)
@@ -223,12 +224,12 @@ def _listed(rules: Iterable[LabelledRule]) -> str:
 
 
 def _injection_of(
-    rule: Rule, authority: Authority, configuration: Configuration, label: str
+    rule: Rule, authority: Authority, configuration: Configuration, tenant: str, label: str
 ) -> tuple[Injection | None, Upstream]:
     """Return what is injected, and where the request goes."""
     if rule.credential is None:
         return None, Upstream("https", authority)
-    credential = configuration.credentials.get(rule.credential)
+    credential = configuration.credential_of(tenant, rule.credential)
     if isinstance(credential, SecretCredential | None) or not credential.is_for(authority.host):
         reason = f"the proxy has no credential {rule.credential!r} for {authority.host}"
         raise RefusedError(403, "credential-unknown", reason, authority=authority, rule=label)

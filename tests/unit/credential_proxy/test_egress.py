@@ -178,6 +178,28 @@ def test_a_credential_of_another_host_or_that_left_the_file_is_refused() -> None
         assert gone.code == "credential-unknown"
 
 
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("github", GITHUB),
+        ("token", {"host": "vault.test", "secrets": ["token"]}),
+    ],
+)
+def test_a_credential_that_is_another_tenants_is_not_put_in(
+    name: str, rule: dict[str, Any]
+) -> None:
+    def owned_by(tenant: str) -> Decision:
+        credential = CONFIGURATION.credentials[name].model_copy(update={"tenants": [tenant]})
+        configuration = Configuration(credentials={name: credential})
+        host = rule["host"]
+        return ask(head("GET", "/", ("host", host)), rule, inside=host, configuration=configuration)
+
+    assert isinstance(owned_by("t"), Forward)
+    refused = owned_by("other")
+    assert isinstance(refused, Refuse)
+    assert (refused.status, refused.code) == (403, "credential-unknown")
+
+
 def test_a_credential_goes_to_the_ports_that_the_proxys_file_has_now() -> None:
     inside = replace(head("GET", "/"), intercepted=Authority("api.github.test", 8443))
     decision = ask(inside, {**GITHUB, "ports": [443, 8443]})
