@@ -20,6 +20,7 @@ from hakoiri.host.conversations.model import ApiKey
 from hakoiri.host.conversations.ports import ConversationsError, KeyStore
 
 SECRET_BYTES: Final = 32
+KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 KEY_FORM: Final = re.compile(r"hk_([0-9a-f]{16})_([0-9a-f]{64})")
 _NOBODY: Final = "0" * 16
 _NO_HASH: Final = bytes(32)
@@ -100,7 +101,7 @@ class KeyRing:
 
     async def revoke_key(self, key_id: str, *, tenant: str | None) -> None:
         """Revoke a key of the tenant, or of any; `NoSuchKeyError`."""
-        found = await self._store.find_key(key_id)
+        found = await self._store.find_key(key_id) if KEY_ID.fullmatch(key_id) else None
         if found is None or tenant not in (None, found[0].tenant):
             raise NoSuchKeyError("there is no such key")
         await self._store.revoke_key(key_id, now=self._clock())

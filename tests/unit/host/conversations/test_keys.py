@@ -141,3 +141,12 @@ async def test_strangers_fill_no_disk_and_hide_nobody_who_tries_a_known_key(
     assert REFUSALS_BURST <= strangers < REFUSALS_BURST + 50
     await ring.authenticate(f"Bearer hk_{key.id}_" + "0" * 64)
     assert audit.events[strangers].details["reason"] == "wrong or revoked key"
+
+
+@pytest.mark.parametrize("key_id", ["", "a\0", "A" * 16, "0" * 17, "0" * 16 + "\n"])
+async def test_what_can_be_no_keys_id_does_not_reach_the_database(
+    ring: KeyRing, store: MemoryKeys, monkeypatch: pytest.MonkeyPatch, key_id: str
+) -> None:
+    monkeypatch.setattr(store, "find_key", None)
+    with pytest.raises(NoSuchKeyError):
+        await ring.revoke_key(key_id, tenant="red")
