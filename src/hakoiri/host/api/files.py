@@ -185,7 +185,7 @@ def _add_writing(
     path_of_one = f"{place.path}/files/{{path:path}}"
 
     async def unpacked(workspace: Workspace, folder: bytes, request: Request) -> ImportedArchive:
-        async with uploads.received(request) as upload:
+        async with uploads.received(request, tenant=workspace.tenant) as upload:
             return ImportedArchive.model_validate(await imports.run(workspace, folder, upload))
 
     @routes.put(
@@ -208,7 +208,7 @@ def _add_writing(
         raw = _path_in(request, path)
         if archive is not None:
             return await unpacked(workspace, raw, request)
-        async with uploads.received(request) as upload:
+        async with uploads.received(request, tenant=workspace.tenant) as upload:
             return FileChange(recovery_point=await edits.put(workspace, raw, upload))
 
     @routes.delete(path_of_one, operation_id=place.operation("delete_file"))
