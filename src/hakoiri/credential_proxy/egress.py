@@ -16,6 +16,7 @@ from hakoiri.credential_proxy.authority import (
 )
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.copy_source import sources_of
 from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
 from hakoiri.credential_proxy.decision import (
     HELD_BODY_LIMIT_BYTES,
@@ -113,6 +114,7 @@ def decide_intercepted(
     is_signed = injection is not None and injection.scope is not None
     if is_signed:
         _check_signable(head, path, authority, labelled.label)
+        _check_copied(head, authority, binding, rule.credential, labelled.label)
     headers = _headers_for(head, rule)
     if injection is not None or configuration.is_injected_towards(authority):
         headers = without_credentials(headers, is_signed=is_signed)
@@ -262,6 +264,24 @@ def _check_signable(head: RequestHead, path: str, authority: Authority, label: s
             " as a whole (AWS SDKs: AWS_REQUEST_CHECKSUM_CALCULATION=when_required)"
         )
         raise RefusedError(400, "streaming-signature", reason, authority=authority, rule=label)
+
+
+def _check_copied(
+    head: RequestHead, authority: Authority, binding: Binding, credential: str | None, label: str
+) -> None:
+    """Check that what S3 is to copy could be asked for with the same credential."""
+    for source in sources_of(head, authority):
+        if source is None or not _may_get(*source, binding, credential):
+            reason = "what is copied must be let through as a GET with the same credential, too"
+            raise RefusedError(403, "copy-not-allowed", reason, authority=authority, rule=label)
+
+
+def _may_get(authority: Authority, path: str, binding: Binding, credential: str | None) -> bool:
+    try:
+        chosen = _choose(_ask_whitelist(authority, binding), "GET", path, authority)
+    except RefusedError:
+        return False
+    return chosen.rule.credential == credential
 
 
 def _body_limit(

@@ -32,6 +32,11 @@ hosts = ["vault.test"]
 kind = "aws"
 services = ["bedrock"]
 regions = ["us-east-1"]
+[credentials.store]
+kind = "aws"
+services = ["s3"]
+regions = ["us-east-1"]
+buckets = ["team", "read"]
 """)
 BEDROCK_HOST = "bedrock-runtime.us-east-1.amazonaws.com"
 GITHUB = {"host": "api.github.test", "credential": "github"}
@@ -345,3 +350,37 @@ def test_keys_for_some_models_are_not_put_on_any_path() -> None:
     assert isinstance(decision, Refuse)
     assert decision.code == "model-not-allowed"
     assert forward(request, rule, inside=BEDROCK_HOST).injection is not None
+
+
+BUCKET = "{}.s3.us-east-1.amazonaws.com"
+STORE = [
+    {"host": BUCKET.format("team"), "credential": "store", "methods": ["PUT"]},
+    {
+        "host": BUCKET.format("team"),
+        "credential": "store",
+        "methods": ["GET"],
+        "paths": ["/public/**"],
+    },
+    {"host": BUCKET.format("read"), "credential": "store", "methods": ["GET"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_let_by"),
+    [
+        ("read/anything", True),
+        ("/team/public/a", True),
+        ("team/private/a", False),
+        ("team/public/../private/a", False),
+        ("team/public/%2e%2e/private/a", False),
+        ("secret/key", False),
+        ("arn:aws:s3:us-east-1:123456789012:accesspoint/read/object/a", False),
+    ],
+)
+def test_s3_copies_with_our_keys_what_could_be_asked_for_alone(
+    source: str, *, is_let_by: bool
+) -> None:
+    request = head("PUT", "/public/mine", ("x-amz-copy-source", source))
+    decision = ask(request, *STORE, inside=BUCKET.format("team"))
+    assert isinstance(decision, Forward) is is_let_by
+    assert is_let_by or (isinstance(decision, Refuse) and decision.code == "copy-not-allowed")

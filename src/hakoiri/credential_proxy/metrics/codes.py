@@ -20,6 +20,7 @@ CODES: Final = frozenset({
     "client-gone",
     "client-stalled",
     "content-encoding",
+    "copy-not-allowed",
     "credential-not-ready",
     "credential-unknown",
     "cut",

@@ -57,7 +57,7 @@ class Uploads:
 
     @asynccontextmanager
     async def received(self, request: Request, *, tenant: str) -> AsyncIterator[WholeUpload]:
-        """Receive the body of a tenant's request, in its turn; raises `RefusedError` for one that is too long or slow."""
+        """Receive a tenant's file in its turn; raises `RefusedError` for a too long or slow one."""
         announced = request.headers.get("content-length", "")
         if announced.isascii() and announced.isdigit() and int(announced) > self._limit_bytes:
             raise self._too_large()
