@@ -29,7 +29,7 @@ from hakoiri.credential_proxy.domain_whitelist import LabelledRule, WhitelistDec
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import (
     egress_request_headers,
-    query_without_signature,
+    query_without_logins,
     without_credentials,
     without_overrides,
 )
@@ -118,7 +118,7 @@ def decide_intercepted(
     headers = _headers_for(head, rule)
     if injection is not None or configuration.is_injected_towards(authority):
         headers = without_credentials(headers, is_signed=is_signed)
-        query = query_without_signature(query)
+        query = query_without_logins(query)
     return Forward(
         route="intercepted",
         method=head.method,
