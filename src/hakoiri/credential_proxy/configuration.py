@@ -129,6 +129,16 @@ class Configuration(Message):
         return tuple({s for c in self.credentials.values() for s in c.suffixes_reached})
 
     @cached_property
+    def endpoint_addresses(self) -> frozenset[AddressAndPort]:
+        """Where credentials' requests go, as far as this file fixes the address."""
+        fixed = self.network.hosts
+        return frozenset(
+            (_canonical_address(fixed.get(endpoint.host, endpoint.host)), endpoint.port)
+            for endpoint in self._endpoints
+            if endpoint.host in fixed or is_dotted_quad(endpoint.host)
+        )
+
+    @cached_property
     def _endpoints(self) -> tuple[Endpoint, ...]:
         endpoints = (credential.parsed_endpoint for credential in self.credentials.values())
         return tuple(endpoint for endpoint in endpoints if endpoint is not None)

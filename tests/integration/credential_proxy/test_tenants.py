@@ -10,7 +10,7 @@ import pytest
 from hakoiri.credential_proxy.binding import PolicyTooWideError
 from hakoiri.wire.proxy import Bind
 
-from .conftest import Upstream, converse, statuses
+from .conftest import Upstream, absolute, converse, statuses
 from .wiring import Wired, wire
 
 pytestmark = pytest.mark.anyio
@@ -65,3 +65,16 @@ async def test_a_connection_is_not_shared_between_tenants(wired: Wired) -> None:
         directory = await wired.registry.open(container, bind=bind)
         assert statuses(await converse(directory / "proxy.sock", ASK)) == [200]
     assert (wired.client.figures.created, wired.client.figures.reused) == (2, 1)
+
+
+async def test_a_name_of_somebodys_own_is_no_way_around_to_where_a_credential_goes(
+    wired: Wired, upstream: Upstream
+) -> None:
+    """Its owner lets it lead to the endpoint, which may want no key, and counts no tokens."""
+    wired.answers = [["127.0.0.1"]]
+    socket = await wired.open("gateway.attacker.test", port=upstream.port)
+    base = f"gateway.attacker.test:{upstream.port}"
+    assert statuses(await converse(socket, absolute("GET", f"http://{base}/v1/models"))) == [403]
+    connect = f"CONNECT {base} HTTP/1.1\r\nHost: {base}\r\n\r\n".encode()
+    assert statuses(await converse(socket, connect)) == [403]
+    assert upstream.requests == []
