@@ -26,7 +26,12 @@ ARCHITECTURES: Final = {
 ENGINES_NAMES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 """What Docker calls a machine in a profile's `arches`."""
 
-_TOKENS: Final = {"SCMP_ARCH_X86_64": "x86_64", "SCMP_ARCH_AARCH64": "aarch64"}
+_TOKENS: Final = {
+    "SCMP_ARCH_X86_64": "x86_64",
+    "SCMP_ARCH_AARCH64": "aarch64",
+    "SCMP_ARCH_X86": "i386",
+    "SCMP_ARCH_ARM": "arm",
+}
 _ACTIONS: Final = {
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
@@ -89,6 +94,13 @@ def number_of(name: str, machine: str) -> int | None:
 def is_known(name: str) -> bool:
     """Tell if the library knows a call of that name; `runc` passes over a name that it does not."""
     return int(_library().seccomp_syscall_resolve_name(name.encode("ascii"))) != _UNKNOWN
+
+
+def call_numbers(profile: Profile, machine: str) -> dict[str, int]:
+    """Return the numbers of the profile's calls on that machine, of those that it has."""
+    named = {name for rule in profile.syscalls for name in rule.names if is_known(name)}
+    found = {name: number_of(name, machine) for name in sorted(named)}
+    return {name: number for name, number in found.items() if number is not None}
 
 
 def filter_of(profile: Profile, machine: str) -> bytes:

@@ -14,9 +14,8 @@ NUMBERS: Final = range(1024)
 """All that the kernel has, with room for what it will have."""
 
 PAST_EVERY_FILTER: Final = {"x86_64": frozenset({335, 336}), "aarch64": frozenset[int]()}
-"""`uretprobe` and `uprobe`: the kernel, from 6.14 on, asks no filter about them, since it has put
-them into the program itself. Who makes them unasked gets SIGILL and ENXIO (kernel/seccomp.c,
-`seccomp_uprobe_exception`; arch/x86/kernel/uprobes.c)."""
+"""`uretprobe` and `uprobe`: a young kernel (seen: 6.18) asks no filter about them, since it has put
+them into the program itself; who makes them unasked gets SIGILL and ENXIO."""
 
 FAMILIES, KINDS = range(64), range(16)
 PROTOCOLS: Final = (0, 1, 6, 17, 58, 132, 255, 262)

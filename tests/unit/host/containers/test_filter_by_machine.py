@@ -13,7 +13,7 @@ import pytest
 from tests.integration.host.containers import syscall_probe
 from tests.seccomp import bpf
 from tests.seccomp.bpf import SystemCall
-from tests.seccomp.libseccomp import ARCHITECTURES, filter_of, is_known, number_of
+from tests.seccomp.libseccomp import ARCHITECTURES, call_numbers, filter_of, is_known, number_of
 from tests.seccomp.reading import (
     NEW_NAMESPACES,
     NUMBERS,
@@ -68,9 +68,7 @@ def program(machine: str) -> list[bpf.Instruction]:
 
 @cache
 def numbers(machine: str) -> dict[str, int]:
-    named = {name for rule in PROFILE.syscalls for name in rule.names if is_known(name)}
-    found = {name: number_of(name, machine) for name in sorted(named)}
-    return {name: number for name, number in found.items() if number is not None}
+    return call_numbers(PROFILE, machine)
 
 
 @cache
