@@ -172,6 +172,7 @@ def watched(
             "HAKOIRI_WARM_POOL__MAX": "1",
             "HAKOIRI_AUDIT__SHIP_FILE": str(ship_file(root)),
             "HAKOIRI_TRACING__ENDPOINT": collector.endpoint,
+            "HAKOIRI_TRACING__INTERVAL_S": "0.5",
         },
     )
     port = free_port()
