@@ -65,7 +65,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure turns on live containers, and requests of the proxy."""
     report = Report("Traces, off and on", baseline=f"turn, {OFF}")
     with ExitStack() as stack:
-        port = stack.enter_context(_sink())
+        port = stack.enter_context(sink())
         endpoints = {OFF: None, ON: port, AWAY: free_port()}
         servers = {name: _server(stack, endpoint) for name, endpoint in endpoints.items()}
         proxies = {
@@ -123,7 +123,8 @@ def _server(stack: ExitStack, collector_port: int | None) -> tuple[ServerProcess
 
 
 @contextmanager
-def _sink() -> Iterator[int]:
+def sink() -> Iterator[int]:
+    """Run a collector that throws away what it takes; yield its port."""
     with subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE) as sink:
         if sink.stdout is None:
             raise RuntimeError("the collector has no output")

@@ -114,7 +114,7 @@ def value_of(value: Any) -> Any:
 
 
 @contextmanager
-def trace_receiver() -> Iterator[TraceReceiver]:
+def trace_receiver(host: str = "127.0.0.1") -> Iterator[TraceReceiver]:
     receiver = TraceReceiver()
 
     class Handler(BaseHTTPRequestHandler):
@@ -137,7 +137,7 @@ def trace_receiver() -> Iterator[TraceReceiver]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer((host, 0), Handler)
     server.daemon_threads = True
     receiver.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, name="trace receiver", daemon=True)

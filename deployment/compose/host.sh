@@ -4,7 +4,7 @@
 #   host.sh up [ENV_FILE]     what is there stays as it is; again after each start of the host
 #   host.sh down [ENV_FILE]   after `docker compose down`: removes the boxes and their mounts
 #
-# ENV_FILE is .env by default; of it, BASE_DIR and INSTANCE are read.
+# ENV_FILE is .env by default; of it, BASE_DIR, INSTANCE and AUDIT_COPY_DIR are read.
 set -euo pipefail
 umask 077
 
@@ -23,8 +23,11 @@ read_settings() {
   [[ -f $file ]] || refuse "there is no $file; copy .env.example to it and edit it."
   base=$(value_of BASE_DIR "$file")
   instance=$(value_of INSTANCE "$file")
+  copy=$(value_of AUDIT_COPY_DIR "$file")
   [[ $base == /* && $base != / && $base != *[[:space:]]* ]] ||
     refuse "BASE_DIR in $file must be an absolute path without spaces, a directory of its own."
+  [[ -z $copy || $copy == /* && $copy != / && $copy != *[[:space:]]* ]] ||
+    refuse "AUDIT_COPY_DIR in $file must be an absolute path without spaces, a directory of its own."
   [[ $instance =~ ^[0-9a-f]{12}$ ]] ||
     refuse "INSTANCE in $file must be 12 hex digits; make it once: openssl rand -hex 6"
 }
@@ -68,6 +71,7 @@ requirepass $redis
   secret metrics_key 8428 8428 0400
   secret proxy_file 0 8421 0440
   secret model_key 0 8421 0440
+  secret ship_file 8425 8425 0400
 }
 
 # Boxes are mounted by the guard's container and must show to the engine. With systemd all mounts
@@ -85,6 +89,8 @@ up() {
   install -d -m 0711 "$base"
   [[ -e $base/hakoiri.toml ]] || install -m 0644 /dev/null "$base/hakoiri.toml"
   make_secrets
+  # where the shipper copies the audit log to, if it is set up
+  [[ -z $copy ]] || install -d -o 8425 -g 8425 -m 0750 "$copy"
   share_live
   [[ -e /dev/loop-control ]] || modprobe loop ||
     refuse "there are no loop devices, which a box's disks need; load the module loop."
@@ -105,7 +111,7 @@ down() {
 }
 
 main() {
-  local base instance
+  local base instance copy
   [[ $# -ge 1 && $# -le 2 && $1 =~ ^(up|down)$ ]] || refuse "usage: host.sh up|down [ENV_FILE]"
   ((EUID == 0)) || refuse "this makes files of other users and mounts; run it as root."
   read_settings "${2:-.env}"

@@ -29,6 +29,8 @@ list_missing() {
   # Its redis-check-rdb is the server, too, under another name. The package of that name would start one.
   [[ $1 != test ]] || has redis-check-rdb || echo redis-tools
   [[ $1 != test ]] || { has curl || echo curl; has ps || echo procps; has openssl || echo openssl; has ip || echo iproute2; }
+  # A backup of a database of PostgreSQL is made with it; it starts nothing.
+  [[ $1 != test ]] || has pg_dump || echo postgresql-client
   # The audit log is shipped to a real syslog daemon, which each test starts for itself.
   [[ $1 != test ]] || has rsyslogd || printf "%s\n" rsyslog rsyslog-gnutls
   has runsc || echo runsc

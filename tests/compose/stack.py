@@ -17,6 +17,7 @@ from tests import waiting
 from tests.compose.images import ROOT, host_image, next_image, store_images
 from tests.e2e.scripts import RUN
 from tests.engine import remove_directory
+from tests.trace_receiver import TraceReceiver
 
 from hakoiri.cli.api_client import ApiClient
 
@@ -36,11 +37,28 @@ endpoint = "http://127.0.0.1:8431"
 [network]
 allow_addresses = ["127.0.0.1:8431"]
 """
+SHIP_FILE: Final = """
+[[target]]
+name = "copy"
+kind = "file"
+directory = "/srv/audit-copy"
+"""
+SETTINGS: Final = """
+[container]
+probe_at_start = false
+
+[warm_pool]
+min = 0
+
+[tracing]
+endpoint = "http://{host}:{port}"
+interval_s = 0.5
+"""
 LOOKED_AT: Final = (
     *("audit-keeper", "audit-reader", "docker-guard", "credential-proxy", "redis", "postgres"),
-    *("server", "prometheus", "rehearsal"),
+    *("server", "prometheus", "rehearsal", "audit-shipper"),
 )
-WANTED: Final = ("server", "prometheus", "rehearsal")
+WANTED: Final = ("server", "prometheus", "rehearsal", "audit-shipper")
 """With all that they need: everything but Grafana, which is not among Debian's packages."""
 
 
@@ -63,14 +81,16 @@ class Addresses:
     watch: str
     prometheus: str
     grafana: str
+    host: str
+    """The host's own, as server and proxy reach it."""
 
     @classmethod
     def of(cls, number: int) -> "Addresses":
         """Two small networks of sixteen addresses, apart from those of .env.example."""
         base = f"172.31.{number}"
-        hosts = (f"{base}.{last}" for last in (2, 18, 19))
-        server, prometheus, grafana = hosts
-        return cls(f"{base}.0/28", server, f"{base}.16/28", prometheus, grafana)
+        hosts = (f"{base}.{last}" for last in (2, 18, 19, 1))
+        server, prometheus, grafana, host = hosts
+        return cls(f"{base}.0/28", server, f"{base}.16/28", prometheus, grafana, host)
 
 
 @dataclass(slots=True)
@@ -83,6 +103,7 @@ class Stack:
     docker_host: str
     addresses: Addresses
     variables: dict[str, str]
+    collector: TraceReceiver
     key: str = ""
 
     @property
@@ -106,11 +127,18 @@ class Stack:
     def docker(self, *arguments: str) -> str:
         return self.run("docker", *arguments).strip()
 
-    def compose(self, *arguments: str, timeout_s: float = UP_S) -> str:
+    @property
+    def audit_copy(self) -> Path:
+        """Where the shipper copies the audit log to."""
+        return Path(self.variables["AUDIT_COPY_DIR"]) / self.instance
+
+    def compose(self, *arguments: str, timeout_s: float = UP_S, more: tuple[str, ...] = ()) -> str:
+        """Run Compose on the stack's files, and `more` of them."""
         version = "v1" if Path("/sys/fs/cgroup/memory").is_dir() else "v2"
         files = [
             *("docker-compose.yml", f"deployment/compose/cgroup-{version}.yml"),
-            *("deployment/compose/rehearsal.yml", str(self.base / "overlay.yml")),
+            *("deployment/compose/rehearsal.yml", "deployment/compose/audit-shipper.yml"),
+            *(str(self.base / "overlay.yml"), *more),
         ]
         return self.run(
             *compose_command(),
@@ -202,6 +230,7 @@ def _fill(base: Path, secret: str) -> None:
     keys = {"Version": 1, "AccessKeyId": KEY_ID, "SecretAccessKey": secret}
     for name, text in (("proxy_file", PROXY_FILE), ("model_key", json.dumps(keys))):
         (base / "secrets" / name).write_text(text)
+    (base / "secrets/ship_file").write_text(SHIP_FILE)
     rehearsal = base / "secrets/rehearsal_key"
     rehearsal.write_text(secret)
     rehearsal.chmod(0o400)
@@ -209,7 +238,7 @@ def _fill(base: Path, secret: str) -> None:
 
 
 @contextmanager
-def stack(docker_host: str, *, workspace_image: str) -> Iterator[Stack]:
+def stack(docker_host: str, *, workspace_image: str, collector: TraceReceiver) -> Iterator[Stack]:
     """Bring a stack up on images of Debian's packages; afterwards nothing of it is left."""
     mark = secrets.token_hex(3)
     first, second = (f"hakoiri-compose-test/host:{name}" for name in ("before", "after"))
@@ -226,6 +255,7 @@ def stack(docker_host: str, *, workspace_image: str) -> Iterator[Stack]:
         docker_host=docker_host,
         addresses=addresses,
         variables=_variables(base, stores, addresses, image=first, workspace=workspace_image),
+        collector=collector,
     )
     try:
         _begin(running)
@@ -248,13 +278,18 @@ def _variables(
         "WATCH_SUBNET": addresses.watch,
         "PROMETHEUS_ADDRESS": addresses.prometheus,
         "GRAFANA_ADDRESS": addresses.grafana,
+        "AUDIT_COPY_DIR": f"{base}/audit-copy",
+        "IMAGE_PUBLIC_KEY": f"{base}/image.pub",
+        "IMAGE_SIGNATURES": f"{base}/images",
         **{f"{name.upper()}_IMAGE": tag for name, tag in stores.items()},
     }
 
 
 def _overlay(base: Path) -> dict[str, Any]:
     """What differs from an operator's: a script for the stand-in, and looks more often."""
-    often = {name: {"healthcheck": {"interval": "3s"}} for name in LOOKED_AT}
+    # who looks more often gives up later, or a busy machine would not have the time
+    look = {"interval": "3s", "timeout": "30s", "retries": 20}
+    often = {name: {"healthcheck": look} for name in LOOKED_AT}
     script: dict[str, Any] = {"volumes": [f"{base}/script.yaml:/etc/script.yaml:ro"]}
     return {"services": often | {"rehearsal": often["rehearsal"] | script}}
 
@@ -267,7 +302,7 @@ def _begin(running: Stack) -> None:
     (base / "overlay.yml").write_text(json.dumps(_overlay(base)))
     running.run("deployment/compose/host.sh", "up", base / "env")
     (base / "hakoiri.toml").write_text(
-        "[container]\nprobe_at_start = false\n[warm_pool]\nmin = 0\n"
+        SETTINGS.format(host=running.addresses.host, port=running.collector.port)
     )
     _fill(base, secrets.token_urlsafe(30))
     running.key = running.compose("run", "--rm", "-T", "key", "create", "tests").split()[-1]

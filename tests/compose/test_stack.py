@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from tests.compose.stack import WANTED, Stack, stack, until
 from tests.e2e.running import data_of
 from tests.engine import TestEngine
+from tests.trace_receiver import ReceivedSpan, trace_receiver
 
 from hakoiri.cli.api_client import ApiError
 
@@ -31,6 +33,7 @@ CAPABILITIES = {
 USERS = {
     "audit-keeper": 8423,
     "audit-reader": 8424,
+    "audit-shipper": 8425,
     "docker-guard": 8422,
     "credential-proxy": 8421,
     "redis": 8426,
@@ -59,7 +62,11 @@ socketserver.TCPServer(("", 8000), Nothing).serve_forever()
 
 @pytest.fixture(scope="module")
 def running(engine: TestEngine, image: str) -> Iterator[Stack]:
-    with stack(engine.docker_host, workspace_image=image) as made:
+    # on all addresses: that of the stack's network is the host's only once the network is made
+    with (
+        trace_receiver("0.0.0.0") as collector,
+        stack(engine.docker_host, workspace_image=image, collector=collector) as made,
+    ):
         yield made
 
 
@@ -148,6 +155,7 @@ def test_a_secret_is_seen_by_who_needs_it_alone(running: Stack) -> None:
             "server": ["postgres_passfile", "redis_credentials"],
             "prometheus": ["metrics_key"],
             "rehearsal": ["rehearsal_key"],
+            "audit-shipper": ["ship_file"],
         }
         assert sorted(seen) == wanted.get(name, []), name
 
@@ -230,7 +238,8 @@ def test_the_proxy_reaches_outside_and_the_server_does_not(running: Stack, world
 
 
 @pytest.mark.parametrize(
-    "name", ["audit-keeper", "audit-reader", "docker-guard", "redis", "postgres"]
+    "name",
+    ["audit-keeper", "audit-reader", "audit-shipper", "docker-guard", "redis", "postgres"],
 )
 def test_who_speaks_by_sockets_has_no_network(running: Stack, name: str) -> None:
     pid = running.containers()[name]["State"]["Pid"]
@@ -260,6 +269,63 @@ def test_the_audit_chains_verify(running: Stack) -> None:
     assert {one["chain"] for one in chains} == {"server", "proxy", "guard", "operator"}
     assert [one for one in chains if one["broken"]] == []
     assert all(one["lines"] > 0 for one in chains), chains
+
+
+def test_the_audit_log_is_copied_to_a_directory_that_verifies_by_itself(running: Stack) -> None:
+    list(running.api.send(running.conversation(), "run: true"))
+
+    def is_copied() -> bool:
+        told = running.compose("run", "--rm", "-T", "audit", "ship", "status", "--json")
+        (target,) = json.loads(told)["targets"]
+        chains = target["chains"].values()
+        return len(chains) == 5 and not any(one["waiting_bytes"] for one in chains)
+
+    until(is_copied)
+    for name in ("server", "proxy", "guard", "operator", "heads"):
+        assert list((running.audit_copy / name).glob("*.jsonl")), name
+    (key,) = (running.base / "audit").glob("*/keeper/public.pem")
+    told = running.run(
+        *(sys.executable, "-P", "-m", "hakoiri.cli", "audit", "verify", "--json"),
+        *("--dir", running.audit_copy, "--key", key, "--behind", "5m"),
+    )
+    assert [one for one in json.loads(told)["chains"] if one["broken"]] == []
+    degraded = running.api.call("GET", "/ready")["degraded"]
+    assert {one["what"] for one in degraded} <= {"apparmor"}, degraded
+    assert ask_prometheus(running, "hakoiri_audit_ship_told_age_seconds < 60")
+
+
+def test_one_trace_has_the_spans_of_server_and_proxy(running: Stack) -> None:
+    conversation = running.conversation()
+    list(running.api.send(conversation, "run: true"))
+
+    def mine(spans: list[ReceivedSpan]) -> set[str]:
+        traces = {
+            span.trace_id
+            for span in spans
+            if span.told.get("gen_ai.conversation.id") == conversation
+        }
+        return {span.service for span in spans if span.trace_id in traces}
+
+    spans = running.collector.wait(lambda spans: mine(spans) == {"hakoiri-server", "hakoiri-proxy"})
+    assert {span.resource["service.instance.id"] for span in spans} == {running.instance}
+
+
+def test_a_server_in_production_does_not_start_where_a_layer_is_missing(running: Stack) -> None:
+    (running.base / "image.pub").write_text("planted\n")
+    (running.base / "images").mkdir()
+    with pytest.raises(AssertionError) as refused:
+        running.compose(
+            *("run", "--rm", "-T", "--no-deps", "production"),
+            more=("deployment/compose/production.yml",),
+        )
+    said = str(refused.value)
+    lines = dict(re.findall(r"production: ([a-z -]+): (.+); mend: ", said))
+    assert lines["model"].startswith("the rehearsal model answers")
+    assert lines["probe"].startswith("no box is tried")
+    # what only somebody with the engine's socket, the kernel's log and the database can tell
+    for seen in ("engine", "seccomp", "limits", "kernel log", "api keys", "audit log"):
+        assert seen not in lines, lines
+    assert "image signature" not in lines, "a key is named"
 
 
 def waiting_turn(running: Stack, conversation: str) -> Path:

@@ -19,6 +19,7 @@ from tests.e2e.running import Hakoiri, prepare
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
 from tests.prometheus_server import Prometheus, numbers, prometheus
+from tests.trace_receiver import TraceReceiver, trace_receiver
 
 from hakoiri.cli.demo.server_process import free_port
 
@@ -37,6 +38,7 @@ QUERIES = {
     for query in panel.queries
 }
 ABSENT = {
+    "hakoiri_coordination_up": "told only where there is a Redis",
     "hakoiri_coordination_errors_total": "told only where there is a Redis",
     "hakoiri:proxy_queue_seconds:p99_10m": "told only once a request waited for a connection",
     "hakoiri_host_pressure_seconds_total": "told only where the kernel has it",
@@ -142,8 +144,17 @@ def _busy(server: Hakoiri) -> float:
 
 
 @pytest.fixture(scope="module")
+def collector() -> Iterator[TraceReceiver]:
+    with trace_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="module")
 def watched(
-    engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
+    engine: TestEngine,
+    image: str,
+    collector: TraceReceiver,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Watched]:
     try:
         os.close(os.open("/dev/kmsg", os.O_RDONLY))
@@ -160,6 +171,8 @@ def watched(
             "HAKOIRI_WARM_POOL__MIN": "1",
             "HAKOIRI_WARM_POOL__MAX": "1",
             "HAKOIRI_AUDIT__SHIP_FILE": str(ship_file(root)),
+            "HAKOIRI_TRACING__ENDPOINT": collector.endpoint,
+            "HAKOIRI_TRACING__INTERVAL_S": "0.5",
         },
     )
     port = free_port()

@@ -92,6 +92,7 @@ def traced(
                 "HAKOIRI_CONTAINER__IMAGE": image,
                 "HAKOIRI_CONTAINER__PAUSE_AFTER_S": "1",
                 "HAKOIRI_TRACING__ENDPOINT": receiver.endpoint,
+                "HAKOIRI_TRACING__INTERVAL_S": "0.5",
                 "HAKOIRI_TRACING__HEADERS_FILE": str(headers),
             },
         ) as server,
@@ -205,6 +206,7 @@ def test_without_its_receiver_a_turn_is_as_it_was(
         settings={
             "HAKOIRI_CONTAINER__IMAGE": image,
             "HAKOIRI_TRACING__ENDPOINT": f"http://127.0.0.1:{free_port()}",
+            "HAKOIRI_TRACING__INTERVAL_S": "0.5",
             "HAKOIRI_TRACING__TIMEOUT_S": "0.5",
         },
     ) as server:

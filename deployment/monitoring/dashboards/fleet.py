@@ -3,7 +3,7 @@
 from typing import Final
 
 from deployment.monitoring.dashboards.containers import CONTAINERS, USE
-from deployment.monitoring.dashboards.host import FILES, HOST
+from deployment.monitoring.dashboards.host import FILES, HOST, TRACES
 from deployment.monitoring.dashboards.model import (
     INSTANCES,
     Dashboard,
@@ -135,6 +135,6 @@ FLEET: Final = Dashboard(
     uid="hakoiri-fleet",
     title="Hakoiri: fleet",
     description="Servers, turns, containers, files and the host.",
-    rows=[_STATE, _TURNS, CONTAINERS, USE, FILES, HOST],
+    rows=[_STATE, _TURNS, CONTAINERS, USE, FILES, HOST, TRACES],
     variables=[INSTANCES],
 )

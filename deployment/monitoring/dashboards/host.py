@@ -122,6 +122,16 @@ FILES: Final = Row(
             bad=1,
         ),
         Panel(
+            "Redis answers",
+            "Only where there is one.",
+            [Query(smallest("hakoiri_coordination_up"), "up")],
+            unit="bool_yes_no",
+            kind="stat",
+            size="small",
+            warn=1,
+            bad=0.5,
+        ),
+        Panel(
             "Redis failures",
             "Calls that failed or were not answered in time; 0 where there is no Redis.",
             [Query(or_none(grown("hakoiri_coordination_errors_total")), "failed")],
@@ -188,6 +198,40 @@ HOST: Final = Row(
             [
                 Query(total("process_open_fds", 'job="hakoiri"'), "server"),
                 Query(total("hakoiri_proxy_process_open_fds"), "proxy"),
+            ],
+        ),
+    ],
+)
+
+TRACES: Final = Row(
+    "Traces",
+    [
+        Panel(
+            "The collector takes spans",
+            "Whether the newest of server and proxy were not taken; only where traces are sent.",
+            [
+                Query(largest("hakoiri_trace_export_failing"), "server fails"),
+                Query(largest("hakoiri_proxy_trace_export_failing"), "proxy fails"),
+            ],
+            at_most=1,
+        ),
+        Panel(
+            "Spans",
+            "By what became of them; `dropped` and `failed` ones are lost.",
+            [
+                Query(per_second("hakoiri_trace_spans_total", by="result"), "server {{result}}"),
+                Query(
+                    per_second("hakoiri_proxy_trace_spans_total", by="result"), "proxy {{result}}"
+                ),
+            ],
+            unit="ops",
+        ),
+        Panel(
+            "Spans that wait",
+            "To be sent; what is beyond the queue's bound is dropped.",
+            [
+                Query(largest("hakoiri_trace_spans_waiting"), "server"),
+                Query(largest("hakoiri_proxy_trace_spans_waiting"), "proxy"),
             ],
         ),
     ],

@@ -138,13 +138,21 @@ _AUDIT = Row(
     [
         Panel(
             "It can be written",
-            "Where it cannot, nothing new is begun.",
+            "Where it cannot, /ready is 503; what it should say waits in memory.",
             [Query(smallest("hakoiri_part_up", 'part="audit"'), "up")],
             unit="bool_yes_no",
             kind="stat",
             size="small",
             warn=1,
             bad=0.5,
+        ),
+        Panel(
+            "The proxy's cannot be written",
+            "1: what the proxy decides waits in its memory.",
+            [Query(largest("hakoiri_proxy_audit_faulty"), "at fault")],
+            kind="stat",
+            size="small",
+            bad=1,
         ),
         Panel(
             "The shipper told",

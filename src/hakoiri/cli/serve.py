@@ -10,8 +10,7 @@ import typer
 
 from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
-from hakoiri.cli.doctor.finding import State
-from hakoiri.cli.doctor.production_facts import examine_production
+from hakoiri.cli.doctor.production_required import lacking
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
 from hakoiri.cli.supervisor.audit_shipping import shipper_process
 from hakoiri.cli.supervisor.guard_rules import guard_rules
@@ -97,11 +96,9 @@ def serve(
 
 def _require_production(settings: Settings) -> None:
     """Exit with 2 and a line for each thing that production lacks; nothing was touched then."""
-    missing = [
-        finding for finding in examine_production(settings) if finding.state is State.MISSING
-    ]
-    for finding in missing:
-        typer.echo(f"hakoiri serve: {finding.name}: {finding.text}; mend: {finding.mend}", err=True)
+    missing = lacking(settings)
+    for line in missing:
+        typer.echo(f"hakoiri serve: {line}", err=True)
     if missing:
         raise typer.Exit(USAGE_EXIT_CODE)
 

@@ -12,8 +12,15 @@ import typer
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
+from hakoiri.cli.doctor.production_required import lacking
 from hakoiri.cli.supervisor.audit_ground import AuditGround
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
+from hakoiri.cli.supervisor.audit_shipping import SETTING as SHIP_FILE_SETTING
+from hakoiri.cli.supervisor.audit_shipping import (
+    make_shippers_places,
+    read_ship_file,
+    shipper_spec,
+)
 from hakoiri.cli.supervisor.becoming import become
 from hakoiri.cli.supervisor.boxes_view import show_boxes
 from hakoiri.cli.supervisor.guard_rules import guard_rules
@@ -22,6 +29,7 @@ from hakoiri.cli.supervisor.preparation import (
     LOCK_FILE,
     Ground,
     PreparationError,
+    account,
     lay_out,
     make_places,
     open_kernel_log,
@@ -31,6 +39,7 @@ from hakoiri.cli.supervisor.preparation import (
 )
 from hakoiri.cli.supervisor.process import ProcessSpec
 from hakoiri.cli.supervisor.processes import guard_process, proxy_process, server_process
+from hakoiri.cli.supervisor.trace_launch import tracing_launch
 from hakoiri.cli.supervisor.way_out import close_way_out
 from hakoiri.cli.workspace_image import trusted_image
 from hakoiri.docker_guard.kernel_mounts import MS_RDONLY, mount_points
@@ -55,8 +64,14 @@ class Process(StrEnum):
     PREPARE = "prepare"
     """Makes the directories of all, and ends."""
 
+    PRODUCTION = "production"
+    """Looks whether a layer of protection is missing, as `serve --production` does, and ends."""
+
     KEEPER = "keeper"
     READER = "reader"
+    SHIPPER = "shipper"
+    """Copies the audit log to elsewhere, where HAKOIRI_AUDIT__SHIP_FILE says so."""
+
     GUARD = "guard"
     PROXY = "proxy"
     SERVER = "server"
@@ -94,6 +109,9 @@ def service(
         if process is Process.PREPARE:
             prepare_all(settings, instance, own or ())
             return
+        if process is Process.PRODUCTION:
+            require_production(settings)
+            return
         if process is Process.SERVER and not way_out:
             close_way_out()
         become(SPECS[process](settings, lay_out(settings, instance)))
@@ -126,11 +144,24 @@ def prepare_all(settings: Settings, instance: str, own: list[str] | tuple[()]) -
         raise PreparationError(
             f"--instance: {settings.data_dir} is that of {found}; give that, or another directory"
         )
-    make_places(settings, lay_out(settings, instance))
+    ground = lay_out(settings, instance)
+    make_places(settings, ground)
+    if ground.audit is not None and settings.audit.ship_file is not None:
+        make_shippers_places(settings, ground, ground.audit)
     for path, uid, gid, mode in named:
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, uid, gid, follow_symlinks=False)
         path.chmod(mode)
+
+
+def require_production(settings: Settings) -> None:
+    """Raise `PreparationError` with a line for each layer that is missing.
+
+    Raises `ImageBuildError` too: for an image that is not signed, where a key is set.
+    """
+    if missing := lacking(settings):
+        raise PreparationError("\n".join(("production lacks", *missing)))
+    trusted_image(settings)
 
 
 def _owned(text: str) -> tuple[Path, int, int, int]:
@@ -152,7 +183,8 @@ def _guard(settings: Settings, ground: Ground) -> ProcessSpec:
 
 
 def _proxy(settings: Settings, ground: Ground) -> ProcessSpec:
-    return proxy_process(settings, ground, None, file=settings.proxy.file)
+    tracing = tracing_launch(settings.tracing, instance=ground.instance)
+    return proxy_process(settings, ground, None, file=settings.proxy.file, tracing=tracing)
 
 
 def _server(settings: Settings, ground: Ground) -> ProcessSpec:
@@ -164,6 +196,7 @@ def _server(settings: Settings, ground: Ground) -> ProcessSpec:
         kernel_log=open_kernel_log(),
         keep_containers=True,
         apparmor=read_apparmor(),
+        tracing=tracing_launch(settings.tracing, instance=ground.instance),
     )
 
 
@@ -196,9 +229,27 @@ def _reader(settings: Settings, ground: Ground) -> ProcessSpec:
     return reader_process(settings, ground, _kept(ground.audit))
 
 
+def _shipper(settings: Settings, ground: Ground) -> ProcessSpec:
+    audit, path = _kept(ground.audit), settings.audit.ship_file
+    if path is None:
+        raise PreparationError(
+            f"{SHIP_FILE_SETTING}: it names no file, so the log is copied nowhere; "
+            "leave this one out"
+        )
+    return shipper_spec(
+        settings,
+        ground,
+        audit,
+        # nobody but the container's root could have given this user a file of its own
+        targets=read_ship_file(path, owner_uid=os.geteuid()),
+        shipper=account(settings.users.audit_shipper),
+    )
+
+
 SPECS: Final[Mapping[Process, Callable[[Settings, Ground], ProcessSpec]]] = {
     Process.KEEPER: _keeper,
     Process.READER: _reader,
+    Process.SHIPPER: _shipper,
     Process.GUARD: _guard,
     Process.PROXY: _proxy,
     Process.SERVER: _server,

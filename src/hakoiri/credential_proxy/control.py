@@ -10,6 +10,7 @@ from typing import Final
 from aiohttp import web
 from pydantic import TypeAdapter, ValidationError
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.credential_proxy.binding import PolicyTooWideError
 from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
 from hakoiri.credential_proxy.container_socket import GenerationFencedError
@@ -27,6 +28,7 @@ from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
 from hakoiri.wire.proxy import Bind, ProxyHealth, ProxyStats, SocketOpened
 
 BODY_LIMIT_BYTES: Final = 1024 * 1024
+REASON_LIMIT_CHARS: Final = 512
 _IDENTIFIER: Final[TypeAdapter[str]] = TypeAdapter(Identifier)
 
 _PROBLEMS: Final[tuple[tuple[type[Exception], int, str, str], ...]] = (
@@ -47,11 +49,18 @@ class Control:
     """The calls of the control socket."""
 
     def __init__(
-        self, *, registry: SocketRegistry, in_force: InForce, books: Bookkeeping, version: str
+        self,
+        *,
+        registry: SocketRegistry,
+        in_force: InForce,
+        books: Bookkeeping,
+        audit: AuditLog,
+        version: str,
     ) -> None:
         self._registry = registry
         self._books = books
         self._in_force = in_force
+        self._audit = audit
         self._version = version
         self._is_ending = asyncio.Event()
 
@@ -118,7 +127,14 @@ class Control:
     async def _health(self, request: web.Request) -> web.StreamResponse:
         del request
         credentials = await self._in_force.keyring.health()
-        return _answer(ProxyHealth(version=self._version, credentials=credentials))
+        failure = self._audit.failure
+        return _answer(
+            ProxyHealth(
+                version=self._version,
+                credentials=credentials,
+                audit_failure=failure[:REASON_LIMIT_CHARS] if failure is not None else None,
+            )
+        )
 
     async def _stats(self, request: web.Request) -> web.StreamResponse:
         del request

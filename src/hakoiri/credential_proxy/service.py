@@ -124,7 +124,11 @@ async def _serve(settings: ProxySettings, wiring: Wiring, stack: AsyncExitStack)
     )
     stack.push_async_callback(registry.close)
     control = Control(
-        registry=registry, in_force=in_force, books=wiring.books, version=version("hakoiri")
+        registry=registry,
+        in_force=in_force,
+        books=wiring.books,
+        audit=wiring.audit,
+        version=version("hakoiri"),
     )
     application = control.application()
     add_metrics(application, wiring.metrics(registry.sockets))

@@ -140,6 +140,7 @@ class Wiring:
             leaves=self.leaves,
             in_force=self.in_force,
             tasks=self.tasks,
+            audit=self.audit,
         )
         budgets = BudgetMetrics(lambda: self.books.report(self.in_force.configuration.terms))
         traces = []

@@ -53,7 +53,9 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
             proxy_sockets=launch.proxy_sockets,
             proxy_uid=launch.proxy_uid,
         )
-        guard = Guard(engine=engine, boxes=boxes, rules=launch.rules, processes=Processes())
+        guard = Guard(
+            engine=engine, boxes=boxes, rules=launch.rules, processes=Processes(), audit=audit
+        )
         listener = Listener(
             carry_out=guard.carry_out,
             client_uids=launch.client_uids,

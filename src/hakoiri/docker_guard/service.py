@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.docker_guard import strict_json
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.calls import (
@@ -67,12 +68,19 @@ class Guard:
     """Between callers and the engine. `rules` say whose containers and how sealed."""
 
     def __init__(
-        self, *, engine: Engine, boxes: Boxes, rules: Rules, processes: ShownProcesses
+        self,
+        *,
+        engine: Engine,
+        boxes: Boxes,
+        rules: Rules,
+        processes: ShownProcesses,
+        audit: AuditLog,
     ) -> None:
         """Collaborators; nothing is asked yet."""
         self._engine = engine
         self._users = UserNamespace(engine=engine, processes=processes)
         self._boxes = boxes
+        self._audit = audit
         self._rules = rules
         self._known: dict[str, str] = {}
         self._image_ids: set[str] = set()
@@ -112,7 +120,7 @@ class Guard:
         return Answer(200, _shown(self._boxes.find(container_id), await self._users.owner()))
 
     async def _list_boxes(self) -> Answer:
-        trouble = await asyncio.to_thread(self._boxes.trouble)
+        trouble = self._audit.failure or await asyncio.to_thread(self._boxes.trouble)
         return Answer(200, {"containers": self._boxes.present(), "trouble": trouble})
 
     async def _remove_box(self, container_id: str) -> Answer:

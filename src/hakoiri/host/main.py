@@ -52,6 +52,7 @@ from hakoiri.host.containers.violation_watch import (
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.coordination.ports import Coordination, CoordinationError
+from hakoiri.host.degradations import Degradations
 from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.fleet_sight import make_sight
@@ -59,13 +60,18 @@ from hakoiri.host.following import Following
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.other_servers import OtherServers, make_other_servers
 from hakoiri.host.own_environment import credential_variables
-from hakoiri.host.readiness import Check, Readiness, answers, audit_check, engine_check
+from hakoiri.host.readiness import (
+    Readiness,
+    answers,
+    audit_check,
+    coordination_check,
+    engine_check,
+)
 from hakoiri.host.services import Edges, Services, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
-from hakoiri.host.telemetry.health_metrics import Part
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
@@ -149,8 +155,10 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             engine=edges.engine,
             metrics=metrics,
         )
-        if (told := launch.ship_status) is not None:
-            metrics.watch(ShipMetrics(partial(read_status, told), wall_s=time.time))
+        told = launch.ship_status
+        shipping = partial(read_status, told) if told is not None else None
+        if shipping is not None:
+            metrics.watch(ShipMetrics(shipping, wall_s=time.time))
         readiness = _readiness(settings, edges, audit, metrics, together.coordination)
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = Leaving(launch)
@@ -231,6 +239,18 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
                 ("other servers", others.run(every_s=every_s)),
             ):
                 stack.callback(keepers.create_task(keeping, name=name).cancel)
+        confinement = await look_at_confinement(launch, edges.engine)
+        degradations = Degradations(
+            confinement=confinement,
+            probe=lambda: box_probe.told,
+            pool=lambda: fleet.pool.report().runtimes,
+            memory=lambda: orchestrator.admission.level,
+            # where new turns need it, it is a part that does not serve
+            redis=coordination.failure if _goes_on_alone(settings) else lambda: None,
+            shipping=shipping,
+            is_tracing_failing=lambda: tracing is not None and tracing.tally.is_failing,
+            wall_s=time.time,
+        )
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -240,12 +260,13 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             workspaces=services.workspaces,
             points=services.points,
             uploads=Uploads(settings.data_dir, limit_bytes=settings.files.file_limit_bytes),
-            readiness=readiness.reasons,
+            readiness=readiness.answers,
+            degraded=degradations.found,
             imports=make_import(settings, services),
             git_imports=services.git_imports,
             collection=store_collection,
-            box_probe=lambda: box_probe.told,
-            confinement=await look_at_confinement(launch, edges.engine),
+            box_probe=degradations.probe,
+            confinement=confinement,
             pool=fleet.pool,
             figures=_figures(metrics, edges.proxy),
             workspace_figures=sight.workspace_page,
@@ -300,6 +321,11 @@ async def must_require_keys(settings: Settings, keys: KeyRing) -> bool:
     return there_are_keys
 
 
+def _goes_on_alone(settings: Settings) -> bool:
+    """Whether new turns begin while Redis is away."""
+    return settings.coordination.when_away == "local"
+
+
 def _readiness(
     settings: Settings,
     edges: Edges,
@@ -308,6 +334,7 @@ def _readiness(
     coordination: Coordination,
 ) -> Readiness:
     """Return what is behind `/ready`: each part that a turn needs."""
+    needs_redis = coordination.is_shared and not _goes_on_alone(settings)
     return Readiness(
         checks={
             "proxy": edges.proxy.check,
@@ -315,23 +342,12 @@ def _readiness(
             "engine": engine_check(edges.engine, runtimes=settings.container.allowed_runtimes),
             "database": answers(edges.database.check),
             "objects": answers(edges.objects.check),
-            **_coordination_check(settings, coordination),
+            # only where new turns need it
+            **({"coordination": coordination_check(coordination)} if needs_redis else {}),
         },
         metrics=metrics.health,
         clock=time.monotonic,
     )
-
-
-def _coordination_check(settings: Settings, coordination: Coordination) -> dict[Part, Check]:
-    """Return the check of Redis, where it is set and new turns need it."""
-    if not coordination.is_shared or settings.coordination.when_away != "refuse":
-        return {}
-
-    async def reasons() -> list[str]:
-        away = coordination.failure()
-        return [] if away is None else [away]
-
-    return {"coordination": reasons}
 
 
 async def _tell_violations(

@@ -32,6 +32,9 @@ class TracingSettings(Section):
     queue_limit: int = Field(default=4096, ge=16, le=QUEUE_LIMIT)
     """Spans that wait, in each process; more are dropped and counted."""
 
+    interval_s: float = Field(default=10, ge=0.05, le=60)
+    """Between batches, if none is full before. A batch costs as much as forty spans."""
+
     timeout_s: float = Field(default=10, ge=0.1, le=60)
     """One batch, all attempts together."""
 

@@ -23,6 +23,6 @@ class TracingLaunch(BaseModel):
     headers: dict[HeaderName, HeaderValue] = Field(default={}, repr=False, max_length=HEADERS_LIMIT)
     ratio: float = Field(default=1.0, ge=0, le=1)
     queue_limit: int = Field(default=4096, ge=16, le=QUEUE_LIMIT)
-    interval_s: float = Field(default=2.0, ge=0.05, le=60)
+    interval_s: float = Field(default=10.0, ge=0.05, le=60)
     timeout_s: float = Field(default=10.0, ge=0.1, le=60)
     instance: str = Field(max_length=63)

@@ -66,6 +66,8 @@ class ProxyHealth(Message):
 
     version: ShortText
     credentials: list[CredentialHealth]
+    audit_failure: ShortText | None = None
+    """Why its audit log cannot be written now; None if it can."""
 
 
 class SocketStats(Message):

@@ -49,6 +49,7 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_services import make_workspace_services
 from hakoiri.host.files.archive_limits import ImportLimits
+from hakoiri.host.telemetry.conditions import PartAnswer
 from hakoiri.wire.events import Result, TextDelta
 from hakoiri.wire.policy import DENY_ALL
 
@@ -68,7 +69,7 @@ async def no_figures() -> str:
     return ""
 
 
-async def no_reasons() -> list[str]:
+async def no_reasons() -> list[PartAnswer]:
     return []
 
 
@@ -124,6 +125,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         git_imports=git_import(World(), ScriptedExplanations()),
         collection=ScriptedCollection(),
         readiness=no_reasons,
+        degraded=list,
         box_probe=lambda: ProbeTold("off"),
         confinement=CONFINED,
         pool=PoolService(

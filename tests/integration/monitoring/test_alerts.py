@@ -21,6 +21,9 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
+from hakoiri.tracing.tally import TraceTally
+from hakoiri.tracing.trace_metrics import TraceMetrics
+from hakoiri.wire.proxy import METRICS_PREFIX
 
 pytestmark = pytest.mark.anyio
 
@@ -100,7 +103,10 @@ async def test_what_the_rules_ask_for_is_told(tmp_path: Path) -> None:
     server.pool.watch(lambda: {("runc", "ready"): 1})
     server.admission.watch_line(lambda: 0)
     server.admission.watch_slots(lambda: {"free": 1}, shortage=lambda: 0)
+    server.coordination.watch(lambda: True)
+    server.watch(TraceMetrics(TraceTally(queue_limit=1), prefix="hakoiri"))
     requests = CollectorRegistry()
+    requests.register(TraceMetrics(TraceTally(queue_limit=1), prefix=METRICS_PREFIX))
     requests.register(RequestMetrics())
     requests.register(BudgetMetrics(lambda: BUDGETS))
     proxys = (generate_latest(requests) + generate_latest(Parts(tmp_path).registry)).decode()

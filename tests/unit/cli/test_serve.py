@@ -5,7 +5,6 @@ import typer
 from tests.unit.cli.supervisor.test_processes import ground, load
 
 from hakoiri.cli import serve
-from hakoiri.cli.doctor.finding import Finding
 from hakoiri.cli.supervisor.preparation import Ground, PreparationError
 from hakoiri.host.launch import AppArmorKnown, ServerLaunch
 
@@ -27,12 +26,8 @@ def test_what_is_seen_of_apparmor_reaches_the_server(
 def test_production_is_refused_with_a_line_for_each_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    findings = [
-        Finding.ok("production: a", "there"),
-        Finding.missing("production: b", "not there", mend="get one"),
-        Finding.missing("production: c", "not there", mend="get two"),
-    ]
-    monkeypatch.setattr(serve, "examine_production", lambda _: findings)
+    lines = ["production: b: not there; mend: get one", "production: c: not there; mend: get two"]
+    monkeypatch.setattr(serve, "lacking", lambda _: lines)
     with pytest.raises(typer.Exit) as ended:
         serve._require_production(load(tmp_path))
     assert ended.value.exit_code == 2
@@ -43,7 +38,7 @@ def test_production_is_refused_with_a_line_for_each_reason(
 
 
 def test_a_fit_host_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "examine_production", lambda _: [Finding.ok("a", "there")])
+    monkeypatch.setattr(serve, "lacking", lambda _: [])
     serve._require_production(load(tmp_path))
 
 

@@ -7,9 +7,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from hakoiri.audit.shipping.configuration import ShipLaunch
 from hakoiri.cli import service as module
 from hakoiri.cli.main import app
-from hakoiri.cli.service import SPECS, Process, prepare_all, require_read_only_cgroups
+from hakoiri.cli.service import (
+    SPECS,
+    Process,
+    prepare_all,
+    require_production,
+    require_read_only_cgroups,
+)
 from hakoiri.cli.supervisor.preparation import Account, Ground, PreparationError, lay_out
 from hakoiri.cli.supervisor.process import ProcessSpec
 from hakoiri.docker_guard.kernel_mounts import MS_RDONLY, MountPoint
@@ -17,6 +24,8 @@ from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host import settings as host_settings
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.settings import Settings
+from hakoiri.host.tracing_settings import TracingSettings
+from hakoiri.tracing.launch import TracingLaunch
 
 INSTANCE = "0123456789ab"
 IMAGE = "sha256:" + "ab" * 32
@@ -171,6 +180,78 @@ def test_without_an_audit_log_there_is_nothing_to_keep(settings: Settings, tmp_p
     object.__setattr__(without.audit, "enabled", False)
     with pytest.raises(PreparationError, match="HAKOIRI_AUDIT__ENABLED"):
         spec_of(Process.KEEPER, without)
+
+
+def test_the_shipper_reads_a_file_of_its_own_and_reports_where_the_server_looks(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "account", lambda name: Account(name, 911, 912))
+    with pytest.raises(PreparationError, match="copied nowhere"):
+        spec_of(Process.SHIPPER, settings)
+    file = tmp_path / "ship_file"
+    file.write_text('[[target]]\nname = "share"\nkind = "file"\ndirectory = "/srv/copy"\n')
+    file.chmod(0o400)
+    object.__setattr__(settings.audit, "ship_file", file)
+    launch = ShipLaunch.model_validate_json(spec_of(Process.SHIPPER, settings).standard_input)
+    assert [target.name for target in launch.targets] == ["share"]
+    monkeypatch.setattr(module, "mount_points", list)
+    settings.data_dir.mkdir()
+    server = spec_of(Process.SERVER, settings)
+    for descriptor in server.inherited:
+        os.close(descriptor)
+    told = ServerLaunch.model_validate_json(server.standard_input).ship_status
+    assert told == launch.status_file
+    file.chmod(0o440)
+    with pytest.raises(PreparationError, match="HAKOIRI_AUDIT__SHIP_FILE"):
+        spec_of(Process.SHIPPER, settings)
+
+
+@pytest.mark.root
+def test_preparing_makes_the_shippers_places_where_there_is_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "hakoiri.cli.supervisor.audit_shipping.account", lambda name: Account(name, 911, 912)
+    )
+    ground = lay_out(settings, INSTANCE)
+    assert ground.audit is not None
+    prepare_all(settings, INSTANCE, [])
+    assert not ground.audit.shipper.exists()
+    object.__setattr__(settings.audit, "ship_file", tmp_path / "ship_file")
+    prepare_all(settings, INSTANCE, [])
+    assert ground.audit.shipper.stat().st_uid == 911
+    assert (ground.run_dir / "ship").stat().st_uid == 911
+
+
+def test_server_and_proxy_are_told_where_spans_go(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert spec_of(Process.PROXY, settings).standard_input == b""
+    traced = TracingSettings(endpoint="http://172.31.84.1:4318")
+    object.__setattr__(settings, "tracing", traced)
+    monkeypatch.setattr(module, "mount_points", list)
+    settings.data_dir.mkdir()
+    server, proxy = spec_of(Process.SERVER, settings), spec_of(Process.PROXY, settings)
+    for descriptor in server.inherited:
+        os.close(descriptor)
+    launch = TracingLaunch.model_validate_json(proxy.standard_input)
+    assert launch.endpoint == traced.traces_url
+    assert ServerLaunch.model_validate_json(server.standard_input).tracing == launch
+
+
+def test_a_stack_in_production_is_told_what_it_lacks(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = ["production: a: not there; mend: get one"]
+    images: list[Settings] = []
+    monkeypatch.setattr(module, "lacking", lambda _: lines)
+    monkeypatch.setattr(module, "trusted_image", images.append)
+    with pytest.raises(PreparationError, match="get one"):
+        require_production(settings)
+    assert images == []
+    lines.clear()
+    require_production(settings)
+    assert images == [settings], "and the image's signature is looked at"
 
 
 def test_laying_out_makes_nothing(settings: Settings, tmp_path: Path) -> None:

@@ -13,8 +13,13 @@ from hakoiri.cli.supervisor.boxes_view import VIEW_SUFFIX
 ROOT: Final = Path(__file__).parents[3]
 FILE: Final = ROOT / "docker-compose.yml"
 OVERLAYS: Final = sorted((ROOT / "deployment/compose").glob("*v[12].yml"))
+SHIPPER: Final = ROOT / "deployment/compose/audit-shipper.yml"
+PRODUCTION: Final = ROOT / "deployment/compose/production.yml"
 REHEARSAL: Final = ROOT / "deployment/compose/rehearsal.yml"
 PAGE: Final = ROOT / "docs/operations/compose.md"
+ONCE: Final = ("prepare", "production")
+"""They end at once, and who needs them waits for that."""
+
 TOOLS: Final = ("key", "audit")
 
 ROOTS: Final = {
@@ -27,6 +32,7 @@ ROOTS: Final = {
     },
     "key": {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"},
     "audit": {"DAC_READ_SEARCH"},
+    "production": {"DAC_READ_SEARCH", "SYSLOG"},
 }
 """Who begins as root, with which capabilities; nobody else has any."""
 
@@ -40,6 +46,9 @@ WRITABLE: Final = {
         "/var/log/hakoiri/${INSTANCE}/heads",
     },
     "audit-reader": {"/run/hakoiri/audit"},
+    "audit-shipper": {
+        *("/run/hakoiri/ship", "/var/log/hakoiri/${INSTANCE}/shipper", "/srv/audit-copy"),
+    },
     "docker-guard": {
         *("/run/engine/docker.sock", "/dev", "${BASE_DIR}/live", "/run/hakoiri/guard"),
         "/var/log/hakoiri/${INSTANCE}/guard",
@@ -58,6 +67,7 @@ WRITABLE: Final = {
     "grafana": {"/var/lib/grafana"},
     "key": {"/var/lib/hakoiri", "/var/log/hakoiri"},
     "audit": set(),
+    "production": set(),
     "rehearsal": set(),
 }
 """Where each may write, beside a small /tmp."""
@@ -71,6 +81,8 @@ SECRETS: Final = {
     "grafana": {"grafana_password"},
     "key": {"postgres_passfile"},
     "rehearsal": {"rehearsal_key"},
+    "audit-shipper": {"ship_file"},
+    "production": {"postgres_passfile"},
 }
 
 
@@ -80,9 +92,16 @@ def read(path: Path) -> dict[str, Any]:
 
 
 STACK: Final = read(FILE)
-SERVICES: Final[dict[str, dict[str, Any]]] = STACK["services"] | read(REHEARSAL)["services"]
+SHIPPING: Final = read(SHIPPER)
+DEMANDING: Final = read(PRODUCTION)
+SERVICES: Final[dict[str, dict[str, Any]]] = {
+    **STACK["services"],
+    **read(REHEARSAL)["services"],
+    "audit-shipper": SHIPPING["services"]["audit-shipper"],
+    "production": DEMANDING["services"]["production"],
+}
 ALL: Final = sorted(SERVICES)
-LONG_RUNNING: Final = [name for name in ALL if name not in {*TOOLS, "prepare"}]
+LONG_RUNNING: Final = [name for name in ALL if name not in {*TOOLS, *ONCE}]
 
 
 def volumes(name: str) -> list[tuple[str, str, str]]:
@@ -127,6 +146,10 @@ def test_the_guard_alone_has_engine_devices_and_the_hosts_processes() -> None:
     for name in ALL:
         is_guard = name == "docker-guard"
         service, mounts = SERVICES[name], volumes(name)
+        if name == "production":  # it looks at the engine, and ends before there is any box
+            assert service["restart"] == "no"
+            assert service["network_mode"] == "none"
+            continue
         assert any("docker.sock" in source for source, _, _ in mounts) == is_guard
         assert any(source == "/dev" for source, _, _ in mounts) == is_guard
         assert ("pid" in service) == is_guard
@@ -152,12 +175,22 @@ def test_nobody_mounts_what_is_the_hosts() -> None:
         for source, _, _ in volumes(name):
             is_known = source.startswith(("${BASE_DIR}/", "./deployment/")) or (
                 (name, source) in {("docker-guard", "/dev"), ("prepare", "${BASE_DIR}")}
+                or (name, source.split(":")[0])
+                in {
+                    ("audit-shipper", "${AUDIT_COPY_DIR"),
+                    ("production", "/sys/kernel/security"),
+                    ("production", "${IMAGE_PUBLIC_KEY"),
+                    ("production", "${IMAGE_SIGNATURES"),
+                }
             )
             assert is_known or "DOCKER_SOCKET" in source, (name, source)
 
 
 def test_no_process_sees_what_is_anothers() -> None:
-    for name in ("audit-keeper", "audit-reader", "docker-guard", "credential-proxy", "server"):
+    for name in (
+        *("audit-keeper", "audit-reader", "audit-shipper"),
+        *("docker-guard", "credential-proxy", "server"),
+    ):
         for source, target, options in volumes(name):
             chain = re.search(r"/audit/\$\{INSTANCE\}/(\w+)$", source)
             if chain and "ro" not in options and chain[1] != "heads":
@@ -186,6 +219,31 @@ def test_control_groups_are_mounted_one_by_one_and_read_only(path: Path) -> None
     assert is_one or all(line.count("/") == 8 for line in mounts)
 
 
+def test_the_shipper_gives_the_others_no_more_than_to_see_how_it_is() -> None:
+    told = "/run/secrets/ship_file"
+    for name, added in SHIPPING["services"].items():
+        if name == "audit-shipper":
+            assert added["group_add"] == ["8423"], "the keeper's, by which chains are read"
+            continue
+        assert added["environment"] == {"HAKOIRI_AUDIT__SHIP_FILE": told}
+        assert set(added) <= {"environment", "volumes"}
+        assert added.get("volumes", []) in (
+            [],
+            ["${BASE_DIR}/run/ship:/run/hakoiri/ship:ro"],
+        )
+
+
+def test_no_server_starts_before_production_is_found_fit() -> None:
+    services = DEMANDING["services"]
+    ended_well = {"condition": "service_completed_successfully"}
+    assert services["server"]["depends_on"] == {"production": ended_well}
+    key = services["production"]["environment"]["HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY"]
+    for name in ("docker-guard", "server"):
+        added = services[name]
+        assert added["environment"] == {"HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY": key}
+        assert all(line.endswith(":ro") for line in added["volumes"])
+
+
 def test_the_proxy_alone_has_a_way_out() -> None:
     networks = STACK["networks"]
     assert {name for name, one in networks.items() if not (one or {}).get("internal")} == {
@@ -194,7 +252,10 @@ def test_the_proxy_alone_has_a_way_out() -> None:
     for name in ALL:
         service = SERVICES[name]
         if "network_mode" in service:
-            wanted = "service:credential-proxy" if name == "rehearsal" else "none"
+            wanted = {
+                "rehearsal": "service:credential-proxy",
+                "audit-shipper": "${AUDIT_SHIP_NETWORK:-none}",
+            }.get(name, "none")
             assert service["network_mode"] == wanted
             continue
         assert ("outside" in service["networks"]) == (name == "credential-proxy")
@@ -208,14 +269,14 @@ def test_a_secret_is_a_file_of_its_readers_alone(name: str) -> None:
     service = SERVICES[name]
     assert set(service.get("secrets", ())) == SECRETS.get(name, set())
     for variable, value in (service.get("environment") or {}).items():
-        if re.search(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|_KEY", variable):
+        if re.search(r"PASSWORD|SECRET|TOKEN|CREDENTIAL|(?<!PUBLIC)_KEY", variable):
             assert variable.endswith("_FILE"), variable
             assert value.startswith("/run/secrets/")
         assert not re.search(r"://[^/@]*:[^/@]+@", str(value)), variable
 
 
 def test_every_secret_is_a_file_below_the_closed_directory() -> None:
-    declared = STACK["secrets"] | read(REHEARSAL)["secrets"]
+    declared = STACK["secrets"] | read(REHEARSAL)["secrets"] | SHIPPING["secrets"]
     assert set(declared) == {one for named in SECRETS.values() for one in named}
     for name, where in declared.items():
         assert where == {"file": f"${{BASE_DIR}}/secrets/{name}"}
@@ -228,7 +289,7 @@ def test_others_images_are_named_by_a_whole_version() -> None:
 
 
 def test_what_the_environment_file_says_is_what_the_stack_asks_for() -> None:
-    text = "\n".join(path.read_text() for path in (FILE, *OVERLAYS))
+    text = "\n".join(path.read_text() for path in (FILE, SHIPPER, PRODUCTION, *OVERLAYS))
     asked = set(re.findall(r"\$\{([A-Z_]+)", text))
     example = (ROOT / ".env.example").read_text()
     told = dict(re.findall(r"^([A-Z_]+)=(.*)$", example, flags=re.MULTILINE))
@@ -245,6 +306,7 @@ def test_the_images_users_are_those_of_the_stack() -> None:
     users = {
         "audit-keeper": ("hakoiri-audit", "hakoiri-audit"),
         "audit-reader": ("hakoiri-reader", "hakoiri-audit"),
+        "audit-shipper": ("hakoiri-shipper", "hakoiri-shipper"),
         "credential-proxy": ("hakoiri-proxy", "hakoiri-proxy"),
     }
     for name, wanted in users.items():

@@ -8,6 +8,7 @@ import pytest
 from tests.disks import disk_rules, small_disks
 from tests.unit.docker_guard.bodies import ID, IMAGE_ID, INSTANCE, RULES, sealed
 
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.calls import (
     ActOnContainer,
@@ -25,7 +26,7 @@ from hakoiri.docker_guard.ownership import IdMaps, Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.service import Answer, Guard
-from hakoiri.wire.guard import BoxDirectories
+from hakoiri.wire.guard import BoxDirectories, BoxList
 from hakoiri.wire.id_map import WHOLE, IdRange
 
 pytestmark = pytest.mark.anyio
@@ -134,9 +135,16 @@ def guard(
     rules: Rules = RULES,
     disks: Disks = NO_DISKS,
     processes: ShownProcesses | None = None,
+    audit: MemoryAudit | None = None,
 ) -> Guard:
     boxes = ShownBoxes(tree=tree, disks=disks, stage=tree, proxy_sockets=None, proxy_uid=0)
-    return Guard(engine=engine, boxes=boxes, rules=rules, processes=processes or ShownProcesses())
+    return Guard(
+        engine=engine,
+        boxes=boxes,
+        rules=rules,
+        processes=processes or ShownProcesses(),
+        audit=audit or MemoryAudit(),
+    )
 
 
 async def carried_out(engine: MemoryEngine, call: Call, document: object = None) -> Answer:
@@ -259,6 +267,18 @@ async def test_a_guard_without_an_instance_makes_no_directories(tmp_path: Path) 
     }
 
 
+async def test_a_guard_that_cannot_write_its_audit_log_says_so(tmp_path: Path) -> None:
+    audit, disks = MemoryAudit(), small_disks(tmp_path / "disks")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    under_test = guard(MemoryEngine(), tree, disks=disks, audit=audit)
+    answer = await under_test.carry_out(ListBoxes(), b"")
+    assert BoxList.model_validate(answer.document).trouble is None
+    audit.failure = "the audit log cannot be written: No space left on device"
+    answer = await under_test.carry_out(ListBoxes(), b"")
+    assert BoxList.model_validate(answer.document).trouble == audit.failure
+
+
 REMAPPED = {"SecurityOptions": ["name=userns"], "DockerRootDir": "/var/lib/docker/100000.200000"}
 SHIFTED = IdMaps((IdRange(0, 100_000, 65_536),), (IdRange(0, 200_000, 65_536),))
 
@@ -290,7 +310,13 @@ async def test_directories_belong_to_whom_the_engine_makes_of_the_user_in_the_bo
         tree=tmp_path, disks=NO_DISKS, stage=tmp_path, proxy_sockets=None, proxy_uid=0
     )
     engine = MemoryEngine(info=REMAPPED)
-    under_test = Guard(engine=engine, boxes=boxes, rules=RULES, processes=ShownProcesses())
+    under_test = Guard(
+        engine=engine,
+        boxes=boxes,
+        rules=RULES,
+        processes=ShownProcesses(),
+        audit=MemoryAudit(),
+    )
     answer = await under_test.carry_out(MakeBox(ID), b"")
     assert BoxDirectories.model_validate(answer.document) == BoxDirectories(
         workspace=f"{tmp_path}/{ID}/workspace",

@@ -30,7 +30,7 @@ OF_NO_MATTER = {
     *(f"HAKOIRI_TURN__SYNC_{name}_S" for name in ("QUIET", "LONGEST_WAIT")),
     *(f"HAKOIRI_OBJECT_STORE__{name}" for name in ("REGION", "TIMEOUT_S")),
     *(f"HAKOIRI_COORDINATION__{name}" for name in ("NAMESPACE", "LEASE_S", "TIMEOUT_S")),
-    *(f"HAKOIRI_TRACING__{name}" for name in ("RATIO", "QUEUE_LIMIT", "TIMEOUT_S")),
+    *(f"HAKOIRI_TRACING__{name}" for name in ("RATIO", "QUEUE_LIMIT", "INTERVAL_S", "TIMEOUT_S")),
     "HAKOIRI_COORDINATION__GIVE_UP_AFTER_S",
 }
 """How fast and how much, not how safe. A new setting belongs here or in the guide."""

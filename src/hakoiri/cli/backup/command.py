@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
@@ -14,6 +15,7 @@ import typer
 from hakoiri.cli.backup.listing import BackupError, Entry, Head, damaged, read_head, read_listing
 from hakoiri.cli.backup.making import make_backup
 from hakoiri.cli.backup.places import places, settings_files
+from hakoiri.cli.backup.postgresql_dump import can_dump
 from hakoiri.cli.backup.restoring import restore as put_back
 from hakoiri.cli.backup.restoring import restore_settings
 from hakoiri.cli.client_options import Json, Output, show_json, wants_json
@@ -35,17 +37,29 @@ Directory = Annotated[Path, typer.Argument(help="The backup's directory.")]
 
 
 @app.command()
-def create(directory: Directory, *, output: Output = "text", as_json: Json = False) -> None:
+def create(
+    directory: Directory,
+    *,
+    without_database: Annotated[
+        bool,
+        typer.Option(help="Leave a PostgreSQL database out: it was saved before, by other means."),
+    ] = False,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Save database, store, audit log, keys and settings into a new directory.
 
     Beside a running server, or without one. It holds all secrets of the proxy: keep it as safe as
-    those. A database or store that is not on this host is not in it, and said.
+    those. A database of PostgreSQL is saved by its pg_dump, if that is installed. What is not in
+    it, as a bucket, is said.
 
     Example: hakoiri backup create /srv/backup/2026-11-27
     """
     with _told("create"):
         settings = host_settings.load()
         found = places(settings, _instance(settings))
+        if found.postgresql is not None and (without_database or not can_dump()):
+            found = replace(found, postgresql=None)
         entries = make_backup(
             directory.absolute(),
             found,
@@ -54,7 +68,7 @@ def create(directory: Directory, *, output: Output = "text", as_json: Json = Fal
             now=datetime.now(UTC),
         )
     away = [
-        *(["the database"] if found.database is None else []),
+        *(["the database"] if found.database is None and found.postgresql is None else []),
         *(["the object store"] if found.objects is None else []),
     ]
     if wants_json(output, as_json):
@@ -62,7 +76,7 @@ def create(directory: Directory, *, output: Output = "text", as_json: Json = Fal
         return
     typer.echo(f"{directory}: {_said(entries)}")
     for name in away:
-        typer.echo(f"NOT in it: {name}; it is not on this host and needs a backup of its own")
+        typer.echo(f"NOT in it: {name}; it needs a backup of its own, made before this one")
 
 
 @app.command()

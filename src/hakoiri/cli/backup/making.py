@@ -1,5 +1,6 @@
 """Makes a backup, beside a running server or without one."""
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -15,7 +16,8 @@ from hakoiri.cli.backup.listing import (
     write_head,
     write_listing,
 )
-from hakoiri.cli.backup.places import DATA, DATABASE, SETTINGS, Places
+from hakoiri.cli.backup.places import DATA, DATABASE, DUMP, SETTINGS, Places
+from hakoiri.cli.backup.postgresql_dump import PostgresqlDatabase, dump
 from hakoiri.host.adapters.sql.sqlite_copy import CopyError, copy_database
 
 
@@ -60,12 +62,26 @@ def _copy(backup: Path, found: Places, settings: Sequence[Path]) -> Iterator[Ent
     copies = Copies(backup)
     if found.database is not None:
         yield _database(backup, found.database)
+    if found.postgresql is not None:
+        yield _dump(backup, found.postgresql)
     for path in found.data_files:
         yield from copies.file(path, f"{DATA}/{path.name}")
     for tree in found.trees():
         yield from copies.tree(tree.path, tree.name, without=tree.without)
     for path in settings:
         yield from copies.file(path, f"{SETTINGS}/{path.relative_to('/')}")
+
+
+def _dump(backup: Path, database: PostgresqlDatabase) -> Entry:
+    """Save one moment of a PostgreSQL database."""
+    copy = backup / DUMP
+    copy.parent.mkdir(mode=0o700)
+    dump(database, copy)
+    return _entry(DUMP, copy, owner=copy.stat())
+
+
+def _entry(path: str, copy: Path, *, owner: os.stat_result) -> Entry:
+    return Entry(path, 0o600, *owner_of(owner), sha256=sha256_of(copy), bytes=copy.stat().st_size)
 
 
 def _database(backup: Path, database: Path) -> Entry:
@@ -75,10 +91,4 @@ def _database(backup: Path, database: Path) -> Entry:
     copy = backup / DATABASE
     copy.parent.mkdir(mode=0o700)
     copy_database(database, copy)
-    return Entry(
-        DATABASE,
-        0o600,
-        *owner_of(database.stat()),
-        sha256=sha256_of(copy),
-        bytes=copy.stat().st_size,
-    )
+    return _entry(DATABASE, copy, owner=database.stat())

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hakoiri.cli.backup.postgresql_dump import PostgresqlDatabase
 from hakoiri.cli.supervisor.audit_ground import KEEPER_DIRECTORY, audit_ground
-from hakoiri.cli.supervisor.database_places import SQLITE
-from hakoiri.cli.supervisor.preparation import INSTANCE_FILE
+from hakoiri.cli.supervisor.database_places import POSTGRESQL, SQLITE
+from hakoiri.cli.supervisor.preparation import INSTANCE_FILE, account
 from hakoiri.cli.supervisor.processes import FILE_STORE
 from hakoiri.credential_proxy.budgets.store import FILE_NAME as BOOKS
 from hakoiri.host.adapters.pool_file import NAME as POOL_FILE
@@ -15,6 +16,7 @@ from hakoiri.host.main import database_url, object_store_url
 from hakoiri.host.settings import CONFIG_VARIABLE, Settings
 
 DATABASE: Final = "database/hakoiri.sqlite"
+DUMP: Final = "database/hakoiri.dump"
 DATA: Final = "data"
 OBJECTS: Final = "objects"
 AUDIT: Final = "audit"
@@ -41,6 +43,9 @@ class Places:
 
     instance: str
     database: Path | None
+    postgresql: PostgresqlDatabase | None
+    """A database that PostgreSQL's own programs save and bring back, here or elsewhere."""
+
     data_dir: Path
     objects: Path | None
     audit: Path | None
@@ -68,18 +73,28 @@ class Places:
 
 
 def places(settings: Settings, instance: str) -> Places:
-    """Return where the instance's parts lie."""
-    database = SQLITE.fullmatch(database_url(settings))
+    """Return where the instance's parts lie; `PreparationError` if there is no server's user."""
+    url = database_url(settings)
+    database = SQLITE.fullmatch(url)
     objects = FILE_STORE.fullmatch(object_store_url(settings))
     ground = audit_ground(settings, instance)
     return Places(
         instance=instance,
         database=Path(database["path"]) if database else None,
+        postgresql=_postgresql(settings, url),
         data_dir=settings.data_dir,
         objects=Path(objects["path"]) if objects else None,
         audit=ground.root if ground is not None else None,
         proxy=settings.proxy.state_dir / instance,
     )
+
+
+def _postgresql(settings: Settings, url: str) -> PostgresqlDatabase | None:
+    scheme, _, rest = url.partition("://")
+    if scheme.partition("+")[0] != POSTGRESQL:
+        return None
+    server = account(settings.users.server)
+    return PostgresqlDatabase(f"{POSTGRESQL}://{rest}", server.uid, server.gid)
 
 
 def settings_files(settings: Settings, environment: Mapping[str, str]) -> list[Path]:

@@ -14,7 +14,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from hakoiri.cli.backup.listing import BackupError, Entry, Head, sha256_of
-from hakoiri.cli.backup.places import AUDIT, DATA, DATABASE, OBJECTS, PROXY, SETTINGS, Places
+from hakoiri.cli.backup.places import AUDIT, DATA, DATABASE, DUMP, OBJECTS, PROXY, SETTINGS, Places
+from hakoiri.cli.backup.postgresql_dump import load
 from hakoiri.cli.supervisor.preparation import INSTANCE_FILE
 
 LAST: Final = f"{DATA}/{INSTANCE_FILE}"
@@ -41,9 +42,13 @@ def restore(backup: Path, head: Head, entries: Iterable[Entry], found: Places) -
     Nothing is touched unless all of it can be put where it belongs.
     """
     wanted = [entry for entry in entries if not _is_below(entry.path, SETTINGS)]
+    dumps = [entry for entry in wanted if entry.path == DUMP]
+    wanted = [entry for entry in wanted if entry.path != DUMP]
     targets = {entry.path: _target(entry.path, found) for entry in wanted}
     owners = {entry.path: _owner_here(entry) for entry in wanted}
     _require_room(head, found)
+    if dumps:
+        _load_dump(backup, found)
     wanted.sort(key=lambda entry: entry.path == LAST)
     try:
         for parent in _parents(found):
@@ -51,9 +56,10 @@ def restore(backup: Path, head: Head, entries: Iterable[Entry], found: Places) -
         _put(backup, wanted, targets, owners)
     except OSError as error:
         raise BackupError(
-            f"not all was put back: {error}; remove what there is now, and restore again"
+            f"not all was put back: {error}; remove what there is now, empty a database of "
+            "PostgreSQL again, and restore again"
         ) from error
-    return sum(1 for entry in wanted if not entry.is_directory)
+    return sum(1 for entry in (*wanted, *dumps) if not entry.is_directory)
 
 
 def restore_settings(backup: Path, entries: Iterable[Entry], *, root: Path = Path("/")) -> Settled:
@@ -78,6 +84,15 @@ def restore_settings(backup: Path, entries: Iterable[Entry], *, root: Path = Pat
             raise BackupError(f"cannot put back {target}: {error.strerror}") from error
         done.made.append(target)
     return done
+
+
+def _load_dump(backup: Path, found: Places) -> None:
+    if found.postgresql is None:
+        raise BackupError(
+            "HAKOIRI_DATABASE_URL: the backup's database is one of PostgreSQL; restore with the "
+            "settings of then"
+        )
+    load(found.postgresql, backup / DUMP)
 
 
 def _target(path: str, found: Places) -> Path:

@@ -1,12 +1,17 @@
 """What the container engine says of itself."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from hakoiri.cli.doctor.engine_socket import read_info
+
 ANSWER_TIMEOUT_S = 20.0
+UNIX = "unix://"
 
 LIMIT_FIELDS = {
     "MemoryLimit": "memory",
@@ -79,6 +84,12 @@ def _arguments(runtime: Any) -> tuple[str, ...]:
 
 def read_engine(docker_host: str) -> EngineFacts:
     """Ask the engine at `docker_host` (`unix:///…`). Raises `EngineUnknownError`."""
+    if shutil.which("docker") is None and docker_host.startswith(UNIX):
+        try:
+            path = Path(docker_host.removeprefix(UNIX))
+            return parse_info(read_info(path, timeout_s=ANSWER_TIMEOUT_S))
+        except OSError as error:
+            raise EngineUnknownError(str(error)) from error
     return parse_info(run_docker(docker_host, "info", "--format", "{{json .}}"))
 
 

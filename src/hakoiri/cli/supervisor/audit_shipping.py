@@ -54,6 +54,12 @@ def shipper_process(settings: Settings, ground: Ground, audit: AuditGround) -> P
     if path is None:
         return None
     targets = read_ship_file(path)
+    shipper = make_shippers_places(settings, ground, audit)
+    return shipper_spec(settings, ground, audit, targets=targets, shipper=shipper)
+
+
+def make_shippers_places(settings: Settings, ground: Ground, audit: AuditGround) -> Account:
+    """Make the directories that the shipper writes; return its user. `PreparationError`."""
     shipper = account(settings.users.audit_shipper)
     status_file = ground.run_dir / SHIP_STATUS
     try:
@@ -62,7 +68,7 @@ def shipper_process(settings: Settings, ground: Ground, audit: AuditGround) -> P
         _directory(status_file.parent, shipper, ground.server.gid, 0o2750)
     except OSError as error:
         raise PreparationError(f"cannot prepare the shipper's directories: {error}") from error
-    return shipper_spec(settings, ground, audit, targets=targets, shipper=shipper)
+    return shipper
 
 
 def shipper_spec(

@@ -29,6 +29,7 @@ def tracing_launch(
             headers=headers,
             ratio=settings.ratio,
             queue_limit=settings.queue_limit,
+            interval_s=settings.interval_s,
             timeout_s=settings.timeout_s,
             instance=instance,
         )

@@ -6,6 +6,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hakoiri.audit.writer import AuditLog
 from hakoiri.credential_proxy.container_socket import ContainerSocket
 from hakoiri.credential_proxy.credentials.refreshed_value import RefreshTasks
 from hakoiri.credential_proxy.dns_cache import DnsCache
@@ -29,6 +30,7 @@ class StateMetrics(Collector):
         leaves: LeafCache,
         in_force: InForce,
         tasks: RefreshTasks,
+        audit: AuditLog,
     ) -> None:
         self._sockets = sockets
         self._client = client
@@ -36,6 +38,7 @@ class StateMetrics(Collector):
         self._leaves = leaves
         self._in_force = in_force
         self._tasks = tasks
+        self._audit = audit
 
     def collect(self) -> Iterable[Metric]:
         """Give the figures as they are now."""
@@ -44,6 +47,11 @@ class StateMetrics(Collector):
         yield from self._of_dns()
         yield from self._of_leaves()
         yield from self._of_credentials()
+        yield _gauge(
+            "audit_faulty",
+            "1 if what the proxy decides cannot be written to its audit log.",
+            self._audit.failure is not None,
+        )
 
     def _of_sockets(self) -> Iterable[Metric]:
         sockets = list(self._sockets())

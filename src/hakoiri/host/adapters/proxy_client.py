@@ -200,7 +200,8 @@ class ProxyClient:
             )
         except UnixHttpError as error:
             return [f"the credential proxy does not answer: {error}"]
-        return [
+        unaudited = [f"of the proxy: {told}"] if (told := health.audit_failure) is not None else []
+        return unaudited + [
             f"the credential {credential.name} is not ready: {credential.reason}"
             for credential in health.credentials
             if not credential.ready

@@ -25,7 +25,7 @@ from hakoiri.host.api import usage as usage_routes
 from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
-from hakoiri.host.api.health import Readiness
+from hakoiri.host.api.health import Degraded, Readiness
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.api.request_tracing import RequestTracing, Traces
@@ -60,6 +60,7 @@ def create_app(
     git_imports: GitImport,
     collection: collection_routes.Collection,
     readiness: Readiness,
+    degraded: Degraded,
     box_probe: Callable[[], ProbeTold],
     confinement: Confinement,
     pool: PoolService,
@@ -95,7 +96,11 @@ def create_app(
     problems.install(app)
     app.include_router(
         health_routes.router(
-            readiness=readiness, box_probe=box_probe, confinement=confinement, pool=pool.report
+            readiness=readiness,
+            degraded=degraded,
+            box_probe=box_probe,
+            confinement=confinement,
+            pool=pool.report,
         )
     )
     app.include_router(metric_routes.router(figures=figures, workspaces=workspace_figures))

@@ -1,6 +1,6 @@
 """Whether the server lives, and whether a turn can start."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 
 from fastapi import APIRouter, Response
@@ -8,11 +8,16 @@ from pydantic import BaseModel
 
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement
+from hakoiri.host.telemetry.conditions import Degradation, PartAnswer
+from hakoiri.host.telemetry.health_metrics import Part
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.pool import PoolReport, PoolRuntimeReport
 
-Readiness = Callable[[], Awaitable[list[str]]]
-"""Gives the reasons why no turn can start now; empty if one can."""
+Readiness = Callable[[], Awaitable[Sequence[PartAnswer]]]
+"""Gives how each part is that a turn needs, within a bounded time."""
+
+Degraded = Callable[[], Sequence[Degradation]]
+"""Gives what works less well than it should."""
 
 REASON_LIMIT_CHARS: Final = 500
 
@@ -43,11 +48,29 @@ class AppArmor(BaseModel):
     reason: str
 
 
+class PartReport(BaseModel):
+    """One part that a turn needs: why it does not serve, and what to do about it."""
+
+    up: bool
+    reasons: list[str]
+    mend: str
+
+
+class DegradedReport(BaseModel):
+    """What works less well than it should; like the probe, it does not decide on `ready`."""
+
+    what: str
+    reason: str
+    mend: str
+
+
 class Ready(BaseModel):
     """Whether a turn can start, and what is in its way."""
 
     ready: bool
     reasons: list[str]
+    parts: dict[Part, PartReport]
+    degraded: list[DegradedReport]
     probe: Probe
     apparmor: AppArmor
     pool: dict[Runtime, PoolRuntimeReport]
@@ -57,6 +80,7 @@ class Ready(BaseModel):
 def router(
     *,
     readiness: Readiness,
+    degraded: Degraded,
     box_probe: Callable[[], ProbeTold],
     confinement: Confinement,
     pool: Callable[[], PoolReport],
@@ -75,7 +99,8 @@ def router(
     @routes.get("/ready", responses={503: {"model": Ready, "description": "Not ready"}})
     async def ready(response: Response) -> Ready:
         """Say whether a turn can start; 503 with reasons if not."""
-        reasons = [reason[:REASON_LIMIT_CHARS] for reason in await readiness()]
+        parts = {one.part: _of_a_part(one) for one in await readiness()}
+        reasons = [reason for part in parts.values() for reason in part.reasons]
         if reasons:
             response.status_code = 503
         response.headers["Cache-Control"] = "no-store"
@@ -85,9 +110,20 @@ def router(
         return Ready(
             ready=not reasons,
             reasons=reasons,
+            parts=parts,
+            degraded=[_of_a_degradation(one) for one in degraded()],
             probe=probe,
             apparmor=apparmor,
             pool=pool().runtimes,
         )
 
     return routes
+
+
+def _of_a_part(answer: PartAnswer) -> PartReport:
+    reasons = [reason[:REASON_LIMIT_CHARS] for reason in answer.reasons]
+    return PartReport(up=not reasons, reasons=reasons, mend=answer.mend)
+
+
+def _of_a_degradation(one: Degradation) -> DegradedReport:
+    return DegradedReport(what=one.what, reason=one.reason[:REASON_LIMIT_CHARS], mend=one.mend)

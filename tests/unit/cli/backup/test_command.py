@@ -7,6 +7,7 @@ from tests.unit.cli.backup.conftest import Site
 from typer.testing import CliRunner
 
 from hakoiri.cli.backup import command
+from hakoiri.cli.supervisor.preparation import Account
 from hakoiri.host import settings as host_settings
 
 
@@ -44,10 +45,14 @@ def test_what_is_not_in_it_is_said(
         update={"database_url": "postgresql:///h", "object_store_url": "s3://bucket"}
     )
     monkeypatch.setattr(host_settings, "load", lambda: away)
-    made = run.invoke(command.app, ["create", str(site.backup)])
-    assert made.exit_code == 0, made.output
-    assert "NOT in it: the database" in made.stdout
-    assert "NOT in it: the object store" in made.stdout
+    monkeypatch.setattr("hakoiri.cli.backup.places.account", lambda name: Account(name, 911, 911))
+    for has_client, options in ((False, []), (True, ["--without-database"])):
+        monkeypatch.setattr(command, "can_dump", lambda has=has_client: has)
+        directory = f"{site.backup}-{has_client}"
+        made = run.invoke(command.app, ["create", directory, *options])
+        assert made.exit_code == 0, made.output
+        assert "NOT in it: the database" in made.stdout
+        assert "NOT in it: the object store" in made.stdout
 
 
 def test_without_an_instance_there_is_nothing_to_save(run: CliRunner, site: Site) -> None:

@@ -4,6 +4,8 @@ import pytest
 from tests.unit.cli.backup.conftest import INSTANCE, settings_in
 
 from hakoiri.cli.backup.places import places, settings_files
+from hakoiri.cli.backup.postgresql_dump import PostgresqlDatabase
+from hakoiri.cli.supervisor.preparation import Account
 
 
 def test_by_default_all_is_on_this_host(tmp_path: Path) -> None:
@@ -24,11 +26,19 @@ def test_by_default_all_is_on_this_host(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_elsewhere_is_found_or_known_to_be_away(
-    tmp_path: Path, more: dict[str, str], database: str | None, objects: str | None
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: dict[str, str],
+    database: str | None,
+    objects: str | None,
 ) -> None:
+    monkeypatch.setattr("hakoiri.cli.backup.places.account", lambda name: Account(name, 911, 912))
     found = places(settings_in(tmp_path, **more), INSTANCE)
     assert found.database == (tmp_path / database if database else None)
     assert found.objects == (tmp_path / objects if objects else None)
+    url = more.get("database_url", "")
+    is_postgresql = url.startswith("postgresql")
+    assert found.postgresql == (PostgresqlDatabase(url, 911, 912) if is_postgresql else None)
 
 
 def test_the_order_leaves_nothing_named_that_is_not_there(tmp_path: Path) -> None:

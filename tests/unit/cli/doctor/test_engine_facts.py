@@ -78,6 +78,8 @@ def test_no_command_and_no_answer_are_told_apart(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineUnknownError, match="no docker command"):
+        read_engine("tcp://127.0.0.1:1")
+    with pytest.raises(EngineUnknownError, match="No such file"):
         read_engine("unix:///x.sock")
 
     def never_answer(*arguments: object, **options: object) -> None:
@@ -85,4 +87,14 @@ def test_no_command_and_no_answer_are_told_apart(
 
     monkeypatch.setattr(subprocess, "run", never_answer)
     with pytest.raises(EngineUnknownError, match="no answer within"):
-        read_engine("unix:///x.sock")
+        read_engine("tcp://127.0.0.1:1")
+
+
+def test_without_a_command_the_socket_is_asked_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        "hakoiri.cli.doctor.engine_facts.read_info", lambda _, **__: json.dumps(INFO)
+    )
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert read_engine("unix:///x.sock").version == "20.10.24+dfsg1"

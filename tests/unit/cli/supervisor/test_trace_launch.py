@@ -20,7 +20,7 @@ def launch(directory: Path, text: str = TEXT, *, mode: int = 0o600) -> TracingLa
     path = directory / "headers.toml"
     path.write_text(text)
     path.chmod(mode)
-    settings = TracingSettings(endpoint=ENDPOINT, ratio=0.5, headers_file=path)
+    settings = TracingSettings(endpoint=ENDPOINT, ratio=0.5, headers_file=path, interval_s=3)
     made = tracing_launch(settings, instance="i1", owner_uid=os.getuid())
     assert made is not None
     return made
@@ -36,6 +36,7 @@ def test_both_processes_get_the_headers_on_their_standard_input_alone(tmp_path: 
     made = launch(tmp_path)
     assert made.headers == {"authorization": f"Bearer {SECRET}"}
     assert (made.endpoint, made.ratio) == ("https://otel.test/v1/traces", 0.5)
+    assert made.interval_s == 3
     proxy = proxy_process(load(tmp_path), ground(tmp_path), REHEARSAL, tracing=made)
     server = server_process(load(tmp_path), ground(tmp_path), "image", tracing=made)
     assert TracingLaunch.model_validate_json(proxy.standard_input) == made

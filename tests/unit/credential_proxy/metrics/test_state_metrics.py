@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
 from hakoiri.credential_proxy.container_socket import ContainerSocket
@@ -50,6 +51,7 @@ class Parts:
 
     def __init__(self, directory: Path) -> None:
         self.tasks = RefreshTasks()
+        self.audit = MemoryAudit()
         self.dns_cache = DnsCache(lookup=lookup, clock_s=lambda: 0.0)
         self.client = UpstreamClient(resolver=CheckedResolver(cache=self.dns_cache))
         self.leaves = LeafCache(authority=CertificateAuthority.load(directory, now=NOW))
@@ -68,6 +70,7 @@ class Parts:
                 leaves=self.leaves,
                 in_force=self.in_force,
                 tasks=self.tasks,
+                audit=self.audit,
             )
         )
 
@@ -138,3 +141,9 @@ async def test_credentials_that_fail_are_named_as_in_the_proxys_file(parts: Part
     assert parts.value(name, source="credentials.there.value_command") == 2
     assert parts.value("credential_faulty", credential="there") == 0
     assert parts.value("credential_faulty", credential="missing") == 1
+
+
+async def test_an_audit_log_that_cannot_be_written_is_told(parts: Parts) -> None:
+    assert parts.value("audit_faulty") == 0
+    parts.audit.failure = "the disk is full"
+    assert parts.value("audit_faulty") == 1

@@ -30,6 +30,7 @@ from hakoiri.host.conversations.testing import MemoryKeys
 from hakoiri.host.files.archive_limits import ImportLimits
 from hakoiri.host.files.collection_ports import Amount, CollectionReport
 from hakoiri.host.files.ports import FilesError, NoSuchFileError
+from hakoiri.host.telemetry.conditions import Degradation, PartAnswer
 from hakoiri.host.usage.figures import Usage
 from hakoiri.wire.sse import SseBlock, SseDecoder
 
@@ -132,6 +133,7 @@ class Served:
         self.collection = ScriptedCollection()
         self.explained = ScriptedExplanations()
         self.reasons: list[str] = []
+        self.degraded: list[Degradation] = []
         self.probe_told = ProbeTold("off")
         self.pool_store = MemoryPoolStore()
         keeper = fleet.Fleet(Path("/nonexistent")).keeper()
@@ -156,6 +158,7 @@ class Served:
             git_imports=git_import(self.world, self.explained),
             collection=self.collection,
             readiness=self._readiness,
+            degraded=lambda: self.degraded,
             box_probe=lambda: self.probe_told,
             confinement=confinement,
             pool=self.pool,
@@ -167,8 +170,8 @@ class Served:
             traces=traces,
         )
 
-    async def _readiness(self) -> list[str]:
-        return self.reasons
+    async def _readiness(self) -> list[PartAnswer]:
+        return [PartAnswer("engine", tuple(self.reasons)), PartAnswer("proxy")]
 
     async def _figures(self) -> str:
         return self.figures

@@ -4,6 +4,7 @@ from tests.unit.host.containers.fleet import pool_of
 
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
+from hakoiri.host.telemetry.conditions import MENDS, Degradation
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +18,15 @@ async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
             "profile": "workspace-container",
             "reason": "the engine applies it",
         }
-        ready = {"ready": True, "reasons": [], "probe": off, "apparmor": confined}
+        up = {"up": True, "reasons": [], "mend": ""}
+        ready = {
+            "ready": True,
+            "reasons": [],
+            "parts": {"engine": up, "proxy": up},
+            "degraded": [],
+            "probe": off,
+            "apparmor": confined,
+        }
         told = (await client.get("/ready")).json()
         assert {runtime: pool["state"] for runtime, pool in told.pop("pool").items()} == {
             "runc": "off",
@@ -28,7 +37,25 @@ async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
         not_ready = await client.get("/ready")
         assert not_ready.status_code == 503
         assert not_ready.json()["reasons"] == ["the engine is away", "x" * 500]
+        parts = not_ready.json()["parts"]
+        assert parts["proxy"] == up
+        assert parts["engine"] == {
+            "up": False,
+            "reasons": ["the engine is away", "x" * 500],
+            "mend": MENDS["engine"],
+        }
         assert (await client.get("/health")).json() == {"status": "ok"}
+
+
+async def test_what_works_less_well_is_told_with_its_mend_and_decides_nothing() -> None:
+    served = Served()
+    served.degraded = [Degradation("tracing", "y" * 600, "look at the collector")]
+    async with served.client() as client:
+        ready = await client.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json()["degraded"] == [
+        {"what": "tracing", "reason": "y" * 500, "mend": "look at the collector"}
+    ]
 
 
 async def test_a_host_without_apparmor_is_told_and_decides_nothing() -> None:
