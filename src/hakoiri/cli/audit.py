@@ -23,8 +23,10 @@ from hakoiri.audit.verification import (
     verify_chain,
 )
 from hakoiri.cli import audit_ship
-from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import CHAINS, AuditGround
 from hakoiri.cli.supervisor.preparation import (
     INSTANCE_FILE,
@@ -35,7 +37,7 @@ from hakoiri.cli.supervisor.preparation import (
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import SettingsError
 
-app = typer.Typer(no_args_is_help=True, help="Read and check the audit log.")
+app = noun("Read and check the audit log.")
 app.add_typer(audit_ship.app, name="ship")
 
 FOLLOW_EVERY_S: Final = 0.5
@@ -184,7 +186,7 @@ def verify(
         show_json({"chains": [asdict(report) for report in reports]})
     else:
         for report in reports:
-            typer.echo(_said(report))
+            say(_said(report))
     if any(report.broken for report in reports):
         raise typer.Exit(1)
 
@@ -236,10 +238,10 @@ class _ToldErrors:
         if isinstance(error, BrokenPipeError | KeyboardInterrupt):
             raise typer.Exit(0) from None
         if isinstance(error, AuditError):
-            typer.echo(f"hakoiri audit: {error}", err=True)
+            complain("audit", error)
             raise typer.Exit(1) from None
         if isinstance(error, SettingsError | PreparationError | BadTimeError):
-            typer.echo(f"hakoiri audit: {error}", err=True)
+            complain("audit", error)
             raise typer.Exit(USAGE_EXIT_CODE) from None
 
 
@@ -287,5 +289,5 @@ def _said(report: ChainReport) -> str:
 
 def _shower(output: str, *, as_json: bool) -> Callable[[bytes], None]:
     if wants_json(output, as_json):
-        return lambda raw: typer.echo(raw.decode("ascii", errors="replace"), nl=False)
-    return lambda raw: typer.echo(plain(one_line(parse_line(raw))))
+        return lambda raw: say(raw.decode("ascii", errors="replace"), end="")
+    return lambda raw: say(plain(one_line(parse_line(raw))))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol
 
 from hakoiri.cli.api_client import ApiClient, ApiError
-from hakoiri.cli.client_options import show_json
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import complain, show_json
 from hakoiri.wire.command import OUTPUT_LIMIT_MAX_BYTES, decode, encode
 
 DOCUMENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
@@ -76,9 +76,9 @@ def run_command(api: ApiClient, path: str, line: CommandLine, *, as_json: bool, 
     if as_json:
         show_json(end | {name: one.text() for name, one in held.items()})
     elif end["timed_out"]:
-        sys.stderr.write(f"hakoiri: the command was killed after {line.timeout_s:g} s\n")
+        complain("", f"the command was killed after {line.timeout_s:g} s")
     elif end["output_cut"]:
-        sys.stderr.write(f"hakoiri: output over {limit_bytes} bytes was dropped\n")
+        complain("", f"output over {limit_bytes} bytes was dropped")
     return exit_code(end)
 
 

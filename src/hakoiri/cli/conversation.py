@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
+from hakoiri.cli.api_client import path_of_conversation
 from hakoiri.cli.client_options import (
     DEFAULT_URL,
     Json,
@@ -12,13 +12,15 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
     wants_json,
 )
 from hakoiri.cli.event_printer import EventPrinter
+from hakoiri.cli.live_screen import screen
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import say, show_json
 from hakoiri.wire.messages import Runtime
 
-app = typer.Typer(no_args_is_help=True, help="Talk to agents.")
+app = noun("Talk to agents.")
 
 Id = Annotated[str, typer.Argument(help="The conversation's id.")]
 
@@ -55,7 +57,7 @@ def create(
     if wants_json(output, as_json):
         show_json(made)
     else:
-        typer.echo(made["id"])
+        say(made["id"])
 
 
 @app.command("list")
@@ -70,14 +72,14 @@ def list_(
         return
     for one in listed["conversations"]:
         state = "running" if one["running"] else "idle"
-        typer.echo(f"{one['id']}  {one['kind']:5}  {state:7}  {one['created_at']}")
+        say(f"{one['id']}  {one['kind']:5}  {state:7}  {one['created_at']}")
 
 
 @app.command()
 def get(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Show one conversation as JSON."""
     with client(url, key) as api:
-        show_json(api.call("GET", f"/v1/conversations/{conversation}"))
+        show_json(api.call("GET", path_of_conversation(conversation)))
 
 
 @app.command()
@@ -96,7 +98,7 @@ def send(
     """
     last = ""
     with client(url, key) as api:
-        printer = EventPrinter(Console(highlight=False))
+        printer = EventPrinter(screen())
         for event in api.send(conversation, text):
             last = event["type"]
             if wants_json(output, as_json):
@@ -118,7 +120,7 @@ def events(
 ) -> None:
     """Show a conversation's events from its beginning and go on watching until Ctrl-C."""
     with client(url, key) as api:
-        printer = EventPrinter(Console(highlight=False))
+        printer = EventPrinter(screen())
         for event in api.follow(conversation, after=after):
             if wants_json(output, as_json):
                 show_json(event)
@@ -130,11 +132,11 @@ def events(
 def interrupt(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Ask the running turn to end early."""
     with client(url, key) as api:
-        api.call("POST", f"/v1/conversations/{conversation}/interrupt")
+        api.call("POST", f"{path_of_conversation(conversation)}/interrupt")
 
 
 @app.command()
 def delete(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
     """Forget a conversation with its events and its workspace."""
     with client(url, key) as api:
-        api.call("DELETE", f"/v1/conversations/{conversation}")
+        api.call("DELETE", path_of_conversation(conversation))

@@ -1,13 +1,13 @@
 """`hakoiri docker-guard`: the guard before the engine's socket, alone."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
+from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.cli.supervisor.preparation import DISKS_SUFFIX
 from hakoiri.docker_guard.call_log import CallLog
@@ -88,10 +88,10 @@ def docker_guard(
             ),
         )
         if not instance:
-            sys.stderr.write("hakoiri docker-guard: no --instance, so no container is ours\n")
+            complain("docker-guard", "no --instance, so no container is ours")
         uvloop.run(serve(launch, log=CallLog()))
     except (SettingsError, BoxError, ValueError, OSError) as error:
-        typer.echo(f"hakoiri docker-guard: {error}", err=True)
+        complain("docker-guard", error)
         raise typer.Exit(_EXIT_USAGE) from None
 
 

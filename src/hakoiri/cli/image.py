@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 
 from hakoiri.cli.image_scan import read_scan, record_of, show_scan
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, remark, say
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
 from hakoiri.host.settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill
@@ -25,7 +27,7 @@ from hakoiri.image.signature import (
     write_signed,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Build, look through and sign the agents' image.")
+app = noun("Build, look through and sign the agents' image.")
 
 DEFAULT_SIGNATURES = ContainerSettings().image_signatures
 
@@ -45,7 +47,7 @@ def _errors_told(command: str) -> Iterator[None]:
     try:
         yield
     except ImageBuildError as error:
-        typer.echo(f"hakoiri image {command}: {error}", err=True)
+        complain(f"image {command}", error)
         raise typer.Exit(1) from None
 
 
@@ -65,16 +67,16 @@ def build(
             source_root=source_root(),
             docker_host=docker_host,
             cache_dir=cache,
-            progress=lambda line: typer.echo(line, err=True),
+            progress=remark,
         )
-    typer.echo(json.dumps({"tag": tag}) if as_json else tag)
+    say(json.dumps({"tag": tag}) if as_json else tag)
 
 
 @app.command()
 def tag() -> None:
     """Print the tag of the image that belongs to this version, built or not."""
     with _errors_told("tag"):
-        typer.echo(image_tag(source_root()))
+        say(image_tag(source_root()))
 
 
 @app.command()
@@ -87,7 +89,7 @@ def sbom(
     """
     with _errors_told("sbom"):
         reference = image or workspace_image()
-        typer.echo(ensure_bill(reference, engine=Engine(docker_host), cache_dir=cache), nl=False)
+        say(ensure_bill(reference, engine=Engine(docker_host), cache_dir=cache), end="")
 
 
 @app.command()
@@ -110,12 +112,12 @@ def scan(
     """
     with _errors_told("scan"):
         reference = image or workspace_image()
-        typer.echo("looking through every layer (about half a minute)", err=True)
+        remark("looking through every layer (about half a minute)")
         result = read_scan(reference, docker_host=docker_host, recipe=source_root())
         record = record_of(result, now=datetime.now(UTC))
         told = write_record(record, directory_of(signatures, result.image_id))
     if told:
-        typer.echo(f"hakoiri image scan: not noted down: {told}", err=True)
+        complain("image scan", f"not noted down: {told}")
     show_scan(result, as_json=as_json)
     raise typer.Exit(0 if result.is_clean else 1)
 
@@ -153,7 +155,7 @@ def sign(
             write_signed(signed, directory)
         except OSError as error:
             raise ImageBuildError(f"{error.filename}: {error.strerror}") from error
-    typer.echo(directory)
+    say(directory)
 
 
 @app.command()
@@ -175,4 +177,4 @@ def verify(
             image_id=image_id,
             public_key=read_public_key(public_key),
         )
-    typer.echo(image_id)
+    say(image_id)

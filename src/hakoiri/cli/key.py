@@ -9,7 +9,9 @@ import typer
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
-from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
@@ -27,7 +29,7 @@ from hakoiri.host.main import database_url
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.host.telemetry.audit_log import audit_log
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app = noun("Make, list and revoke API keys.")
 
 Answer = TypeVar("Answer")
 
@@ -50,7 +52,7 @@ def create(
     if wants_json(output, as_json):
         show_json({**_shown(key), "key": secret})
     else:
-        typer.echo(secret)
+        say(secret)
 
 
 @app.command("list")
@@ -67,7 +69,7 @@ def list_(
         return
     for key in keys:
         state = "revoked" if key.revoked_at else "valid"
-        typer.echo(f"{key.id}  {state:7}  {key.tenant}  {key.name}")
+        say(f"{key.id}  {state:7}  {key.tenant}  {key.name}")
 
 
 @app.command()
@@ -85,10 +87,10 @@ def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
         with audit_log(operator_chain(settings, instance), chain=OPERATOR_CHAIN) as audit:
             return asyncio.run(_on_database(settings, work, audit))
     except (SettingsError, PreparationError, AuditError) as error:
-        typer.echo(f"hakoiri key: {error}", err=True)
+        complain("key", error)
         raise typer.Exit(2) from None
     except (StoreError, NoSuchKeyError) as error:
-        typer.echo(f"hakoiri key: {error}", err=True)
+        complain("key", error)
         raise typer.Exit(1) from None
 
 

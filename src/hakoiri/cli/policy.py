@@ -15,9 +15,10 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
     wants_json,
 )
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.explanation import explain
@@ -25,7 +26,7 @@ from hakoiri.credential_proxy.policy_file import FILE_LIMIT_BYTES, parse_policy,
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.policy_test import Explanation
 
-app = typer.Typer(no_args_is_help=True, help="Say what workspaces may reach.")
+app = noun("Say what workspaces may reach.")
 app.add_typer(policy_preset.app, name="preset")
 
 Name = Annotated[str, typer.Argument(help="The policy's name.")]
@@ -49,7 +50,7 @@ def get(
     if wants_json(output, json):
         show_json(policy)
     else:
-        typer.echo(tomli_w.dumps(_without_nothing(policy)), nl=False)
+        say(tomli_w.dumps(_without_nothing(policy)), end="")
 
 
 @app.command("set")
@@ -118,10 +119,10 @@ def explain_(
 def _show(explanation: Explanation) -> None:
     marks = {"passed": "yes", "failed": "no", "later": "later"}
     for step in explanation.steps:
-        typer.echo(f"{marks[step.result]:>6}  {step.check:<13} {step.text}")
-    typer.echo(f"{explanation.verdict} ({explanation.code})")
+        say(f"{marks[step.result]:>6}  {step.check:<13} {step.text}")
+    say(f"{explanation.verdict} ({explanation.code})")
     if explanation.mend:
-        typer.echo(f"mend: {explanation.mend}")
+        say(f"mend: {explanation.mend}")
 
 
 def _read(file: Path, command: str) -> Policy:
@@ -134,7 +135,7 @@ def _read(file: Path, command: str) -> Policy:
 
 
 def _unusable(command: str, error: CredentialProxyError) -> typer.Exit:
-    typer.echo(f"hakoiri policy {command}: {error}", err=True)
+    complain(f"policy {command}", error)
     return typer.Exit(2)
 
 

@@ -16,10 +16,11 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
     wants_json,
 )
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import remark, say, show_json
+from hakoiri.cli.sizes import shown_size
 from hakoiri.cli.workspace_path import path_of_workspace
 
 TEXT_LIMIT_BYTES: Final = 1024 * 1024
@@ -68,9 +69,9 @@ def recovery_points(
         show_json(listed)
         return
     for one in listed["recovery_points"]:
-        typer.echo(_line(one))
+        say(_line(one))
     if listed["next"]:
-        typer.echo(f"more with --before {listed['next']}", err=True)
+        remark(f"more with --before {listed['next']}")
 
 
 def save(
@@ -112,9 +113,9 @@ def restore(
     undo = f"hakoiri workspace restore {workspace} {told['undo']}"
     _show(told, f"restored; undo with: {undo}", as_json=as_data)
     if told["left_out"] and not as_data:
-        typer.echo("not in what undoes it:", err=True)
+        remark("not in what undoes it:")
         for line in told["left_out"]:
-            typer.echo(f"  {plain(line)}", err=True)
+            remark(f"  {plain(line)}")
 
 
 def diff(
@@ -150,12 +151,9 @@ def diff(
         show_json(told)
         return
     for change in told["changes"]:
-        typer.echo(f"{_MARKS[change['change']]}  {plain(change['path'])}")
+        say(f"{_MARKS[change['change']]}  {plain(change['path'])}")
     memory = "; the agent's memory differs" if told["memory_changed"] else ""
-    typer.echo(
-        f"{told['added']} added, {told['changed']} changed, {told['removed']} gone{memory}",
-        err=True,
-    )
+    remark(f"{told['added']} added, {told['changed']} changed, {told['removed']} gone{memory}")
 
 
 def fork(
@@ -245,7 +243,7 @@ def _diff_lines(api: ApiClient, workspace: str, points: tuple[str, str], path: s
     before, after = [_lines(api, workspace, point, path) for point in points]
     old, new = [f"{point}/{path}" for point in points]
     for line in difflib.unified_diff(before, after, old, new, lineterm=""):
-        typer.echo(plain(line))
+        say(plain(line))
 
 
 def _lines(api: ApiClient, workspace: str, point: str, path: str) -> list[str]:
@@ -273,24 +271,15 @@ def _line(point: dict[str, Any]) -> str:
     marks = ("*" if point["newest"] else " ") + ("k" if point["kept"] else " ")
     made = datetime.fromisoformat(point["created_at"]).astimezone(UTC)
     files = "?" if point["files"] is None else str(point["files"])
-    size = "?" if point["file_bytes"] is None else _size(point["file_bytes"])
+    size = "?" if point["file_bytes"] is None else shown_size(point["file_bytes"])
     return (
         f"{marks} {point['id']}  {made:%Y-%m-%d %H:%M:%SZ}  turn {point['turn']:<4} "
         f"{files:>7} files {size:>9}  {point['reason']}"
     )
 
 
-def _size(size_bytes: int) -> str:
-    value = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":  # noqa: PLR2004 - of a KiB
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-
-
 def _show(told: dict[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
         show_json(told)
     else:
-        typer.echo(text)
+        say(text)

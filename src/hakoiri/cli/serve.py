@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.finding import State
 from hakoiri.cli.doctor.production_facts import examine_production
+from hakoiri.cli.screen import complain, remark
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
 from hakoiri.cli.supervisor.audit_shipping import shipper_process
 from hakoiri.cli.supervisor.guard_rules import guard_rules
@@ -90,7 +90,7 @@ def serve(
             _require_production(settings)
         exit_code = _serve(settings, keep_containers=keep_containers)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
-        typer.echo(f"hakoiri serve: {error}", err=True)
+        complain("serve", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
 
@@ -101,7 +101,7 @@ def _require_production(settings: Settings) -> None:
         finding for finding in examine_production(settings) if finding.state is State.MISSING
     ]
     for finding in missing:
-        typer.echo(f"hakoiri serve: {finding.name}: {finding.text}; mend: {finding.mend}", err=True)
+        complain("serve", f"{finding.name}: {finding.text}; mend: {finding.mend}")
     if missing:
         raise typer.Exit(USAGE_EXIT_CODE)
 
@@ -114,10 +114,9 @@ def _serve(settings: Settings, *, keep_containers: bool) -> int:
         rehearsal = _rehearsal(settings)
         supervised = _processes(settings, ground, rehearsal, keep_containers=keep_containers)
         if settings.model.provider == "rehearsal":
-            typer.echo(
+            remark(
                 "REHEARSAL: no model is called; answers come from a script. "
-                "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one.",
-                err=True,
+                "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one."
             )
         supervisor = Supervisor(
             shown=shown,
@@ -149,7 +148,7 @@ def _reload_proxy(
     try:
         write_proxy_file(proxy_file(settings, rehearsal), ground=ground)
     except PreparationError as error:
-        typer.echo(f"hakoiri serve: the old proxy file stays: {error}", err=True)
+        complain("serve", f"the old proxy file stays: {error}")
         return
     for one in supervised:
         is_proxy = one.spec.name == PROXY_NAME
@@ -204,6 +203,5 @@ def _processes(
 
 def _announce(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    sys.stderr.write(f"Hakoiri serves http://{host}:{settings.port}\n")
-    sys.stderr.flush()
+    remark(f"Hakoiri serves http://{host}:{settings.port}")
     notify(READY)

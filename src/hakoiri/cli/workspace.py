@@ -11,15 +11,16 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
     wants_json,
 )
 from hakoiri.cli.command_input import InputError, read_input
 from hakoiri.cli.command_run import CommandLine, run_command
+from hakoiri.cli.noun import noun
 from hakoiri.cli.recovery_points import add_to
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.workspace_path import path_of_workspace
 
-app = typer.Typer(no_args_is_help=True, help="Run commands in sealed boxes, and keep their files.")
+app = noun("Run commands in sealed boxes, and keep their files.")
 add_to(app)
 
 Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
@@ -43,7 +44,7 @@ def create(
     if wants_json(output, as_json):
         show_json(made)
     else:
-        typer.echo(made["id"])
+        say(made["id"])
 
 
 @app.command("exec")
@@ -95,7 +96,7 @@ def exec_(
             timeout_s=timeout,
         )
     except InputError as error:
-        typer.echo(f"hakoiri workspace exec: {error}", err=True)
+        complain("workspace exec", error)
         raise typer.Exit(2) from None
     with client(url, key, timeout_s=START_PATIENCE_S) as api:
         code = run_command(
@@ -120,7 +121,7 @@ def list_(
         return
     for one in listed["workspaces"]:
         state = "in use" if one["in_use"] else one["state"]
-        typer.echo(f"{one['id']}  {state:6}  {one['created_at']}  {one['conversation_id'] or '-'}")
+        say(f"{one['id']}  {state:6}  {one['created_at']}  {one['conversation_id'] or '-'}")
 
 
 @app.command()

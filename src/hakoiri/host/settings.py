@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from hakoiri.host.admission_settings import AdmissionSettings
+from hakoiri.host.client_variables import CLIENT_KEY_VARIABLE, CLIENT_URL_VARIABLE
 from hakoiri.host.collection_settings import CollectionSettings
 from hakoiri.host.coordination_settings import CoordinationSettings, check_redis_url
 from hakoiri.host.process_settings import (
@@ -42,10 +43,6 @@ from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
 ENV_PREFIX = "HAKOIRI_"
 CONFIG_VARIABLE = "HAKOIRI_CONFIG"
-CLIENT_URL_VARIABLE = "HAKOIRI_URL"
-CLIENT_KEY_VARIABLE = "HAKOIRI_KEY"
-"""What the command line speaks to; no settings of the server."""
-
 DEFAULT_CONFIG_FILE = "hakoiri.toml"
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 INODES_A_MIB = 256

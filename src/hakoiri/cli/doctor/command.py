@@ -7,13 +7,14 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from hakoiri.cli.doctor.checklist_facts import examine_checklist
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
 from hakoiri.cli.doctor.production_facts import examine_production
+from hakoiri.cli.live_screen import screen
+from hakoiri.cli.screen import complain, say
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
 from hakoiri.image.errors import ImageBuildError
@@ -63,16 +64,16 @@ def doctor(
     try:
         settings = host_settings.load()
     except host_settings.SettingsError as error:
-        typer.echo(f"hakoiri doctor: {error}", err=True)
+        complain("doctor", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     findings = examine(settings, image_reference=image_reference)
     if production:
         findings += examine_production(settings)
         findings += examine_checklist(settings, image_reference=image_reference)
     if as_json or output is Output.JSON:
-        typer.echo(as_data(findings))
+        say(as_data(findings))
     else:
-        console = Console(highlight=False)
+        console = screen()
         for line in as_lines(findings):
             console.print(line, soft_wrap=True)
     raise typer.Exit(0 if is_fit(findings) else 1)
