@@ -107,12 +107,12 @@ class CommandsOnDemand(TyperGroup):
         """Run the command line; what is wrong with its words is told in one line, exit code 2."""
         try:
             code = super().main(
-                args,
-                prog_name,
-                complete_var,
-                False,
-                windows_expand_args,
-                **extra,  # noqa: FBT003
+                args=args,
+                prog_name=prog_name,
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
             )
         except typer.TyperException as error:
             code = show_usage_error(error)

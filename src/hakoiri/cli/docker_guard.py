@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 import uvloop
 
+from hakoiri.cli.listening import require_directory_of
 from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.cli.supervisor.preparation import DISKS_SUFFIX
@@ -62,6 +63,7 @@ def docker_guard(
     """
     try:
         settings = host_settings.load()
+        require_directory_of(listen)
         if not engine.startswith(f"{_UNIX}/"):
             raise typer.BadParameter(f"{engine!r} is not like unix:///PATH", param_hint="--engine")
         tree = (live_dir or settings.guard.live_dir / "alone").absolute()

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
@@ -28,10 +29,18 @@ from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.main import database_url
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.host.telemetry.audit_log import audit_log
+from hakoiri.wire.messages import Identifier
 
 app = noun("Make, list and revoke API keys.")
 
 Answer = TypeVar("Answer")
+
+NAME_LIMIT_CHARS: Final = 200
+_NAME: Final = TypeAdapter(
+    Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT_CHARS)]
+)
+_TENANT: Final = TypeAdapter(Identifier)
+"""As the API takes them."""
 
 
 @app.command()
@@ -48,6 +57,14 @@ def create(
 
     Example: hakoiri key create "the web shop" --tenant shop
     """
+    try:
+        _NAME.validate_python(name)
+        _TENANT.validate_python(tenant)
+    except ValidationError:
+        complain(
+            "key create", f"NAME has 1 to {NAME_LIMIT_CHARS} characters, --tenant is like shop-1"
+        )
+        raise typer.Exit(2) from None
     key, secret = _with_keys(lambda keys: keys.create_key(name=name, tenant=tenant))
     if wants_json(output, as_json):
         show_json({**_shown(key), "key": secret})

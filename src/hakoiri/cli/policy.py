@@ -18,7 +18,7 @@ from hakoiri.cli.client_options import (
     wants_json,
 )
 from hakoiri.cli.noun import noun
-from hakoiri.cli.screen import complain, say, show_json
+from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.explanation import explain
@@ -83,7 +83,11 @@ def explain_(
     ] = None,
     name: Annotated[str, typer.Option(help="The name of the server's policy.")] = "default",
     credentials: Annotated[
-        Path | None, typer.Option(help="The proxy's own file, to know its credentials.")
+        Path | None,
+        typer.Option(
+            help="The proxy's own file (/etc/hakoiri/proxy.toml); without it no credential is "
+            "known, and the way to the model is only looked at for a path of its API."
+        ),
     ] = None,
     output: Output = "text",
     json: Json = False,
@@ -108,7 +112,12 @@ def explain_(
         configuration = read_configuration(credentials) if credentials else Configuration()
     except CredentialProxyError as error:
         raise _unusable("test", error) from None
+    if credentials is None and not target.startswith("/"):
+        # Its credential is in the proxy's file; of other ways the policy tells enough.
+        policy = policy.model_copy(update={"model": None})
     explanation = explain(method.upper(), target, policy=policy, configuration=configuration)
+    if credentials is None and explanation.code == "policy-too-wide":
+        remark("the proxy's credentials are not known here; name its file with --credentials")
     if wants_json(output, json):
         show_json(explanation.model_dump(mode="json"))
     else:

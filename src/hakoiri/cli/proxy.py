@@ -9,6 +9,7 @@ import typer
 import uvloop
 
 from hakoiri.audit.chain import AuditError
+from hakoiri.cli.listening import require_directory_of
 from hakoiri.cli.screen import complain, say
 from hakoiri.cli.supervisor.audit_ground import PROXY_CHAIN
 from hakoiri.credential_proxy.binding import check_policy
@@ -68,6 +69,7 @@ def proxy(
         if check:
             _check(policy, credentials)
             return
+        require_directory_of(listen)
         settings = StandaloneSettings(
             listen=socket_path,
             policy=policy.absolute(),

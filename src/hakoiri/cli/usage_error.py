@@ -32,7 +32,13 @@ def show_usage_error(error: typer.TyperException) -> int:
 
 def _sentence(told: str, context: Any) -> str:
     """Return typer's message in our manner, with the nearest word where it has none."""
-    text = told.strip().removesuffix(".").removesuffix("?").replace(". Did you", ", did you")
+    text = (
+        told.strip()
+        .replace(": Value error, ", ": ")
+        .removesuffix(".")
+        .removesuffix("?")
+        .replace(". Did you", ", did you")
+    )
     text = text[:1].lower() + text[1:]
     found = _NO_COMMAND.fullmatch(text)
     if found is None or not hasattr(context, "command"):
