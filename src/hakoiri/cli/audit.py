@@ -24,6 +24,7 @@ from hakoiri.audit.verification import (
 )
 from hakoiri.cli import audit_ship
 from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import complain, say, show_json
@@ -164,7 +165,7 @@ def verify(
 
       hakoiri audit verify --dir /mnt/audit/INSTANCE --key audit-public.pem --behind 5m
     """
-    with _ToldErrors():
+    with _ToldErrors(), waiting("reading every line"):
         root = _root(directory)
         due = _time_before(behind) if behind else None
         heads = {} if unsigned else _heads(AuditGround(root), key)

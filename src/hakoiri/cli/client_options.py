@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from hakoiri.cli.api_client import ApiClient, ApiError
-from hakoiri.cli.screen import complain
+from hakoiri.cli.screen import complain, show_json
 from hakoiri.host.client_variables import CLIENT_KEY_VARIABLE, CLIENT_URL_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8420"
@@ -15,7 +15,7 @@ DEFAULT_URL = "http://127.0.0.1:8420"
 Url = Annotated[
     str,
     typer.Option(
-        "--url", help="The server: http://HOST:PORT or https://…", envvar=CLIENT_URL_VARIABLE
+        "--url", help="The server, as http://HOST:PORT or https://HOST.", envvar=CLIENT_URL_VARIABLE
     ),
 ]
 Key = Annotated[
@@ -38,6 +38,12 @@ def client(url: str, key: str | None, *, timeout_s: float = 30) -> Iterator[ApiC
     except ApiError as error:
         complain("", error)
         raise typer.Exit(1) from None
+
+
+def show_done(told: Any, output: str, as_json: bool) -> None:  # noqa: FBT001 - the options as given
+    """Show the answer of a command that is silent when it is done: as data, if that is wanted."""
+    if wants_json(output, as_json):
+        show_json({} if told is None else told)
 
 
 def wants_json(output: str, as_json: bool) -> bool:  # noqa: FBT001 - the options as given

@@ -58,8 +58,7 @@ def docker_guard(
     Examples:
       hakoiri docker-guard --listen /run/box/docker.sock
 
-      hakoiri docker-guard --listen guard.sock --engine unix:///var/run/docker.sock
-        --instance a1b2c3d4e5f6 --image hakoiri/workspace:TAG --proxy-sockets /run/box/proxy
+      hakoiri docker-guard --listen guard.sock --instance a1b2c3d4e5f6 --image hakoiri/workspace:TAG
     """
     try:
         settings = host_settings.load()

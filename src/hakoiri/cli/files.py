@@ -19,6 +19,7 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
+    show_done,
     wants_json,
 )
 from hakoiri.cli.git_import import Repository, clone
@@ -66,6 +67,8 @@ def get(
     *,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Download a file under its own name, or to where it is told.
 
@@ -81,6 +84,7 @@ def get(
             for chunk in chunks:
                 out.write(chunk)
                 move(advance=len(chunk))
+    _show_written(target, size, output, as_json)
 
 
 @app.command()
@@ -94,6 +98,8 @@ def download(
     as_zip: Annotated[bool, typer.Option("--zip", help="In one zip file.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Download a folder with all in it but symlinks, under its own name or to where it is told.
 
@@ -118,6 +124,7 @@ def download(
                 move(advance=len(chunk))
     if (left_out := told.get("Hakoiri-Left-Out", "0")) != "0":
         remark(f"{left_out} symlinks were left out")
+    _show_written(target, size, output, as_json)
 
 
 @app.command()
@@ -128,6 +135,8 @@ def put(
     *,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Write a file into a workspace, with the directories on its way.
 
@@ -142,13 +151,14 @@ def put(
     with client(url, key, timeout_s=120) as api:
         try:
             with _source(local) as (file, size), bytes_bar(str(local), total=size) as move:
-                api.upload(
+                told = api.upload(
                     _path(workspace, path or local.name.replace("%", "%25")),
                     _told(file, move),
                     size=size,
                 )
         except OSError as error:
             raise ApiError(f"{local}: {error.strerror}") from error
+    show_done(told, output, as_json)
 
 
 @app.command("import")
@@ -208,13 +218,27 @@ def import_(
 
 
 @app.command()
-def rm(workspace: Id, path: Inside, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def rm(
+    workspace: Id,
+    path: Inside,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Remove a file, or a directory with all in it.
 
     Example: hakoiri files rm w-123 build
     """
     with client(url, key) as api:
-        api.call("DELETE", _path(workspace, path))
+        told = api.call("DELETE", _path(workspace, path))
+    show_done(told, output, as_json)
+
+
+def _show_written(target: Path, size: int | None, output: str, as_json: bool) -> None:  # noqa: FBT001
+    if str(target) != "-":  # else standard output is the file
+        show_done({"path": str(target), "size_bytes": size}, output, as_json)
 
 
 def _refuse_both(archive: Path | None) -> None:

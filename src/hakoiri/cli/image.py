@@ -1,6 +1,5 @@
 """`hakoiri image`: the image the agents live in."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,9 +8,11 @@ from typing import Annotated
 
 import typer
 
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.image_scan import read_scan, record_of, show_scan
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
-from hakoiri.cli.screen import complain, remark, say
+from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
 from hakoiri.host.settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill
@@ -39,7 +40,6 @@ Image = Annotated[
     str | None, typer.Option(help="Tag or id; by default the one that belongs to this version.")
 ]
 Signatures = Annotated[Path, typer.Option(help="Where signatures are kept.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Give the answer as data.")]
 
 
 @contextmanager
@@ -53,7 +53,11 @@ def _errors_told(command: str) -> Iterator[None]:
 
 @app.command()
 def build(
-    *, cache: Cache = DEFAULT_CACHE_DIR, docker_host: DockerHost = None, as_json: AsJson = False
+    *,
+    cache: Cache = DEFAULT_CACHE_DIR,
+    docker_host: DockerHost = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Build the image if its inputs have changed; print its tag.
 
@@ -69,24 +73,34 @@ def build(
             cache_dir=cache,
             progress=remark,
         )
-    say(json.dumps({"tag": tag}) if as_json else tag)
+    _show({"tag": tag}, tag, output, as_json)
 
 
 @app.command()
-def tag() -> None:
-    """Print the tag of the image that belongs to this version, built or not."""
+def tag(*, output: Output = "text", as_json: Json = False) -> None:
+    """Print the tag of the image that belongs to this version, built or not.
+
+    Example: hakoiri image tag
+    """
     with _errors_told("tag"):
-        say(image_tag(source_root()))
+        name = image_tag(source_root())
+    _show({"tag": name}, name, output, as_json)
 
 
 @app.command()
 def sbom(
-    *, image: Image = None, cache: Cache = DEFAULT_CACHE_DIR, docker_host: DockerHost = None
+    *,
+    image: Image = None,
+    cache: Cache = DEFAULT_CACHE_DIR,
+    docker_host: DockerHost = None,
+    output: Output = "json",
+    as_json: Json = True,
 ) -> None:
-    """Print what the image is made of, as CycloneDX 1.6 JSON.
+    """Print what the image is made of, always as JSON: CycloneDX 1.6.
 
     Example: hakoiri image sbom > sbom.cdx.json
     """
+    del output, as_json
     with _errors_told("sbom"):
         reference = image or workspace_image()
         say(ensure_bill(reference, engine=Engine(docker_host), cache_dir=cache), end="")
@@ -98,7 +112,8 @@ def scan(
     image: Image = None,
     signatures: Signatures = DEFAULT_SIGNATURES,
     docker_host: DockerHost = None,
-    as_json: AsJson = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Look for secrets and rights in every layer, and ask the scanners that are installed.
 
@@ -112,13 +127,13 @@ def scan(
     """
     with _errors_told("scan"):
         reference = image or workspace_image()
-        remark("looking through every layer (about half a minute)")
-        result = read_scan(reference, docker_host=docker_host, recipe=source_root())
+        with waiting("looking through every layer (about half a minute)"):
+            result = read_scan(reference, docker_host=docker_host, recipe=source_root())
         record = record_of(result, now=datetime.now(UTC))
         told = write_record(record, directory_of(signatures, result.image_id))
     if told:
         complain("image scan", f"not noted down: {told}")
-    show_scan(result, as_json=as_json)
+    show_scan(result, as_json=wants_json(output, as_json))
     raise typer.Exit(0 if result.is_clean else 1)
 
 
@@ -130,6 +145,8 @@ def sign(
     signatures: Signatures = DEFAULT_SIGNATURES,
     cache: Cache = DEFAULT_CACHE_DIR,
     docker_host: DockerHost = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Sign the image and its bill of materials; print where the signature is.
 
@@ -155,7 +172,7 @@ def sign(
             write_signed(signed, directory)
         except OSError as error:
             raise ImageBuildError(f"{error.filename}: {error.strerror}") from error
-    say(directory)
+    _show({"signature": str(directory)}, str(directory), output, as_json)
 
 
 @app.command()
@@ -165,6 +182,8 @@ def verify(
     image: Image = None,
     signatures: Signatures = DEFAULT_SIGNATURES,
     docker_host: DockerHost = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Check that the image is the one that was signed; print its id. Exits with 1 if it is not.
 
@@ -177,4 +196,11 @@ def verify(
             image_id=image_id,
             public_key=read_public_key(public_key),
         )
-    say(image_id)
+    _show({"image": image_id}, image_id, output, as_json)
+
+
+def _show(told: dict[str, str], text: str, output: str, as_json: bool) -> None:  # noqa: FBT001 - as given
+    if wants_json(output, as_json):
+        show_json(told, indent=None)
+    else:
+        say(text)

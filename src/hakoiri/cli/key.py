@@ -10,7 +10,7 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
-from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.client_options import Json, Output, show_done, wants_json
 from hakoiri.cli.noun import noun
 from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
@@ -47,7 +47,9 @@ _TENANT: Final = TypeAdapter(Identifier)
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     *,
-    tenant: Annotated[str, typer.Option(help="Whose it is.")] = DEFAULT_TENANT,
+    tenant: Annotated[
+        str, typer.Option(help="Whose it is; each sees only its own.")
+    ] = DEFAULT_TENANT,
     output: Output = "text",
     as_json: Json = False,
 ) -> None:
@@ -79,7 +81,10 @@ def list_(
     output: Output = "text",
     as_json: Json = False,
 ) -> None:
-    """List keys, without their secrets."""
+    """List keys, without their secrets.
+
+    Example: hakoiri key list --tenant shop
+    """
     keys = _with_keys(lambda keys: keys.list_keys(tenant=tenant))
     if wants_json(output, as_json):
         show_json({"keys": [_shown(key) for key in keys]})
@@ -90,9 +95,18 @@ def list_(
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `list`.")]) -> None:
-    """Revoke a key at once, also for a running server."""
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, from `list`.")],
+    *,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Revoke a key at once, also for a running server.
+
+    Example: hakoiri key revoke 0123456789abcdef
+    """
     _with_keys(lambda keys: keys.revoke_key(key_id, tenant=None))
+    show_done({"id": key_id, "revoked": True}, output, as_json)
 
 
 def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import tomli_w
 import typer
@@ -15,6 +16,7 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
+    show_done,
     wants_json,
 )
 from hakoiri.cli.noun import noun
@@ -46,7 +48,7 @@ def get(
     Example: hakoiri policy get > policy.toml
     """
     with client(url, key) as api:
-        policy = api.call("GET", f"/v1/policies/{name}")
+        policy = api.call("GET", _path(name))
     if wants_json(output, json):
         show_json(policy)
     else:
@@ -60,17 +62,20 @@ def set_(
     *,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Replace a policy; live workspaces under it follow at once.
 
     Examples:
       hakoiri policy set policy.toml
 
-      hakoiri policy get | edit | hakoiri policy set -
+      hakoiri policy get team | hakoiri policy set - --name team-copy
     """
     policy = _read(file, "set")
     with client(url, key) as api:
-        api.call("PUT", f"/v1/policies/{name}", policy.model_dump(mode="json"))
+        told = api.call("PUT", _path(name), policy.model_dump(mode="json"))
+    show_done(told, output, as_json)
 
 
 @app.command("test")
@@ -107,7 +112,7 @@ def explain_(
         policy = _read(file, "test")
     else:
         with client(url, key) as api:
-            policy = Policy.model_validate(api.call("GET", f"/v1/policies/{name}"))
+            policy = Policy.model_validate(api.call("GET", _path(name)))
     try:
         configuration = read_configuration(credentials) if credentials else Configuration()
     except CredentialProxyError as error:
@@ -132,6 +137,10 @@ def _show(explanation: Explanation) -> None:
     say(f"{explanation.verdict} ({explanation.code})")
     if explanation.mend:
         say(f"mend: {explanation.mend}")
+
+
+def _path(name: str) -> str:
+    return f"/v1/policies/{quote(name, safe='')}"
 
 
 def _read(file: Path, command: str) -> Policy:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.demo.server_process import free_port
 from hakoiri.cli.screen import complain, remark, say
 from hakoiri.cli.supervisor.guard_rules import guard_rules
@@ -57,7 +58,8 @@ def probe(
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Also use up the box's resources (a minute).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Give the findings as data.")] = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Try from inside a box what must not work there; exit with 1 if anything does.
 
@@ -79,7 +81,7 @@ def probe(
         raise typer.Exit(USAGE_EXIT_CODE) from None
     if report is None:
         raise typer.Exit(1)
-    _show(report, runtime=given, as_json=as_json)
+    _show(report, runtime=given, as_json=wants_json(output, as_json))
     raise typer.Exit(1 if report.open else 0)
 
 

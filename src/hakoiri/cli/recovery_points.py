@@ -16,8 +16,10 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
+    show_done,
     wants_json,
 )
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import remark, say, show_json
 from hakoiri.cli.sizes import shown_size
@@ -86,7 +88,7 @@ def save(
 
     Example: hakoiri workspace keep w-123 "$(hakoiri workspace save w-123)"
     """
-    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api:
+    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api, waiting("saving"):
         made = api.call("POST", _points(workspace))
     _show(made, made["id"], as_json=wants_json(output, as_json))
 
@@ -107,7 +109,7 @@ def restore(
 
     Example: hakoiri workspace restore c-123 rp-0123456789abcdef0123456789abcdef
     """
-    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api:
+    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api, waiting("restoring"):
         told = api.call("POST", f"{_points(workspace)}/{quote(point, safe='')}/restore")
     as_data = wants_json(output, as_json)
     undo = f"hakoiri workspace restore {workspace} {told['undo']}"
@@ -144,7 +146,13 @@ def diff(
     """
     with client(url, key) as api:
         if path is not None:
-            _diff_lines(api, workspace, (point, to or _newest(api, workspace)), path)
+            points = (point, to or _newest(api, workspace))
+            lines = _diff_lines(api, workspace, points, path)
+            if wants_json(output, as_json):
+                show_json({"from": points[0], "to": points[1], "path": path, "lines": lines})
+            else:
+                for line in lines:
+                    say(line)
             return
         told = _whole_diff(api, workspace, point, to)
     if wants_json(output, as_json):
@@ -182,29 +190,58 @@ def fork(
     _show(made, text, as_json=wants_json(output, as_json))
 
 
-def keep(workspace: Id, point: Point, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def keep(
+    workspace: Id,
+    point: Point,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Keep a recovery point for good; others go when there are many, or with age.
 
     Example: hakoiri workspace keep w-123 rp-0123456789abcdef0123456789abcdef
     """
-    _set_kept(workspace, point, url, key, kept=True)
+    with client(url, key) as api:
+        told = _set_kept(api, workspace, point, kept=True)
+    show_done(told, output, as_json)
 
 
-def unkeep(workspace: Id, point: Point, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def unkeep(
+    workspace: Id,
+    point: Point,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Let a recovery point go with the others of its age.
 
     Example: hakoiri workspace unkeep w-123 rp-0123456789abcdef0123456789abcdef
     """
-    _set_kept(workspace, point, url, key, kept=False)
+    with client(url, key) as api:
+        told = _set_kept(api, workspace, point, kept=False)
+    show_done(told, output, as_json)
 
 
-def drop(workspace: Id, point: Point, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def drop(
+    workspace: Id,
+    point: Point,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Take a recovery point from the list; the newest cannot go.
 
     Example: hakoiri workspace drop w-123 rp-0123456789abcdef0123456789abcdef
     """
     with client(url, key) as api:
-        api.call("DELETE", f"{_points(workspace)}/{quote(point, safe='')}")
+        told = api.call("DELETE", f"{_points(workspace)}/{quote(point, safe='')}")
+    show_done(told, output, as_json)
 
 
 _MARKS: Final = {"added": "A", "removed": "D", "content": "M", "mode": "P", "kind": "T"}
@@ -221,9 +258,8 @@ def _newest(api: ApiClient, workspace: str) -> str:
     return str(listed[0]["id"])
 
 
-def _set_kept(workspace: str, point: str, url: str, key: str | None, *, kept: bool) -> None:
-    with client(url, key) as api:
-        api.call("PATCH", f"{_points(workspace)}/{quote(point, safe='')}", {"kept": kept})
+def _set_kept(api: ApiClient, workspace: str, point: str, *, kept: bool) -> Any:
+    return api.call("PATCH", f"{_points(workspace)}/{quote(point, safe='')}", {"kept": kept})
 
 
 def _whole_diff(api: ApiClient, workspace: str, point: str, to: str | None) -> dict[str, Any]:
@@ -239,11 +275,10 @@ def _whole_diff(api: ApiClient, workspace: str, point: str, to: str | None) -> d
     return told | {"next": None}
 
 
-def _diff_lines(api: ApiClient, workspace: str, points: tuple[str, str], path: str) -> None:
+def _diff_lines(api: ApiClient, workspace: str, points: tuple[str, str], path: str) -> list[str]:
     before, after = [_lines(api, workspace, point, path) for point in points]
     old, new = [f"{point}/{path}" for point in points]
-    for line in difflib.unified_diff(before, after, old, new, lineterm=""):
-        say(plain(line))
+    return list(difflib.unified_diff(before, after, old, new, lineterm=""))
 
 
 def _lines(api: ApiClient, workspace: str, point: str, path: str) -> list[str]:

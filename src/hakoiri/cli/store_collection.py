@@ -13,6 +13,7 @@ from hakoiri.cli.client_options import (
     client,
     wants_json,
 )
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.screen import remark, say, show_json
 
 TIMEOUT_S = 3600.0
@@ -43,7 +44,7 @@ def collect(
 
     Example: hakoiri files collect --dry-run -o json
     """
-    with client(url, key, timeout_s=TIMEOUT_S) as api:
+    with client(url, key, timeout_s=TIMEOUT_S) as api, waiting("looking through the store"):
         told: dict[str, Any] = api.call("POST", "/v1/collection", {"dry_run": dry_run})
     if wants_json(output, as_json):
         show_json(told)

@@ -17,6 +17,7 @@ from hakoiri.cli.backup.places import places, settings_files
 from hakoiri.cli.backup.restoring import restore as put_back
 from hakoiri.cli.backup.restoring import restore_settings
 from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
 from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.preparation import (
@@ -91,6 +92,8 @@ def restore(
             "--settings", help="Only the files of settings and secrets, those that are missing."
         ),
     ] = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Put a backup back, on a host that has nothing of its instance; the server must not run.
 
@@ -105,6 +108,10 @@ def restore(
         if settings_alone:
             _, entries = _whole(directory)
             settled = restore_settings(directory, entries)
+            if wants_json(output, as_json):
+                made, kept = ([str(path) for path in one] for one in (settled.made, settled.kept))
+                show_json({"put_back": made, "kept": kept})
+                return
             for path in settled.made:
                 say(f"{path}: put back")
             for path in settled.kept:
@@ -113,14 +120,18 @@ def restore(
         settings = host_settings.load()
         head, entries = _whole(directory)
         count = put_back(directory, head, entries, places(settings, head.instance))
-    say(f"{count} files put back, as of {head.made_at}; `hakoiri audit verify` checks the log")
+    if wants_json(output, as_json):
+        show_json({"files": count, "made_at": head.made_at})
+    else:
+        say(f"{count} files put back, as of {head.made_at}; `hakoiri audit verify` checks the log")
 
 
 @contextmanager
 def _told(command: str) -> Iterator[None]:
     try:
         require_root()
-        yield
+        with waiting(f"backup {command}"):
+            yield
     except (SettingsError, PreparationError) as error:
         complain(f"backup {command}", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None

@@ -2,12 +2,13 @@
 
 import json
 import subprocess
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
 from rich.markup import escape
 
 from hakoiri.cli.api_client import ApiError
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.demo import proofs
 from hakoiri.cli.demo.proofs import NothingToProveError, Proof, Turn
 from hakoiri.cli.demo.server_process import ServerProcessError
@@ -31,7 +32,8 @@ DEMO_ERRORS: Final = (
 
 def demo(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Give the proofs as data.")] = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Play one conversation with the rehearsal model and prove what Hakoiri promises.
 
@@ -43,7 +45,8 @@ def demo(
 
       hakoiri demo --json | jq '.proofs[] | select(.held | not)'
     """
-    console = screen(stderr=as_json)
+    is_data = wants_json(output, as_json)
+    console = screen(stderr=is_data)
     try:
         require_root()
     except PreparationError as error:
@@ -62,7 +65,7 @@ def demo(
     ) as error:
         complain("demo", error)
         raise typer.Exit(1) from None
-    if as_json:
+    if is_data:
         say(json.dumps({"proofs": [proof.as_data() for proof in held]}, indent=2))
     raise typer.Exit(0 if held and all(proof.held for proof in held) else 1)
 
