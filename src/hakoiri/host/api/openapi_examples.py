@@ -8,7 +8,7 @@ _POINT_ID: Final = "rp-0123456789abcdef0123456789abcdef"
 _OLDER_ID: Final = "rp-fedcba9876543210fedcba9876543210"
 _MADE_AT: Final = "2026-11-27T12:00:00Z"
 
-_CONVERSATION: Final = {
+_CONVERSATION: Final[dict[str, Any]] = {
     "id": _CONVERSATION_ID,
     "kind": "agent",
     "workspace_id": _WORKSPACE_ID,
@@ -20,7 +20,7 @@ _CONVERSATION: Final = {
     "running": False,
     "last_event": 9,
 }
-_WORKSPACE: Final = {
+_WORKSPACE: Final[dict[str, Any]] = {
     "id": _WORKSPACE_ID,
     "conversation_id": None,
     "policy": "default",
@@ -30,7 +30,7 @@ _WORKSPACE: Final = {
     "generation": 1,
     "recovery_point": _POINT_ID,
 }
-_POINT: Final = {
+_POINT: Final[dict[str, Any]] = {
     "id": _POINT_ID,
     "created_at": _MADE_AT,
     "reason": "turn-end",
@@ -43,17 +43,17 @@ _POINT: Final = {
     "newest": True,
     "parent": _OLDER_ID,
 }
-_POLICY: Final = {
+_POLICY: Final[dict[str, Any]] = {
     "rules": [{"host": "files.example.com", "ports": [443], "methods": ["GET"]}],
     "model": {"provider": "bedrock", "credential": "bedrock", "region": "eu-west-1"},
 }
-_POOL: Final = {
+_POOL: Final[dict[str, Any]] = {
     "runtimes": {"runc": {"min": 1, "target": 2, "max": 4}},
     "max_age_s": 3600,
     "refills_at_once": 1,
     "preconnect": True,
 }
-_POOL_NOW: Final = {
+_POOL_NOW: Final[dict[str, Any]] = {
     "state": "full",
     "reason": "",
     "ready": 2,
@@ -61,13 +61,13 @@ _POOL_NOW: Final = {
     "retiring": 0,
     "target": 2,
 }
-_KEY: Final = {
+_KEY: Final[dict[str, Any]] = {
     "id": "0123456789abcdef",
     "name": "the web shop",
     "created_at": _MADE_AT,
     "revoked_at": None,
 }
-_DISK: Final = {
+_DISK: Final[dict[str, Any]] = {
     "used_bytes": 1048576,
     "quota_bytes": 4294967296,
     "used_inodes": 12,
