@@ -26,7 +26,7 @@ from hakoiri.cli import audit_ship
 from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
-from hakoiri.cli.plain_text import plain
+from hakoiri.cli.plain_text import plain_line
 from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import CHAINS, AuditGround
 from hakoiri.cli.supervisor.preparation import (
@@ -291,4 +291,4 @@ def _said(report: ChainReport) -> str:
 def _shower(output: str, *, as_json: bool) -> Callable[[bytes], None]:
     if wants_json(output, as_json):
         return lambda raw: say(raw.decode("ascii", errors="replace"), end="")
-    return lambda raw: say(plain(one_line(parse_line(raw))))
+    return lambda raw: say(plain_line(one_line(parse_line(raw))))

@@ -12,6 +12,7 @@ from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
 from hakoiri.cli.client_options import Json, Output, show_done, wants_json
 from hakoiri.cli.noun import noun
+from hakoiri.cli.plain_text import plain_line
 from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
 from hakoiri.cli.supervisor.preparation import (
@@ -91,7 +92,7 @@ def list_(
         return
     for key in keys:
         state = "revoked" if key.revoked_at else "valid"
-        say(f"{key.id}  {state:7}  {key.tenant}  {key.name}")
+        say(f"{key.id}  {state:7}  {key.tenant}  {plain_line(key.name)}")
 
 
 @app.command()

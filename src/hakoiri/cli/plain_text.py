@@ -15,3 +15,8 @@ The last are halves of a character, and no terminal takes them.
 def plain(text: str) -> str:
     r"""Return the text with control characters shown as `\x1b` instead of sent."""
     return UNPRINTABLE.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def plain_line(text: str) -> str:
+    """Return the text as one line, from which no other can be forged."""
+    return plain(text).replace("\n", "\\x0a").replace("\t", "\\x09")

@@ -94,6 +94,7 @@ def explain_(
             "known, and the way to the model is only looked at for a path of its API."
         ),
     ] = None,
+    tenant: Annotated[str, typer.Option(help="Whose policy it is.")] = "default",
     output: Output = "text",
     json: Json = False,
     url: Url = DEFAULT_URL,
@@ -120,7 +121,9 @@ def explain_(
     if credentials is None and not target.startswith("/"):
         # Its credential is in the proxy's file; of other ways the policy tells enough.
         policy = policy.model_copy(update={"model": None})
-    explanation = explain(method.upper(), target, policy=policy, configuration=configuration)
+    explanation = explain(
+        method.upper(), target, policy=policy, configuration=configuration, tenant=tenant
+    )
     if credentials is None and explanation.code == "policy-too-wide":
         remark("the proxy's credentials are not known here; name its file with --credentials")
     if wants_json(output, json):
