@@ -108,7 +108,7 @@ def events(*kinds: str) -> bytes:
 
 def test_a_turn_whose_stream_ends_before_it_is_told(server: Server) -> None:
     server.body = events("user_message", "text_delta")
-    seen = []
+    seen: list[dict[str, object]] = []
     with pytest.raises(ApiError, match="`hakoiri conversation events c-1` shows it"):
         seen.extend(ApiClient(server.url).send("c-1", "x"))
     server.body = events("user_message", "result", "user_message")

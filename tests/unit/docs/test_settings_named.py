@@ -21,7 +21,7 @@ THERE = {
     CLIENT_URL_VARIABLE,
 }
 OF_COMPOSE = set(re.findall(r"\$\{(HAKOIRI_[A-Z_]+)", (ROOT / "docker-compose.yml").read_text()))
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
 def unknown(text: str) -> list[str]:
@@ -42,7 +42,7 @@ def test_each_setting_is_one_that_there_is(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_each_target_of_make_is_one_that_there_is(page: Path) -> None:
-    named = set(re.findall(r"(?:`|^    |^# )make ([a-z-]+)", page.read_text(), re.MULTILINE))
+    named = set(re.findall(r"(?:`|^    |^# )make ([a-z0-9-]+)", page.read_text(), re.MULTILINE))
     assert named <= TARGETS
 
 
