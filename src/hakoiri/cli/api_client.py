@@ -3,13 +3,14 @@
 import json
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
+from hakoiri.cli.server_place import PlaceError, ServerPlace
 from hakoiri.wire.events import TERMINAL_TYPES
 from hakoiri.wire.problems import Problem
-from hakoiri.wire.sse import SseDecoder
+from hakoiri.wire.sse import SseBlock, SseDecoder, SseError
 
 EVENT_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """Our own server is trusted to send events within its limits; this is only a stop for mishaps."""
@@ -31,24 +32,24 @@ class ApiClient:
 
     def __init__(self, base_url: str, *, key: str | None = None, timeout_s: float = 30) -> None:
         """`timeout_s` bounds each wait for the server, not a whole stream."""
-        parts = urlsplit(base_url)
-        if parts.scheme != "http" or not parts.hostname:
-            raise ApiError(f"{base_url} is not an http:// URL")
-        self._host = parts.hostname
-        self._port = parts.port or 80
+        try:
+            self._place = ServerPlace.parse(base_url)
+        except PlaceError as error:
+            raise ApiError(f"--url {base_url}: {error}") from error
+        if key and not (key.isascii() and key.isprintable()):
+            raise ApiError("--key (HAKOIRI_KEY): no API key has such characters")
         self._timeout_s = timeout_s
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Send one request; return the parsed JSON answer, or None if it is empty."""
         with closing(self._open(method, path, body)) as answer:
-            raw = answer.read()
-        return json.loads(raw) if raw else None
+            return self._parsed(_read_all(answer))
 
     def download(self, path: str) -> bytes:
         """Return the bytes of one file."""
         with closing(self._open("GET", path, None)) as answer:
-            return answer.read()
+            return _read_all(answer)
 
     def chunks(
         self, path: str, *, told: dict[str, str] | None = None
@@ -80,38 +81,46 @@ class ApiClient:
         if size is not None:
             headers["Content-Length"] = str(size)
         with closing(self._send("PUT", path, pieces, headers)) as answer:
-            return json.loads(answer.read())
+            return self._parsed(_read_all(answer))
 
     def send(self, conversation_id: str, text: str) -> Iterator[dict[str, Any]]:
-        """Post a message; yield the turn's events to its last."""
-        path = f"/v1/conversations/{conversation_id}/messages"
+        """Post a message; yield the turn's events to its last. `ApiError` if that never comes."""
+        path = f"{path_of_conversation(conversation_id)}/messages"
         opened = self._open("POST", path, {"text": text}, accept="text/event-stream")
         for event in self._events(opened):
             yield event
             if event["type"] in TERMINAL_TYPES:
                 return
+        raise ApiError(
+            "the server's stream ended before the turn did, which may go on; "
+            f"`hakoiri conversation events {conversation_id}` shows it"
+        )
 
     def follow(self, conversation_id: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
         """Yield a conversation's events from after the given number on, without end."""
-        path = f"/v1/conversations/{conversation_id}/events?after={after}"
+        path = f"{path_of_conversation(conversation_id)}/events?after={after}"
         yield from self._events(self._open("GET", path, None, accept="text/event-stream"))
 
     def events(
         self, method: str, path: str, body: Any
     ) -> Generator[tuple[str, dict[str, Any]], None, None]:
         """Send a request; yield the name and data of each event of its answer."""
-        decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
         with closing(self._open(method, path, body, accept="text/event-stream")) as answer:
-            while chunk := _read_some(answer):
-                for block in decoder.feed(chunk):
-                    yield block.event, json.loads(block.data)
+            for block in _blocks(answer):
+                yield block.event, self._parsed(block.data.encode())
 
     def _events(self, answer: HTTPResponse) -> Iterator[dict[str, Any]]:
-        decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
         with closing(answer):
-            while chunk := _read_some(answer):
-                for block in decoder.feed(chunk):
-                    yield json.loads(block.data)
+            for block in _blocks(answer):
+                yield self._parsed(block.data.encode())
+
+    def _parsed(self, raw: bytes) -> Any:
+        try:
+            return json.loads(raw) if raw else None
+        except ValueError as error:
+            raise ApiError(
+                f"what answers at {self._place} is no Hakoiri server; see --url (HAKOIRI_URL)"
+            ) from error
 
     def _open(
         self, method: str, path: str, body: Any, *, accept: str = "application/json"
@@ -126,7 +135,7 @@ class ApiClient:
     def _send(
         self, method: str, path: str, data: bytes | Iterator[bytes] | None, headers: dict[str, str]
     ) -> HTTPResponse:
-        connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        connection = self._place.connection(timeout_s=self._timeout_s)
         headers = {"Connection": "close", **headers, **self._headers}
         try:
             # a server that refuses a body does not read it to its end, but has answered
@@ -135,13 +144,26 @@ class ApiClient:
             answer = connection.getresponse()
         except (OSError, HTTPException) as error:
             connection.close()
-            raise ApiError(
-                f"no server answers at http://{self._host}:{self._port} ({error}); "
-                "start one with `hakoiri serve`"
-            ) from error
+            raise ApiError(self._unanswered(error)) from error
         if answer.status >= 400:  # noqa: PLR2004 - RFC 9110: client and server errors
             raise _refusal(answer)
+        if answer.status >= 300:  # noqa: PLR2004 - Hakoiri itself sends nobody elsewhere
+            answer.close()
+            there = answer.headers.get("Location", "elsewhere")
+            raise ApiError(f"{self._place} sends on to {there}; name the server itself with --url")
         return answer
+
+    def _unanswered(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError):
+            return (
+                f"the server at {self._place} did not answer within {self._timeout_s:g} s; "
+                "its /ready tells why a turn cannot start"
+            )
+        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return (
+            f"no server answers at {self._place} ({why}); start one with `hakoiri serve`, "
+            "or name another with --url (HAKOIRI_URL)"
+        )
 
 
 def _read_some(answer: HTTPResponse) -> bytes:
@@ -151,9 +173,30 @@ def _read_some(answer: HTTPResponse) -> bytes:
         raise ApiError(f"the server's stream broke off: {error}") from error
 
 
+def _read_all(answer: HTTPResponse) -> bytes:
+    try:
+        return answer.read()
+    except (OSError, HTTPException) as error:
+        raise ApiError(f"the server's answer broke off: {error}") from error
+
+
+def _blocks(answer: HTTPResponse) -> Iterator[SseBlock]:
+    decoder = SseDecoder(line_limit_bytes=EVENT_LIMIT_BYTES)
+    while chunk := _read_some(answer):
+        try:
+            yield from decoder.feed(chunk)
+        except SseError as error:
+            raise ApiError(f"the server's stream cannot be read: {error}") from error
+
+
+def path_of_conversation(conversation_id: str) -> str:
+    """Return where the API has a conversation."""
+    return f"/v1/conversations/{quote(conversation_id, safe='')}"
+
+
 def _refusal(answer: HTTPResponse) -> ApiError:
     with closing(answer):
-        raw = answer.read()
+        raw = _read_all(answer)
     try:
         problem = Problem.model_validate_json(raw)
     except ValueError:

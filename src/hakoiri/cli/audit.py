@@ -23,8 +23,11 @@ from hakoiri.audit.verification import (
     verify_chain,
 )
 from hakoiri.cli import audit_ship
-from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.live_screen import waiting
+from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain_line
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import CHAINS, AuditGround
 from hakoiri.cli.supervisor.preparation import (
     INSTANCE_FILE,
@@ -35,7 +38,7 @@ from hakoiri.cli.supervisor.preparation import (
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import SettingsError
 
-app = typer.Typer(no_args_is_help=True, help="Read and check the audit log.")
+app = noun("Read and check the audit log.")
 app.add_typer(audit_ship.app, name="ship")
 
 FOLLOW_EVERY_S: Final = 0.5
@@ -162,7 +165,7 @@ def verify(
 
       hakoiri audit verify --dir /mnt/audit/INSTANCE --key audit-public.pem --behind 5m
     """
-    with _ToldErrors():
+    with _ToldErrors(), waiting("reading every line"):
         root = _root(directory)
         due = _time_before(behind) if behind else None
         heads = {} if unsigned else _heads(AuditGround(root), key)
@@ -184,7 +187,7 @@ def verify(
         show_json({"chains": [asdict(report) for report in reports]})
     else:
         for report in reports:
-            typer.echo(_said(report))
+            say(_said(report))
     if any(report.broken for report in reports):
         raise typer.Exit(1)
 
@@ -236,10 +239,10 @@ class _ToldErrors:
         if isinstance(error, BrokenPipeError | KeyboardInterrupt):
             raise typer.Exit(0) from None
         if isinstance(error, AuditError):
-            typer.echo(f"hakoiri audit: {error}", err=True)
+            complain("audit", error)
             raise typer.Exit(1) from None
         if isinstance(error, SettingsError | PreparationError | BadTimeError):
-            typer.echo(f"hakoiri audit: {error}", err=True)
+            complain("audit", error)
             raise typer.Exit(USAGE_EXIT_CODE) from None
 
 
@@ -287,5 +290,5 @@ def _said(report: ChainReport) -> str:
 
 def _shower(output: str, *, as_json: bool) -> Callable[[bytes], None]:
     if wants_json(output, as_json):
-        return lambda raw: typer.echo(raw.decode("ascii", errors="replace"), nl=False)
-    return lambda raw: typer.echo(plain_line(one_line(parse_line(raw))))
+        return lambda raw: say(raw.decode("ascii", errors="replace"), end="")
+    return lambda raw: say(plain_line(one_line(parse_line(raw))))

@@ -7,8 +7,10 @@ from typing import Annotated, Final
 import typer
 
 from hakoiri.audit.shipping.status import ShipStatus, TargetStatus, read_status
-from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.preparation import (
     INSTANCE_FILE,
     RUN_ROOT,
@@ -20,7 +22,7 @@ from hakoiri.cli.supervisor.processes import SHIP_STATUS
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import SettingsError
 
-app = typer.Typer(no_args_is_help=True, help="The copies of the audit log elsewhere.")
+app = noun("The copies of the audit log elsewhere.")
 
 USAGE_EXIT_CODE: Final = 2
 STALE_S: Final = 30.0
@@ -46,13 +48,13 @@ def status(
     try:
         told = read_status(status_file or _status_file())
     except (SettingsError, PreparationError) as error:
-        typer.echo(f"hakoiri audit ship: {error}", err=True)
+        complain("audit ship", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     if told is None:
-        typer.echo(
-            "hakoiri audit ship: no shipper has told anything; is HAKOIRI_AUDIT__SHIP_FILE set, "
+        complain(
+            "audit ship",
+            "no shipper has told anything; is HAKOIRI_AUDIT__SHIP_FILE set, "
             "and `hakoiri serve` running?",
-            err=True,
         )
         raise typer.Exit(1)
     age_s = time.time() - told.told_at
@@ -67,13 +69,13 @@ def status(
 
 def _show(told: ShipStatus, age_s: float) -> None:
     if age_s >= STALE_S:
-        typer.echo(f"the shipper told this {age_s:.0f} s ago; it does not run")
+        say(f"the shipper told this {age_s:.0f} s ago; it does not run")
     for target in told.targets:
-        typer.echo(plain(_line(target)))
+        say(plain(_line(target)))
         for name, chain in target.chains.items():
             missed = f", {chain.missed_lines} lines missed" if chain.missed_lines else ""
             waiting = f"{chain.waiting_bytes} bytes wait{missed}"
-            typer.echo(plain(f"  {name}: up to line {chain.sequence}; {waiting}"))
+            say(plain(f"  {name}: up to line {chain.sequence}; {waiting}"))
 
 
 def _line(target: TargetStatus) -> str:

@@ -1,6 +1,5 @@
 """The options that every noun speaking to a running server shares."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
@@ -8,13 +7,23 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hakoiri.cli.api_client import ApiClient, ApiError
-from hakoiri.cli.plain_text import plain
-from hakoiri.host.settings import CLIENT_KEY_VARIABLE, CLIENT_URL_VARIABLE
+from hakoiri.cli.screen import complain, show_json
+from hakoiri.host.client_variables import CLIENT_KEY_VARIABLE, CLIENT_URL_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8420"
 
-Url = Annotated[str, typer.Option("--url", help="The server.", envvar=CLIENT_URL_VARIABLE)]
-Key = Annotated[str | None, typer.Option("--key", help="API key.", envvar=CLIENT_KEY_VARIABLE)]
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url", help="The server, as http://HOST:PORT or https://HOST.", envvar=CLIENT_URL_VARIABLE
+    ),
+]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key", help="API key, where the server asks for one.", envvar=CLIENT_KEY_VARIABLE
+    ),
+]
 Output = Annotated[
     Literal["text", "json"], typer.Option("--output", "-o", help="How to show the answer.")
 ]
@@ -27,15 +36,16 @@ def client(url: str, key: str | None, *, timeout_s: float = 30) -> Iterator[ApiC
     try:
         yield ApiClient(url, key=key, timeout_s=timeout_s)
     except ApiError as error:
-        typer.echo(f"hakoiri: {plain(str(error))}", err=True)
+        complain("", error)
         raise typer.Exit(1) from None
+
+
+def show_done(told: Any, output: str, as_json: bool) -> None:  # noqa: FBT001 - the options as given
+    """Show the answer of a command that is silent when it is done: as data, if that is wanted."""
+    if wants_json(output, as_json):
+        show_json({} if told is None else told)
 
 
 def wants_json(output: str, as_json: bool) -> bool:  # noqa: FBT001 - the options as given
     """Whether the answer is to be shown as data."""
     return as_json or output == "json"
-
-
-def show_json(value: Any) -> None:
-    """Print a value as JSON."""
-    typer.echo(json.dumps(value, indent=2))

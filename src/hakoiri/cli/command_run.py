@@ -4,13 +4,14 @@ import os
 import sys
 from codecs import getincrementaldecoder
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol
 
 from hakoiri.cli.api_client import ApiClient, ApiError
-from hakoiri.cli.client_options import show_json
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import complain, show_json
 from hakoiri.wire.command import OUTPUT_LIMIT_MAX_BYTES, decode, encode
 
 DOCUMENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
@@ -76,9 +77,9 @@ def run_command(api: ApiClient, path: str, line: CommandLine, *, as_json: bool, 
     if as_json:
         show_json(end | {name: one.text() for name, one in held.items()})
     elif end["timed_out"]:
-        sys.stderr.write(f"hakoiri: the command was killed after {line.timeout_s:g} s\n")
+        complain("", f"the command was killed after {line.timeout_s:g} s")
     elif end["output_cut"]:
-        sys.stderr.write(f"hakoiri: output over {limit_bytes} bytes was dropped\n")
+        complain("", f"output over {limit_bytes} bytes was dropped")
     return exit_code(end)
 
 
@@ -86,8 +87,10 @@ def _follow(
     api: ApiClient, path: str, body: dict[str, Any], sinks: Mapping[str, Sink]
 ) -> dict[str, Any]:
     # Closing the stream, for whatever reason, kills the command.
-    with closing(api.events("POST", f"{path}/exec", body)) as events:
+    with closing(api.events("POST", f"{path}/exec", body)) as events, ExitStack() as shown:
+        shown.enter_context(waiting("waiting for the box"))
         for event, data in events:
+            shown.close()
             if event in sinks:
                 sinks[event].write(decode(data["base64"]))
             elif event == "exit":

@@ -1,10 +1,11 @@
 """`hakoiri conversation`: dialogues with agents."""
 
+from contextlib import ExitStack
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
+from hakoiri.cli.api_client import path_of_conversation
 from hakoiri.cli.client_options import (
     DEFAULT_URL,
     Json,
@@ -12,13 +13,16 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
+    show_done,
     wants_json,
 )
 from hakoiri.cli.event_printer import EventPrinter
+from hakoiri.cli.live_screen import screen, waiting
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import remark, say, show_json
 from hakoiri.wire.messages import Runtime
 
-app = typer.Typer(no_args_is_help=True, help="Talk to agents.")
+app = noun("Talk to agents.")
 
 Id = Annotated[str, typer.Argument(help="The conversation's id.")]
 
@@ -26,10 +30,11 @@ Id = Annotated[str, typer.Argument(help="The conversation's id.")]
 @app.command()
 def create(
     *,
-    kind: Annotated[Literal["agent", "chat"], typer.Option(help="With a container, or not.")] = (
-        "agent"
-    ),
-    model: Annotated[str | None, typer.Option(help="Model id.")] = None,
+    kind: Annotated[
+        Literal["agent", "chat"],
+        typer.Option(help="agent: in a container, with tools and files; chat: the model alone."),
+    ] = ("agent"),
+    model: Annotated[str | None, typer.Option(help="Model id; absent means the server's.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="What the agent is told first.")] = None,
     runtime: Annotated[
         Runtime | None, typer.Option(help="Container runtime, if policy and server allow it.")
@@ -55,29 +60,45 @@ def create(
     if wants_json(output, as_json):
         show_json(made)
     else:
-        typer.echo(made["id"])
+        say(made["id"])
 
 
 @app.command("list")
 def list_(
     *, url: Url = DEFAULT_URL, key: Key = None, output: Output = "text", as_json: Json = False
 ) -> None:
-    """List conversations, newest first."""
+    """List conversations, newest first.
+
+    Example: hakoiri conversation list
+    """
     with client(url, key) as api:
         listed: dict[str, Any] = api.call("GET", "/v1/conversations")
     if wants_json(output, as_json):
         show_json(listed)
         return
+    if not listed["conversations"]:
+        remark("there are none yet; `hakoiri conversation create` makes one")
     for one in listed["conversations"]:
         state = "running" if one["running"] else "idle"
-        typer.echo(f"{one['id']}  {one['kind']:5}  {state:7}  {one['created_at']}")
+        say(f"{one['id']}  {one['kind']:5}  {state:7}  {one['created_at']}")
 
 
 @app.command()
-def get(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Show one conversation as JSON."""
+def get(
+    conversation: Id,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Show one conversation, always as JSON.
+
+    Example: hakoiri conversation get c-123 | jq .running
+    """
+    del output, as_json
     with client(url, key) as api:
-        show_json(api.call("GET", f"/v1/conversations/{conversation}"))
+        show_json(api.call("GET", path_of_conversation(conversation)))
 
 
 @app.command()
@@ -92,15 +113,21 @@ def send(
 ) -> None:
     """Say something and watch the turn; exit code 1 if it ends in an error.
 
+    Ctrl-C ends the watching, not the turn: `hakoiri conversation interrupt` does that. As JSON,
+    each event is one line.
+
     Example: hakoiri conversation send c-123 "Count the lines of all files here"
     """
     last = ""
-    with client(url, key) as api:
-        printer = EventPrinter(Console(highlight=False))
+    printer = EventPrinter(screen())
+    with client(url, key) as api, ExitStack() as shown:
+        shown.enter_context(waiting("waiting for a box"))
         for event in api.send(conversation, text):
             last = event["type"]
+            if last != "user_message":
+                shown.close()
             if wants_json(output, as_json):
-                show_json(event)
+                show_json(event, indent=None)
             elif last != "user_message":
                 printer.show(event)
     raise typer.Exit(0 if last == "result" else 1)
@@ -110,31 +137,61 @@ def send(
 def events(
     conversation: Id,
     *,
-    after: Annotated[int, typer.Option(help="Begin after this event's number.")] = 0,
+    after: Annotated[int, typer.Option(min=0, help="Begin after the event of this number.")] = 0,
     url: Url = DEFAULT_URL,
     key: Key = None,
     output: Output = "text",
     as_json: Json = False,
 ) -> None:
-    """Show a conversation's events from its beginning and go on watching until Ctrl-C."""
+    """Show a conversation's events from its beginning and go on watching until Ctrl-C.
+
+    As JSON, each event is one line.
+
+    Examples:
+      hakoiri conversation events c-123
+
+      hakoiri conversation events c-123 --after 40 -o json
+    """
     with client(url, key) as api:
-        printer = EventPrinter(Console(highlight=False))
+        printer = EventPrinter(screen())
         for event in api.follow(conversation, after=after):
             if wants_json(output, as_json):
-                show_json(event)
+                show_json(event, indent=None)
             else:
                 printer.show(event)
 
 
 @app.command()
-def interrupt(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Ask the running turn to end early."""
+def interrupt(
+    conversation: Id,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Ask the running turn to end early.
+
+    Example: hakoiri conversation interrupt c-123
+    """
     with client(url, key) as api:
-        api.call("POST", f"/v1/conversations/{conversation}/interrupt")
+        told = api.call("POST", f"{path_of_conversation(conversation)}/interrupt")
+    show_done(told, output, as_json)
 
 
 @app.command()
-def delete(conversation: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Forget a conversation with its events and its workspace."""
+def delete(
+    conversation: Id,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Forget a conversation with its events and its workspace; refused while a turn runs.
+
+    Example: hakoiri conversation delete c-123
+    """
     with client(url, key) as api:
-        api.call("DELETE", f"/v1/conversations/{conversation}")
+        told = api.call("DELETE", path_of_conversation(conversation))
+    show_done(told, output, as_json)

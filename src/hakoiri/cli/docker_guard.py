@@ -1,13 +1,14 @@
 """`hakoiri docker-guard`: the guard before the engine's socket, alone."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvloop
 
+from hakoiri.cli.listening import require_directory_of
+from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.cli.supervisor.preparation import DISKS_SUFFIX
 from hakoiri.docker_guard.call_log import CallLog
@@ -57,11 +58,11 @@ def docker_guard(
     Examples:
       hakoiri docker-guard --listen /run/box/docker.sock
 
-      hakoiri docker-guard --listen guard.sock --engine unix:///var/run/docker.sock
-        --instance a1b2c3d4e5f6 --image hakoiri/workspace:TAG --proxy-sockets /run/box/proxy
+      hakoiri docker-guard --listen guard.sock --instance a1b2c3d4e5f6 --image hakoiri/workspace:TAG
     """
     try:
         settings = host_settings.load()
+        require_directory_of(listen)
         if not engine.startswith(f"{_UNIX}/"):
             raise typer.BadParameter(f"{engine!r} is not like unix:///PATH", param_hint="--engine")
         tree = (live_dir or settings.guard.live_dir / "alone").absolute()
@@ -88,10 +89,10 @@ def docker_guard(
             ),
         )
         if not instance:
-            sys.stderr.write("hakoiri docker-guard: no --instance, so no container is ours\n")
+            complain("docker-guard", "no --instance, so no container is ours")
         uvloop.run(serve(launch, log=CallLog()))
     except (SettingsError, BoxError, ValueError, OSError) as error:
-        typer.echo(f"hakoiri docker-guard: {error}", err=True)
+        complain("docker-guard", error)
         raise typer.Exit(_EXIT_USAGE) from None
 
 

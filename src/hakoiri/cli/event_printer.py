@@ -1,58 +1,73 @@
-"""Events as a person reads them in a terminal. What a container said is printed harmless."""
+"""Events as a person reads them in a terminal: who speaks in the first column, the words beside it.
 
+What a container, a model or a user said stands beside its label, indented, so that no line of it
+passes for one of ours.
+"""
+
+from collections.abc import Mapping
 from typing import Any, Final
 
-from rich.console import Console
 from rich.markup import escape
 
+from hakoiri.cli.event_lines import line_of
+from hakoiri.cli.live_screen import Screen
 from hakoiri.cli.plain_text import plain
 
-LINES: Final = {
-    "user_message": "[bold cyan]you[/]    {text}",
-    "queued": "[dim]wait   place {position} of {waiting}, for want of {reason}[/]",
-    "turn_started": "[dim]box    {container} ({start}, generation {generation})[/]",
-    "tool_use": "[yellow]{name}[/]   {command}",
-    "tool_result": "[dim]{text}[/]",
-    "file_synced": "[dim]saved  {recovery_point} (+{uploaded})[/]",
-    "notice": "[magenta]note   {code}: {text}[/]",
-    "error": "[red]error  {code}: {text}[/]",
+LABEL_WIDTH: Final = 7
+LABEL_LIMIT_CHARS: Final = 40
+"""A tool's name is the container's to choose."""
+
+STREAMED: Final = {
+    "text_delta": ("agent", "bold green", ""),
+    "thinking_delta": ("thinks", "dim", "dim italic"),
 }
-"""One line a type, in rich's markup; `result` repeats the text that was streamed already."""
+"""What comes in pieces: its label, the label's style, and the words'."""
 
 
 class EventPrinter:
     """Prints a conversation's events as they come."""
 
-    def __init__(self, console: Console) -> None:
-        """Print to the console."""
-        self._console = console
-        self._in_text = False
+    def __init__(self, on: Screen) -> None:
+        """Print to the screen."""
+        self._screen = on
+        self._streamed = ""
+        self._held_back = ""
 
-    def show(self, event: dict[str, Any]) -> None:
+    def show(self, event: Mapping[str, Any]) -> None:
         """Print one event."""
         kind, data = event["type"], event["data"]
-        if kind in {"text_delta", "thinking_delta"}:
-            style = "dim italic" if kind == "thinking_delta" else ""
-            self._console.print(escape(plain(data["text"])), end="", style=style)
-            self._in_text = True
+        if kind in STREAMED:
+            self._stream(kind, str(data["text"]))
             return
-        self._end_text()
-        line = _line(kind, data)
-        if line:
-            self._console.print(line)
+        self._end_stream()
+        line = line_of(kind, data)
+        if line is not None:
+            style = line.style if line.is_styled else ""
+            self._begin(line.label, line.style)
+            self._screen.print(_beside(line.words.rstrip()), style=style, soft_wrap=True)
 
-    def _end_text(self) -> None:
-        if self._in_text:
-            self._console.print()
-            self._in_text = False
+    def _stream(self, kind: str, piece: str) -> None:
+        label, label_style, style = STREAMED[kind]
+        if self._streamed != kind:
+            self._end_stream()
+            self._streamed = kind
+            self._begin(label, label_style)
+        # Line ends are held back until something follows; a text often ends with one.
+        text = self._held_back + piece
+        words = text.rstrip("\n")
+        self._held_back = text[len(words) :]
+        self._screen.print(_beside(words), style=style, end="", soft_wrap=True)
+
+    def _end_stream(self) -> None:
+        if self._streamed:
+            self._screen.print()
+        self._streamed = self._held_back = ""
+
+    def _begin(self, label: str, style: str) -> None:
+        name = " ".join(plain(label).split())[:LABEL_LIMIT_CHARS]
+        self._screen.print(escape(f"{name} ".ljust(LABEL_WIDTH)), style=style, end="")
 
 
-def _line(kind: str, data: dict[str, Any]) -> str:
-    template = LINES.get(kind)
-    if template is None or (kind == "turn_started" and not data["container"]):
-        return ""
-    said = {name: escape(plain(str(value)).rstrip()) for name, value in data.items()}
-    if kind == "tool_use":
-        command = data["input"].get("command") or data["input"]
-        said["command"] = escape(plain(str(command)))
-    return template.format(**said)
+def _beside(words: str) -> str:
+    """Return words, harmless, each line of them but the first as far in as the first."""
+    return escape(plain(words).replace("\n", "\n" + " " * LABEL_WIDTH))

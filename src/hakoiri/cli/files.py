@@ -10,8 +10,6 @@ from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from hakoiri.cli.api_client import ApiError
 from hakoiri.cli.client_options import (
@@ -21,14 +19,17 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
+    show_done,
     wants_json,
 )
 from hakoiri.cli.git_import import Repository, clone
+from hakoiri.cli.live_screen import Bar, bytes_bar
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.cli.store_collection import collect
 from hakoiri.cli.workspace_path import path_of_workspace
 
-app = typer.Typer(no_args_is_help=True, help="List, read, write and remove a workspace's files.")
+app = noun("List, read, write and remove a workspace's files.")
 app.command()(collect)
 
 Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
@@ -55,7 +56,7 @@ def list_(
         return
     for one in listed["files"]:
         mark = {"directory": "/", "symlink": "@"}.get(one["kind"], "")
-        typer.echo(f"{one['size_bytes']:>12}  {one['path']}{mark}")
+        say(f"{one['size_bytes']:>12}  {one['path']}{mark}")
 
 
 @app.command()
@@ -66,6 +67,8 @@ def get(
     *,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Download a file under its own name, or to where it is told.
 
@@ -77,10 +80,11 @@ def get(
     target = local or Path(path.rpartition("/")[2])
     with client(url, key) as api:
         size, chunks = api.chunks(_path(workspace, path))
-        with _target(target) as out, _progress(path, size) as advance:
+        with _target(target) as out, bytes_bar(path, total=size) as move:
             for chunk in chunks:
                 out.write(chunk)
-                advance(len(chunk))
+                move(advance=len(chunk))
+    _show_written(target, size, output, as_json)
 
 
 @app.command()
@@ -94,6 +98,8 @@ def download(
     as_zip: Annotated[bool, typer.Option("--zip", help="In one zip file.")] = False,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Download a folder with all in it but symlinks, under its own name or to where it is told.
 
@@ -103,7 +109,7 @@ def download(
       hakoiri files download --zip w-123 "" all.zip
     """
     if not as_zip:
-        typer.echo("hakoiri files download: say --zip, the one form there is", err=True)
+        complain("files download", "say --zip, the one form there is")
         raise typer.Exit(2)
     target = local or Path(f"{folder.rstrip('/').rpartition('/')[2] or workspace}.zip")
     place = (
@@ -112,12 +118,13 @@ def download(
     told: dict[str, str] = {}
     with client(url, key, timeout_s=120) as api:
         size, chunks = api.chunks(f"{place}?archive=zip", told=told)
-        with _target(target) as out, _progress(str(target), size) as advance:
+        with _target(target) as out, bytes_bar(str(target), total=size) as move:
             for chunk in chunks:
                 out.write(chunk)
-                advance(len(chunk))
+                move(advance=len(chunk))
     if (left_out := told.get("Hakoiri-Left-Out", "0")) != "0":
-        typer.echo(f"{left_out} symlinks were left out", err=True)
+        remark(f"{left_out} symlinks were left out")
+    _show_written(target, size, output, as_json)
 
 
 @app.command()
@@ -128,6 +135,8 @@ def put(
     *,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Write a file into a workspace, with the directories on its way.
 
@@ -137,18 +146,19 @@ def put(
       date | hakoiri files put w-123 - now.txt
     """
     if path is None and str(local) == "-":
-        typer.echo("hakoiri files put: say where standard input is to go", err=True)
+        complain("files put", "say where standard input is to go")
         raise typer.Exit(2)
     with client(url, key, timeout_s=120) as api:
         try:
-            with _source(local) as (file, size), _progress(str(local), size) as advance:
-                api.upload(
+            with _source(local) as (file, size), bytes_bar(str(local), total=size) as move:
+                told = api.upload(
                     _path(workspace, path or local.name.replace("%", "%25")),
-                    _told(file, advance),
+                    _told(file, move),
                     size=size,
                 )
         except OSError as error:
             raise ApiError(f"{local}: {error.strerror}") from error
+    show_done(told, output, as_json)
 
 
 @app.command("import")
@@ -187,53 +197,64 @@ def import_(
             code = clone(api, path_of_workspace(workspace), repository, as_json=is_json)
         raise typer.Exit(code)
     if archive is None or any(one is not None for one in (ref, depth, to)):
-        typer.echo("hakoiri files import: name an archive, or a repository with --git", err=True)
+        complain("files import", "name an archive, or a repository with --git")
         raise typer.Exit(2)
     inside = folder.strip("/")
     place = _path(workspace, inside) if inside else f"{path_of_workspace(workspace)}/files"
     with client(url, key, timeout_s=600) as api:
         try:
-            with _source(archive) as (file, size), _progress(str(archive), size) as advance:
-                told = api.upload(f"{place}?archive=unpack", _told(file, advance), size=size)
+            with _source(archive) as (file, size), bytes_bar(str(archive), total=size) as move:
+                told = api.upload(f"{place}?archive=unpack", _told(file, move), size=size)
         except OSError as error:
             raise ApiError(f"{archive}: {error.strerror}") from error
     if wants_json(output, as_json):
         show_json(told)
         return
-    typer.echo(f"{told['files']} files, {told['file_bytes']} bytes")
+    say(f"{told['files']} files, {told['file_bytes']} bytes")
     for line in told["left_out_names"]:
-        typer.echo(f"left out: {line}", err=True)
+        remark(f"left out: {line}")
     if (more := told["left_out"] - len(told["left_out_names"])) > 0:
-        typer.echo(f"left out: {more} more", err=True)
+        remark(f"left out: {more} more")
 
 
 @app.command()
-def rm(workspace: Id, path: Inside, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def rm(
+    workspace: Id,
+    path: Inside,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Remove a file, or a directory with all in it.
 
     Example: hakoiri files rm w-123 build
     """
     with client(url, key) as api:
-        api.call("DELETE", _path(workspace, path))
+        told = api.call("DELETE", _path(workspace, path))
+    show_done(told, output, as_json)
+
+
+def _show_written(target: Path, size: int | None, output: str, as_json: bool) -> None:  # noqa: FBT001
+    if str(target) != "-":  # else standard output is the file
+        show_done({"path": str(target), "size_bytes": size}, output, as_json)
 
 
 def _refuse_both(archive: Path | None) -> None:
     if archive is not None:
-        typer.echo(
-            "hakoiri files import: an archive or --git, not both; --to says where a clone goes",
-            err=True,
-        )
+        complain("files import", "an archive or --git, not both; --to says where a clone goes")
         raise typer.Exit(2)
 
 
 def _path(workspace: str, path: str) -> str:
-    return f"{path_of_workspace(workspace)}/files/{quote(path)}"
+    return f"{path_of_workspace(workspace)}/files/{quote(path, errors='surrogateescape')}"
 
 
-def _told(file: BinaryIO, advance: Any) -> Iterator[bytes]:
+def _told(file: BinaryIO, move: Bar) -> Iterator[bytes]:
     while chunk := file.read(65536):
         yield chunk
-        advance(len(chunk))
+        move(advance=len(chunk))
 
 
 @contextmanager
@@ -257,20 +278,3 @@ def _target(local: Path) -> Iterator[BinaryIO]:
             yield file
     except OSError as error:
         raise ApiError(f"{local}: {error.strerror}") from error
-
-
-@contextmanager
-def _progress(name: str, size: int | None) -> Iterator[Any]:
-    """Show a bar on a terminal's standard error; give what moves it."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    bar = Progress(
-        *columns,
-        TransferSpeedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with bar:
-        task = bar.add_task(name[-40:].replace("[", "("), total=size)
-        yield lambda amount: bar.advance(task, amount)

@@ -1,6 +1,5 @@
 """`hakoiri image`: the image the agents live in."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,7 +8,11 @@ from typing import Annotated
 
 import typer
 
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.image_scan import read_scan, record_of, show_scan
+from hakoiri.cli.live_screen import waiting
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
 from hakoiri.host.settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill
@@ -25,7 +28,7 @@ from hakoiri.image.signature import (
     write_signed,
 )
 
-app = typer.Typer(no_args_is_help=True, help="Build, look through and sign the agents' image.")
+app = noun("Build, look through and sign the agents' image.")
 
 DEFAULT_SIGNATURES = ContainerSettings().image_signatures
 
@@ -37,7 +40,6 @@ Image = Annotated[
     str | None, typer.Option(help="Tag or id; by default the one that belongs to this version.")
 ]
 Signatures = Annotated[Path, typer.Option(help="Where signatures are kept.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Give the answer as data.")]
 
 
 @contextmanager
@@ -45,13 +47,17 @@ def _errors_told(command: str) -> Iterator[None]:
     try:
         yield
     except ImageBuildError as error:
-        typer.echo(f"hakoiri image {command}: {error}", err=True)
+        complain(f"image {command}", error)
         raise typer.Exit(1) from None
 
 
 @app.command()
 def build(
-    *, cache: Cache = DEFAULT_CACHE_DIR, docker_host: DockerHost = None, as_json: AsJson = False
+    *,
+    cache: Cache = DEFAULT_CACHE_DIR,
+    docker_host: DockerHost = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Build the image if its inputs have changed; print its tag.
 
@@ -65,29 +71,39 @@ def build(
             source_root=source_root(),
             docker_host=docker_host,
             cache_dir=cache,
-            progress=lambda line: typer.echo(line, err=True),
+            progress=remark,
         )
-    typer.echo(json.dumps({"tag": tag}) if as_json else tag)
+    _show({"tag": tag}, tag, output, as_json)
 
 
 @app.command()
-def tag() -> None:
-    """Print the tag of the image that belongs to this version, built or not."""
+def tag(*, output: Output = "text", as_json: Json = False) -> None:
+    """Print the tag of the image that belongs to this version, built or not.
+
+    Example: hakoiri image tag
+    """
     with _errors_told("tag"):
-        typer.echo(image_tag(source_root()))
+        name = image_tag(source_root())
+    _show({"tag": name}, name, output, as_json)
 
 
 @app.command()
 def sbom(
-    *, image: Image = None, cache: Cache = DEFAULT_CACHE_DIR, docker_host: DockerHost = None
+    *,
+    image: Image = None,
+    cache: Cache = DEFAULT_CACHE_DIR,
+    docker_host: DockerHost = None,
+    output: Output = "json",
+    as_json: Json = True,
 ) -> None:
-    """Print what the image is made of, as CycloneDX 1.6 JSON.
+    """Print what the image is made of, always as JSON: CycloneDX 1.6.
 
     Example: hakoiri image sbom > sbom.cdx.json
     """
+    del output, as_json
     with _errors_told("sbom"):
         reference = image or workspace_image()
-        typer.echo(ensure_bill(reference, engine=Engine(docker_host), cache_dir=cache), nl=False)
+        say(ensure_bill(reference, engine=Engine(docker_host), cache_dir=cache), end="")
 
 
 @app.command()
@@ -96,7 +112,8 @@ def scan(
     image: Image = None,
     signatures: Signatures = DEFAULT_SIGNATURES,
     docker_host: DockerHost = None,
-    as_json: AsJson = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Look for secrets and rights in every layer, and ask the scanners that are installed.
 
@@ -110,13 +127,13 @@ def scan(
     """
     with _errors_told("scan"):
         reference = image or workspace_image()
-        typer.echo("looking through every layer (about half a minute)", err=True)
-        result = read_scan(reference, docker_host=docker_host, recipe=source_root())
+        with waiting("looking through every layer (about half a minute)"):
+            result = read_scan(reference, docker_host=docker_host, recipe=source_root())
         record = record_of(result, now=datetime.now(UTC))
         told = write_record(record, directory_of(signatures, result.image_id))
     if told:
-        typer.echo(f"hakoiri image scan: not noted down: {told}", err=True)
-    show_scan(result, as_json=as_json)
+        complain("image scan", f"not noted down: {told}")
+    show_scan(result, as_json=wants_json(output, as_json))
     raise typer.Exit(0 if result.is_clean else 1)
 
 
@@ -128,6 +145,8 @@ def sign(
     signatures: Signatures = DEFAULT_SIGNATURES,
     cache: Cache = DEFAULT_CACHE_DIR,
     docker_host: DockerHost = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Sign the image and its bill of materials; print where the signature is.
 
@@ -153,7 +172,7 @@ def sign(
             write_signed(signed, directory)
         except OSError as error:
             raise ImageBuildError(f"{error.filename}: {error.strerror}") from error
-    typer.echo(directory)
+    _show({"signature": str(directory)}, str(directory), output, as_json)
 
 
 @app.command()
@@ -163,6 +182,8 @@ def verify(
     image: Image = None,
     signatures: Signatures = DEFAULT_SIGNATURES,
     docker_host: DockerHost = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Check that the image is the one that was signed; print its id. Exits with 1 if it is not.
 
@@ -175,4 +196,11 @@ def verify(
             image_id=image_id,
             public_key=read_public_key(public_key),
         )
-    typer.echo(image_id)
+    _show({"image": image_id}, image_id, output, as_json)
+
+
+def _show(told: dict[str, str], text: str, output: str, as_json: bool) -> None:  # noqa: FBT001 - as given
+    if wants_json(output, as_json):
+        show_json(told, indent=None)
+    else:
+        say(text)

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-import typer
-
+from hakoiri.cli.screen import say
 from hakoiri.cli.workspace_image import IMAGE_SOURCES
 from hakoiri.image.engine import Engine
 from hakoiri.image.layer_scan import Finding, scan_layers
@@ -55,15 +54,15 @@ def record_of(scan: ImageScan, *, now: datetime) -> ScanRecord:
 def show_scan(scan: ImageScan, *, as_json: bool) -> None:
     """Print the scan."""
     if as_json:
-        typer.echo(json.dumps({**asdict(scan), "clean": scan.is_clean}))
+        say(json.dumps({**asdict(scan), "clean": scan.is_clean}))
         return
-    typer.echo(scan.image_id)
-    typer.echo(f"layers: {len(scan.findings) or 'no'} finding{'s'[: len(scan.findings) != 1]}")
+    say(scan.image_id)
+    say(f"layers: {len(scan.findings) or 'no'} finding{'s'[: len(scan.findings) != 1]}")
     for finding in scan.findings:
-        typer.echo(f"  {finding.rule}: {finding.path!r} ({finding.detail})")
+        say(f"  {finding.rule}: {finding.path!r} ({finding.detail})")
     for report in scan.scanners:
         told = f"{report.state} ({report.reason})" if report.reason else report.state
-        typer.echo(f"{report.scanner}: {told}")
+        say(f"{report.scanner}: {told}")
         for each in report.vulnerabilities:
             fixed = f", fixed in {each.fixed_in}" if each.fixed_in else ""
-            typer.echo(f"  {each.identifier} {each.package} {each.version} {each.severity}{fixed}")
+            say(f"  {each.identifier} {each.package} {each.version} {each.severity}{fixed}")

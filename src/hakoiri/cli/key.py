@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import typer
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
-from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.client_options import Json, Output, show_done, wants_json
+from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain_line
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
@@ -27,17 +30,27 @@ from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.main import database_url
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.host.telemetry.audit_log import audit_log
+from hakoiri.wire.messages import Identifier
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke API keys.")
+app = noun("Make, list and revoke API keys.")
 
 Answer = TypeVar("Answer")
+
+NAME_LIMIT_CHARS: Final = 200
+_NAME: Final = TypeAdapter(
+    Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT_CHARS)]
+)
+_TENANT: Final = TypeAdapter(Identifier)
+"""As the API takes them."""
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     *,
-    tenant: Annotated[str, typer.Option(help="Whose it is.")] = DEFAULT_TENANT,
+    tenant: Annotated[
+        str, typer.Option(help="Whose it is; each sees only its own.")
+    ] = DEFAULT_TENANT,
     output: Output = "text",
     as_json: Json = False,
 ) -> None:
@@ -47,11 +60,19 @@ def create(
 
     Example: hakoiri key create "the web shop" --tenant shop
     """
+    try:
+        _NAME.validate_python(name)
+        _TENANT.validate_python(tenant)
+    except ValidationError:
+        complain(
+            "key create", f"NAME has 1 to {NAME_LIMIT_CHARS} characters, --tenant is like shop-1"
+        )
+        raise typer.Exit(2) from None
     key, secret = _with_keys(lambda keys: keys.create_key(name=name, tenant=tenant))
     if wants_json(output, as_json):
         show_json({**_shown(key), "key": secret})
     else:
-        typer.echo(secret)
+        say(secret)
 
 
 @app.command("list")
@@ -61,20 +82,32 @@ def list_(
     output: Output = "text",
     as_json: Json = False,
 ) -> None:
-    """List keys, without their secrets."""
+    """List keys, without their secrets.
+
+    Example: hakoiri key list --tenant shop
+    """
     keys = _with_keys(lambda keys: keys.list_keys(tenant=tenant))
     if wants_json(output, as_json):
         show_json({"keys": [_shown(key) for key in keys]})
         return
     for key in keys:
         state = "revoked" if key.revoked_at else "valid"
-        typer.echo(f"{key.id}  {state:7}  {key.tenant}  {plain_line(key.name)}")
+        say(f"{key.id}  {state:7}  {key.tenant}  {plain_line(key.name)}")
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, from `list`.")]) -> None:
-    """Revoke a key at once, also for a running server."""
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id, from `list`.")],
+    *,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Revoke a key at once, also for a running server.
+
+    Example: hakoiri key revoke 0123456789abcdef
+    """
     _with_keys(lambda keys: keys.revoke_key(key_id, tenant=None))
+    show_done({"id": key_id, "revoked": True}, output, as_json)
 
 
 def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
@@ -86,10 +119,10 @@ def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
         with audit_log(operator_chain(settings, instance), chain=OPERATOR_CHAIN) as audit:
             return asyncio.run(_on_database(settings, work, audit))
     except (SettingsError, PreparationError, AuditError) as error:
-        typer.echo(f"hakoiri key: {error}", err=True)
+        complain("key", error)
         raise typer.Exit(2) from None
     except (StoreError, NoSuchKeyError) as error:
-        typer.echo(f"hakoiri key: {error}", err=True)
+        complain("key", error)
         raise typer.Exit(1) from None
 
 

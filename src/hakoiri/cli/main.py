@@ -1,25 +1,28 @@
 """The front door: one command for each process, one noun for each thing."""
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
 from hakoiri.cli.commands_on_demand import CommandsOnDemand
+from hakoiri.cli.noun import CONTEXT
+from hakoiri.cli.screen import say
 
 app = typer.Typer(
     name="hakoiri",
     cls=CommandsOnDemand,
     no_args_is_help=True,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=CONTEXT,
     pretty_exceptions_show_locals=False,  # they may hold what must not be shown
 )
 
 
 def _show_version(*, asked: bool) -> None:
     if asked:
-        typer.echo(f"hakoiri {version('hakoiri')}")
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and seldom asked
+
+        say(f"hakoiri {version('hakoiri')}")
         raise typer.Exit
 
 

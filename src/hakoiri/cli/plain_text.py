@@ -4,9 +4,12 @@ import re
 from typing import Final
 
 UNPRINTABLE: Final = re.compile(
-    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""Control characters but tab and line feed, line separators, and the bidirectional overrides."""
+"""Control characters but tab and line feed, line separators, bidirectional overrides, surrogates.
+
+The last are halves of a character, and no terminal takes them.
+"""
 
 
 def plain(text: str) -> str:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import tomli_w
 import typer
@@ -15,9 +16,11 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
+    show_done,
     wants_json,
 )
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.explanation import explain
@@ -25,7 +28,7 @@ from hakoiri.credential_proxy.policy_file import FILE_LIMIT_BYTES, parse_policy,
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.policy_test import Explanation
 
-app = typer.Typer(no_args_is_help=True, help="Say what workspaces may reach.")
+app = noun("Say what workspaces may reach.")
 app.add_typer(policy_preset.app, name="preset")
 
 Name = Annotated[str, typer.Argument(help="The policy's name.")]
@@ -45,11 +48,11 @@ def get(
     Example: hakoiri policy get > policy.toml
     """
     with client(url, key) as api:
-        policy = api.call("GET", f"/v1/policies/{name}")
+        policy = api.call("GET", _path(name))
     if wants_json(output, json):
         show_json(policy)
     else:
-        typer.echo(tomli_w.dumps(_without_nothing(policy)), nl=False)
+        say(tomli_w.dumps(_without_nothing(policy)), end="")
 
 
 @app.command("set")
@@ -59,17 +62,20 @@ def set_(
     *,
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Replace a policy; live workspaces under it follow at once.
 
     Examples:
       hakoiri policy set policy.toml
 
-      hakoiri policy get | edit | hakoiri policy set -
+      hakoiri policy get team | hakoiri policy set - --name team-copy
     """
     policy = _read(file, "set")
     with client(url, key) as api:
-        api.call("PUT", f"/v1/policies/{name}", policy.model_dump(mode="json"))
+        told = api.call("PUT", _path(name), policy.model_dump(mode="json"))
+    show_done(told, output, as_json)
 
 
 @app.command("test")
@@ -82,7 +88,11 @@ def explain_(
     ] = None,
     name: Annotated[str, typer.Option(help="The name of the server's policy.")] = "default",
     credentials: Annotated[
-        Path | None, typer.Option(help="The proxy's own file, to know its credentials.")
+        Path | None,
+        typer.Option(
+            help="The proxy's own file (/etc/hakoiri/proxy.toml); without it no credential is "
+            "known, and the way to the model is only looked at for a path of its API."
+        ),
     ] = None,
     tenant: Annotated[str, typer.Option(help="Whose policy it is.")] = "default",
     output: Output = "text",
@@ -103,14 +113,19 @@ def explain_(
         policy = _read(file, "test")
     else:
         with client(url, key) as api:
-            policy = Policy.model_validate(api.call("GET", f"/v1/policies/{name}"))
+            policy = Policy.model_validate(api.call("GET", _path(name)))
     try:
         configuration = read_configuration(credentials) if credentials else Configuration()
     except CredentialProxyError as error:
         raise _unusable("test", error) from None
+    if credentials is None and not target.startswith("/"):
+        # Its credential is in the proxy's file; of other ways the policy tells enough.
+        policy = policy.model_copy(update={"model": None})
     explanation = explain(
         method.upper(), target, policy=policy, configuration=configuration, tenant=tenant
     )
+    if credentials is None and explanation.code == "policy-too-wide":
+        remark("the proxy's credentials are not known here; name its file with --credentials")
     if wants_json(output, json):
         show_json(explanation.model_dump(mode="json"))
     else:
@@ -121,10 +136,14 @@ def explain_(
 def _show(explanation: Explanation) -> None:
     marks = {"passed": "yes", "failed": "no", "later": "later"}
     for step in explanation.steps:
-        typer.echo(f"{marks[step.result]:>6}  {step.check:<13} {step.text}")
-    typer.echo(f"{explanation.verdict} ({explanation.code})")
+        say(f"{marks[step.result]:>6}  {step.check:<13} {step.text}")
+    say(f"{explanation.verdict} ({explanation.code})")
     if explanation.mend:
-        typer.echo(f"mend: {explanation.mend}")
+        say(f"mend: {explanation.mend}")
+
+
+def _path(name: str) -> str:
+    return f"/v1/policies/{quote(name, safe='')}"
 
 
 def _read(file: Path, command: str) -> Policy:
@@ -137,7 +156,7 @@ def _read(file: Path, command: str) -> Policy:
 
 
 def _unusable(command: str, error: CredentialProxyError) -> typer.Exit:
-    typer.echo(f"hakoiri policy {command}: {error}", err=True)
+    complain(f"policy {command}", error)
     return typer.Exit(2)
 
 

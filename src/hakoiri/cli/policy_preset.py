@@ -10,11 +10,13 @@ from typing import Annotated, Final
 
 import typer
 
+from hakoiri.cli.noun import noun
 from hakoiri.cli.presets import expansion
 from hakoiri.cli.presets.composition import compose, write
 from hakoiri.cli.presets.expansion import PresetError
 from hakoiri.cli.presets.host_configuration import Manager, find_sources
 from hakoiri.cli.presets.package_source import Found, origins_by_host
+from hakoiri.cli.screen import complain, remark, say
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.policy_file import FILE_LIMIT_BYTES, parse_policy
 from hakoiri.wire.policy import Policy
@@ -22,10 +24,7 @@ from hakoiri.wire.policy import Policy
 STANDARD_STREAM: Final = "-"
 _NEW_FILE_MODE: Final = 0o644
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Write out ready-made parts of a policy: ways to models, and to packages.",
-)
+app = noun("Write out ready-made parts of a policy: ways to models, and to packages.")
 
 Into = Annotated[
     Path | None,
@@ -147,7 +146,7 @@ def _give(
     _tell(composed.notes)
     whole = write(composed, text=text, heading=heading, remarks=remarks or {})
     if into is None or str(into) == STANDARD_STREAM:
-        typer.echo(whole, nl=False)
+        say(whole, end="")
     else:
         _replace(into, whole)
 
@@ -190,9 +189,9 @@ def _replace(path: Path, text: str) -> None:
 
 def _tell(notes: list[str] | tuple[str, ...]) -> None:
     for note in dict.fromkeys(notes):
-        typer.echo(f"note: {note}", err=True)
+        remark(f"note: {note}")
 
 
 def _unusable(error: Exception) -> typer.Exit:
-    typer.echo(f"hakoiri policy preset: {error}", err=True)
+    complain("policy preset", error)
     return typer.Exit(2)

@@ -11,12 +11,13 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
     wants_json,
 )
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import say, show_json
 from hakoiri.wire.messages import Runtime
 
-app = typer.Typer(no_args_is_help=True, help="Keep warm containers ready.")
+app = noun("Keep warm containers ready.")
 
 PATH = "/v1/pool"
 
@@ -96,14 +97,14 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
         return
     configuration = report["configuration"]
     whose = "set with `hakoiri pool set`" if report["source"] == "stored" else "the settings'"
-    typer.echo(
+    say(
         f"{whose}: replaced after {configuration['max_age_s']:g} s, "
         f"{configuration['refills_at_once']} started at once, "
         f"agent's process {'ahead' if configuration['preconnect'] else 'with the first message'}"
     )
     for runtime, now in report["runtimes"].items():
         size = configuration["runtimes"].get(runtime, {"min": 0, "target": 0, "max": 0})
-        typer.echo(
+        say(
             f"{runtime:6} {now['state']:10} ready {now['ready']}, starting {now['starting']}, "
             f"going {now['retiring']}; min {size['min']}, target {size['target']}, "
             f"max {size['max']}" + (f" ({now['reason']})" if now["reason"] else "")

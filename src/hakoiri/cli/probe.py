@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,9 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.demo.server_process import free_port
+from hakoiri.cli.screen import complain, remark, say
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import (
     Ground,
@@ -57,7 +58,8 @@ def probe(
     thorough: Annotated[
         bool, typer.Option("--thorough", help="Also use up the box's resources (a minute).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Give the findings as data.")] = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Try from inside a box what must not work there; exit with 1 if anything does.
 
@@ -75,11 +77,11 @@ def probe(
         given = _runtime(runtime or settings.container.runtime)
         report = look(settings, runtime=given, thorough=thorough)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
-        typer.echo(f"hakoiri probe: {error}", err=True)
+        complain("probe", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     if report is None:
         raise typer.Exit(1)
-    _show(report, runtime=given, as_json=as_json)
+    _show(report, runtime=given, as_json=wants_json(output, as_json))
     raise typer.Exit(1 if report.open else 0)
 
 
@@ -149,7 +151,7 @@ def _run(
             Supervised(proxy, unix_socket_answers(ground.proxy_dir / CONTROL_SOCKET)),
             Supervised(errand, is_ready_at_once),
         ]
-        sys.stderr.write(f"looking at a box under {runtime} (some seconds)\n")
+        remark(f"looking at a box under {runtime} (some seconds)")
         supervisor = Supervisor(
             shown=shown, on_ready=lambda: None, stdout=asyncio.subprocess.DEVNULL
         )
@@ -161,16 +163,16 @@ def _run(
     try:
         return ProbeReport.model_validate_json(written)
     except ValidationError:
-        sys.stderr.write("hakoiri probe: it ended without a report\n")
+        complain("probe", "it ended without a report")
         return None
 
 
 def _show(report: ProbeReport, *, runtime: Runtime, as_json: bool) -> None:
     if as_json:
         found = [finding.model_dump() for finding in report.findings]
-        typer.echo(json.dumps({"runtime": runtime, "findings": found}))
+        say(json.dumps({"runtime": runtime, "findings": found}))
         return
     for finding in report.open:
-        typer.echo(f"OPEN     {finding.name}: {finding.how}")
+        say(f"OPEN     {finding.name}: {finding.how}")
     refused = len(report.findings) - len(report.open)
-    typer.echo(f"{runtime}: {refused} attempts refused, {len(report.open)} open")
+    say(f"{runtime}: {refused} attempts refused, {len(report.open)} open")

@@ -9,6 +9,8 @@ import typer
 import uvloop
 
 from hakoiri.audit.chain import AuditError
+from hakoiri.cli.listening import require_directory_of
+from hakoiri.cli.screen import complain, say
 from hakoiri.cli.supervisor.audit_ground import PROXY_CHAIN
 from hakoiri.credential_proxy.binding import check_policy
 from hakoiri.credential_proxy.configuration import Configuration, read_configuration
@@ -67,6 +69,7 @@ def proxy(
         if check:
             _check(policy, credentials)
             return
+        require_directory_of(listen)
         settings = StandaloneSettings(
             listen=socket_path,
             policy=policy.absolute(),
@@ -80,14 +83,14 @@ def proxy(
         keep_freed_memory()
         uvloop.run(serve_alone(settings, environ=os.environ, log=DecisionLog()))
     except (CredentialProxyError, AuditError, OSError) as error:
-        typer.echo(f"hakoiri proxy: {error}", err=True)
+        complain("proxy", error)
         raise typer.Exit(_EXIT_USAGE) from None
 
 
 def _check(policy: Path, credentials: Path | None) -> None:
     configuration = read_configuration(credentials) if credentials else Configuration()
     check_policy(read_policy(policy), configuration, tenant=NAME)
-    typer.echo("the policy can be used")
+    say("the policy can be used")
 
 
 def _state_directory(given: Path | None) -> Path:

@@ -16,10 +16,13 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
+    show_done,
     wants_json,
 )
+from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import remark, say, show_json
+from hakoiri.cli.sizes import shown_size
 from hakoiri.cli.workspace_path import path_of_workspace
 
 TEXT_LIMIT_BYTES: Final = 1024 * 1024
@@ -68,9 +71,9 @@ def recovery_points(
         show_json(listed)
         return
     for one in listed["recovery_points"]:
-        typer.echo(_line(one))
+        say(_line(one))
     if listed["next"]:
-        typer.echo(f"more with --before {listed['next']}", err=True)
+        remark(f"more with --before {listed['next']}")
 
 
 def save(
@@ -85,7 +88,7 @@ def save(
 
     Example: hakoiri workspace keep w-123 "$(hakoiri workspace save w-123)"
     """
-    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api:
+    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api, waiting("saving"):
         made = api.call("POST", _points(workspace))
     _show(made, made["id"], as_json=wants_json(output, as_json))
 
@@ -106,15 +109,15 @@ def restore(
 
     Example: hakoiri workspace restore c-123 rp-0123456789abcdef0123456789abcdef
     """
-    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api:
+    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api, waiting("restoring"):
         told = api.call("POST", f"{_points(workspace)}/{quote(point, safe='')}/restore")
     as_data = wants_json(output, as_json)
     undo = f"hakoiri workspace restore {workspace} {told['undo']}"
     _show(told, f"restored; undo with: {undo}", as_json=as_data)
     if told["left_out"] and not as_data:
-        typer.echo("not in what undoes it:", err=True)
+        remark("not in what undoes it:")
         for line in told["left_out"]:
-            typer.echo(f"  {plain(line)}", err=True)
+            remark(f"  {plain(line)}")
 
 
 def diff(
@@ -143,19 +146,22 @@ def diff(
     """
     with client(url, key) as api:
         if path is not None:
-            _diff_lines(api, workspace, (point, to or _newest(api, workspace)), path)
+            points = (point, to or _newest(api, workspace))
+            lines = _diff_lines(api, workspace, points, path)
+            if wants_json(output, as_json):
+                show_json({"from": points[0], "to": points[1], "path": path, "lines": lines})
+            else:
+                for line in lines:
+                    say(line)
             return
         told = _whole_diff(api, workspace, point, to)
     if wants_json(output, as_json):
         show_json(told)
         return
     for change in told["changes"]:
-        typer.echo(f"{_MARKS[change['change']]}  {plain(change['path'])}")
+        say(f"{_MARKS[change['change']]}  {plain(change['path'])}")
     memory = "; the agent's memory differs" if told["memory_changed"] else ""
-    typer.echo(
-        f"{told['added']} added, {told['changed']} changed, {told['removed']} gone{memory}",
-        err=True,
-    )
+    remark(f"{told['added']} added, {told['changed']} changed, {told['removed']} gone{memory}")
 
 
 def fork(
@@ -184,29 +190,58 @@ def fork(
     _show(made, text, as_json=wants_json(output, as_json))
 
 
-def keep(workspace: Id, point: Point, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def keep(
+    workspace: Id,
+    point: Point,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Keep a recovery point for good; others go when there are many, or with age.
 
     Example: hakoiri workspace keep w-123 rp-0123456789abcdef0123456789abcdef
     """
-    _set_kept(workspace, point, url, key, kept=True)
+    with client(url, key) as api:
+        told = _set_kept(api, workspace, point, kept=True)
+    show_done(told, output, as_json)
 
 
-def unkeep(workspace: Id, point: Point, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def unkeep(
+    workspace: Id,
+    point: Point,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Let a recovery point go with the others of its age.
 
     Example: hakoiri workspace unkeep w-123 rp-0123456789abcdef0123456789abcdef
     """
-    _set_kept(workspace, point, url, key, kept=False)
+    with client(url, key) as api:
+        told = _set_kept(api, workspace, point, kept=False)
+    show_done(told, output, as_json)
 
 
-def drop(workspace: Id, point: Point, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
+def drop(
+    workspace: Id,
+    point: Point,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
     """Take a recovery point from the list; the newest cannot go.
 
     Example: hakoiri workspace drop w-123 rp-0123456789abcdef0123456789abcdef
     """
     with client(url, key) as api:
-        api.call("DELETE", f"{_points(workspace)}/{quote(point, safe='')}")
+        told = api.call("DELETE", f"{_points(workspace)}/{quote(point, safe='')}")
+    show_done(told, output, as_json)
 
 
 _MARKS: Final = {"added": "A", "removed": "D", "content": "M", "mode": "P", "kind": "T"}
@@ -223,9 +258,8 @@ def _newest(api: ApiClient, workspace: str) -> str:
     return str(listed[0]["id"])
 
 
-def _set_kept(workspace: str, point: str, url: str, key: str | None, *, kept: bool) -> None:
-    with client(url, key) as api:
-        api.call("PATCH", f"{_points(workspace)}/{quote(point, safe='')}", {"kept": kept})
+def _set_kept(api: ApiClient, workspace: str, point: str, *, kept: bool) -> Any:
+    return api.call("PATCH", f"{_points(workspace)}/{quote(point, safe='')}", {"kept": kept})
 
 
 def _whole_diff(api: ApiClient, workspace: str, point: str, to: str | None) -> dict[str, Any]:
@@ -241,11 +275,10 @@ def _whole_diff(api: ApiClient, workspace: str, point: str, to: str | None) -> d
     return told | {"next": None}
 
 
-def _diff_lines(api: ApiClient, workspace: str, points: tuple[str, str], path: str) -> None:
+def _diff_lines(api: ApiClient, workspace: str, points: tuple[str, str], path: str) -> list[str]:
     before, after = [_lines(api, workspace, point, path) for point in points]
     old, new = [f"{point}/{path}" for point in points]
-    for line in difflib.unified_diff(before, after, old, new, lineterm=""):
-        typer.echo(plain(line))
+    return list(difflib.unified_diff(before, after, old, new, lineterm=""))
 
 
 def _lines(api: ApiClient, workspace: str, point: str, path: str) -> list[str]:
@@ -273,24 +306,15 @@ def _line(point: dict[str, Any]) -> str:
     marks = ("*" if point["newest"] else " ") + ("k" if point["kept"] else " ")
     made = datetime.fromisoformat(point["created_at"]).astimezone(UTC)
     files = "?" if point["files"] is None else str(point["files"])
-    size = "?" if point["file_bytes"] is None else _size(point["file_bytes"])
+    size = "?" if point["file_bytes"] is None else shown_size(point["file_bytes"])
     return (
         f"{marks} {point['id']}  {made:%Y-%m-%d %H:%M:%SZ}  turn {point['turn']:<4} "
         f"{files:>7} files {size:>9}  {point['reason']}"
     )
 
 
-def _size(size_bytes: int) -> str:
-    value = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":  # noqa: PLR2004 - of a KiB
-            break
-        value /= 1024
-    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-
-
 def _show(told: dict[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
         show_json(told)
     else:
-        typer.echo(text)
+        say(text)

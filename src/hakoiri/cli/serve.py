@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.production_required import lacking
+from hakoiri.cli.screen import complain, remark
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
 from hakoiri.cli.supervisor.audit_shipping import shipper_process
 from hakoiri.cli.supervisor.guard_rules import guard_rules
@@ -89,7 +89,7 @@ def serve(
             _require_production(settings)
         exit_code = _serve(settings, keep_containers=keep_containers)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
-        typer.echo(f"hakoiri serve: {error}", err=True)
+        complain("serve", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
 
@@ -98,7 +98,7 @@ def _require_production(settings: Settings) -> None:
     """Exit with 2 and a line for each thing that production lacks; nothing was touched then."""
     missing = lacking(settings)
     for line in missing:
-        typer.echo(f"hakoiri serve: {line}", err=True)
+        complain("serve", line)
     if missing:
         raise typer.Exit(USAGE_EXIT_CODE)
 
@@ -111,10 +111,9 @@ def _serve(settings: Settings, *, keep_containers: bool) -> int:
         rehearsal = _rehearsal(settings)
         supervised = _processes(settings, ground, rehearsal, keep_containers=keep_containers)
         if settings.model.provider == "rehearsal":
-            typer.echo(
+            remark(
                 "REHEARSAL: no model is called; answers come from a script. "
-                "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one.",
-                err=True,
+                "Set HAKOIRI_MODEL__PROVIDER to bedrock or anthropic for a real one."
             )
         supervisor = Supervisor(
             shown=shown,
@@ -146,7 +145,7 @@ def _reload_proxy(
     try:
         write_proxy_file(proxy_file(settings, rehearsal), ground=ground)
     except PreparationError as error:
-        typer.echo(f"hakoiri serve: the old proxy file stays: {error}", err=True)
+        complain("serve", f"the old proxy file stays: {error}")
         return
     for one in supervised:
         is_proxy = one.spec.name == PROXY_NAME
@@ -201,6 +200,5 @@ def _processes(
 
 def _announce(settings: Settings) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    sys.stderr.write(f"Hakoiri serves http://{host}:{settings.port}\n")
-    sys.stderr.flush()
+    remark(f"Hakoiri serves http://{host}:{settings.port}")
     notify(READY)

@@ -13,6 +13,7 @@ import typer
 from hakoiri.audit.chain import AuditError
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.production_required import lacking
+from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.audit_ground import AuditGround
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
 from hakoiri.cli.supervisor.audit_shipping import SETTING as SHIP_FILE_SETTING
@@ -91,8 +92,9 @@ def service(
         bool, typer.Option("--way-out", help="server: keep the routes out of its network.")
     ] = False,
 ) -> None:
-    """Run one process of `hakoiri serve`, in a container of its own (see docker-compose.yml).
+    """Run one process of `hakoiri serve`, in a container of its own.
 
+    docker-compose.yml starts all of them so.
     Nothing is hidden and no view is made: that is the container's part. Guard and server are
     started as root and become their users with the capabilities they need; the others are started
     as who they are. The server takes the way out of its network away, and leaves its containers
@@ -122,7 +124,7 @@ def service(
 
 
 def _give_up(process: Process, error: Exception, *, exit_code: int) -> None:
-    typer.echo(f"hakoiri service {process}: {error}", err=True)
+    complain(f"service {process}", error)
     raise typer.Exit(exit_code) from None
 
 

@@ -11,9 +11,10 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
     wants_json,
 )
+from hakoiri.cli.live_screen import waiting
+from hakoiri.cli.screen import remark, say, show_json
 
 TIMEOUT_S = 3600.0
 """A large store is looked through for long, and the server says nothing meanwhile."""
@@ -43,20 +44,20 @@ def collect(
 
     Example: hakoiri files collect --dry-run -o json
     """
-    with client(url, key, timeout_s=TIMEOUT_S) as api:
+    with client(url, key, timeout_s=TIMEOUT_S) as api, waiting("looking through the store"):
         told: dict[str, Any] = api.call("POST", "/v1/collection", {"dry_run": dry_run})
     if wants_json(output, as_json):
         show_json(told)
     else:
         for name, meaning in _LINES:
             amount = told[name]
-            typer.echo(f"{amount['size_bytes']:>16}  {amount['objects']:>9}  {meaning}")
-        typer.echo(f"{told['wasted_bytes']:>16}  {'':>9}  of the needed, dead at most")
+            say(f"{amount['size_bytes']:>16}  {amount['objects']:>9}  {meaning}")
+        say(f"{told['wasted_bytes']:>16}  {'':>9}  of the needed, dead at most")
         if told["expired_points"]:
-            typer.echo(f"{'':>16}  {told['expired_points']:>9}  recovery points left their lists")
+            say(f"{'':>16}  {told['expired_points']:>9}  recovery points left their lists")
         if told["missing"]:
-            typer.echo(f"needed and not there: {told['missing']} objects", err=True)
+            remark(f"needed and not there: {told['missing']} objects")
         for failure in told["failures"]:
-            typer.echo(f"left alone: {failure}", err=True)
+            remark(f"left alone: {failure}")
     if told["failures"] or told["missing"]:
         raise typer.Exit(1)

@@ -11,15 +11,18 @@ from hakoiri.cli.client_options import (
     Output,
     Url,
     client,
-    show_json,
+    show_done,
     wants_json,
 )
 from hakoiri.cli.command_input import InputError, read_input
 from hakoiri.cli.command_run import CommandLine, run_command
-from hakoiri.cli.recovery_points import add_to
+from hakoiri.cli.live_screen import waiting
+from hakoiri.cli.noun import noun
+from hakoiri.cli.recovery_points import RESTORE_PATIENCE_S, add_to
+from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.cli.workspace_path import path_of_workspace
 
-app = typer.Typer(no_args_is_help=True, help="Run commands in sealed boxes, and keep their files.")
+app = noun("Run commands in sealed boxes, and keep their files.")
 add_to(app)
 
 Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's.")]
@@ -28,7 +31,7 @@ Id = Annotated[str, typer.Argument(help="The workspace's id, or a conversation's
 @app.command()
 def create(
     *,
-    policy: Annotated[str, typer.Option(help="What it may reach.")] = "default",
+    policy: Annotated[str, typer.Option(help="What it may reach: a policy's name.")] = "default",
     url: Url = DEFAULT_URL,
     key: Key = None,
     output: Output = "text",
@@ -43,7 +46,7 @@ def create(
     if wants_json(output, as_json):
         show_json(made)
     else:
-        typer.echo(made["id"])
+        say(made["id"])
 
 
 @app.command("exec")
@@ -61,7 +64,7 @@ def exec_(
         bool, typer.Option("--interactive", "-i", help="Read input from a terminal, too.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Kill it after this time.")
+        float, typer.Option(metavar="SECONDS", help="Kill it after so many seconds.")
     ] = 300,
     raw: Annotated[
         bool, typer.Option("--raw", help="Send control characters to the terminal as they are.")
@@ -95,7 +98,7 @@ def exec_(
             timeout_s=timeout,
         )
     except InputError as error:
-        typer.echo(f"hakoiri workspace exec: {error}", err=True)
+        complain("workspace exec", error)
         raise typer.Exit(2) from None
     with client(url, key, timeout_s=START_PATIENCE_S) as api:
         code = run_command(
@@ -112,20 +115,36 @@ START_PATIENCE_S = 180
 def list_(
     *, url: Url = DEFAULT_URL, key: Key = None, output: Output = "text", as_json: Json = False
 ) -> None:
-    """List workspaces, those of conversations too, newest first."""
+    """List workspaces, those of conversations too, newest first.
+
+    Example: hakoiri workspace list
+    """
     with client(url, key) as api:
         listed: dict[str, Any] = api.call("GET", "/v1/workspaces")
     if wants_json(output, as_json):
         show_json(listed)
         return
+    if not listed["workspaces"]:
+        remark("there are none yet; `hakoiri workspace create` makes one")
     for one in listed["workspaces"]:
         state = "in use" if one["in_use"] else one["state"]
-        typer.echo(f"{one['id']}  {state:6}  {one['created_at']}  {one['conversation_id'] or '-'}")
+        say(f"{one['id']}  {state:6}  {one['created_at']}  {one['conversation_id'] or '-'}")
 
 
 @app.command()
-def get(workspace: Id, *, url: Url = DEFAULT_URL, key: Key = None) -> None:
-    """Show one workspace as JSON."""
+def get(
+    workspace: Id,
+    *,
+    url: Url = DEFAULT_URL,
+    key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
+) -> None:
+    """Show one workspace, always as JSON.
+
+    Example: hakoiri workspace get w-123 | jq .state
+    """
+    del output, as_json
     with client(url, key) as api:
         show_json(api.call("GET", path_of_workspace(workspace)))
 
@@ -140,6 +159,8 @@ def kill(
     ] = "save",
     url: Url = DEFAULT_URL,
     key: Key = None,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Kill a workspace's box with all that runs in it.
 
@@ -148,8 +169,9 @@ def kill(
 
       hakoiri workspace kill w-123 --files delete   # nothing stays
     """
-    with client(url, key) as api:
-        api.call("DELETE", f"{path_of_workspace(workspace)}?files={files}")
+    with client(url, key, timeout_s=RESTORE_PATIENCE_S) as api, waiting("saving and killing"):
+        told = api.call("DELETE", f"{path_of_workspace(workspace)}?files={files}")
+    show_done(told, output, as_json)
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +30,17 @@ def parse_policy(text: str) -> Policy:
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)[:_FAULTS_TOLD]
         lines = (
-            f"{'.'.join(str(part) for part in fault['loc']) or 'policy'}: {fault['msg']}"
+            f"{'.'.join(str(part) for part in fault['loc']) or 'policy'}: {_fault(fault)}"
             for fault in faults
         )
         raise ConfigurationError("; ".join(lines)) from error
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    """Return pydantic's message in our words."""
+    if fault["type"] == "extra_forbidden":
+        return "there is no such field; docs/operations/policies.md tells all"
+    return str(fault["msg"]).removeprefix("Value error, ")
 
 
 def read_policy(path: Path) -> Policy:
@@ -50,5 +58,7 @@ def read_policy(path: Path) -> Policy:
         raise ConfigurationError(f"{path}: larger than {FILE_LIMIT_BYTES} bytes")
     try:
         return parse_policy(content.decode("utf-8"))
-    except (UnicodeDecodeError, ConfigurationError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: it is not text (UTF-8)") from error
+    except ConfigurationError as error:
         raise ConfigurationError(f"{path}: {error}") from error

@@ -5,6 +5,7 @@ file and in the environment. `HAKOIRI_CONFIG` names another file than `./hakoiri
 """
 
 import os
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,7 @@ from pydantic import (
     BaseModel,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -25,6 +27,7 @@ from pydantic_settings import (
 )
 
 from hakoiri.host.admission_settings import AdmissionSettings
+from hakoiri.host.client_variables import CLIENT_KEY_VARIABLE, CLIENT_URL_VARIABLE
 from hakoiri.host.collection_settings import CollectionSettings
 from hakoiri.host.coordination_settings import CoordinationSettings, check_redis_url
 from hakoiri.host.process_settings import (
@@ -42,10 +45,6 @@ from hakoiri.wire.pool import AGE_LIMIT_S, AGE_MIN_S, SIZE_LIMIT, PoolSize
 
 ENV_PREFIX = "HAKOIRI_"
 CONFIG_VARIABLE = "HAKOIRI_CONFIG"
-CLIENT_URL_VARIABLE = "HAKOIRI_URL"
-CLIENT_KEY_VARIABLE = "HAKOIRI_KEY"
-"""What the command line speaks to; no settings of the server."""
-
 DEFAULT_CONFIG_FILE = "hakoiri.toml"
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 INODES_A_MIB = 256
@@ -281,6 +280,15 @@ class Settings(BaseSettings):
     tracing: TracingSettings = TracingSettings()
     users: UserSettings = UserSettings()
 
+    @field_validator("database_url", "object_store_url")
+    @classmethod
+    def _kind_of_store_is_known(cls, value: str | None, info: ValidationInfo) -> str | None:
+        known = {"database_url": ("sqlite", "postgresql"), "object_store_url": ("file", "s3")}
+        schemes = known[str(info.field_name)]
+        if value is not None and re.split(r"[+:]", value, maxsplit=1)[0] not in schemes:
+            raise ValueError(f"must begin with {' or '.join(f'{one}://' for one in schemes)}")
+        return value
+
     @field_validator("redis_url")
     @classmethod
     def _redis_url_is_safe(cls, value: str | None) -> str | None:
@@ -370,10 +378,17 @@ def _variables(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, objec
             yield prefix + name.upper(), field.default
 
 
+def _mend(key: str, kind: str, message: str) -> str:
+    if kind != "extra_forbidden":
+        return message.removeprefix("Value error, ")
+    dotted = [name.removeprefix(ENV_PREFIX).lower().replace("__", ".") for name in variables()]
+    near = get_close_matches(key, {*dotted, *(one.partition(".")[0] for one in dotted)}, n=1)
+    return f"no such setting; did you mean {near[0]}?" if near else "no such setting"
+
+
 def _describe(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
         key = ".".join(str(part) for part in problem["loc"]) or "settings"
-        mend = "no such setting" if problem["type"] == "extra_forbidden" else problem["msg"]
-        lines.append(f"{key}: {mend}")
+        lines.append(f"{key}: {_mend(key, problem['type'], problem['msg'])}")
     return "; ".join(lines)

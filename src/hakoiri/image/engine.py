@@ -16,7 +16,9 @@ from hakoiri.image.errors import ImageBuildError
 
 SHORT_TIMEOUT_S: Final = 30.0
 BUILD_TIMEOUT_S: Final = 1800.0
-_MEND: Final = "see whether `docker info` answers; DOCKER_HOST names another engine"
+_MEND: Final = (
+    "see whether `docker info` answers; --docker-host (HAKOIRI_DOCKER_HOST) names another engine"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,22 @@
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from hakoiri.cli.commands_on_demand import NOUNS, PROCESSES
+from hakoiri.cli.commands_on_demand import NOUNS, PROCESSES, SUMMARIES
 from hakoiri.cli.main import app
 
 ASK = """
 import sys
 from typer.testing import CliRunner
 from hakoiri.cli.main import app
-assert CliRunner().invoke(app, ["workspace", "exec", "--help"]).exit_code == 0
-print(*(name for name in ("sqlalchemy", "fastapi", "cryptography") if name in sys.modules))
+assert CliRunner().invoke(app, sys.argv[1:]).exit_code == 0
+print(*sorted({name.partition(".")[0] for name in sys.modules}))
 """
+SERVER = {"sqlalchemy", "fastapi", "cryptography", "aiohttp", "botocore", "pydantic_settings"}
 
 
 def test_the_help_tells_every_word() -> None:
@@ -33,6 +36,24 @@ def test_a_word_that_is_none_is_a_usage_error() -> None:
     assert CliRunner().invoke(app, ["no-such-word"]).exit_code == 2
 
 
-def test_a_workspaces_command_loads_no_server() -> None:
-    seen = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, check=True)
-    assert seen.stdout.strip() == ""
+def loaded_by(*words: str) -> set[str]:
+    seen = subprocess.run(
+        [sys.executable, "-c", ASK, *words], capture_output=True, text=True, check=True
+    )
+    return set(seen.stdout.split())
+
+
+@pytest.mark.parametrize("words", [("workspace", "exec"), ("files", "put"), ("pool", "show")])
+def test_a_command_that_speaks_to_a_server_loads_none(words: tuple[str, ...]) -> None:
+    assert loaded_by(*words, "--help") & SERVER == set()
+
+
+def test_the_list_of_all_words_loads_none_of_them() -> None:
+    assert loaded_by("--help") & SERVER == set()
+
+
+@pytest.mark.parametrize("word", [*PROCESSES, *NOUNS])
+def test_the_list_tells_what_the_words_own_help_begins_with(word: str) -> None:
+    group: Any = get_command(app)
+    told = group.get_command(None, word).help
+    assert " ".join(told.split()).startswith(SUMMARIES[word])

@@ -51,3 +51,18 @@ def test_help_has_examples() -> None:
     for command in (["policy", "test"], ["policy", "set"], ["policy", "get"], ["proxy"]):
         told = RUNNER.invoke(app, [*command, "--help"])
         assert "Example" in told.output
+
+
+def test_without_the_proxys_file_hosts_are_judged_and_credentials_are_said_to_be_unknown(
+    tmp_path: Path,
+) -> None:
+    policy = tmp_path / "policy.toml"
+    model = '[model]\nprovider = "bedrock"\ncredential = "bedrock"\nregion = "eu-west-1"\n'
+    rule = '[[rules]]\nhost = "files.example.com"\n'
+    policy.write_text(rule + model)
+    words = ["policy", "test", "https://files.example.com/", "--policy", str(policy)]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    policy.write_text(rule + 'credential = "files"\n' + model)
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 1
+    assert "--credentials" in refused.stderr

@@ -49,3 +49,12 @@ def test_a_file_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
     path.write_bytes(b"#" * (FILE_LIMIT_BYTES + 1))
     with pytest.raises(ConfigurationError, match="larger than"):
         read_policy(path)
+
+
+def test_what_is_wrong_is_told_in_our_words(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="methodz: there is no such field"):
+        parse_policy('[[rules]]\nhost = "example.com"\nmethodz = ["GET"]\n')
+    binary = tmp_path / "policy.toml"
+    binary.write_bytes(b"\x80")
+    with pytest.raises(ConfigurationError, match=r"policy\.toml: it is not text \(UTF-8\)"):
+        read_policy(binary)

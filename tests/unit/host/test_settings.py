@@ -136,3 +136,46 @@ def test_a_target_that_is_not_given_is_twice_the_minimum(
 def test_a_log_that_is_not_kept_cannot_be_shipped() -> None:
     with pytest.raises(SettingsError, match="ship_file"):
         settings.load(audit={"enabled": False, "ship_file": "/etc/hakoiri-ship/ship.toml"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "mend"),
+    [
+        ("HAKOIRI_DATABASE_URL", "mysql://x", "must begin with sqlite:// or postgresql://"),
+        ("HAKOIRI_OBJECT_STORE_URL", "gs://x", "must begin with file:// or s3://"),
+    ],
+)
+def test_a_store_of_another_kind_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, mend: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as refused:
+        settings.load()
+    assert str(refused.value) == f"{variable.removeprefix('HAKOIRI_').lower()}: {mend}"
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////srv/x", "sqlite+aiosqlite:////srv/x", "postgresql:///x"]
+)
+def test_a_database_that_there_is_is_taken(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("HAKOIRI_DATABASE_URL", url)
+    assert settings.load().database_url == url
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('[models]\nprovider = "bedrock"\n', "models: no such setting; did you mean model?"),
+        (
+            "[container]\npid = 64\n",
+            "container.pid: no such setting; did you mean container.pids?",
+        ),
+    ],
+)
+def test_an_unknown_key_of_the_file_is_answered_with_the_nearest_known_one(
+    tmp_path: Path, text: str, told: str
+) -> None:
+    (tmp_path / "hakoiri.toml").write_text(text)
+    with pytest.raises(SettingsError) as refused:
+        settings.load()
+    assert str(refused.value) == told

@@ -18,7 +18,10 @@ from hakoiri.cli.backup.places import places, settings_files
 from hakoiri.cli.backup.postgresql_dump import can_dump
 from hakoiri.cli.backup.restoring import restore as put_back
 from hakoiri.cli.backup.restoring import restore_settings
-from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.client_options import Json, Output, wants_json
+from hakoiri.cli.live_screen import waiting
+from hakoiri.cli.noun import noun
+from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.preparation import (
     INSTANCE_FILE,
     PreparationError,
@@ -28,7 +31,7 @@ from hakoiri.cli.supervisor.preparation import (
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import Settings, SettingsError
 
-app = typer.Typer(no_args_is_help=True, help="Save an installation, and put it back.")
+app = noun("Save an installation, and put it back.")
 
 USAGE_EXIT_CODE: Final = 2
 SHOWN_DAMAGE: Final = 20
@@ -74,9 +77,9 @@ def create(
     if wants_json(output, as_json):
         show_json({**_counted(entries), "directory": str(directory), "not_in_it": away})
         return
-    typer.echo(f"{directory}: {_said(entries)}")
+    say(f"{directory}: {_said(entries)}")
     for name in away:
-        typer.echo(f"NOT in it: {name}; it needs a backup of its own, made before this one")
+        say(f"NOT in it: {name}; it needs a backup of its own, made before this one")
 
 
 @app.command()
@@ -90,7 +93,7 @@ def check(directory: Directory, *, output: Output = "text", as_json: Json = Fals
     if wants_json(output, as_json):
         show_json({**_counted(entries), "instance": head.instance, "made_at": head.made_at})
     else:
-        typer.echo(f"{directory}, of {head.made_at}: {_said(entries)}, all as they were written")
+        say(f"{directory}, of {head.made_at}: {_said(entries)}, all as they were written")
 
 
 @app.command()
@@ -103,6 +106,8 @@ def restore(
             "--settings", help="Only the files of settings and secrets, those that are missing."
         ),
     ] = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Put a backup back, on a host that has nothing of its instance; the server must not run.
 
@@ -117,29 +122,35 @@ def restore(
         if settings_alone:
             _, entries = _whole(directory)
             settled = restore_settings(directory, entries)
+            if wants_json(output, as_json):
+                made, kept = ([str(path) for path in one] for one in (settled.made, settled.kept))
+                show_json({"put_back": made, "kept": kept})
+                return
             for path in settled.made:
-                typer.echo(f"{path}: put back")
+                say(f"{path}: put back")
             for path in settled.kept:
-                typer.echo(f"{path}: kept, although it is not as in the backup")
+                say(f"{path}: kept, although it is not as in the backup")
             return
         settings = host_settings.load()
         head, entries = _whole(directory)
         count = put_back(directory, head, entries, places(settings, head.instance))
-    typer.echo(
-        f"{count} files put back, as of {head.made_at}; `hakoiri audit verify` checks the log"
-    )
+    if wants_json(output, as_json):
+        show_json({"files": count, "made_at": head.made_at})
+    else:
+        say(f"{count} files put back, as of {head.made_at}; `hakoiri audit verify` checks the log")
 
 
 @contextmanager
 def _told(command: str) -> Iterator[None]:
     try:
         require_root()
-        yield
+        with waiting(f"backup {command}"):
+            yield
     except (SettingsError, PreparationError) as error:
-        typer.echo(f"hakoiri backup {command}: {error}", err=True)
+        complain(f"backup {command}", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     except BackupError as error:
-        typer.echo(f"hakoiri backup {command}: {error}", err=True)
+        complain(f"backup {command}", error)
         raise typer.Exit(1) from None
 
 

@@ -2,19 +2,21 @@
 
 import json
 import subprocess
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from hakoiri.cli.api_client import ApiError
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.demo import proofs
 from hakoiri.cli.demo.proofs import NothingToProveError, Proof, Turn
 from hakoiri.cli.demo.server_process import ServerProcessError
 from hakoiri.cli.demo.stage import SITE_HOST, Stage, stage
 from hakoiri.cli.event_printer import EventPrinter
+from hakoiri.cli.live_screen import Screen, screen
 from hakoiri.cli.plain_text import plain
+from hakoiri.cli.screen import complain, say
 from hakoiri.cli.supervisor.preparation import PreparationError, require_root
 from hakoiri.wire.guard import engine_name
 
@@ -30,7 +32,8 @@ DEMO_ERRORS: Final = (
 
 def demo(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Give the proofs as data.")] = False,
+    output: Output = "text",
+    as_json: Json = False,
 ) -> None:
     """Play one conversation with the rehearsal model and prove what Hakoiri promises.
 
@@ -42,11 +45,12 @@ def demo(
 
       hakoiri demo --json | jq '.proofs[] | select(.held | not)'
     """
-    console = Console(stderr=as_json, highlight=False)
+    is_data = wants_json(output, as_json)
+    console = screen(stderr=is_data)
     try:
         require_root()
     except PreparationError as error:
-        typer.echo(f"hakoiri demo: {error}", err=True)
+        complain("demo", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     console.print("[bold]Hakoiri demo[/] · REHEARSAL: no model is called, its words are scripted")
     try:
@@ -59,17 +63,17 @@ def demo(
         subprocess.CalledProcessError,
         OSError,
     ) as error:
-        typer.echo(f"hakoiri demo: {error}", err=True)
+        complain("demo", error)
         raise typer.Exit(1) from None
-    if as_json:
-        typer.echo(json.dumps({"proofs": [proof.as_data() for proof in held]}, indent=2))
+    if is_data:
+        say(json.dumps({"proofs": [proof.as_data() for proof in held]}, indent=2))
     raise typer.Exit(0 if held and all(proof.held for proof in held) else 1)
 
 
 class _Play:
     """The conversation, scene by scene."""
 
-    def __init__(self, on: Stage, console: Console) -> None:
+    def __init__(self, on: Stage, console: Screen) -> None:
         self._stage = on
         self._console = console
         self._proofs: list[Proof] = []

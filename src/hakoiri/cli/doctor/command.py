@@ -3,17 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.doctor.checklist_facts import examine_checklist
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
 from hakoiri.cli.doctor.production_facts import examine_production
+from hakoiri.cli.live_screen import screen, waiting
+from hakoiri.cli.screen import complain, say
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
 from hakoiri.image.errors import ImageBuildError
@@ -30,17 +31,10 @@ STYLES = {
 }
 
 
-class Output(StrEnum):
-    """How the findings are shown."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def doctor(
     *,
-    output: Annotated[Output, typer.Option("--output", "-o", help="text or json.")] = Output.TEXT,
-    as_json: Annotated[bool, typer.Option("--json", help="Short for -o json.")] = False,
+    output: Output = "text",
+    as_json: Json = False,
     production: Annotated[
         bool,
         typer.Option("--production", help="Also go through the checklist for production."),
@@ -63,16 +57,17 @@ def doctor(
     try:
         settings = host_settings.load()
     except host_settings.SettingsError as error:
-        typer.echo(f"hakoiri doctor: {error}", err=True)
+        complain("doctor", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
-    findings = examine(settings, image_reference=image_reference)
-    if production:
-        findings += examine_production(settings)
-        findings += examine_checklist(settings, image_reference=image_reference)
-    if as_json or output is Output.JSON:
-        typer.echo(as_data(findings))
+    with waiting("looking at this host"):
+        findings = examine(settings, image_reference=image_reference)
+        if production:
+            findings += examine_production(settings)
+            findings += examine_checklist(settings, image_reference=image_reference)
+    if wants_json(output, as_json):
+        say(as_data(findings))
     else:
-        console = Console(highlight=False)
+        console = screen()
         for line in as_lines(findings):
             console.print(line, soft_wrap=True)
     raise typer.Exit(0 if is_fit(findings) else 1)

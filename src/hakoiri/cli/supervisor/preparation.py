@@ -226,7 +226,9 @@ def prepare_data_directory(settings: Settings, *, wanted: str | None = None) -> 
         directory = _data_directory(settings.data_dir, account(settings.users.server))
         return instance_id(directory / INSTANCE_FILE, wanted=wanted)
     except OSError as error:
-        raise PreparationError(f"cannot prepare {settings.data_dir}: {error}") from error
+        raise PreparationError(
+            f"HAKOIRI_DATA_DIR: cannot prepare {settings.data_dir}: {error}"
+        ) from error
 
 
 def operator_chain(settings: Settings, instance: str) -> Path | None:

@@ -22,7 +22,7 @@ from hakoiri.cli.supervisor.preparation import (
 )
 from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
 from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
-from hakoiri.cli.supervisor.rehearsal import Rehearsal
+from hakoiri.cli.supervisor.rehearsal import Rehearsal, check_rehearsal_script
 from hakoiri.cli.supervisor.store_directory import store_directories
 from hakoiri.docker_guard.rules import GuardLaunch, Rules
 from hakoiri.host.launch import AppArmorKnown, ProbeLaunch, ServerLaunch
@@ -67,6 +67,8 @@ def rehearsal_process(settings: Settings, rehearsal: Rehearsal) -> ProcessSpec:
         raise PreparationError(
             f"HAKOIRI_MODEL__REHEARSAL_SCRIPT: cannot read {path}: {error}"
         ) from error
+    if path is not None:
+        check_rehearsal_script(script, path)
     return ProcessSpec(
         name="rehearsal",
         arguments=(

@@ -3,6 +3,10 @@
 import secrets
 import socket
 from dataclasses import dataclass
+from pathlib import Path
+
+from hakoiri.cli.supervisor.preparation import PreparationError
+from hakoiri.rehearsal.script import ScriptError, read_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,15 @@ def new_rehearsal(port: int) -> Rehearsal:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
     return Rehearsal(port, f"AKIA{secrets.token_hex(8).upper()}", secrets.token_hex(20))
+
+
+def check_rehearsal_script(content: bytes, path: Path) -> None:
+    """Raise `PreparationError`, which names the setting and the file, if it cannot be played."""
+    try:
+        read_script(content.decode("utf-8"), source=str(path))
+    except UnicodeDecodeError as error:
+        raise PreparationError(
+            f"HAKOIRI_MODEL__REHEARSAL_SCRIPT: {path} is not text (UTF-8)"
+        ) from error
+    except ScriptError as error:
+        raise PreparationError(f"HAKOIRI_MODEL__REHEARSAL_SCRIPT: {error}") from error

@@ -27,6 +27,7 @@ from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Degraded, Readiness
 from hakoiri.host.api.metrics import Figures
+from hakoiri.host.api.openapi_page import complete
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.api.request_tracing import RequestTracing, Traces
 from hakoiri.host.api.uploads import Uploads
@@ -43,7 +44,6 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.point_services import PointServices
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.workspace_services import WorkspaceServices
-from hakoiri.wire.problems import Problem
 
 
 def create_app(
@@ -124,21 +124,16 @@ def create_app(
     app.include_router(pool_routes.router(pool=pool))
     app.include_router(audit_routes.router(find=find_audited))
     app.include_router(key_routes.router(keys=keys))
-    _describe_shared_parts(app, require_keys=require_keys)
+    _complete_page(app, require_keys=require_keys)
     return app
 
 
-def _describe_shared_parts(app: FastAPI, *, require_keys: bool) -> None:
-    """Complete the OpenAPI page with the problem document and the keys."""
+def _complete_page(app: FastAPI, *, require_keys: bool) -> None:
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        page = generate()
-        components = page.setdefault("components", {})
-        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
-        if require_keys:
-            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-            page["security"] = [{"key": []}]
-        return page
+        if app.openapi_schema is None:
+            complete(generate(), require_keys=require_keys)
+        return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way

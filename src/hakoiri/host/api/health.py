@@ -93,7 +93,7 @@ def router(
 
     @routes.get("/health")
     async def health() -> Health:
-        """Answer."""
+        """Answer, as long as the process runs."""
         return Health()
 
     @routes.get("/ready", responses={503: {"model": Ready, "description": "Not ready"}})

@@ -1,6 +1,8 @@
 """The one place that maps errors to HTTP: RFC 9457 problem documents with stable types."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -190,7 +192,10 @@ def install(app: FastAPI) -> None:
         headers = dict(getattr(error, "headers", None) or {})
         code = HTTP_CODES.get(status, "http-error")
         title = str(getattr(error, "detail", "")) or "The request failed"
-        return problem_response(Problem.of(code, title=title, status=status), headers=headers)
+        detail = _way_out(status, headers)
+        return problem_response(
+            Problem.of(code, title=title, status=status, detail=detail), headers=headers
+        )
 
     kinds: list[type[Exception]] = [RefusedError, *(kind for kind, _ in MEANINGS), Exception]
     for kind in kinds:
@@ -210,6 +215,25 @@ def _describe(error: RequestValidationError) -> str:
     """Name the fields and what is wrong, never the value."""
     lines = []
     for item in error.errors()[:SHOWN_ERRORS]:
+        if item["type"] == "json_invalid":
+            why = item.get("ctx", {}).get("error", "it cannot be read")
+            lines.append(f"the body is not JSON: {why}, at character {item['loc'][-1]}")
+            continue
         place = ".".join(str(part) for part in item["loc"][1:]) or str(item["loc"][0])
-        lines.append(f"{place[:200]}: {item['msg']}")
+        lines.append(f"{place[:200]}: {_fault(item)}")
     return "; ".join(lines)
+
+
+def _fault(item: Mapping[str, Any]) -> str:
+    """Return pydantic's message in our words."""
+    if item["type"] == "extra_forbidden":
+        return "there is no such field"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def _way_out(status: int, headers: Mapping[str, str]) -> str:
+    """Tell what to ask for in place of a path or a method that there is not."""
+    if status == HTTPStatus.NOT_FOUND:
+        return "The API has no such path; /openapi.json tells all that it has."
+    allowed = {name.lower(): value for name, value in headers.items()}.get("allow")
+    return f"This path takes {allowed}." if allowed else ""

@@ -49,7 +49,7 @@ class RecoveryPointList(BaseModel):
     next: str | None
 
 
-class Keeping(Message):
+class PointKeeping(Message):
     """Whether the point is kept for good."""
 
     kept: bool
@@ -151,7 +151,7 @@ def _add_one(routes: APIRouter, place: Place, points: PointService) -> None:
 
     @routes.patch(one, operation_id=place.operation("keep_recovery_point"))
     async def keep_recovery_point(
-        workspace: Found, recovery_point: PointId, keeping: Keeping
+        workspace: Found, recovery_point: PointId, keeping: PointKeeping
     ) -> RecoveryPointDocument:
         """Keep a point for good, or let it go with the others of its age."""
         return _document(await points.keep(workspace, recovery_point, is_kept=keeping.kept))

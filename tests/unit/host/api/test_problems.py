@@ -83,3 +83,22 @@ async def test_servers_that_cannot_agree_say_when_to_come_again(
         assert answer.headers["Retry-After"] == "5"
         assert told in answer.text
         assert "10.0.0.5" not in answer.text
+
+
+@pytest.mark.anyio
+async def test_what_is_wrong_with_a_request_is_told_in_our_words() -> None:
+    async with Served().client() as client:
+        unknown = await client.post("/v1/conversations", json={"knd": "agent"})
+        broken = await client.post(
+            "/v1/conversations", content=b'{"kind":', headers={"Content-Type": "application/json"}
+        )
+        nowhere = await client.get("/v1/nowhere")
+        wrong = await client.put("/v1/pool/x", json={})
+        method = await client.post("/v1/pool", json={})
+    assert unknown.json()["detail"] == "knd: there is no such field"
+    assert broken.json()["detail"].startswith("the body is not JSON: ")
+    assert broken.json()["detail"].endswith(", at character 8")
+    assert "/openapi.json" in nowhere.json()["detail"]
+    assert wrong.status_code == 404
+    assert method.status_code == 405
+    assert method.json()["detail"].startswith("This path takes ")
