@@ -108,7 +108,7 @@ class Upload:
         for _ in range(READ_ATTEMPTS):
             reading = await run_in_thread(partial(self._reader.open_large, found))
             try:
-                parts, is_sent = await self._packs.store_whole(reading.next_pieces)
+                parts, is_sent = await self._packs.store_whole(reading.next_block)
                 entry = await run_in_thread(partial(reading.entry, parts))
             finally:
                 reading.close()
