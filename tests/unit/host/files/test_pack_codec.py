@@ -16,6 +16,7 @@ from hakoiri.host.files.pack_codec import (
     seal,
     seal_sampled,
     unseal,
+    unseal_unchecked,
 )
 
 TEXT = b"def main() -> None: pass\n" * 1000
@@ -77,6 +78,21 @@ def test_any_changed_byte_is_seen(plain: bytes) -> None:
     for damage in (b"X" + stored[1:], stored[:-1], stored + b"x", b""):
         with pytest.raises(CodecError, match="other bytes"):
             unseal(pack, damage)
+
+
+def test_the_decoder_is_only_given_what_was_checked() -> None:
+    pack, stored = seal(TEXT)
+    assert unseal_unchecked(pack, stored) == TEXT
+    with pytest.raises(CodecError, match="other bytes"):
+        unseal_unchecked(pack, stored[:-1] + b"X")
+
+
+@pytest.mark.parametrize("damage", [NOISE[:-1], NOISE + b"x", b""])
+def test_what_is_not_checked_has_its_size_all_the_same(damage: bytes) -> None:
+    pack, stored = seal(NOISE)
+    assert unseal_unchecked(pack, stored) == NOISE
+    with pytest.raises(CodecError, match="other bytes"):
+        unseal_unchecked(pack, damage)
 
 
 def test_a_pack_that_is_not_what_its_manifest_says_is_refused() -> None:
