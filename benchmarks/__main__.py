@@ -50,6 +50,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
     "fork": fork.measure,
     "frozen": frozen.measure,
     "live_sync": live_sync.measure,
+    "large_files": partial(object_sync.measure, sizes=object_sync.LARGE),
     "neighbours": neighbours.measure,
     "object_sync": object_sync.measure,
     "runtimes": runtimes.measure,

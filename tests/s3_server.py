@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -24,6 +25,13 @@ ACCESS_KEY_ID = "AKIDEXAMPLE"
 SECRET_ACCESS_KEY = "planted-store-secret"
 START_TIMEOUT_S = 60.0
 GRPC_PORT_OFFSET = 10_000
+
+MEMORY_LIMIT = "2GiB"
+"""From here on it collects its garbage more often."""
+
+UPLOADS_AT_ONCE_MB = 128
+"""What is sent to it beyond this waits. Left alone it holds seven times what is on its way to it:
+17 GB in a benchmark whose peers send a GiB at once, until the machine stood still."""
 
 CREDENTIALS = f"""
 access_key_id = "{ACCESS_KEY_ID}"
@@ -61,7 +69,11 @@ class S3Server:
         """Start it without waiting, with the data that it had."""
         with (self.directory / "weed.log").open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=self.directory, stdout=log, stderr=log
+                self.command,
+                cwd=self.directory,
+                env={**os.environ, "GOMEMLIMIT": MEMORY_LIMIT},
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self) -> None:
@@ -119,6 +131,7 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
         "-master.telemetry=false",
         f"-volume.port={_free_port()}",
         "-volume.max=300",
+        *[f"-{part}.concurrentUploadLimitMB={UPLOADS_AT_ONCE_MB}" for part in ("s3", "filer")],
         "-filer",
         f"-filer.port={_free_port()}",
         "-s3",

@@ -22,6 +22,7 @@ class BareObstore:
     def __init__(
         self, endpoint: str, bucket: str, source: Path, access_key_id: str, secret_access_key: str
     ) -> None:
+        self.bucket = bucket
         self._source = source
         self._store = S3Store(
             bucket,

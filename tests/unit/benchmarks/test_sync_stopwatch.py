@@ -1,8 +1,9 @@
 import asyncio
+import os
 
 import pytest
 from benchmarks.report import Report
-from benchmarks.sync_stopwatch import Stopwatch
+from benchmarks.sync_stopwatch import Stopwatch, used_by_s
 
 from hakoiri.host.files.ports import FilesError
 
@@ -33,6 +34,20 @@ async def test_what_was_done_is_timed_with_what_it_used() -> None:
         "small: upload: ours",
         "processor time, small: upload: ours",
     ]
+
+
+async def test_what_the_server_used_meanwhile_is_told_and_goes_with_who_is_left_out() -> None:
+    report = Report("sync")
+    used = iter([1.0, 3.5, 4.0])
+    stopwatch = Stopwatch(report, server_s=lambda: next(used))
+    assert await stopwatch.time("large", "upload", "ours", works)
+    assert report.samples_ms["server's processor time, large: upload: ours"] == [2500.0]
+    assert not await stopwatch.time("large", "download", "ours", fails)
+    assert report.samples_ms == {}
+
+
+def test_a_process_has_used_some_of_the_processors() -> None:
+    assert 0 < used_by_s(os.getpid()) < 100_000
 
 
 async def test_who_fails_is_out_of_that_part_and_told_and_the_others_go_on() -> None:

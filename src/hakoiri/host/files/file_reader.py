@@ -18,6 +18,7 @@ from hakoiri.host.files.large_file import LargeFile
 from hakoiri.host.files.manifest import PERMISSION_BITS, Entry
 from hakoiri.host.files.packs import PACK_BYTES, Parts
 from hakoiri.host.files.paths import Root
+from hakoiri.host.files.pieces import Block
 from hakoiri.host.files.plan import Found, LeftOut
 from hakoiri.host.files.ports import FilesError, LiveTree
 from hakoiri.host.files.scan import CHANGING, ScanLimits, file_refusal
@@ -86,10 +87,10 @@ class LargeReading:
         self._read_ns = read_ns
         self._file = file
 
-    def next_pieces(self) -> list[tuple[str, bytes]]:
-        """Return the next pieces, none at the end; `ReadRefusedError`."""
+    def next_block(self) -> Block | None:
+        """Return the next pieces, None at the end; `ReadRefusedError`."""
         try:
-            return self._file.next_pieces()
+            return self._file.next_block()
         except OSError as error:
             raise ReadRefusedError(f"cannot be read: {error.strerror}") from error
 

@@ -68,7 +68,7 @@ def _read_all(spool: int, files: Sequence[SpooledFile]) -> list[tuple[str, bytes
 
 async def _store_large(file: SpooledFile, spool: int, packs: PackWriter) -> Parts:
     reading = LargeFile(spool, file.size, is_same=lambda: True, start=file.offset)
-    parts, _ = await packs.store_whole(reading.next_pieces)
+    parts, _ = await packs.store_whole(reading.next_block)
     if reading.digest() != file.sha256:
         raise FilesError("the spool of the archive changed on this host's disk")
     return parts

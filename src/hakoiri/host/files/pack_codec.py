@@ -17,6 +17,10 @@ LEVEL = 1
 WORTH_IT = 0.95
 """What does not shrink below this share is kept as it is, and read without decoding."""
 
+SAMPLES = 16
+SAMPLE_BYTES = 8 * 1024
+"""So many samples of so many bytes tell whether a pack of a large file is worth compressing."""
+
 
 class CodecError(FilesError):
     """The bytes are not what was stored; the message says how."""
@@ -25,15 +29,18 @@ class CodecError(FilesError):
 def seal(plain: bytes) -> tuple[Pack, bytes]:
     """Return a pack of these bytes, and the bytes to store."""
     compressed = compress(plain)
-    is_smaller = len(compressed) < WORTH_IT * len(plain)
-    stored = compressed if is_smaller else plain
-    pack = Pack(
-        id=hashlib.sha256(stored).hexdigest(),
-        coding="zstd" if is_smaller else "none",
-        plain_size=len(plain),
-        size=len(stored),
-    )
-    return pack, stored
+    return _sealed(plain, compressed if _is_worth_it(compressed, plain) else None)
+
+
+def seal_sampled(plain: bytes) -> tuple[Pack, bytes]:
+    """Do as `seal`, but compress only if samples of the bytes shrink: for what is all of a kind."""
+    step = len(plain) // SAMPLES
+    if step > SAMPLE_BYTES:
+        view = memoryview(plain)
+        sample = b"".join(view[n * step : n * step + SAMPLE_BYTES] for n in range(SAMPLES))
+        if not _is_worth_it(compress(sample), sample):
+            return _sealed(plain, None)
+    return seal(plain)
 
 
 def unseal(pack: Pack, stored: bytes) -> bytes:
@@ -46,6 +53,31 @@ def unseal(pack: Pack, stored: bytes) -> bytes:
     if len(plain) != pack.plain_size:
         raise CodecError("holds other bytes")
     return plain
+
+
+def unseal_unchecked(pack: Pack, stored: bytes) -> bytes:
+    """Do as `unseal`, but leave it to the caller to check what needs no decoding.
+
+    The decoder is only ever given bytes that are known to be its encoder's.
+    """
+    if pack.coding == "none" and len(stored) == pack.size:
+        return stored
+    return unseal(pack, stored)
+
+
+def _is_worth_it(compressed: bytes, plain: bytes) -> bool:
+    return len(compressed) < WORTH_IT * len(plain)
+
+
+def _sealed(plain: bytes, compressed: bytes | None) -> tuple[Pack, bytes]:
+    stored = plain if compressed is None else compressed
+    pack = Pack(
+        id=hashlib.sha256(stored).hexdigest(),
+        coding="none" if compressed is None else "zstd",
+        plain_size=len(plain),
+        size=len(stored),
+    )
+    return pack, stored
 
 
 def compress(plain: bytes) -> bytes:

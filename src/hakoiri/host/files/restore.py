@@ -100,9 +100,9 @@ def check_limits(manifest: Manifest, limits: ScanLimits) -> None:
 class _Download:
     """Writes files, those that lie in one pack with it read once.
 
-    Of a file in one pack, pack and file are checked by their hashes; of one in several, each pack
-    as it comes, in any order, and the whole file before it is given its name. The hashes of its
-    pieces would tell nothing more.
+    Of a file in one pack, pack and file are checked by their hashes; of one in several parts, the
+    whole file before it is given its name. The hashes of its pieces and packs would tell nothing
+    more, but which pack it is when that fails: then they are looked at.
     """
 
     def __init__(self, *, stored: StoredBytes, writer: TreeWriter) -> None:
@@ -152,7 +152,7 @@ class _Download:
 
         async def read(run: Sequence[Part]) -> tuple[Sequence[Part], bytes]:
             await self._room.acquire()  # given back below; after an error all ends
-            return run, await self._stored.pack(run[0].pack, wanted_by=entry)
+            return run, await self._stored.pack_of_whole(run[0].pack, wanted_by=entry)
 
         async def append(answer: tuple[Sequence[Part], bytes]) -> None:
             await run_in_thread(partial(_append, file, digest, *answer))
@@ -160,7 +160,13 @@ class _Download:
 
         await run_in_order(_runs(entry.parts or ()), read, append, ahead=PACKS_AHEAD)
         if digest.hexdigest() != entry.sha256:
+            await self._check_packs(entry)
             raise damaged(entry, name_of(entry), "holds other bytes")
+
+    async def _check_packs(self, entry: Entry) -> None:
+        """Read a file's packs once more to name the one that is not what was stored, if it is."""
+        for pack in dict.fromkeys(part.pack for part in entry.parts or ()):
+            await self._stored.pack(pack, wanted_by=entry)
 
 
 def _append(file: NewFile, digest: "hashlib._Hash", run: Sequence[Part], plain: bytes) -> None:

@@ -1,12 +1,12 @@
 """Reads files' bytes back from packs and from the blobs of version 1, checking each hash."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 from hakoiri.host.files.keys import blob_key, pack_key
 from hakoiri.host.files.manifest import Entry
-from hakoiri.host.files.pack_codec import CodecError, unseal
+from hakoiri.host.files.pack_codec import CodecError, unseal, unseal_unchecked
 from hakoiri.host.files.packs import Pack, Part
 from hakoiri.host.files.paths import reported
 from hakoiri.host.files.ports import (
@@ -27,10 +27,22 @@ class StoredBytes:
 
     async def pack(self, pack: Pack, *, wanted_by: Entry) -> bytes:
         """Return a pack's plain bytes."""
+        return await self._pack(pack, wanted_by, unseal)
+
+    async def pack_of_whole(self, pack: Pack, *, wanted_by: Entry) -> bytes:
+        """Return a pack's plain bytes for one who checks the hash of the whole file.
+
+        Those of a pack that is not compressed are not checked here.
+        """
+        return await self._pack(pack, wanted_by, unseal_unchecked)
+
+    async def _pack(
+        self, pack: Pack, wanted_by: Entry, decode: Callable[[Pack, bytes], bytes]
+    ) -> bytes:
         what = f"pack {pack.id}"
         try:
             stored = await self._store.get(pack_key(self._tenant, pack.id), limit_bytes=pack.size)
-            return await run_in_thread(partial(unseal, pack, stored))
+            return await run_in_thread(partial(decode, pack, stored))
         except ObjectMissingError as error:
             raise damaged(wanted_by, what, "is missing") from error
         except ObjectTooLargeError as error:

@@ -164,7 +164,7 @@ class FileSync:
         `FilesError` if its bytes are not those of `size` and `sha256`.
         """
         file = LargeFile(descriptor, size, is_same=lambda: True)
-        parts, _ = await self.packs(tenant).store_whole(file.next_pieces)
+        parts, _ = await self.packs(tenant).store_whole(file.next_block)
         if file.digest() != sha256:
             raise FilesError(f"the file is not the one of {size} bytes with the hash {sha256}")
         return parts

@@ -26,7 +26,7 @@ AT_ONCE = 6
 """Packs of small files at once: pieces, their pack and its compressed form, about 15 MiB each."""
 
 LARGE_AT_ONCE = 2
-"""Large files read at once, each with its window, the pieces cut from it and those of no pack yet:
+"""Large files read at once, each with its window, the block cut from it and pieces of no pack yet:
 about 20 MiB. As many as hashing keeps processors busy; of each, several packs are in flight."""
 
 BATCH_FILES = 8192
@@ -108,7 +108,7 @@ class Upload:
         for _ in range(READ_ATTEMPTS):
             reading = await run_in_thread(partial(self._reader.open_large, found))
             try:
-                parts, is_sent = await self._packs.store_whole(reading.next_pieces)
+                parts, is_sent = await self._packs.store_whole(reading.next_block)
                 entry = await run_in_thread(partial(reading.entry, parts))
             finally:
                 reading.close()

@@ -127,7 +127,7 @@ def test_a_disk_that_fails_to_read_is_one_file_left_out(
     else:
         reading = reader.open_large(found)
         with pytest.raises(ReadRefusedError) as caught:
-            reading.next_pieces()
+            reading.next_block()
         reading.close()
         said = str(caught.value)
     assert said == "cannot be read: Input/output error"
@@ -211,7 +211,7 @@ def test_a_file_that_never_stops_changing_is_left_out(
 
 
 def read_to_the_end(reading: LargeReading) -> bytes:
-    return b"".join(piece for pieces in iter(reading.next_pieces, []) for _, piece in pieces)
+    return b"".join(block.plain for block in iter(reading.next_block, None))
 
 
 def test_a_large_file_is_read_in_pieces_and_then_known_as_it_was(tree: LiveTree) -> None:

@@ -10,6 +10,7 @@ from hakoiri.host.files.file_reader import ReadRefusedError
 from hakoiri.host.files.pack_codec import unseal
 from hakoiri.host.files.pack_writer import PACKS_AT_ONCE, PackWriter, Piece
 from hakoiri.host.files.packs import PACK_BYTES, Known, Part
+from hakoiri.host.files.pieces import Block
 from hakoiri.host.files.ports import FilesError
 from hakoiri.host.files.testing import MemoryObjectStore
 
@@ -20,8 +21,13 @@ def piece(content: bytes) -> Piece:
     return hashlib.sha256(content).hexdigest(), content
 
 
-def from_windows(*windows: list[Piece]) -> Callable[[], list[Piece]]:
-    waiting = [*windows, []]
+def block(pieces: list[Piece]) -> Block:
+    plain = b"".join(content for _, content in pieces)
+    return Block(plain, [(sha256, len(content)) for sha256, content in pieces])
+
+
+def in_blocks(*blocks: list[Piece]) -> Callable[[], Block | None]:
+    waiting = [*map(block, blocks), None]
     return lambda: waiting.pop(0)
 
 
@@ -46,7 +52,7 @@ async def test_a_whole_file_is_its_parts_in_order_and_each_piece_is_sent_once() 
     store = MemoryObjectStore()
     writer = PackWriter(store=store, tenant="t", known=Known())
     a, b, c = piece(os.urandom(PACK_BYTES)), piece(b"b"), piece(b"c")
-    parts, is_sent = await writer.store_whole(from_windows([a, b, a], [b, c]))
+    parts, is_sent = await writer.store_whole(in_blocks([a, b, a], [b, c]))
     assert is_sent
     assert [lies_at(store, part) for part in parts] == [a[1], b[1], a[1], b[1], c[1]]
     assert len(store.objects) == 2
@@ -56,12 +62,12 @@ async def test_a_whole_file_is_its_parts_in_order_and_each_piece_is_sent_once() 
 async def test_what_is_known_is_not_sent() -> None:
     store, known = MemoryObjectStore(), Known()
     a = piece(b"a")
-    first, _ = await PackWriter(store=store, tenant="t", known=known).store_whole(from_windows([a]))
+    first, _ = await PackWriter(store=store, tenant="t", known=known).store_whole(in_blocks([a]))
     store.objects.clear()
     writer = PackWriter(store=store, tenant="t", known=known)
-    assert await writer.store_whole(from_windows([a])) == (first, False)
+    assert await writer.store_whole(in_blocks([a])) == (first, False)
     assert (store.objects, writer.stored_bytes) == ({}, 0)
-    assert await writer.store_whole(from_windows()) == ((), False)
+    assert await writer.store_whole(in_blocks()) == ((), False)
 
 
 async def test_a_pack_that_a_crash_has_torn_is_written_again() -> None:
@@ -98,10 +104,69 @@ async def test_several_packs_of_one_file_are_in_flight_and_no_more(
     pieces = [piece(b"%010d" % number) for number in range(40)]
     store = Slow()
     writer = PackWriter(store=store, tenant="t", known=Known())
-    parts, _ = await writer.store_whole(from_windows(*([one] for one in pieces)))
+    parts, _ = await writer.store_whole(in_blocks(*([one] for one in pieces)))
     assert [lies_at(store, part) for part in parts] == [content for _, content in pieces]
     assert store.most == PACKS_AT_ONCE
     assert len(store.objects) == 40
+
+
+async def test_a_block_of_new_pieces_is_a_pack_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack_writer, "PACK_BYTES", 10)
+    store = MemoryObjectStore()
+    contents = [b"%06d" % number for number in range(5)]
+    a, b, c, d, e = map(piece, contents)
+    parts, _ = await PackWriter(store=store, tenant="t", known=Known()).store_whole(
+        in_blocks([a, b], [a, c], [d, e])
+    )
+    assert sorted(store.objects.values()) == [a[1] + b[1], c[1], d[1] + e[1]]
+    assert [lies_at(store, part) for part in parts] == [x[1] for x in (a, b, a, c, d, e)]
+
+
+async def test_of_blocks_that_are_known_in_part_a_pack_is_put_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pack_writer, "PACK_BYTES", 10)
+    store, known = MemoryObjectStore(), Known()
+    old = [piece(b"old %02d" % number) for number in range(4)]
+    new = [piece(b"new %02d" % number) for number in range(4)]
+    writer = PackWriter(store=store, tenant="t", known=known)
+    await writer.store(list(old))
+    parts, _ = await writer.store_whole(in_blocks(*([o, n] for o, n in zip(old, new, strict=True))))
+    assert len(store.objects) == 3
+    assert [lies_at(store, part) for part in parts] == [
+        content for pair in zip(old, new, strict=True) for _, content in pair
+    ]
+    assert writer.stored_bytes == 8 * 6
+
+
+async def test_a_file_is_read_no_further_than_packs_have_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While the store takes nothing, memory holds the packs in flight and the next one."""
+    monkeypatch.setattr(pack_writer, "PACK_BYTES", 10)
+    go_on = asyncio.Event()
+    waiting: list[int] = []
+
+    class Stuck(MemoryObjectStore):
+        async def put(self, key: str, data: bytes) -> None:
+            waiting.append(len(data))
+            await go_on.wait()
+            await super().put(key, data)
+
+    blocks = [block([piece(b"%010d" % number)]) for number in range(40)]
+    left: list[Block | None] = [*blocks, None]
+    writer = PackWriter(store=Stuck(), tenant="t", known=Known())
+    async with asyncio.TaskGroup() as group:
+        work = group.create_task(writer.store_whole(lambda: left.pop(0)))
+        while len(waiting) < PACKS_AT_ONCE:
+            await asyncio.to_thread(int)
+        for _ in range(50):
+            await asyncio.to_thread(int)  # whoever could go on would
+        read = 40 - (len(left) - 1)
+        go_on.set()
+    assert read == PACKS_AT_ONCE + 1
+    assert waiting == [10] * 40
+    assert len(work.result()[0]) == 40
 
 
 async def test_a_store_that_fails_ends_the_file_with_its_own_error() -> None:
@@ -111,13 +176,13 @@ async def test_a_store_that_fails_ends_the_file_with_its_own_error() -> None:
 
     writer = PackWriter(store=Full(), tenant="t", known=Known())
     with pytest.raises(FilesError, match="full"):
-        await writer.store_whole(from_windows([piece(os.urandom(PACK_BYTES))], [piece(b"b")]))
+        await writer.store_whole(in_blocks([piece(os.urandom(PACK_BYTES))], [piece(b"b")]))
 
 
 async def test_a_file_that_cannot_be_read_on_ends_with_that_error() -> None:
-    def next_pieces() -> list[Piece]:
+    def next_block() -> Block:
         raise ReadRefusedError("no")
 
     writer = PackWriter(store=MemoryObjectStore(), tenant="t", known=Known())
     with pytest.raises(ReadRefusedError, match="no"):
-        await writer.store_whole(next_pieces)
+        await writer.store_whole(next_block)

@@ -106,6 +106,10 @@ async def test_files_of_one_pack_are_written_with_one_read(tree: LiveTree) -> No
     assert report.files == 101
 
 
+def flipped(content: bytes) -> bytes:
+    return bytes([content[0] ^ 1]) + content[1:]
+
+
 def in_packs(store: MemoryObjectStore, *, path: bytes = b"f", packs: int = 4) -> Entry:
     """Store a large file, a pack for each of its pieces; return its entry."""
     pieces = [os.urandom(SMALL_FILE_LIMIT_BYTES) for _ in range(packs)]
@@ -163,8 +167,44 @@ async def test_a_damaged_pack_of_a_large_file_is_named(tree: LiveTree) -> None:
     assert entry.parts is not None
     pack_id = entry.parts[2].pack.id
     key = pack_key("acme", pack_id)
-    store.objects[key] = b"X" + store.objects[key][1:]
+    store.objects[key] = flipped(store.objects[key])
     with pytest.raises(DamagedError, match=f"workspace/f: pack {pack_id} holds other bytes"):
+        await restore(store, manifest_of(entry), tree)
+    assert not (tree.workspace / "f").exists()
+
+
+@pytest.mark.parametrize("plain", [os.urandom(5000), b"text" * 5000], ids=["none", "zstd"])
+@pytest.mark.parametrize("how", ["flipped", "short", "long"])
+async def test_a_pack_of_a_large_file_of_any_coding_is_named_however_it_is_damaged(
+    tree: LiveTree, plain: bytes, how: str
+) -> None:
+    store = MemoryObjectStore()
+    entry = in_packs(store, packs=2)
+    pack, stored = seal(plain)
+    part = Part(pack, 0, len(plain), hashlib.sha256(plain).hexdigest())
+    damage = {"flipped": flipped(stored), "short": stored[:-1], "long": stored + b"x"}[how]
+    store.objects[pack_key("acme", pack.id)] = damage
+    entry = replace(entry, size=entry.size + len(plain), parts=(part, *(entry.parts or ())))
+    said = "is longer than it was" if how == "long" else "holds other bytes"
+    with pytest.raises(DamagedError, match=f"workspace/f: pack {pack.id} {said}"):
+        await restore(store, manifest_of(entry), tree)
+    assert not (tree.workspace / "f").exists()
+
+
+async def test_bytes_that_were_spoiled_once_never_get_a_name(tree: LiveTree) -> None:
+    """On the way: when the pack is looked at again, nothing is wrong with it."""
+
+    class Spoiling(MemoryObjectStore):
+        left = 1
+
+        async def get(self, key: str, *, limit_bytes: int) -> bytes:
+            content = await super().get(key, limit_bytes=limit_bytes)
+            self.left -= 1
+            return flipped(content) if self.left == 0 else content
+
+    store = Spoiling()
+    entry = in_packs(store)
+    with pytest.raises(DamagedError, match=r"workspace/f: packs .* holds other bytes"):
         await restore(store, manifest_of(entry), tree)
     assert not (tree.workspace / "f").exists()
 

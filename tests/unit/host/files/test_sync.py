@@ -275,6 +275,24 @@ async def test_after_a_crash_at_any_write_the_head_is_the_old_or_the_new_recover
         assert heads.heads["ws"].event_number == (2 if is_committed else 1)
 
 
+@pytest.mark.parametrize("writes", range(6))
+async def test_after_a_crash_at_any_write_of_a_large_file_it_is_the_old_or_the_new_one(
+    tree: LiveTree, tmp_path: Path, writes: int
+) -> None:
+    """It has three packs; then come the manifest and the flush."""
+    old, new = os.urandom(10 * 1024 * 1024), os.urandom(12 * 1024 * 1024)
+    path, heads, store = tree.workspace / "f", MemoryHeads(), MemoryObjectStore()
+    path.write_bytes(old)
+    await save(file_sync(store, heads), tree)
+    path.write_bytes(new)
+    crashing = CrashingStore(store.objects, writes=writes)
+    with suppress(CrashError, ExceptionGroup):
+        await save(file_sync(crashing, heads), tree, event_number=2)
+    assert heads.heads["ws"].event_number == (2 if writes == 5 else 1)
+    back = await restored(file_sync(crashing, heads), tmp_path / "back")
+    assert (back.workspace / "f").read_bytes() == (new if writes == 5 else old)
+
+
 async def test_a_fresh_workspace_has_nothing_to_restore(tree: LiveTree) -> None:
     sync = file_sync(MemoryObjectStore(), MemoryHeads())
     assert await sync.restore(tenant="acme", workspace_id="ws", tree=tree) is None
@@ -414,6 +432,30 @@ async def test_the_head_moves_only_after_everything_is_durable(tree: LiveTree) -
     build(tree.workspace, {b"a": File(b"12")})
     await save(file_sync(Noting(), NotingHeads()), tree)
     assert steps == ["pack", "manifest", "flush", "head"]
+
+
+async def test_the_manifest_waits_for_the_last_pack_of_a_large_file(tree: LiveTree) -> None:
+    in_flight = 0
+    left_when_the_manifest_came: list[int] = []
+    packs: list[str] = []
+
+    class Slow(MemoryObjectStore):
+        async def put(self, key: str, data: bytes) -> None:
+            nonlocal in_flight
+            if "manifests" in key:
+                left_when_the_manifest_came.append(in_flight)
+            in_flight += 1
+            for _ in range(20):
+                await asyncio.to_thread(int)  # others go first
+            await super().put(key, data)
+            in_flight -= 1
+            packs.append(key)
+
+    build(tree.workspace, {b"a": File(b"12"), b"large": File(os.urandom(12 * 1024 * 1024))})
+    await save(file_sync(Slow(), MemoryHeads()), tree)
+    assert left_when_the_manifest_came == [0]
+    assert "manifests" in packs.pop()
+    assert len(packs) == 4
 
 
 async def test_what_is_left_out_is_told_bounded_and_printable(tree: LiveTree) -> None:
