@@ -94,7 +94,9 @@ async def let_go(orchestrator: Orchestrator, save: Save, leaves: Callable[[], bo
             "files_set_aside", workspace=live.workspace_id, container=live.container.container_id
         )
         try:
-            await orchestrator.set_aside(live.workspace_id)
+            await orchestrator.set_aside(
+                live.workspace_id, container_id=live.container.container_id
+            )
         except ContainersError as error:
             log.warning("not_ended", workspace=live.workspace_id, reason=str(error))
     await orchestrator.close()

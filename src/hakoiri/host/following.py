@@ -100,7 +100,7 @@ class Following:
         await self._orchestrator.retire_if_idle(workspace_id, "another server needs the workspace")
 
     async def _put_under_new_policies(self) -> None:
-        """Bind every live workspace whose policy is another now; what cannot be bound is removed.
+        """Bind every live workspace whose policy is another now; what cannot be bound is ended.
 
         A database that does not answer is asked until it does: an old policy must not stay in force
         unseen.
@@ -125,8 +125,11 @@ class Following:
             return True  # one that is nobody's any more is the collector's
         try:
             await self._orchestrator.rebind(
-                workspace_id=workspace_id, tenant=owner.tenant, policy=owner.policy
+                workspace_id=workspace_id,
+                tenant=owner.tenant,
+                policy=owner.policy,
+                ends_refused=True,
             )
-        except ContainersError:
-            await self._orchestrator.retire(workspace_id, reason="policy-not-applied")
+        except ContainersError as error:
+            log.warning("container_given_up", workspace=workspace_id, reason=str(error))
         return True

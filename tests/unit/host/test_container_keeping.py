@@ -4,7 +4,7 @@ from typing import cast
 
 import anyio
 import pytest
-from tests.unit.host.containers.fleet import Fleet
+from tests.unit.host.containers.fleet import Fleet, container_id_of
 
 from hakoiri.host import container_keeping
 from hakoiri.host.container_keeping import Leaving, let_go, make_collector
@@ -111,7 +111,7 @@ async def test_what_cannot_be_saved_at_the_end_stays_on_the_host(
     if state != "in use":
         await orchestrator.release("w", is_saved=False)
     if state == "frozen":
-        await orchestrator.freeze("w")
+        await orchestrator.freeze("w", container_id=container_id_of(orchestrator, "w"))
     await let_go(orchestrator, save_nothing, lambda: False)
     (container_id,) = fleet.claims.by_container
     assert not fleet.engine.running

@@ -65,14 +65,15 @@ class Around:
         policy = self.policies.get(workspace_id)
         return None if policy is None else SimpleNamespace(policy=policy)
 
-    async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
+    async def rebind(
+        self, *, workspace_id: str, tenant: str, policy: Policy, ends_refused: bool
+    ) -> None:
+        assert ends_refused
         if self.rebind_failure is not None:
+            self.done.append(f"rebind {workspace_id}: {self.rebind_failure}")
             raise self.rebind_failure
         self.done.append(f"rebind {workspace_id} of {tenant}")
         self.policies[workspace_id] = policy
-
-    async def retire(self, workspace_id: str, *, reason: str) -> None:
-        self.done.append(f"retire {workspace_id} {reason}")
 
     async def owner(self, workspace_id: str) -> Owner | None:
         if self.store_failures:
@@ -142,11 +143,12 @@ async def test_what_is_live_comes_under_new_policies(subjects: frozenset[str] | 
     assert await follow(around, News(Topic.POLICIES, subjects)) == ["rebind w-1 of default"]
 
 
-async def test_what_cannot_be_put_under_a_new_policy_loses_its_container() -> None:
-    around = Around(policies={"w-1": DENY_ALL}, wanted={"w-1": WIDER})
-    around.rebind_failure = ContainersError("the proxy is away")
+async def test_what_cannot_be_put_under_a_new_policy_holds_up_no_other() -> None:
+    policies: dict[str, Policy] = {"w-1": DENY_ALL, "w-2": DENY_ALL}
+    around = Around(policies=policies, wanted={"w-1": WIDER, "w-2": WIDER})
+    around.rebind_failure = ContainersError("away")
     done = await follow(around, News(Topic.POLICIES, None))
-    assert done == ["retire w-1 policy-not-applied"]
+    assert done == ["rebind w-1: away", "rebind w-2: away"]
 
 
 async def test_a_database_that_is_away_is_asked_until_it_answers() -> None:

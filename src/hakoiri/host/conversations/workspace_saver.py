@@ -116,6 +116,10 @@ class WorkspaceSaver:
             return
         due = _Due(workspace, claim, first_s=now_s, last_s=now_s)
         joined = await self._containers.join(workspace.id, holder=due.holder)
+        if joined is not None and joined.container_id != claim.container_id:
+            # it was replaced meanwhile: what was written has gone with it, or was brought over
+            await self._containers.release(workspace.id, holder=due.holder)
+            return
         if self._group is None or joined is None:
             return
         self._due[workspace.id] = due
@@ -162,11 +166,15 @@ class WorkspaceSaver:
             due.failure, due.is_postponed = None, False
             try:
                 due.is_postponed = not await self._save(due)
-            except (FilesError, StoreError) as error:
+            except Exception as error:  # noqa: BLE001 - one workspace's must not end the others'
                 due.failure = error
                 retry_s = min(2 * retry_s, RETRY_MAX_S)
+                is_known = isinstance(error, (FilesError, StoreError))
                 await logger.awarning(
-                    "files not saved", workspace=due.workspace.id, reason=str(error)
+                    "files not saved",
+                    workspace=due.workspace.id,
+                    reason=str(error),
+                    exc_info=None if is_known else error,
                 )
             else:
                 due.saved = due.saved if due.is_postponed else touches

@@ -174,3 +174,26 @@ async def test_without_a_live_container_there_is_nothing_to_note() -> None:
         await it.saver.touch(workspace, claim)
         await it.saver.flush(workspace.id)
     assert it.saves == 0
+
+
+async def test_one_that_was_replaced_before_it_was_noted_tells_nothing_of_the_new_one() -> None:
+    it = Saving(quiet_s=0)
+    async with it.saver:
+        workspace, claim = await it.live()
+        it.world.containers.container_id = "k-2"
+        await it.saver.touch(workspace, claim)
+        assert it.world.containers.holders(workspace.id) == frozenset({"command"})
+        assert await it.saver.flush(workspace.id)
+    assert it.saves == 0
+
+
+async def test_a_save_that_fails_in_no_way_foreseen_keeps_nobody_waiting() -> None:
+    it = Saving()
+    it.world.files.save_failures = [OSError("unforeseen")]
+    async with it.saver:
+        workspace, claim = await it.live()
+        await it.saver.touch(workspace, claim)
+        with pytest.raises(OSError, match="unforeseen"):
+            await it.saver.flush(workspace.id)
+        assert await it.saver.flush(workspace.id)
+    assert it.saves == 2
