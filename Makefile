@@ -29,7 +29,7 @@ test: ## Run all tests but those on machines of their own; pass options to pytes
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
-	$(VENV)/bin/pytest -m "not guest and not booted and not compose and not alone" $(WORKERS) $(ARGS)
+	$(VENV)/bin/pytest -m "not guest and not booted and not compose and not alone" $(WORKERS) --durations=30 --durations-min=5 $(ARGS)
 	$(VENV)/bin/pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # none of them was chosen
 
 .PHONY: compose-test
