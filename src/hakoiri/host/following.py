@@ -90,14 +90,16 @@ class Following:
                 return [self._pool.follow]
 
     async def _do(self, work: Work) -> None:
-        async with self._slots:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - one piece of news must not end the others
-                log.warning("news_not_followed", reason=str(error))
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - one piece of news must not end the others
+            log.warning("news_not_followed", reason=str(error))
 
     async def _hand_over(self, workspace_id: str) -> None:
-        await self._orchestrator.retire_if_idle(workspace_id, "another server needs the workspace")
+        async with self._slots:  # removals take long where the engine hangs; policies do not wait
+            await self._orchestrator.retire_if_idle(
+                workspace_id, "another server needs the workspace"
+            )
 
     async def _put_under_new_policies(self) -> None:
         """Bind every live workspace whose policy is another now; what cannot be bound is ended.

@@ -12,7 +12,7 @@ from hakoiri.host.containers.ports import ContainersError, Owner
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.coordination.in_process import InProcessHub
 from hakoiri.host.coordination.ports import News, Topic
-from hakoiri.host.following import Following
+from hakoiri.host.following import AT_ONCE, Following
 from hakoiri.wire.policy import DENY_ALL, Policy
 
 pytestmark = pytest.mark.anyio
@@ -187,3 +187,24 @@ async def test_turns_without_a_server_are_looked_for_again_and_again() -> None:
     with pytest.raises(asyncio.CancelledError):
         await following(around).look_after_turns(every_s=15)
     assert around.done[:4] == ["wait", "take up", "wait", "take up"]
+
+
+async def test_removals_that_hang_do_not_keep_a_new_policy_from_what_is_live() -> None:
+    around = Around(policies={"w-1": DENY_ALL}, wanted={"w-1": WIDER})
+    one, is_over = following(around), asyncio.Event()
+
+    async def hangs(subject: str, reason: str) -> bool:
+        await is_over.wait()
+        return True
+
+    around.retire_if_idle = hangs  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        for number in range(2 * AT_ONCE):
+            for work in one.follow(News(Topic.HAND_OVER, frozenset({f"w-{number}"}))):
+                group.create_task(one._do(work))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            for work in one.follow(News(Topic.POLICIES, None)):
+                await one._do(work)
+        is_over.set()
+    assert around.done == ["rebind w-1 of default"]
