@@ -260,4 +260,4 @@ def kinds_by(word: str) -> tuple[Kind, ...]:
 
 def slug(kind: Kind) -> str:
     """Return a kind's name as a command line has it."""
-    return kind.name.replace("'", "").replace(" ", "-")
+    return kind.name.lower().replace("'", "").replace(" ", "-")

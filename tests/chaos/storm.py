@@ -143,18 +143,23 @@ def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say
         journal = Journal(place.server.rehearsal_port)
         for thread in (*users, journal):
             thread.start()
-        _strike(place, weather, outcome, say)
+        tell = _teller(outcome, say)
+        _strike(place, weather, tell)
         for user in users:
             user.stop()
         _calm(place, outcome, users)
         journal.end()
+        tell("all is back, and every turn has ended")
         outcome.violations += judged(place, users, list(journal.histories.values()))
         _count(place, users, outcome)
+        tell("every conversation has been judged")
         _give_up(place, users)
         outcome.violations += _grown(place, before, outcome)
+        tell("no container is left")
         place.server.server.stop()
         until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
         outcome.violations += leftovers(left_behind(place))
+        tell("the server has been stopped")
         outcome.server_log = place.server.server.log.read_text(errors="replace").splitlines()
         outcome.violations += _complaints(outcome.server_log)
     return outcome
@@ -171,7 +176,20 @@ def _users(place: Site, weather: Weather) -> list[User]:
     return users
 
 
-def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
+def _teller(outcome: Outcome, say: Say) -> Say:
+    """Return what tells a line of the time line, with the time since now."""
+    began_s = time.monotonic()
+
+    def tell(text: str) -> None:
+        at = f"{datetime.now(UTC):%H:%M:%S.%f}"[:12]
+        line = f"{at} +{time.monotonic() - began_s:.1f} s {text}"
+        outcome.time_line.append(line)
+        say(line)
+
+    return tell
+
+
+def _strike(place: Site, weather: Weather, tell: Say) -> None:
     """Do what is planned, each at its time or as soon as what is before it is done.
 
     In this thread: an engine or a server that a thread started would end with it.
@@ -179,13 +197,6 @@ def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
     began_s = time.monotonic()
     kinds = kinds_of(is_shared=weather.is_shared, only=weather.kinds)
     strikes = plan(weather.seed, kinds=kinds, seconds=weather.seconds, every_s=weather.every_s)
-
-    def tell(text: str) -> None:
-        line = (
-            f"{datetime.now(UTC):%H:%M:%S.%f}"[:12] + f" +{time.monotonic() - began_s:.1f} s {text}"
-        )
-        outcome.time_line.append(line)
-        say(line)
 
     waited_s = 0.0
     for strike in strikes:

@@ -13,6 +13,7 @@ def test_every_kind_is_named_by_one_word_of_a_command_line() -> None:
 
 
 def test_a_word_stands_for_all_that_is_done_to_one_thing() -> None:
+    assert [kind.name for kind in kinds_by("agents-cli")] == ["agent's CLI"]
     assert [kind.name for kind in kinds_by("store")] == ["store killed", "store frozen"]
     assert [kind.name for kind in kinds_by("server")] == ["server"], "it is a name itself"
     with pytest.raises(UnknownKindError, match=r"'moon'; there is container, "):
