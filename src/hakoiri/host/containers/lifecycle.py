@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from hakoiri.host.begun_work import to_its_end
+from hakoiri.host.begun_work import both, to_its_end
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
 from hakoiri.host.containers.model import (
     ContainerDirectories,
@@ -171,14 +171,10 @@ class Lifecycle:
             await prepare(container.directories)
 
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(prepared(), name=f"prepare {container_id}")
-                group.create_task(self._bring_up(container, runtime), name=f"start {container_id}")
-        except BaseException as error:
+            await both(prepared(), self._bring_up(container, runtime))
+        except BaseException:
             if container.agent is not None:
                 await container.agent.close()
-            if isinstance(error, ExceptionGroup):
-                raise _first_error(error) from error
             raise
         return container
 
@@ -393,9 +389,3 @@ async def _answers(agent: AgentConnection | None) -> bool:
         return agent is not None and await agent.health() is not None
     except ContainersError:
         return False
-
-
-def _first_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return the first error of a task group; the other task was cancelled because of it."""
-    first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, ExceptionGroup) else first

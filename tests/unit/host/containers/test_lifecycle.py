@@ -343,3 +343,17 @@ async def test_one_that_an_absent_engine_did_not_freeze_needs_no_engine_to_go_on
         await lifecycle.freeze(container)
     await lifecycle.thaw(container)
     assert container.state is ContainerState.CLAIMED
+
+
+async def test_a_time_limit_around_a_start_that_failed_is_told_as_one(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    fleet.engine.fail = {"create"}
+
+    async def claims() -> None:
+        async with asyncio.timeout(0.05):
+            with pytest.raises(EngineError):
+                await fleet.lifecycle().start("c1", prepare=nothing)
+            await asyncio.Future()  # it waits for the engine
+
+    with pytest.raises(TimeoutError):
+        await claims()
