@@ -15,7 +15,7 @@ endif
 
 .PHONY: help
 help: ## Show what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .PHONY: demo
 demo: ## Run one conversation end to end and show the proofs
@@ -45,6 +45,12 @@ test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build
 	$(VENV)/bin/pytest tests/guest $(ARGS)
+
+.PHONY: test-aarch64
+test-aarch64: ## Try the system-call filter on an emulated aarch64 machine
+	@deployment/setup/host.sh --for aarch64
+	@deployment/setup/venv.sh
+	$(VENV)/bin/pytest tests/guest_aarch64 $(ARGS)
 
 .PHONY: test-systemd
 test-systemd: ## Install the service under a systemd of its own, upgrade it, restart it in a turn

@@ -89,7 +89,8 @@ class EventClient(Client):
 async def load(arguments: argparse.Namespace) -> dict[str, float]:
     loop, result, waiting = asyncio.get_running_loop(), Result(), []
     made = EventClient if arguments.events else Client
-    body = b"x" * arguments.body
+    # a model request is JSON: one long text
+    body = b'{"x":"%b"}' % (b"x" * (arguments.body - 8)) if arguments.body else b""
     head = f"{arguments.method} {arguments.target} HTTP/1.1\r\nHost: {arguments.host}\r\n"
     head += f"Content-Length: {len(body)}\r\n" if body else ""
     request = head.encode() + b"\r\n" + body

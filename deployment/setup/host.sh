@@ -20,12 +20,12 @@ umask 022
 readonly NEEDED_DISK_GIB=6
 
 usage() {
-  refuse "usage: host.sh [--for demo|test|guest|systemd|compose|check]"
+  refuse "usage: host.sh [--for demo|test|guest|aarch64|systemd|compose|check]"
 }
 
 read_purpose() {
   [[ $# -gt 0 ]] || { echo demo; return; }
-  [[ $# -eq 2 && $1 == --for && $2 =~ ^(demo|test|guest|systemd|compose|check)$ ]] || usage
+  [[ $# -eq 2 && $1 == --for && $2 =~ ^(demo|test|guest|aarch64|systemd|compose|check)$ ]] || usage
   echo "$2"
 }
 
@@ -53,6 +53,7 @@ main() {
   require_root
   require_disk /var/lib/docker
   install_missing "$purpose"
+  [[ $purpose != aarch64 ]] || return 0
   ensure_user hakoiri
   ensure_user hakoiri-proxy
   ensure_user hakoiri-guard

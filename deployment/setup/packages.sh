@@ -10,6 +10,10 @@ list_missing() {
   find_python >/dev/null || echo python3
   has_venv_module || echo python3-venv
   [[ $1 != check ]] || return 0
+  has mke2fs || [[ -x /usr/sbin/mke2fs ]] || echo e2fsprogs
+  has mmdebstrap || echo mmdebstrap
+  # That machine has an engine's runtime of its own.
+  [[ $1 != aarch64 ]] || { has qemu-system-aarch64 || echo qemu-system-arm; return 0; }
   if ! has docker || { ! engine_answers && ! has dockerd; }; then echo docker.io; fi
   # Tests run containers under runsc too, on an engine of their own where the default lacks it.
   [[ $1 != test ]] || has dockerd || echo docker.io
@@ -28,8 +32,6 @@ list_missing() {
   # The audit log is shipped to a real syslog daemon, which each test starts for itself.
   [[ $1 != test ]] || has rsyslogd || printf "%s\n" rsyslog rsyslog-gnutls
   has runsc || echo runsc
-  has mke2fs || [[ -x /usr/sbin/mke2fs ]] || echo e2fsprogs
-  has mmdebstrap || echo mmdebstrap
   has npm || printf '%s\n' nodejs npm
 }
 

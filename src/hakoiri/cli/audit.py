@@ -24,7 +24,7 @@ from hakoiri.audit.verification import (
 )
 from hakoiri.cli import audit_ship
 from hakoiri.cli.client_options import Json, Output, show_json, wants_json
-from hakoiri.cli.plain_text import plain
+from hakoiri.cli.plain_text import plain_line
 from hakoiri.cli.supervisor.audit_ground import CHAINS, AuditGround
 from hakoiri.cli.supervisor.preparation import (
     INSTANCE_FILE,
@@ -288,4 +288,4 @@ def _said(report: ChainReport) -> str:
 def _shower(output: str, *, as_json: bool) -> Callable[[bytes], None]:
     if wants_json(output, as_json):
         return lambda raw: typer.echo(raw.decode("ascii", errors="replace"), nl=False)
-    return lambda raw: typer.echo(plain(one_line(parse_line(raw))))
+    return lambda raw: typer.echo(plain_line(one_line(parse_line(raw))))

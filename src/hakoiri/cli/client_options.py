@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from hakoiri.cli.api_client import ApiClient, ApiError
+from hakoiri.cli.plain_text import plain
 from hakoiri.host.settings import CLIENT_KEY_VARIABLE, CLIENT_URL_VARIABLE
 
 DEFAULT_URL = "http://127.0.0.1:8420"
@@ -26,7 +27,7 @@ def client(url: str, key: str | None, *, timeout_s: float = 30) -> Iterator[ApiC
     try:
         yield ApiClient(url, key=key, timeout_s=timeout_s)
     except ApiError as error:
-        typer.echo(f"hakoiri: {error}", err=True)
+        typer.echo(f"hakoiri: {plain(str(error))}", err=True)
         raise typer.Exit(1) from None
 
 

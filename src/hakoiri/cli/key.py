@@ -10,6 +10,7 @@ import typer
 from hakoiri.audit.chain import AuditError
 from hakoiri.audit.writer import AuditLog
 from hakoiri.cli.client_options import Json, Output, show_json, wants_json
+from hakoiri.cli.plain_text import plain_line
 from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
@@ -67,7 +68,7 @@ def list_(
         return
     for key in keys:
         state = "revoked" if key.revoked_at else "valid"
-        typer.echo(f"{key.id}  {state:7}  {key.tenant}  {key.name}")
+        typer.echo(f"{key.id}  {state:7}  {key.tenant}  {plain_line(key.name)}")
 
 
 @app.command()

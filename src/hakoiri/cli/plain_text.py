@@ -12,3 +12,8 @@ UNPRINTABLE: Final = re.compile(
 def plain(text: str) -> str:
     r"""Return the text with control characters shown as `\x1b` instead of sent."""
     return UNPRINTABLE.sub(lambda found: f"\\x{ord(found.group()):02x}", text)
+
+
+def plain_line(text: str) -> str:
+    """Return the text as one line, from which no other can be forged."""
+    return plain(text).replace("\n", "\\x0a").replace("\t", "\\x09")

@@ -84,6 +84,7 @@ def explain_(
     credentials: Annotated[
         Path | None, typer.Option(help="The proxy's own file, to know its credentials.")
     ] = None,
+    tenant: Annotated[str, typer.Option(help="Whose policy it is.")] = "default",
     output: Output = "text",
     json: Json = False,
     url: Url = DEFAULT_URL,
@@ -107,7 +108,9 @@ def explain_(
         configuration = read_configuration(credentials) if credentials else Configuration()
     except CredentialProxyError as error:
         raise _unusable("test", error) from None
-    explanation = explain(method.upper(), target, policy=policy, configuration=configuration)
+    explanation = explain(
+        method.upper(), target, policy=policy, configuration=configuration, tenant=tenant
+    )
     if wants_json(output, json):
         show_json(explanation.model_dump(mode="json"))
     else:

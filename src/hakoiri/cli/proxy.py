@@ -16,7 +16,7 @@ from hakoiri.credential_proxy.decision_log import DecisionLog
 from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.freed_memory import keep_freed_memory
 from hakoiri.credential_proxy.policy_file import read_policy
-from hakoiri.credential_proxy.standalone import StandaloneSettings, serve_alone
+from hakoiri.credential_proxy.standalone import NAME, StandaloneSettings, serve_alone
 
 _EXIT_USAGE = 2
 _MODE = re.compile(r"0?[0-7]{3}")
@@ -86,7 +86,7 @@ def proxy(
 
 def _check(policy: Path, credentials: Path | None) -> None:
     configuration = read_configuration(credentials) if credentials else Configuration()
-    check_policy(read_policy(policy), configuration)
+    check_policy(read_policy(policy), configuration, tenant=NAME)
     typer.echo("the policy can be used")
 
 

@@ -27,6 +27,8 @@ def request_event(
         details["route"] = decision.route
     if isinstance(decision, Forward) and decision.injection is not None:
         details["credential"] = decision.injection.credential
+    if outcome.left_out:
+        details["left_out"] = outcome.left_out
     if outcome.secrets:
         details["secrets"] = list(outcome.secrets)
     return _event(

@@ -53,8 +53,10 @@ class Binding:
         )
 
 
-def check_policy(policy: Policy, configuration: Configuration) -> None:
+def check_policy(policy: Policy, configuration: Configuration, *, tenant: str) -> None:
     """Check that `policy` only names and narrows, and injects nothing it does not enforce.
+
+    It names what is for its `tenant` alone; what is another's is unknown here, like what is not.
 
     Raises:
         PolicyTooWideError: it names an unknown credential, or a wider region, model, host or use
@@ -62,14 +64,14 @@ def check_policy(policy: Policy, configuration: Configuration) -> None:
             the field and the mend.
     """
     for index, rule in enumerate(policy.rules):
-        _check_rule(f"rules.{index}", rule, configuration)
+        _check_rule(f"rules.{index}", rule, configuration, tenant)
     _check_enforced(policy, configuration)
-    _check_model(policy, configuration)
+    _check_model(policy, configuration, tenant)
 
 
-def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
+def _check_rule(field: str, rule: Rule, configuration: Configuration, tenant: str) -> None:
     if rule.credential is not None:
-        credential = configuration.credentials.get(rule.credential)
+        credential = configuration.credential_of(tenant, rule.credential)
         if credential is None:
             raise PolicyTooWideError(
                 f"{field}.credential: the proxy has no credential {rule.credential!r};"
@@ -77,7 +79,7 @@ def _check_rule(field: str, rule: Rule, configuration: Configuration) -> None:
             )
         _check_credential(field, rule, credential)
     for name in rule.secrets:
-        _check_secret(f"{field}.secrets", name, rule, configuration)
+        _check_secret(f"{field}.secrets", name, rule, configuration.credential_of(tenant, name))
     for path in rule.paths:
         fault = find_path_fault(path.replace("*", "x"))
         if fault is not None:
@@ -109,8 +111,7 @@ def _check_credential(field: str, rule: Rule, credential: Credential) -> None:
         raise PolicyTooWideError(f"{field}.unsigned_payload: is for an aws credential")
 
 
-def _check_secret(field: str, name: str, rule: Rule, configuration: Configuration) -> None:
-    credential = configuration.credentials.get(name)
+def _check_secret(field: str, name: str, rule: Rule, credential: Credential | None) -> None:
     if not isinstance(credential, SecretCredential) or not credential.is_for(rule.host):
         raise PolicyTooWideError(
             f"{field}: the proxy has no secret {name!r} for {rule.host};"
@@ -140,12 +141,12 @@ def _check_enforced(policy: Policy, configuration: Configuration) -> None:
                 )
 
 
-def _check_model(policy: Policy, configuration: Configuration) -> None:
+def _check_model(policy: Policy, configuration: Configuration, tenant: str) -> None:
     route = policy.model
     if route is None:
         return
     try:
-        way = find_model_way(route, configuration.credentials.get(route.credential))
+        way = find_model_way(route, configuration.credential_of(tenant, route.credential))
     except ModelWayError as error:
         raise PolicyTooWideError(f"{error.field}: {error}") from error
     wider = sorted(set(route.models) - set(way.models)) if way.models else []

@@ -108,6 +108,11 @@ class Configuration(Message):
                 _check_endpoint(f"credentials.{name}.endpoint", endpoint, self.network)
         return self
 
+    def credential_of(self, tenant: str, name: str) -> Credential | None:
+        """Return the credential `name` if there is one, and it is for `tenant`."""
+        credential = self.credentials.get(name)
+        return credential if credential is not None and credential.is_tenants(tenant) else None
+
     @cached_property
     def terms(self) -> Terms:
         """What may be used, and what it costs."""
@@ -122,6 +127,16 @@ class Configuration(Message):
     @cached_property
     def _injected_suffixes(self) -> tuple[str, ...]:
         return tuple({s for c in self.credentials.values() for s in c.suffixes_reached})
+
+    @cached_property
+    def endpoint_addresses(self) -> frozenset[AddressAndPort]:
+        """Where credentials' requests go, as far as this file fixes the address."""
+        fixed = self.network.hosts
+        return frozenset(
+            (_canonical_address(fixed.get(endpoint.host, endpoint.host)), endpoint.port)
+            for endpoint in self._endpoints
+            if endpoint.host in fixed or is_dotted_quad(endpoint.host)
+        )
 
     @cached_property
     def _endpoints(self) -> tuple[Endpoint, ...]:

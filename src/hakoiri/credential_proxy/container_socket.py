@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from hakoiri.audit.allowance import RefusalLines
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.decision import Route
 from hakoiri.credential_proxy.decision_log import Owner
@@ -34,6 +35,7 @@ class ContainerSocket:
         self.container = container
         self._traced: TracedFor | None = None
         self._spans = SpanAllowance()
+        self._refusals = RefusalLines()
         self.binding: Binding | None = None
         self._last_generation = 0
         self._workspace: str | None = None
@@ -107,13 +109,14 @@ class ContainerSocket:
     def owner(self) -> Owner:
         """Whose requests these are, for the log."""
         if self.binding is None:
-            return Owner(container=self.container)
+            return Owner(container=self.container, refusals=self._refusals)
         return Owner(
             container=self.container,
             workspace=self.binding.workspace,
             tenant=self.binding.tenant,
             generation=self.binding.generation,
             traced=self._traced,
+            refusals=self._refusals,
         )
 
     @property

@@ -97,7 +97,13 @@ class Control:
     async def _explain(self, request: web.Request) -> web.StreamResponse:
         asked = PolicyTest.model_validate_json(await request.read())
         configuration = self._in_force.configuration
-        told = explain(asked.method, asked.url, policy=asked.policy, configuration=configuration)
+        told = explain(
+            asked.method,
+            asked.url,
+            policy=asked.policy,
+            configuration=configuration,
+            tenant=asked.tenant,
+        )
         return _answer(told)
 
     async def _life(self, request: web.Request) -> web.StreamResponse:

@@ -22,7 +22,7 @@ from hakoiri.credential_proxy.aws_hosts import (
     signed_suffixes,
 )
 from hakoiri.credential_proxy.signing_scope import SigningScope
-from hakoiri.wire.messages import Message, ShortText
+from hakoiri.wire.messages import Identifier, Message, ShortText
 
 HTTPS_PORT: Final = 443
 BEDROCK: Final = "bedrock"
@@ -101,9 +101,18 @@ class Endpoint(Message):
 
 
 class _Definition(Message):
-    """What every credential says: the ports of its hosts that it may go to."""
+    """What every credential says: the ports of its hosts that it may go to, and for whom it is.
+
+    Tenants write their own policies: one that `tenants` does not name cannot have the credential
+    put on its requests, and learns no more than of one that does not exist. Absent, all may.
+    """
 
     ports: Ports = Field(default=[HTTPS_PORT])
+    tenants: Annotated[list[Identifier], Field(min_length=1, max_length=1000)] | None = None
+
+    def is_tenants(self, tenant: str) -> bool:
+        """Whether requests of `tenant` may carry it."""
+        return self.tenants is None or tenant in self.tenants
 
 
 class _WithEndpoint(_Definition):

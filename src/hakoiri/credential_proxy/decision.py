@@ -8,6 +8,7 @@ from hakoiri.credential_proxy.errors import CredentialProxyError
 from hakoiri.credential_proxy.framing import Headers
 from hakoiri.credential_proxy.model_path import ModelCall
 from hakoiri.credential_proxy.signing_scope import SigningScope
+from hakoiri.wire.policy import Reach
 
 HELD_BODY_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """The largest body that is held to be signed, unless the policy's rule says otherwise."""
@@ -53,7 +54,8 @@ class Forward:
     streams, up to `body_limit_bytes`. A non-empty `models` means that the body must name one of
     them. `secrets` are the placeholders that are replaced. For the route `intercept` nothing goes
     out yet. `call` is what is asked of a model, on the model path; `is_model_listed`: policy or
-    proxy's file list the models that it may name.
+    proxy's file list the models that it may name. `reach` is what its provider may fetch or run,
+    None where no body is looked at.
     """
 
     route: Route
@@ -68,6 +70,7 @@ class Forward:
     is_websocket: bool = False
     call: ModelCall | None = None
     is_model_listed: bool = False
+    reach: frozenset[Reach] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ place of placeholders, so that a credential's use needs no line of its own.
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from hakoiri.audit.allowance import RefusalLines
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.budgets.charge import Charged
 from hakoiri.credential_proxy.decision import Decision, Forward
@@ -35,7 +36,8 @@ class Outcome:
     its credential, and the answer's head. A phase that was not needed is None. `scrubbed` counts
     the secrets taken out of the answer, `scrubbed_headers` those of its head, and `scrubbed_of`
     names the credentials that they belong to. `secrets` names those put in placeholders' places.
-    `charged` is what a model call took; `model` is the one that its body named, if that is listed.
+    `left_out` is how many refusals before this one had no line. `charged` is what a model call
+    took; `model` is the one that its body named, if that is listed.
     """
 
     status: int = 0
@@ -56,17 +58,22 @@ class Outcome:
     secrets: tuple[str, ...] = ()
     charged: Charged | None = None
     model: str | None = None
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose request it is; `traced` says below which span it belongs, if it does."""
+    """Whose request it is; `traced` says below which span it belongs, if it does.
+
+    `refusals` says how many lines about refusals it may have; without it, all.
+    """
 
     container: str
     workspace: str | None = None
     tenant: str | None = None
     generation: int | None = None
     traced: TracedFor | None = None
+    refusals: RefusalLines | None = field(default=None, repr=False, compare=False)
 
 
 class DecisionLog:
@@ -181,6 +188,8 @@ class DecisionLog:
             "first_byte_ms": _rounded(outcome.first_byte_ms),
             "total_ms": round(outcome.total_ms, 3),
         }
+        if outcome.left_out:
+            told["left_out"] = outcome.left_out
         self._write(event, owner, told)
 
     def _write(self, event: str, owner: Owner, fields: Mapping[str, object]) -> None:

@@ -173,10 +173,16 @@ class CheckedResolver:
         self._is_own = is_own or OwnAddresses().has
         self._static: Mapping[str, str] = {}
         self._allowed: frozenset[AddressAndPort] = frozenset()
+        self._endpoints: frozenset[AddressAndPort] = frozenset()
         self._nameservers: list[str] = []
 
-    def configure(self, network: Network) -> None:
+    def configure(
+        self, network: Network, endpoints: frozenset[AddressAndPort] = frozenset()
+    ) -> None:
         """Take the names and exceptions of the proxy's file; the next dial is checked by them.
+
+        No name that DNS tells of leads to `endpoints`, where credentials' requests go: whose name
+        it is could lead it there, past what is enforced on the way with the credential.
 
         What was answered is forgotten when other name servers are to be asked.
         """
@@ -192,6 +198,7 @@ class CheckedResolver:
         )
         self._static = network.hosts
         self._allowed = network.allowed_addresses
+        self._endpoints = endpoints
 
     async def addresses(self, authority: Authority) -> tuple[str, ...]:
         """Return the addresses to dial for `authority`, in the resolver's order.
@@ -208,6 +215,8 @@ class CheckedResolver:
         else:
             found = await self._cache.resolve(host)
         checked = check_addresses(found, port=authority.port, allowed=self._allowed)
+        if not authority.is_literal and host not in self._static:
+            self._check_is_no_endpoint(checked, authority.port)
         for address in checked:
             if (address, authority.port) not in self._allowed and self._is_own(address):
                 raise AddressRefusedError(
@@ -215,3 +224,11 @@ class CheckedResolver:
                     " only the proxy's own file can except an address"
                 )
         return checked
+
+    def _check_is_no_endpoint(self, addresses: tuple[str, ...], port: int) -> None:
+        for address in addresses:
+            if (address, port) in self._endpoints:
+                raise AddressRefusedError(
+                    f"the host leads to {address}:{port}, where a credential's requests go;"
+                    " give it its name in [network.hosts] of the proxy's own file"
+                )

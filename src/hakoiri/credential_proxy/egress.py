@@ -16,6 +16,7 @@ from hakoiri.credential_proxy.authority import (
 )
 from hakoiri.credential_proxy.binding import Binding
 from hakoiri.credential_proxy.configuration import Configuration
+from hakoiri.credential_proxy.copy_source import sources_of
 from hakoiri.credential_proxy.credential_definitions import AwsCredential, SecretCredential
 from hakoiri.credential_proxy.decision import (
     HELD_BODY_LIMIT_BYTES,
@@ -28,7 +29,7 @@ from hakoiri.credential_proxy.domain_whitelist import LabelledRule, WhitelistDec
 from hakoiri.credential_proxy.framing import Headers, RequestHead
 from hakoiri.credential_proxy.header_rules import (
     egress_request_headers,
-    query_without_signature,
+    query_without_logins,
     without_credentials,
     without_overrides,
 )
@@ -106,16 +107,18 @@ def decide_intercepted(
     path, _, query = head.target.partition("?")
     labelled = _choose(allowed, head.method, path, authority)
     rule = labelled.rule
-    injection, destination = _injection_of(rule, authority, configuration, labelled.label)
-    _check_secrets(rule, authority, configuration, labelled.label)
+    tenant = binding.tenant
+    injection, destination = _injection_of(rule, authority, configuration, tenant, labelled.label)
+    _check_secrets(rule, authority, configuration, tenant, labelled.label)
     _check_not_echoed(head, rule, authority, labelled.label)
     is_signed = injection is not None and injection.scope is not None
     if is_signed:
         _check_signable(head, path, authority, labelled.label)
+        _check_copied(head, authority, binding, rule.credential, labelled.label)
     headers = _headers_for(head, rule)
     if injection is not None or configuration.is_injected_towards(authority):
         headers = without_credentials(headers, is_signed=is_signed)
-        query = query_without_signature(query)
+        query = query_without_logins(query)
     return Forward(
         route="intercepted",
         method=head.method,
@@ -147,11 +150,11 @@ def _headers_for(head: RequestHead, rule: Rule) -> Headers:
 
 
 def _check_secrets(
-    rule: Rule, authority: Authority, configuration: Configuration, label: str
+    rule: Rule, authority: Authority, configuration: Configuration, tenant: str, label: str
 ) -> None:
     """Check that the proxy's file, as it is now, still has the rule's secrets for this host."""
     for name in rule.secrets:
-        secret = configuration.credentials.get(name)
+        secret = configuration.credential_of(tenant, name)
         is_for_it = (
             isinstance(secret, SecretCredential)
             and secret.is_for(authority.host)
@@ -223,12 +226,12 @@ def _listed(rules: Iterable[LabelledRule]) -> str:
 
 
 def _injection_of(
-    rule: Rule, authority: Authority, configuration: Configuration, label: str
+    rule: Rule, authority: Authority, configuration: Configuration, tenant: str, label: str
 ) -> tuple[Injection | None, Upstream]:
     """Return what is injected, and where the request goes."""
     if rule.credential is None:
         return None, Upstream("https", authority)
-    credential = configuration.credentials.get(rule.credential)
+    credential = configuration.credential_of(tenant, rule.credential)
     if isinstance(credential, SecretCredential | None) or not credential.is_for(authority.host):
         reason = f"the proxy has no credential {rule.credential!r} for {authority.host}"
         raise RefusedError(403, "credential-unknown", reason, authority=authority, rule=label)
@@ -261,6 +264,24 @@ def _check_signable(head: RequestHead, path: str, authority: Authority, label: s
             " as a whole (AWS SDKs: AWS_REQUEST_CHECKSUM_CALCULATION=when_required)"
         )
         raise RefusedError(400, "streaming-signature", reason, authority=authority, rule=label)
+
+
+def _check_copied(
+    head: RequestHead, authority: Authority, binding: Binding, credential: str | None, label: str
+) -> None:
+    """Check that what S3 is to copy could be asked for with the same credential."""
+    for source in sources_of(head, authority):
+        if source is None or not _may_get(*source, binding, credential):
+            reason = "what is copied must be let through as a GET with the same credential, too"
+            raise RefusedError(403, "copy-not-allowed", reason, authority=authority, rule=label)
+
+
+def _may_get(authority: Authority, path: str, binding: Binding, credential: str | None) -> bool:
+    try:
+        chosen = _choose(_ask_whitelist(authority, binding), "GET", path, authority)
+    except RefusedError:
+        return False
+    return chosen.rule.credential == credential
 
 
 def _body_limit(

@@ -85,7 +85,7 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
         raise RefusedError(415, "content-encoding", "send the body uncompressed")
     if (head.content_length_bytes or 0) > HELD_BODY_LIMIT_BYTES:
         raise RefusedError(413, "body-too-large", f"the limit is {HELD_BODY_LIMIT_BYTES} bytes")
-    way = find_model_way(route, configuration.credentials.get(route.credential))
+    way = find_model_way(route, configuration.credential_of(binding.tenant, route.credential))
     for allowed in (route.models, way.models):
         if call.model is not None and allowed and call.model not in allowed:
             raise RefusedError(403, "model-not-allowed", f"{call.model!r} is not allowed")
@@ -101,4 +101,5 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
         body_limit_bytes=HELD_BODY_LIMIT_BYTES,
         call=call,
         is_model_listed=bool(route.models or way.models),
+        reach=frozenset(route.reach) if head.method == "POST" else None,
     )

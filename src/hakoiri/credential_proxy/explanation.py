@@ -90,20 +90,22 @@ class _Asked:
     connect: RequestHead | None = None
 
 
-def explain(method: str, url: str, *, policy: Policy, configuration: Configuration) -> Explanation:
+def explain(
+    method: str, url: str, *, policy: Policy, configuration: Configuration, tenant: str
+) -> Explanation:
     """Tell what would become of `method` to `url`: an http, https, ws or wss URL, or a model path.
 
-    `method` is in upper case. A policy that the proxy's file does not allow, and a URL that cannot
-    be sent, are told as refusals; nothing is raised for them.
+    `method` is in upper case, `policy` one of `tenant`. A policy that the proxy's file does not
+    allow, and a URL that cannot be sent, are told as refusals; nothing is raised for them.
     """
     try:
-        check_policy(policy, configuration)
+        check_policy(policy, configuration, tenant=tenant)
         asked = _ask(method, url)
     except PolicyTooWideError as error:
         return _refused_early("policy", "policy-too-wide", str(error))
     except AuthorityError as error:
         return _refused_early("url", error.code, str(error))
-    bind = Bind(workspace="policy-test", tenant="policy-test", generation=1, policy=policy)
+    bind = Bind(workspace="policy-test", tenant=tenant, generation=1, policy=policy)
     binding = Binding.of(bind)
     decision = _decide(asked, binding, configuration)
     steps = list(_steps(asked, decision, binding))

@@ -4,12 +4,13 @@ On the model path an allow-list decides: the container's own credentials, cookie
 cannot be on it, so nothing needs to be told apart from ours. Elsewhere hop-by-hop headers fall.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 from hakoiri.credential_proxy.framing import Headers
-from hakoiri.credential_proxy.placeholders import has_placeholder
+from hakoiri.credential_proxy.placeholders import PREFIX, has_placeholder
 from hakoiri.credential_proxy.refusals import REASON_HEADER
 
 HOP_BY_HOP: Final = frozenset(
@@ -60,6 +61,24 @@ _CREDENTIALS: Final = frozenset(
     }
 )
 """What a container could log in with as somebody else."""
+
+_LOGIN: Final = re.compile(
+    r"(?:.*-)?(?:token|api-?key|(?:access|app|application|auth|subscription)-key)"
+)
+"""How such headers are named by all the rest (`job-token`, `dd-api-key`); AWS's have their own."""
+
+_LOGIN_PARAMETERS: Final = frozenset(
+    {
+        "access_token",
+        "api_key",
+        "apikey",
+        "auth_token",
+        "job_token",
+        "oauth_token",
+        "private_token",
+    }
+)
+"""The same in a query (RFC 6750, section 2.3, and what APIs have besides)."""
 
 _AWS_PREFIX: Final = "x-amz-"
 _AWS_SIGNATURE: Final = frozenset(
@@ -126,9 +145,14 @@ def without_credentials(headers: Headers, *, is_signed: bool) -> Headers:
         [
             (name, value)
             for name, value in headers
-            if _as_read(name) not in dropped or has_placeholder(name, value)
+            if not _is_login(_as_read(name), dropped) or has_placeholder(name, value)
         ]
     )
+
+
+def _is_login(name: str, dropped: frozenset[str]) -> bool:
+    is_named_so = _LOGIN.fullmatch(name) is not None and not name.startswith(_AWS_PREFIX)
+    return name in dropped or is_named_so
 
 
 def _as_read(name: str) -> str:
@@ -136,11 +160,22 @@ def _as_read(name: str) -> str:
     return name.replace("_", "-")
 
 
-def query_without_signature(query: str) -> str:
-    """Drop what makes a URL presigned for AWS, in any case and encoding of the names."""
+def query_without_logins(query: str) -> str:
+    """Drop what logs in, and what makes a URL presigned for AWS, however the names are spelt.
+
+    A parameter that holds a placeholder stays.
+    """
     if not query:
         return query
-    return "&".join([pair for pair in query.split("&") if not _is_of_signature(pair)])
+    return "&".join([pair for pair in query.split("&") if not _logs_in(pair)])
+
+
+def _logs_in(pair: str) -> bool:
+    if _is_of_signature(pair):
+        return True
+    names = {unquote_plus(part.partition("=")[0]) for part in pair.split(";")}
+    read = {name.strip().lower().replace("-", "_") for name in names}
+    return not read.isdisjoint(_LOGIN_PARAMETERS) and PREFIX not in unquote(pair)
 
 
 def _is_of_signature(pair: str) -> bool:

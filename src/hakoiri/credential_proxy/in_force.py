@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 
+from hakoiri.credential_proxy.addresses import AddressAndPort
 from hakoiri.credential_proxy.configuration import Configuration, Network
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 
 ReadConfiguration = Callable[[], Configuration]
 LoadKeyring = Callable[[Configuration], Keyring]
-ConfigureNetwork = Callable[[Network], None]
+ConfigureNetwork = Callable[[Network, frozenset[AddressAndPort]], None]
+"""Takes the network, and the fixed addresses that credentials' requests go to."""
 
 
 class InForce:
@@ -36,5 +38,5 @@ class InForce:
         """
         configuration = self._read()
         keyring = self._load(configuration)
-        self._configure(configuration.network)
+        self._configure(configuration.network, configuration.endpoint_addresses)
         self.configuration, self.keyring = configuration, keyring

@@ -77,7 +77,7 @@ class SocketRegistry:
                     self.bind(container, bind)
                 return directory
             if bind is not None:
-                check_policy(bind.policy, self._in_force.configuration)
+                check_policy(bind.policy, self._in_force.configuration, tenant=bind.tenant)
             if len(self._open) >= SOCKETS_LIMIT:
                 raise TooManySocketsError(f"{SOCKETS_LIMIT} sockets are open; delete some")
             await self._close(container)
@@ -104,7 +104,7 @@ class SocketRegistry:
             GenerationFencedError: a newer generation or another workspace was bound before.
         """
         entry = self._find(container)
-        check_policy(bind.policy, self._in_force.configuration)
+        check_policy(bind.policy, self._in_force.configuration, tenant=bind.tenant)
         entry.state.bind(Binding.of(bind))
         entry.state.cut(where=entry.listener.is_refused)
 

@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from hakoiri.audit.allowance import Allowance
 from hakoiri.tracing.trace_context import TraceContext
 
 BURST: Final = 200
 PER_S: Final = 10.0
 
 
-class SpanAllowance:
-    """A bucket that is full at first, and fills again with time."""
+class SpanAllowance(Allowance):
+    """The spans that a container may still have."""
 
     def __init__(
         self,
@@ -25,23 +26,7 @@ class SpanAllowance:
         per_s: float = PER_S,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._burst = burst
-        self._per_s = per_s
-        self._clock_s = clock_s
-        self._left = float(burst)
-        self._filled_at_s: float | None = None
-
-    def take(self) -> bool:
-        """Take one; whether there was one."""
-        now_s = self._clock_s()
-        if self._filled_at_s is not None:
-            gained = (now_s - self._filled_at_s) * self._per_s
-            self._left = min(self._burst, self._left + gained)
-        self._filled_at_s = now_s
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+        super().__init__(burst=burst, per_s=per_s, clock_s=clock_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,7 +120,7 @@ class _Alone:
     def put_in_force(self) -> None:
         """Bind the socket under the policy's file; what it no longer allows is cut."""
         policy = read_policy(self._settings.policy)
-        check_policy(policy, self._wiring.in_force.configuration)
+        check_policy(policy, self._wiring.in_force.configuration, tenant=NAME)
         bind = Bind(workspace=NAME, tenant=NAME, generation=1, policy=policy)
         self._socket.bind(Binding.of(bind))
         self._socket.cut(where=self._listener.is_refused)

@@ -10,6 +10,7 @@ from typing import Self
 from prometheus_client import CollectorRegistry
 
 from hakoiri.audit.writer import AuditLog
+from hakoiri.credential_proxy.addresses import AddressAndPort
 from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
 from hakoiri.credential_proxy.budgets.store import FILE_NAME
 from hakoiri.credential_proxy.configuration import Configuration, Network
@@ -77,8 +78,8 @@ class Wiring:
         dns_cache = DnsCache(lookup=dns_client.look_up, clock_s=clock_s)
         client = UpstreamClient(resolver=CheckedResolver(cache=dns_cache))
 
-        def configure(network: Network) -> None:
-            client.configure(network)  # first: it may refuse
+        def configure(network: Network, endpoints: frozenset[AddressAndPort]) -> None:
+            client.configure(network, endpoints)  # first: it may refuse
             dns_client.configure(network.parsed_nameservers)
 
         tasks = RefreshTasks()

@@ -28,6 +28,10 @@ PathPattern = Annotated[
 whole segments. The query is not looked at."""
 
 BODY_LIMIT_MAX_BYTES: Final = 2**40
+
+Reach = Literal["urls", "mcp", "web_fetch", "web_search", "code_execution", "s3"]
+"""What a model's provider fetches or runs when a request says so: a way to hosts of no rule."""
+
 _ANY_SEGMENTS: Final = "**"
 
 
@@ -92,13 +96,15 @@ class Rule(Message):
 class ModelRoute(Message):
     """The way to the model: which API, with which of the proxy's credentials, narrowed how far.
 
-    `models` are exact model ids; an empty list allows each model the credential allows.
+    `models` are exact model ids; an empty list allows each model the credential allows. `reach` is
+    what the provider may fetch or run for a request; an empty list allows nothing.
     """
 
     provider: Literal["bedrock", "anthropic"]
     credential: Identifier
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$")] | None = None
     models: list[ShortText] = Field(default=[], max_length=100)
+    reach: list[Reach] = Field(default=[], max_length=6)
 
 
 class Policy(Message):

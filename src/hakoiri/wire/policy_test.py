@@ -31,7 +31,7 @@ Check = Literal[
 
 
 class PolicyTest(Message):
-    """What would become of `method` to `url` under `policy`?
+    """What would become of `method` to `url` under a `policy` of `tenant`?
 
     `url` is an `http`, `https`, `ws` or `wss` URL, or a path of the model's API such as
     `/v1/messages`.
@@ -40,6 +40,7 @@ class PolicyTest(Message):
     policy: Policy
     method: Method = "GET"
     url: ShortText
+    tenant: Identifier = "default"
 
 
 class Step(Message):

@@ -487,8 +487,8 @@ async def test_a_body_that_does_not_fit_is_refused_before_it_is_sent(budgeted: B
     await budgeted.start("[budgets.workspace]\nbytes_up_per_day = 1000\n")
     socket = await budgeted.open("c1", anthropic_policy())
     path = "/v1/messages/count_tokens"
-    assert (await budgeted.call(socket, path, b"x" * 1000)).status == 200
-    refused = await budgeted.call(socket, path, b"x")
+    assert (await budgeted.call(socket, path, b"{%b}" % (b" " * 998))).status == 200
+    refused = await budgeted.call(socket, path, b"{}")
     assert refused.status == 429
     assert "bytes_up_per_day: the limit is 1000, 1000 are used" in refused.message
     assert len(budgeted.model.calls) == 1

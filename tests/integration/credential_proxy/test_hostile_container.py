@@ -56,6 +56,8 @@ async def test_ten_thousand_tunnels_end_in_429_and_neighbours_are_untouched(
     assert statuses(await converse(socket, absolute("GET", f"http://{target}/"))) == [200]
     for writer in held:
         writer.close()
+    blocked = [line for line in wired.log.getvalue().splitlines() if "request_blocked" in line]
+    assert len(blocked) < TUNNELS // 5, "a container fills the disk with what it is refused"
 
 
 async def test_nothing_that_a_container_writes_ends_or_colours_a_log_line(

@@ -70,6 +70,8 @@ hosts = ["api.anthropic.com"]
 endpoint = "http://127.0.0.1:{hostile.port}"
 [network]
 allow_addresses = ["127.0.0.1:{hostile.port}"]
+[network.hosts]
+"open.example.test" = "127.0.0.1"
 """
     async with AsyncExitStack() as stack:
         wired = wire(stack, tmp_path, text, now_s)
@@ -218,7 +220,6 @@ async def test_an_answer_before_the_whole_request_is_the_last_of_its_connection(
 ) -> None:
     """What is left of the request must not be read as the next one."""
     wired, _ = keyed
-    wired.answers = [["127.0.0.1"]]
     host = f"open.example.test:{hostile.port}"
     socket = await wired.open("open.example.test", port=hostile.port)
     reader, writer = await asyncio.open_unix_connection(socket)

@@ -85,7 +85,7 @@ def test_without_root_it_ends_in_one_sentence_with_the_mend(
 ) -> None:
     nobody = pwd.getpwnam("nobody")
     as_nobody = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}")
-    for purpose in ("demo", "test", "guest"):
+    for purpose in ("demo", "test", "guest", "aarch64"):
         done = run(
             *as_nobody, "--clear-groups", bystanders_copy, "--for", purpose, env=environment()
         )

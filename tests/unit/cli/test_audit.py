@@ -7,6 +7,7 @@ from tests.unit.audit.chains import AT, an_event, lines, write
 from typer.testing import CliRunner
 
 from hakoiri.audit.chain import Position
+from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.keeper import Keeper, load_or_make_key
 from hakoiri.audit.writer import ChainWriter
 from hakoiri.cli.main import app
@@ -86,6 +87,14 @@ def test_the_newest_of_all_chains_are_shown(log: Log) -> None:
     assert code == 0
     assert len(said.splitlines()) == 4
     assert log.run("tail", "-n", "0") == (0, "")
+
+
+def test_what_a_line_holds_forges_no_other(log: Log) -> None:
+    with ChainWriter(log.root / "proxy", chain="proxy", version="1", now=lambda: AT) as chain:
+        forged = "laptop\n2026-01-01T00:00:00.000Z operator#9 key_revoked"
+        chain.tell(AuditEvent(kind=EventKind.KEY_CREATED, details={"name": forged}))
+    code, said = log.run("search", "--event", "key_created")
+    assert (code, len(said.splitlines())) == (0, 1)
 
 
 def test_what_is_looked_for_is_found_as_lines_or_as_data(log: Log) -> None:

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.binding import Binding, PolicyTooWideError, check_policy
-from hakoiri.credential_proxy.configuration import parse_configuration
+from hakoiri.credential_proxy.configuration import Configuration, parse_configuration
 from hakoiri.credential_proxy.decision import Refuse
+from hakoiri.credential_proxy.errors import ConfigurationError
 from hakoiri.credential_proxy.exchange import decide
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.wire.policy import ModelRoute, Policy
@@ -79,7 +80,7 @@ def route(**fields: object) -> Policy:
     ],
 )
 def test_a_policy_that_names_and_narrows_is_taken(policy: Policy) -> None:
-    check_policy(policy, CONFIGURATION)
+    check_policy(policy, CONFIGURATION, tenant="t")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_policy_that_names_and_narrows_is_taken(policy: Policy) -> None:
 )
 def test_a_policy_that_is_wider_is_refused_by_the_field(policy: Policy, field: str) -> None:
     with pytest.raises(PolicyTooWideError, match=field):
-        check_policy(policy, CONFIGURATION)
+        check_policy(policy, CONFIGURATION, tenant="t")
 
 
 def test_a_binding_holds_the_policys_whitelist() -> None:
@@ -133,7 +134,7 @@ API = {"host": "api.example.com", "credential": "other"}
     ],
 )
 def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
-    check_policy(policy, CONFIGURATION)
+    check_policy(policy, CONFIGURATION, tenant="t")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_a_rule_that_names_and_narrows_is_taken(policy: Policy) -> None:
 )
 def test_a_rule_that_is_wider_is_refused_by_the_field(policy: Policy, field: str) -> None:
     with pytest.raises(PolicyTooWideError, match=field):
-        check_policy(policy, CONFIGURATION)
+        check_policy(policy, CONFIGURATION, tenant="t")
 
 
 BEDROCK_HOST = "bedrock-runtime.us-east-1.amazonaws.com"
@@ -228,7 +229,7 @@ def test_what_is_injected_is_a_subset_of_what_is_enforced(
     """
     policy = rules(*given_rules)
     try:
-        check_policy(policy, CONFIGURATION)
+        check_policy(policy, CONFIGURATION, tenant="t")
     except PolicyTooWideError:
         return
     binding = Binding.of(Bind(workspace="w", tenant="t", generation=1, policy=policy))
@@ -251,3 +252,31 @@ def test_what_is_injected_is_a_subset_of_what_is_enforced(
             credential = CONFIGURATION.credentials[name]
             assert credential.is_for(host)
             assert port == 443 or credential.parsed_endpoint is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "policy"),
+    [
+        ("other", rules({"host": "api.example.com", "credential": "other"})),
+        ("token", rules({"host": "vault.example.com", "secrets": ["token"]})),
+        ("anthropic", route(provider="anthropic", credential="anthropic")),
+    ],
+)
+def test_another_tenants_credential_is_as_if_it_were_not_there(name: str, policy: Policy) -> None:
+    owned = CONFIGURATION.credentials[name].model_copy(update={"tenants": ["acme"]})
+    others = {k: v for k, v in CONFIGURATION.credentials.items() if k != name}
+    network = CONFIGURATION.network
+    configuration = Configuration(credentials={**others, name: owned}, network=network)
+    check_policy(policy, configuration, tenant="acme")
+    with pytest.raises(PolicyTooWideError) as refused:
+        check_policy(policy, configuration, tenant="t")
+    with pytest.raises(PolicyTooWideError) as absent:
+        check_policy(policy, Configuration(credentials=others, network=network), tenant="t")
+    assert str(refused.value) == str(absent.value)
+
+
+def test_a_credential_of_no_tenant_is_a_mistake() -> None:
+    with pytest.raises(ConfigurationError, match="tenants"):
+        parse_configuration(
+            '[credentials.a]\ntenants = []\nkind = "bearer"\nvalue_env = "K"\nhosts = ["a.test"]'
+        )

@@ -32,6 +32,11 @@ hosts = ["vault.test"]
 kind = "aws"
 services = ["bedrock"]
 regions = ["us-east-1"]
+[credentials.store]
+kind = "aws"
+services = ["s3"]
+regions = ["us-east-1"]
+buckets = ["team", "read"]
 """)
 BEDROCK_HOST = "bedrock-runtime.us-east-1.amazonaws.com"
 GITHUB = {"host": "api.github.test", "credential": "github"}
@@ -176,6 +181,28 @@ def test_a_credential_of_another_host_or_that_left_the_file_is_refused() -> None
         gone = ask(head("GET", "/"), GITHUB, inside="api.github.test", configuration=now)
         assert isinstance(gone, Refuse)
         assert gone.code == "credential-unknown"
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("github", GITHUB),
+        ("token", {"host": "vault.test", "secrets": ["token"]}),
+    ],
+)
+def test_a_credential_that_is_another_tenants_is_not_put_in(
+    name: str, rule: dict[str, Any]
+) -> None:
+    def owned_by(tenant: str) -> Decision:
+        credential = CONFIGURATION.credentials[name].model_copy(update={"tenants": [tenant]})
+        configuration = Configuration(credentials={name: credential})
+        host = rule["host"]
+        return ask(head("GET", "/", ("host", host)), rule, inside=host, configuration=configuration)
+
+    assert isinstance(owned_by("t"), Forward)
+    refused = owned_by("other")
+    assert isinstance(refused, Refuse)
+    assert (refused.status, refused.code) == (403, "credential-unknown")
 
 
 def test_a_credential_goes_to_the_ports_that_the_proxys_file_has_now() -> None:
@@ -323,3 +350,37 @@ def test_keys_for_some_models_are_not_put_on_any_path() -> None:
     assert isinstance(decision, Refuse)
     assert decision.code == "model-not-allowed"
     assert forward(request, rule, inside=BEDROCK_HOST).injection is not None
+
+
+BUCKET = "{}.s3.us-east-1.amazonaws.com"
+STORE = [
+    {"host": BUCKET.format("team"), "credential": "store", "methods": ["PUT"]},
+    {
+        "host": BUCKET.format("team"),
+        "credential": "store",
+        "methods": ["GET"],
+        "paths": ["/public/**"],
+    },
+    {"host": BUCKET.format("read"), "credential": "store", "methods": ["GET"]},
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "is_let_by"),
+    [
+        ("read/anything", True),
+        ("/team/public/a", True),
+        ("team/private/a", False),
+        ("team/public/../private/a", False),
+        ("team/public/%2e%2e/private/a", False),
+        ("secret/key", False),
+        ("arn:aws:s3:us-east-1:123456789012:accesspoint/read/object/a", False),
+    ],
+)
+def test_s3_copies_with_our_keys_what_could_be_asked_for_alone(
+    source: str, *, is_let_by: bool
+) -> None:
+    request = head("PUT", "/public/mine", ("x-amz-copy-source", source))
+    decision = ask(request, *STORE, inside=BUCKET.format("team"))
+    assert isinstance(decision, Forward) is is_let_by
+    assert is_let_by or (isinstance(decision, Refuse) and decision.code == "copy-not-allowed")

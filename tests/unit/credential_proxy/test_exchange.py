@@ -160,6 +160,21 @@ def test_a_credential_that_left_the_file_is_refused_though_the_policy_names_it()
     assert refusal(request, model=ANTHROPIC, file="") == (403, "credential-unknown")
 
 
+@pytest.mark.parametrize(("tenant", "status"), [("t", 200), ("other", 403)])
+def test_a_models_credential_that_is_another_tenants_is_not_put_in(
+    tenant: str, status: int
+) -> None:
+    file = FILE.replace(
+        "[credentials.anthropic]", f'[credentials.anthropic]\ntenants = ["{tenant}"]'
+    )
+    decision = ask(
+        head("POST", "/v1/messages"),
+        file=file,
+        model={"provider": "anthropic", "credential": "anthropic"},
+    )
+    assert (decision.status if isinstance(decision, Refuse) else 200) == status
+
+
 def test_a_tunnel_and_an_absolute_request_go_where_a_rule_lets_them() -> None:
     tunnel = ask(head("CONNECT", "A.allowed.test.:443", ("host", "a.allowed.test:443")))
     assert isinstance(tunnel, Forward)

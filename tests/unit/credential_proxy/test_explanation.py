@@ -53,7 +53,7 @@ POLICY = {
 
 def ask(url: str, method: str = "GET", policy: dict[str, Any] = POLICY) -> Explanation:
     parsed = Policy.model_validate(policy)
-    return explain(method, url, policy=parsed, configuration=CONFIGURATION)
+    return explain(method, url, policy=parsed, configuration=CONFIGURATION, tenant="t")
 
 
 def steps(explanation: Explanation) -> list[tuple[str, str]]:
@@ -180,10 +180,14 @@ def test_it_tells_what_a_container_would_get(
 ) -> None:
     policy = Policy.model_validate({"rules": rules})
     told = explain(
-        method, f"https://{host}:{port}{path}", policy=policy, configuration=CONFIGURATION
+        method,
+        f"https://{host}:{port}{path}",
+        policy=policy,
+        configuration=CONFIGURATION,
+        tenant="t",
     )
     try:
-        check_policy(policy, CONFIGURATION)
+        check_policy(policy, CONFIGURATION, tenant="t")
     except PolicyTooWideError:
         assert told.code == "policy-too-wide"
         return

@@ -6,7 +6,7 @@ from hakoiri.credential_proxy.header_rules import (
     answer_headers,
     egress_request_headers,
     model_request_headers,
-    query_without_signature,
+    query_without_logins,
     without_credentials,
     without_overrides,
 )
@@ -82,7 +82,42 @@ def test_what_would_override_the_request_line_falls() -> None:
     ],
 )
 def test_a_query_loses_what_makes_it_presigned(query: str, left: str) -> None:
-    assert query_without_signature(query) == left
+    assert query_without_logins(query) == left
+
+
+@pytest.mark.parametrize(
+    ("query", "left"),
+    [
+        ("a=1&access_token=theirs&b=2", "a=1&b=2"),
+        ("Private_Token=theirs", ""),
+        ("api-key=theirs", ""),
+        ("%61pi_key=theirs", ""),
+        ("+api_key=theirs", ""),
+        ("a=1;api_key=theirs", ""),
+        ("api_key", ""),
+        ("api_key=hakoiri-secret-mine", "api_key=hakoiri-secret-mine"),
+        ("page_token=7&next_token=8&key=9&token=a", "page_token=7&next_token=8&key=9&token=a"),
+    ],
+)
+def test_a_query_loses_what_logs_in_as_somebody_else(query: str, left: str) -> None:
+    assert query_without_logins(query) == left
+
+
+@pytest.mark.parametrize(
+    ("name", "is_login"),
+    [
+        *[(n, True) for n in ("job-token", "deploy_token", "dd-api-key", "x-apikey", "token")],
+        *[(n, True) for n in ("x-vault-token", "x-auth-key", "ocp-apim-subscription-key")],
+        *[(n, False) for n in ("idempotency-key", "sec-websocket-key", "x-tokens", "accept")],
+        *[(n, False) for n in ("x-amz-bucket-object-lock-token", "x-amz-key")],
+    ],
+)
+def test_a_header_that_is_named_like_a_login_is_one(name: str, *, is_login: bool) -> None:
+    assert without_credentials(((name, "theirs"),), is_signed=False) == (
+        () if is_login else ((name, "theirs"),)
+    )
+    ours = ((name, "hakoiri-secret-mine"),)
+    assert without_credentials(ours, is_signed=False) == ours
 
 
 def test_an_answer_loses_what_is_for_the_hop() -> None:

@@ -7,13 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hakoiri.credential_proxy.budgets.charge import Operation
+from hakoiri.credential_proxy.json_scanner import DEPTH_LIMIT, TOKENS_LIMIT, MessageBodyError
 from hakoiri.credential_proxy.message_body import (
-    DEPTH_LIMIT,
     NAME_LIMIT_CHARS,
-    TOKENS_LIMIT,
     VALUE_LIMIT_CHARS,
     MemberScanner,
-    MessageBodyError,
     Scalar,
     max_tokens_names,
     max_tokens_of,

@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 from io import StringIO
 
+from hakoiri.audit.allowance import Allowance, RefusalLines
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.decision import Forward, Injection, Upstream
+from hakoiri.credential_proxy.decision import Forward, Injection, Refuse, Upstream
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
@@ -57,3 +59,24 @@ def test_a_secret_that_came_back_is_a_line_of_its_own() -> None:
         "in_body": 2,
     }
     assert "planted" not in stream.getvalue()
+
+
+def test_refusals_without_end_are_counted_and_not_told_one_by_one() -> None:
+    stream, metrics, now = StringIO(), RequestMetrics(), [0.0]
+    records = Records(log=DecisionLog(stream), metrics=metrics)
+    lines = RefusalLines(Allowance(burst=3, per_s=1, clock_s=lambda: now[0]))
+    owner = replace(OWNER, refusals=lines)
+    refused = Refuse(403, "host-not-allowed", "no")
+    for _ in range(5):
+        records.decided(owner=owner, head=HEAD, decision=refused, outcome=Outcome(status=403))
+        records.unreadable(owner=owner, outcome=Outcome(status=400, reason="bad-request"))
+    for _ in range(4):
+        records.decided(owner=owner, head=HEAD, decision=FORWARD, outcome=Outcome(status=200))
+    now[0] = 1.0
+    records.decided(owner=owner, head=HEAD, decision=refused, outcome=Outcome(status=403))
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"].rpartition("_")[2] for line in told] == (
+        ["blocked"] * 3 + ["allowed"] * 4 + ["blocked"]
+    )
+    assert [line.get("left_out") for line in told] == [None] * 7 + [7]
+    assert counted(metrics) == 15

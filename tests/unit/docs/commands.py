@@ -9,7 +9,7 @@ from hakoiri.cli.main import app
 
 _INLINE: Final = re.compile(r"`(hakoiri [^`\n]+)`")
 _BLOCK: Final = re.compile(r"^(?:    )?(hakoiri [^\n#|<>]+?)(?:\s*[#|<>].*)?$", re.MULTILINE)
-_MAKE: Final = re.compile(r"`make ([a-z-]+)")
+_MAKE: Final = re.compile(r"`make ([a-z0-9-]+)")
 CONTEXT: Final[dict[str, Any]] = {"info_name": "hakoiri"}
 
 

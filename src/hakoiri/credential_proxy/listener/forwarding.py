@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hakoiri.credential_proxy.budgets.charge import ChargeError, ModelCharge
+from hakoiri.credential_proxy.budgets.charge import ModelCharge
 from hakoiri.credential_proxy.budgets.meter import Meter
 from hakoiri.credential_proxy.credentials.keyring import Keyring
 from hakoiri.credential_proxy.credentials.outgoing_request import OutgoingRequest
@@ -21,19 +21,11 @@ from hakoiri.credential_proxy.http1.rendering import ESTABLISHED, render_answer_
 from hakoiri.credential_proxy.interception.hello_guard import HelloGuard
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 from hakoiri.credential_proxy.listener.answer_relay import relay_answer
+from hakoiri.credential_proxy.listener.body_check import BodyCheck, BodyRefusedError
 from hakoiri.credential_proxy.listener.request import (
     BodyFaultError,
     ContainerRequest,
     ContainerStalledError,
-)
-from hakoiri.credential_proxy.message_body import (
-    MODEL,
-    MemberScanner,
-    MessageBodyError,
-    Scalar,
-    max_tokens_names,
-    max_tokens_of,
-    model_of,
 )
 from hakoiri.credential_proxy.placeholders import names_replaced, replace_placeholders
 from hakoiri.credential_proxy.scrubbing.codings import narrow_accept_encoding
@@ -60,7 +52,7 @@ class Forwarding:
     """One request on its way; `outcome` is filled in as it goes.
 
     `keyring` is the one that was in force when `forward` was decided; `scope` says with whom
-    connections may be shared.
+    connections may be shared; `looking` is held while a body of the container is looked through.
     """
 
     request: ContainerRequest
@@ -73,6 +65,7 @@ class Forwarding:
     scope: str
     outcome: Outcome
     meter: Meter
+    looking: asyncio.Lock
     charge: ModelCharge | None = None
 
     async def run(self) -> None:
@@ -147,7 +140,8 @@ class Forwarding:
             injection is not None and injection.scope is not None and not injection.unsigned_payload
         )
         is_unbounded = self.head.is_chunked and self.forward.body_limit_bytes is not None
-        return is_signed or bool(self.forward.models) or is_unbounded
+        is_looked_at = bool(self.forward.models) or self.forward.reach is not None
+        return is_signed or is_looked_at or is_unbounded
 
     async def _send_streamed(self) -> None:
         outgoing = await self._outgoing(EMPTY_SHA256 if not self.head.has_body else None)
@@ -174,38 +168,16 @@ class Forwarding:
             held.close()
 
     async def _check_body(self, held: HeldBody) -> None:
-        """Check the model that the body names, and reserve what it asks for at most."""
-        charge = self.charge
-        operation = self.forward.call.operation if self.forward.call is not None else None
-        is_reserved = charge is not None and charge.needs_reservation and operation is not None
-        if not self.forward.models and not is_reserved:
+        """Check what a model request's body says, and reserve what it asks for at most."""
+        if self.forward.call is None:
             return
-        names = [MODEL]
-        if is_reserved and operation is not None:
-            names += max_tokens_names(operation)
+        check = BodyCheck(
+            forward=self.forward, charge=self.charge, outcome=self.outcome, looking=self.looking
+        )
         try:
-            members = await _members_of(held, names)
-            self._check_model(members)
-            if charge is not None and is_reserved and operation is not None:
-                charge.reserve(
-                    model=self._model_of_path() or model_of(members),
-                    body_bytes=held.size_bytes,
-                    max_tokens=max_tokens_of(members, operation),
-                )
-        except MessageBodyError as error:
-            raise RequestFailedError(400, "bad-body", str(error)) from error
-        except ChargeError as error:
+            await check.run(held)
+        except BodyRefusedError as error:
             raise RequestFailedError(error.status, error.code, str(error)) from error
-
-    def _check_model(self, members: Mapping[str, Scalar]) -> None:
-        if self.forward.models and model_of(members) not in self.forward.models:
-            reason = f"{model_of(members)[:256]!r} is not allowed"
-            raise RequestFailedError(403, "model-not-allowed", reason)
-        if self.forward.models:
-            self.outcome.model = model_of(members)
-
-    def _model_of_path(self) -> str | None:
-        return self.forward.call.model if self.forward.call is not None else None
 
     def _settle(self) -> None:
         if self.charge is None:
@@ -365,12 +337,3 @@ class Forwarding:
         answering.adopt(tunnel)
         self.outcome.status = answering.status
         await self._until_finished(tunnel, render_answer_head(answering.status, headers))
-
-
-async def _members_of(held: HeldBody, names: Collection[str]) -> dict[str, Scalar]:
-    """Look through a body a piece at a time, so that others are served in between."""
-    scanner = MemberScanner(names)
-    async for piece in held.chunks():
-        scanner.feed(piece)
-        await asyncio.sleep(0)
-    return scanner.finish()

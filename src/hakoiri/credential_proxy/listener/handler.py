@@ -53,6 +53,7 @@ class Listener:
         self._patterns = PatternCache()
         self._records = records
         self._gate = gate
+        self._looking = asyncio.Lock()
 
     def server(self) -> ContainerServer:
         """Make the server whose connections come here."""
@@ -151,6 +152,7 @@ class Listener:
             scope=self._scope(decision),
             outcome=outcome,
             meter=meter,
+            looking=self._looking,
             charge=self._charge(decision, meter),
         )
         try:
@@ -177,11 +179,15 @@ class Listener:
         return ModelCharge(meter=meter, terms=terms, model=call.model, now_s=self._gate.now_s)
 
     def _scope(self, forward: Forward) -> str:
-        """Say with whom a connection may be shared: the same policy and credential, else nobody."""
+        """Say with whom a connection may be shared: others of the tenant, else nobody.
+
+        Policy and credential must be the same. What one tenant's request leaves behind at a flawed
+        upstream must not meet another's.
+        """
         binding = self._socket.binding
         if forward.injection is None or binding is None:
             return self._socket.container
-        return f"{binding.digest}:{forward.injection.credential}"
+        return f"{binding.tenant}:{binding.digest}:{forward.injection.credential}"
 
     def _decide(self, head: RequestHead) -> Decision:
         configuration = self._in_force.configuration

@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
+from hakoiri.credential_proxy.addresses import AddressAndPort
 from hakoiri.credential_proxy.authority import Authority
 from hakoiri.credential_proxy.configuration import Network
 from hakoiri.credential_proxy.decision import Upstream
@@ -94,14 +95,18 @@ class UpstreamClient:
         self._resolver = resolver
         self._pool = UpstreamPool(tls=trusting(Network()))
 
-    def configure(self, network: Network) -> None:
+    def configure(
+        self, network: Network, endpoints: frozenset[AddressAndPort] = frozenset()
+    ) -> None:
         """Take the network of the proxy's file; what is sent from now on goes by it.
+
+        `endpoints` are where credentials' requests go (see `CheckedResolver`).
 
         Raises:
             ConfigurationError: the certificates it names cannot be used.
         """
         tls = trusting(network)
-        self._resolver.configure(network)
+        self._resolver.configure(network, endpoints)
         self._pool.renew(tls)
 
     def close(self) -> None:

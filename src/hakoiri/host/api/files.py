@@ -23,6 +23,7 @@ from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
 from hakoiri.host.conversations.workspace_services import WorkspaceServices
 from hakoiri.host.files.paths import PathError, bytes_of, check_path
+from hakoiri.host.files.worker_thread import run_in_thread
 from hakoiri.wire.problems import Problem
 
 DOWNLOAD_HEADERS: Final = {
@@ -77,6 +78,9 @@ class StoredFiles(Protocol):
     async def listing(self, *, tenant: str, workspace_id: str) -> Sequence[StoredFile]:
         """All entries; empty before the first recovery point."""
 
+    async def find(self, *, tenant: str, workspace_id: str, path: str) -> StoredFile | None:
+        """One entry; None if there is none of that path."""
+
     async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
         """A folder as a zip, all of them if the path is empty; `NoSuchFileError`."""
 
@@ -112,10 +116,6 @@ def _add_reading(
     Found = Annotated[Workspace, Depends(place.find)]  # noqa: N806 - a type
     base = f"{place.path}/files"
 
-    async def listing(workspace: Workspace) -> Sequence[StoredFile]:
-        await saver.try_flush(workspace.id)
-        return await files.listing(tenant=workspace.tenant, workspace_id=workspace.id)
-
     async def zipped(workspace: Workspace, path: str) -> Response:
         await saver.try_flush(workspace.id)
         folder = await files.folder(tenant=workspace.tenant, workspace_id=workspace.id, path=path)
@@ -130,13 +130,15 @@ def _add_reading(
         response_model=FileList,
         responses={200: {"content": {"application/octet-stream": {}}}},
     )
-    async def list_files(
-        workspace: Found, archive: ArchiveKind | None = None
-    ) -> FileList | Response:
+    async def list_files(workspace: Found, archive: ArchiveKind | None = None) -> Response:
         """List the files as the last turn or command left them, or download them in one archive."""
         if archive is not None:
             return await zipped(workspace, "")
-        return FileList(files=[*await listing(workspace)])
+        await saver.try_flush(workspace.id)
+        listed = await files.listing(tenant=workspace.tenant, workspace_id=workspace.id)
+        # not by the framework, which would go through all of them on the loop, and twice
+        document = await run_in_thread(lambda: FileList(files=[*listed]).model_dump_json())
+        return Response(document, media_type="application/json")
 
     @routes.get(
         base + "/{path:path}",
@@ -159,9 +161,9 @@ def _add_reading(
         """Download one file, or one range of its bytes, or a folder in one archive."""
         if archive is not None:
             return await zipped(workspace, path)
-        found = await listing(workspace)
-        entry = next((item for item in found if item.path == path and item.kind == "file"), None)
-        if entry is None:
+        await saver.try_flush(workspace.id)
+        entry = await files.find(tenant=workspace.tenant, workspace_id=workspace.id, path=path)
+        if entry is None or entry.kind != "file":
             raise _no_such_file()
         try:
             byte_range = parse_range(asked, entry.size_bytes)
@@ -185,7 +187,7 @@ def _add_writing(
     path_of_one = f"{place.path}/files/{{path:path}}"
 
     async def unpacked(workspace: Workspace, folder: bytes, request: Request) -> ImportedArchive:
-        async with uploads.received(request) as upload:
+        async with uploads.received(request, tenant=workspace.tenant) as upload:
             return ImportedArchive.model_validate(await imports.run(workspace, folder, upload))
 
     @routes.put(
@@ -208,7 +210,7 @@ def _add_writing(
         raw = _path_in(request, path)
         if archive is not None:
             return await unpacked(workspace, raw, request)
-        async with uploads.received(request) as upload:
+        async with uploads.received(request, tenant=workspace.tenant) as upload:
             return FileChange(recovery_point=await edits.put(workspace, raw, upload))
 
     @routes.delete(path_of_one, operation_id=place.operation("delete_file"))

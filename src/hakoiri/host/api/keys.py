@@ -1,7 +1,7 @@
 """API keys over HTTP, each tenant's own."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter
 from pydantic import BaseModel, StringConstraints
@@ -11,11 +11,14 @@ from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.model import ApiKey
 from hakoiri.wire.messages import Message
 
+ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+$"
+"""Text without control characters, line separators and changes of direction."""
+
 
 class NewKey(Message):
-    """What a key is for."""
+    """What a key is for, in one line: whoever runs the server sees it in a terminal."""
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(pattern=ONE_LINE, max_length=200)]
 
 
 class KeyDocument(BaseModel):

@@ -19,6 +19,9 @@ from hakoiri.wire.problems import Problem
 UPLOADS_AT_ONCE: Final = 8
 """Of one server; each may take as much of the disk as a file may."""
 
+OF_ONE_TENANT: Final = 3
+"""Of these; who sends slowly holds a place for long, and must not hold all."""
+
 SILENCE_TIMEOUT_S: Final = 30.0
 """A client that sends nothing for this long is not going to."""
 
@@ -34,6 +37,14 @@ class WholeUpload:
     sha256: str
 
 
+@dataclass(slots=True)
+class _Places:
+    """A tenant's places, while somebody has or wants one."""
+
+    free: anyio.Semaphore
+    users: int = 0
+
+
 class Uploads:
     """Receives files into nameless files of `directory`, which vanish when they are closed."""
 
@@ -42,16 +53,29 @@ class Uploads:
         self._directory = directory
         self._limit_bytes = limit_bytes
         self._slots = anyio.Semaphore(UPLOADS_AT_ONCE)
+        self._of_tenants: dict[str, _Places] = {}
 
     @asynccontextmanager
-    async def received(self, request: Request) -> AsyncIterator[WholeUpload]:
-        """Receive the request's body; raises `RefusedError` for one that is too long or slow."""
+    async def received(self, request: Request, *, tenant: str) -> AsyncIterator[WholeUpload]:
+        """Receive a tenant's file in its turn; raises `RefusedError` for a too long or slow one."""
         announced = request.headers.get("content-length", "")
         if announced.isascii() and announced.isdigit() and int(announced) > self._limit_bytes:
             raise self._too_large()
-        async with self._slots:
+        async with self._place(tenant):
             with await run_in_thread(self._spool) as spool:
                 yield await self._receive(request, spool)
+
+    @asynccontextmanager
+    async def _place(self, tenant: str) -> AsyncIterator[None]:
+        own = self._of_tenants.setdefault(tenant, _Places(anyio.Semaphore(OF_ONE_TENANT)))
+        own.users += 1
+        try:
+            async with own.free, self._slots:
+                yield
+        finally:
+            own.users -= 1
+            if own.users == 0:
+                del self._of_tenants[tenant]
 
     def _spool(self) -> IO[bytes]:
         return tempfile.TemporaryFile(dir=self._directory)

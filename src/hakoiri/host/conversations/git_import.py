@@ -155,7 +155,12 @@ class GitImport:
             ("GET", "info/refs?service=git-upload-pack"),
             ("POST", "git-upload-pack"),
         ):
-            test = PolicyTest(policy=policy, method=method, url=f"{source.url}/{path}")
+            test = PolicyTest(
+                policy=policy,
+                method=method,
+                url=f"{source.url}/{path}",
+                tenant=workspace.tenant,
+            )
             told = await self._proxy.explain(test)
             if told.verdict == "refused":
                 mend = f"; {told.mend}, in the policy {workspace.policy!r}" if told.mend else ""

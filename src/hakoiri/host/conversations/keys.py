@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from hakoiri.audit.allowance import RefusalLines
 from hakoiri.audit.event import AuditEvent, Detail, EventKind
 from hakoiri.audit.writer import AuditLog, NoAuditLog
 from hakoiri.host.conversations.model import ApiKey
 from hakoiri.host.conversations.ports import ConversationsError, KeyStore
 
 SECRET_BYTES: Final = 32
+KEY_ID: Final = re.compile(r"[0-9a-f]{16}")
 KEY_FORM: Final = re.compile(r"hk_([0-9a-f]{16})_([0-9a-f]{64})")
 _NOBODY: Final = "0" * 16
 _NO_HASH: Final = bytes(32)
@@ -35,6 +37,8 @@ class KeyRing:
         self, *, store: KeyStore, clock: Callable[[], datetime], audit: AuditLog | None = None
     ) -> None:
         self._audit = audit or NoAuditLog()
+        self._strangers = RefusalLines()
+        self._known = RefusalLines()
         self._store = store
         self._clock = clock
 
@@ -70,7 +74,14 @@ class KeyRing:
         return key.tenant
 
     def _tell_refused(self, key_id: str | None, known: ApiKey | None) -> None:
-        """Audit a failed login: which key was named, whose it is, and never what was sent."""
+        """Audit a failed login: which key was named, whose it is, and never what was sent.
+
+        Whoever reaches the server can fail, so there is a bound; the next line tells how many more.
+        Strangers have one of their own, so as not to hide who tries a key that there is.
+        """
+        left_out = (self._known if known else self._strangers).take()
+        if left_out is None:
+            return
         reason = "no key"
         if key_id is not None:
             reason = "wrong or revoked key" if known else "unknown key"
@@ -80,7 +91,7 @@ class KeyRing:
                 succeeded=False,
                 tenant=known.tenant if known else None,
                 actor=f"key:{key_id}" if key_id else None,
-                details={"reason": reason},
+                details={"reason": reason, **({"left_out": left_out} if left_out else {})},
             )
         )
 
@@ -90,7 +101,7 @@ class KeyRing:
 
     async def revoke_key(self, key_id: str, *, tenant: str | None) -> None:
         """Revoke a key of the tenant, or of any; `NoSuchKeyError`."""
-        found = await self._store.find_key(key_id)
+        found = await self._store.find_key(key_id) if KEY_ID.fullmatch(key_id) else None
         if found is None or tenant not in (None, found[0].tenant):
             raise NoSuchKeyError("there is no such key")
         await self._store.revoke_key(key_id, now=self._clock())

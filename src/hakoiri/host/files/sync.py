@@ -249,7 +249,7 @@ class FileSync:
         if its bytes are not those that were saved.
         """
         manifest = await self.manifest(tenant=tenant, workspace_id=workspace_id)
-        entry = file_at(manifest, path)
+        entry = await run_in_thread(partial(file_at, manifest, path))
         stored = StoredBytes(store=self._store, tenant=tenant)
         async for chunk in stored.stream(entry, start=start, end=end):
             yield chunk

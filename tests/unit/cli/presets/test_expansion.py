@@ -30,14 +30,15 @@ def configuration() -> Configuration:
 
 
 def verdict(policy: object, configuration: Configuration, method: str, url: str) -> str:
-    return explain(method, url, policy=policy, configuration=configuration).code  # type: ignore[arg-type]
+    told = explain(method, url, policy=policy, configuration=configuration, tenant="t")  # type: ignore[arg-type]
+    return told.code
 
 
 def test_bedrock_leads_to_the_named_models_in_the_named_region(
     configuration: Configuration,
 ) -> None:
     policy = bedrock(regions=["eu-west-1"], models=[MODEL], credential="bedrock", sdk=False)
-    check_policy(policy, configuration)
+    check_policy(policy, configuration, tenant="t")
     assert policy.rules == []
     assert verdict(policy, configuration, "POST", f"/model/{MODEL}/invoke") == "allowed"
     assert verdict(policy, configuration, "POST", "/model/other/invoke") != "allowed"
@@ -48,7 +49,7 @@ def test_sdks_reach_the_models_in_every_region_and_nothing_else_there(
 ) -> None:
     regions = ["eu-west-1", "eu-central-1"]
     policy = bedrock(regions=regions, models=[MODEL], credential="bedrock", sdk=True)
-    check_policy(policy, configuration)
+    check_policy(policy, configuration, tenant="t")
     for region in regions:
         site = f"https://bedrock-runtime.{region}.amazonaws.com"
         escaped = MODEL.replace(":", "%3A")
@@ -66,12 +67,12 @@ def test_a_region_that_the_credential_does_not_have_is_refused_when_the_policy_i
 ) -> None:
     policy = bedrock(regions=["us-east-1"], models=[], credential="bedrock", sdk=False)
     with pytest.raises(PolicyTooWideError, match="region"):
-        check_policy(policy, configuration)
+        check_policy(policy, configuration, tenant="t")
 
 
 def test_anthropic_leads_to_its_api(configuration: Configuration) -> None:
     policy = anthropic(models=[], credential="anthropic")
-    check_policy(policy, configuration)
+    check_policy(policy, configuration, tenant="t")
     assert verdict(policy, configuration, "POST", "/v1/messages") == "allowed"
 
 
@@ -82,7 +83,7 @@ def test_packages_are_fetched_and_nothing_is_sent(configuration: Configuration) 
             PackageSource("mirror.example.test", 80, "apt"),
         ]
     )
-    check_policy(policy, configuration)
+    check_policy(policy, configuration, tenant="t")
     simple = "https://index.example.test/simple/demo/"
     assert verdict(policy, configuration, "GET", simple) == "allowed"
     assert verdict(policy, configuration, "HEAD", simple) == "allowed"

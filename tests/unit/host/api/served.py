@@ -54,6 +54,10 @@ class MemoryFiles:
             ),
         ]
 
+    async def find(self, *, tenant: str, workspace_id: str, path: str) -> StoredFile | None:
+        listed = await self.listing(tenant=tenant, workspace_id=workspace_id)
+        return next((entry for entry in listed if entry.path == path), None)
+
     async def folder(self, *, tenant: str, workspace_id: str, path: str) -> ZippedFolder:
         if path not in ("", "web"):
             raise NoSuchFileError(path)

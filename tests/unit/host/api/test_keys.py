@@ -32,3 +32,15 @@ async def test_another_tenants_key_is_like_a_missing_one() -> None:
         ]
         assert [problem(answer) for answer in answers] == ["no-such-key"] * 2
         assert answers[0].content == answers[1].content
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\x1b[2J", "a\x9b2J", "a\0", "a\u2028b", "\u202eb"])
+async def test_a_name_that_could_steer_a_terminal_is_refused(name: str) -> None:
+    served = Served(require_keys=True)
+    async with served.client() as client:
+        _, first = await served.keys.create_key(name="first", tenant="red")
+        mine = {"Authorization": f"Bearer {first}"}
+        made = await client.post("/v1/keys", json={"name": name}, headers=mine)
+        assert made.status_code == 422
+        plain = await client.post("/v1/keys", json={"name": "箱 no. 1"}, headers=mine)
+        assert plain.status_code == 201

@@ -30,7 +30,9 @@ def sending(*pieces: bytes, stalls: bool = False) -> Request:
 
 async def test_what_was_sent_is_whole_on_disk_under_no_name(tmp_path: Path) -> None:
     pieces = [os.urandom(700_000) for _ in range(5)]
-    async with Uploads(tmp_path, limit_bytes=10**7).received(sending(*pieces)) as upload:
+    async with Uploads(tmp_path, limit_bytes=10**7).received(
+        sending(*pieces), tenant="t"
+    ) as upload:
         content = os.pread(upload.descriptor, upload.size + 1, 0)
         assert content == b"".join(pieces)
         assert upload.sha256 == hashlib.sha256(content).hexdigest()
@@ -39,10 +41,10 @@ async def test_what_was_sent_is_whole_on_disk_under_no_name(tmp_path: Path) -> N
 
 async def test_one_byte_too_many_is_refused(tmp_path: Path) -> None:
     receiver = Uploads(tmp_path, limit_bytes=10)
-    async with receiver.received(sending(b"x" * 10)) as upload:
+    async with receiver.received(sending(b"x" * 10), tenant="t") as upload:
         assert upload.size == 10
     with pytest.raises(RefusedError, match="10 bytes"):
-        async with receiver.received(sending(b"x" * 10, b"x")):
+        async with receiver.received(sending(b"x" * 10, b"x"), tenant="t"):
             pass
 
 
@@ -51,7 +53,9 @@ async def test_who_stops_sending_is_cut_off(
 ) -> None:
     monkeypatch.setattr(uploads, "SILENCE_TIMEOUT_S", 0.01)
     with pytest.raises(RefusedError) as refused:
-        async with Uploads(tmp_path, limit_bytes=10).received(sending(b"x", stalls=True)):
+        async with Uploads(tmp_path, limit_bytes=10).received(
+            sending(b"x", stalls=True), tenant="t"
+        ):
             pass
     assert refused.value.problem.status == 408
 
@@ -62,7 +66,7 @@ async def test_only_so_many_take_room_at_once(tmp_path: Path) -> None:
     done = anyio.Event()
 
     async def one(number: int) -> None:
-        async with receiver.received(sending(b"x")):
+        async with receiver.received(sending(b"x"), tenant=f"t{number}"):
             begun.append(number)
             await done.wait()
 
@@ -77,3 +81,21 @@ async def test_only_so_many_take_room_at_once(tmp_path: Path) -> None:
         assert len(begun) == UPLOADS_AT_ONCE
         done.set()
     assert len(begun) == UPLOADS_AT_ONCE + 3
+
+
+async def test_who_sends_slowly_holds_no_other_tenants_places(tmp_path: Path) -> None:
+    receiver = Uploads(tmp_path, limit_bytes=10)
+    async with anyio.create_task_group() as group:
+
+        async def stall() -> None:
+            async with receiver.received(sending(b"x", stalls=True), tenant="slow"):
+                pass
+
+        for _ in range(2 * UPLOADS_AT_ONCE):
+            group.start_soon(stall)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(10):
+            async with receiver.received(sending(b"x"), tenant="other") as upload:
+                assert upload.size == 1
+        group.cancel_scope.cancel()
+    assert not receiver._of_tenants, "what is kept grows with the names of tenants"

@@ -3,6 +3,7 @@ import hashlib
 import pytest
 from tests.unit.host.conversations.scripted import NOW
 
+from hakoiri.audit.allowance import REFUSALS_BURST
 from hakoiri.audit.event import EventKind
 from hakoiri.audit.testing import MemoryAudit
 from hakoiri.host.conversations.keys import KEY_FORM, SECRET_BYTES, KeyRing, NoSuchKeyError
@@ -125,3 +126,27 @@ async def test_a_failed_login_is_audited_with_the_key_that_was_named_and_not_wha
     assert failed[-1].tenant == "red"
     assert "planted" not in str(failed)
     assert "3" * 64 not in str(failed)
+
+
+async def test_strangers_fill_no_disk_and_hide_nobody_who_tries_a_known_key(
+    store: MemoryKeys,
+) -> None:
+    audit = MemoryAudit()
+    ring = KeyRing(store=store, clock=lambda: NOW, audit=audit)
+    key, _ = await ring.create_key(name="n", tenant="red")
+    audit.events.clear()
+    for _ in range(REFUSALS_BURST + 50):
+        await ring.authenticate("Bearer nonsense")
+    strangers = len(audit.events)
+    assert REFUSALS_BURST <= strangers < REFUSALS_BURST + 50
+    await ring.authenticate(f"Bearer hk_{key.id}_" + "0" * 64)
+    assert audit.events[strangers].details["reason"] == "wrong or revoked key"
+
+
+@pytest.mark.parametrize("key_id", ["", "a\0", "A" * 16, "0" * 17, "0" * 16 + "\n"])
+async def test_what_can_be_no_keys_id_does_not_reach_the_database(
+    ring: KeyRing, store: MemoryKeys, monkeypatch: pytest.MonkeyPatch, key_id: str
+) -> None:
+    monkeypatch.setattr(store, "find_key", None)
+    with pytest.raises(NoSuchKeyError):
+        await ring.revoke_key(key_id, tenant="red")
