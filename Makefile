@@ -74,7 +74,7 @@ escape: ## Attack a running Hakoiri and write the penetration test report; some 
 	$(VENV)/bin/python -m tests.escape.report $(ARGS)
 
 .PHONY: chaos
-chaos: ## Kill what can be killed under load for 30 minutes; ARGS="--minutes 5 --seed 17"
+chaos: ## Kill what can be killed under load for 30 minutes; ARGS="--minutes 5 --seed 17 --kinds agent,proxy"
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build

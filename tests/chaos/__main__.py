@@ -8,6 +8,7 @@ from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
+from tests.chaos.disturbances import KINDS, UnknownKindError, kinds_of, slug
 from tests.chaos.site import engine_with
 from tests.chaos.storm import Weather, rage
 
@@ -18,15 +19,27 @@ EXAMPLES: Final = """examples:
   make chaos                                  30 minutes, with a new seed
   make chaos ARGS="--minutes 5 --seed 17"     the storm of this seed
   make chaos ARGS="--every 1.5 --users 8"     a harder one
+  make chaos ARGS="--kinds agent,proxy --seconds 90 --seed 3"
+                                              these alone; --kinds help lists them
 """
 
 
 def main() -> int:
     """Have a storm; exit code 1 if anything was violated."""
-    given = _parser().parse_args()
+    parser = _parser()
+    given = parser.parse_args()
+    kinds = tuple(word.strip() for word in given.kinds.split(",") if word.strip())
+    if kinds == ("help",):
+        sys.stdout.write("\n".join(map(slug, KINDS)) + "\n")
+        return 0
+    try:
+        kinds_of(is_shared=True, only=kinds)
+    except UnknownKindError as error:
+        parser.error(f"--kinds: {error}")
     root = Path(tempfile.mkdtemp(prefix="hakoiri-chaos-", dir="/var/tmp"))
     seed = given.seed if given.seed is not None else SystemRandom().randrange(10**6)
-    weather = Weather(seed, given.minutes * 60, given.every, given.users)
+    seconds = given.minutes * 60 if given.seconds is None else given.seconds
+    weather = Weather(seed, seconds, given.every, given.users, kinds)
     say(f"{weather}; data and logs in {root}")
     image = ensure_image(
         source_root=Path(__file__).parents[2],
@@ -58,6 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="how long (default: 30)")
+    parser.add_argument("--seconds", type=float, help="the same, for a short one")
+    parser.add_argument(
+        "--kinds", default="", help="strike these alone, with commas (default: everything)"
+    )
     parser.add_argument("--seed", type=int, help="of an earlier storm (default: a new one)")
     parser.add_argument("--every", type=float, default=6.0, help="seconds between two strikes")
     parser.add_argument("--users", type=int, default=4, help="conversations at once (default: 4)")

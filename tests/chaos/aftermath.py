@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,14 +107,16 @@ def said_in(lines: Sequence[str]) -> Iterator[str]:
 
 
 def judged(site: Site, users: Sequence[User], journal: Sequence[Sequence[str]]) -> list[Violation]:
-    """Judge every conversation; `journal` has the user's texts of each model request."""
-    violations: list[Violation] = []
-    for user in users:
+    """Judge all conversations at once; `journal` has the user's texts of each model request."""
+
+    def one(user: User) -> list[Violation]:
         try:
-            violations += _judged(site, user, journal)
+            return _judged(site, user, journal)
         except ApiError as error:
-            violations.append(Violation("usable", str(error), user.promises.conversation))
-    return violations
+            return [Violation("usable", str(error), user.promises.conversation)]
+
+    with ThreadPoolExecutor(max_workers=len(users)) as at_once:
+        return [violation for found in at_once.map(one, users) for violation in found]
 
 
 def _judged(site: Site, user: User, journal: Sequence[Sequence[str]]) -> list[Violation]:

@@ -227,6 +227,37 @@ KINDS: Final = tuple(Kind(name, one.holds_s) for name, one in DISTURBANCES.items
 REDIS: Final = "redis"
 
 
-def kinds_of(*, is_shared: bool) -> tuple[Kind, ...]:
-    """Return what a storm may bring: Redis is struck only where there is one."""
-    return tuple(kind for kind in KINDS if is_shared or not kind.name.startswith(REDIS))
+class UnknownKindError(ValueError):
+    """Nothing is struck by that name; the message has those that are."""
+
+
+def kinds_of(*, is_shared: bool, only: Sequence[str] = ()) -> tuple[Kind, ...]:
+    """Return what a storm may bring, all or `only` some: Redis is struck only where there is one.
+
+    Raises `UnknownKindError`.
+    """
+    wanted = {kind.name for word in only for kind in kinds_by(word)}
+    return tuple(
+        kind
+        for kind in KINDS
+        if (not only or kind.name in wanted) and (is_shared or not kind.name.startswith(REDIS))
+    )
+
+
+def kinds_by(word: str) -> tuple[Kind, ...]:
+    """Return the kind of this name as a command line has it, or all that begin with this word.
+
+    `agents-cli` is the agent's CLI; `store` is all that is done to the store. Raises
+    `UnknownKindError`.
+    """
+    named = tuple(kind for kind in KINDS if word in (kind.name, slug(kind)))
+    begun = tuple(kind for kind in KINDS if slug(kind).startswith(f"{word}-"))
+    if not named and not begun:
+        known = ", ".join(map(slug, KINDS))
+        raise UnknownKindError(f"nothing is struck by the name {word!r}; there is {known}")
+    return named or begun
+
+
+def slug(kind: Kind) -> str:
+    """Return a kind's name as a command line has it."""
+    return kind.name.lower().replace("'", "").replace(" ", "-")

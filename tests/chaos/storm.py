@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,10 +13,11 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tests.chaos.aftermath import CALM_TIMEOUT_S, answers, judged, recorded, until
-from tests.chaos.disturbances import DISTURBANCES, kinds_of
+from tests.chaos.disturbances import DISTURBANCES, REDIS, kinds_of
 from tests.chaos.host_state import engine_answers, holdings, left_behind, sockets_held
 from tests.chaos.invariants import Violation, flat, leftovers
 from tests.chaos.load import User
+from tests.chaos.log_lines import around
 from tests.chaos.promises import Promises
 from tests.chaos.schedule import Strike, plan
 from tests.chaos.site import TENANTS, Site, site
@@ -26,7 +27,6 @@ from hakoiri.cli.api_client import ApiError
 
 TICK_S: Final = 0.1
 WAIT_S: Final = 45.0
-LULL_S: Final = 5.0
 GONE_TIMEOUT_S: Final = 300.0
 IDLE_TIMEOUT_S: Final = 150.0
 """Longer than any pool keeps a connection that nobody uses (the store's: 90 s)."""
@@ -56,11 +56,20 @@ class Weather:
     seconds: float = 75.0
     every_s: float = 4.0
     users: int = 4
+    kinds: tuple[str, ...] = ()
+    """What is struck, as `disturbances.kinds_by` knows it; nothing means everything."""
+
+    lull_s: float = 5.0
+    """How long a server that is up again is left alone before a strike that waits for it."""
 
     @property
     def is_shared(self) -> bool:
-        """Whether the server shares its database by a Redis: every second seed's does."""
-        return self.seed % 2 == 0
+        """Whether the server shares its database by a Redis.
+
+        Every second seed's does, and where Redis is to be struck.
+        """
+        is_struck = any(word.startswith(REDIS) for word in self.kinds)
+        return is_struck or self.seed % 2 == 0
 
 
 @dataclass(slots=True)
@@ -73,6 +82,7 @@ class Outcome:
     violations: list[Violation] = field(default_factory=list)
     logs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    server_log: list[str] = field(default_factory=list)
 
     def told(self) -> str:
         """Return the report: how to have the storm again, what came when, what is wrong."""
@@ -82,6 +92,10 @@ class Outcome:
         for conversation in sorted({one.conversation for one in self.violations} - {""}):
             lines.append(f"events of {conversation}:")
             lines += [_line(event) for event in self.logs.get(conversation, [])]
+        for violation in self.violations:
+            lines.append(f"the server's log around: {violation.rule}, {violation.detail[:200]}")
+            events = self.logs.get(violation.conversation, [])
+            lines += [f"  {line}" for line in around(violation, self.server_log, events)]
         lines += [f"VIOLATION {v.rule}: {v.detail} {v.conversation}" for v in self.violations]
         return "\n".join(lines)
 
@@ -129,19 +143,25 @@ def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say
         journal = Journal(place.server.rehearsal_port)
         for thread in (*users, journal):
             thread.start()
-        _strike(place, weather, outcome, say)
+        tell = _teller(outcome, say)
+        _strike(place, weather, tell)
         for user in users:
             user.stop()
         _calm(place, outcome, users)
         journal.end()
+        tell("all is back, and every turn has ended")
         outcome.violations += judged(place, users, list(journal.histories.values()))
         _count(place, users, outcome)
+        tell("every conversation has been judged")
         _give_up(place, users)
         outcome.violations += _grown(place, before, outcome)
+        tell("no container is left")
         place.server.server.stop()
         until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
         outcome.violations += leftovers(left_behind(place))
-        outcome.violations += _complaints(place)
+        tell("the server has been stopped")
+        outcome.server_log = place.server.server.log.read_text(errors="replace").splitlines()
+        outcome.violations += _complaints(outcome.server_log)
     return outcome
 
 
@@ -156,21 +176,27 @@ def _users(place: Site, weather: Weather) -> list[User]:
     return users
 
 
-def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
+def _teller(outcome: Outcome, say: Say) -> Say:
+    """Return what tells a line of the time line, with the time since now."""
+    began_s = time.monotonic()
+
+    def tell(text: str) -> None:
+        at = f"{datetime.now(UTC):%H:%M:%S.%f}"[:12]
+        line = f"{at} +{time.monotonic() - began_s:.1f} s {text}"
+        outcome.time_line.append(line)
+        say(line)
+
+    return tell
+
+
+def _strike(place: Site, weather: Weather, tell: Say) -> None:
     """Do what is planned, each at its time or as soon as what is before it is done.
 
     In this thread: an engine or a server that a thread started would end with it.
     """
     began_s = time.monotonic()
-    kinds = kinds_of(is_shared=weather.is_shared)
+    kinds = kinds_of(is_shared=weather.is_shared, only=weather.kinds)
     strikes = plan(weather.seed, kinds=kinds, seconds=weather.seconds, every_s=weather.every_s)
-
-    def tell(text: str) -> None:
-        line = (
-            f"{datetime.now(UTC):%H:%M:%S.%f}"[:12] + f" +{time.monotonic() - began_s:.1f} s {text}"
-        )
-        outcome.time_line.append(line)
-        say(line)
 
     waited_s = 0.0
     for strike in strikes:
@@ -178,7 +204,7 @@ def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
             _keep_up(place, tell)
             time.sleep(TICK_S)
         if strike.waits:
-            waited_s += _wait(place, tell)
+            waited_s += _wait(place, tell, lull_s=weather.lull_s)
         tell(f"{strike.kind}, {strike.act}: {_do(place, strike)}")
     while time.monotonic() - began_s < weather.seconds + waited_s:
         _keep_up(place, tell)
@@ -186,7 +212,7 @@ def _strike(place: Site, weather: Weather, outcome: Outcome, say: Say) -> None:
     tell("the storm is over")
 
 
-def _wait(place: Site, tell: Say) -> float:
+def _wait(place: Site, tell: Say, *, lull_s: float) -> float:
     """Wait for the server to answer, and let it work for a moment; return how long that took.
 
     Not for it to be ready: the engine or the store may be away for as long as the storm wants. Nor
@@ -201,7 +227,7 @@ def _wait(place: Site, tell: Say) -> float:
         return answers(place.server.api, "/health")
 
     if not is_up() and until(is_up, timeout_s=WAIT_S):
-        time.sleep(LULL_S)
+        time.sleep(lull_s)
     return time.monotonic() - began_s
 
 
@@ -313,8 +339,7 @@ def _at_rest(place: Site, *, warm_up: bool = False) -> dict[str, dict[str, int]]
     return found
 
 
-def _complaints(place: Site) -> list[Violation]:
-    lines = place.server.server.log.read_text(errors="replace").splitlines()
+def _complaints(lines: Sequence[str]) -> list[Violation]:
     return [
         Violation("log", line[:2000])
         for line in lines

@@ -42,7 +42,6 @@ port = {port}
 [model]
 provider = "bedrock"
 region = "us-east-1"
-retries = 8
 
 [container]
 image = "{image}"

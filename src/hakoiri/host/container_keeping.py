@@ -89,15 +89,19 @@ async def let_go(orchestrator: Orchestrator, save: Save, leaves: Callable[[], bo
         async with anyio.create_task_group() as saving:
             for live in _unsaved(orchestrator):
                 saving.start_soon(_save_last, live, save)
-    for live in _unsaved(orchestrator):
-        log.error(
-            "files_set_aside", workspace=live.workspace_id, container=live.container.container_id
-        )
-        try:
-            await orchestrator.set_aside(live.workspace_id)
-        except ContainersError as error:
-            log.warning("not_ended", workspace=live.workspace_id, reason=str(error))
+    async with anyio.create_task_group() as ending:  # an engine that hangs is waited for once
+        for live in _unsaved(orchestrator):
+            ending.start_soon(_set_aside, orchestrator, live)
     await orchestrator.close()
+
+
+async def _set_aside(orchestrator: Orchestrator, live: Live) -> None:
+    container_id = live.container.container_id
+    log.error("files_set_aside", workspace=live.workspace_id, container=container_id)
+    try:
+        await orchestrator.set_aside(live.workspace_id, container_id=container_id)
+    except ContainersError as error:
+        log.warning("not_ended", workspace=live.workspace_id, reason=str(error))
 
 
 def _unsaved(orchestrator: Orchestrator) -> list[Live]:
@@ -107,10 +111,15 @@ def _unsaved(orchestrator: Orchestrator) -> list[Live]:
 
 
 async def _save_last(live: Live, save: Save) -> None:
-    if await save(
-        live.workspace_id,
-        generation=live.generation,
-        directories=live.container.directories,
-    ):
+    try:
+        is_saved = await save(
+            live.workspace_id,
+            generation=live.generation,
+            directories=live.container.directories,
+        )
+    except Exception:  # noqa: BLE001 - the others are saved, and all containers end
+        await log.aexception("workspace_not_saved", workspace=live.workspace_id)
+        return
+    if is_saved:
         live.is_unsaved = False
         live.holders.clear()

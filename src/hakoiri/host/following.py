@@ -90,17 +90,19 @@ class Following:
                 return [self._pool.follow]
 
     async def _do(self, work: Work) -> None:
-        async with self._slots:
-            try:
-                await work()
-            except Exception as error:  # noqa: BLE001 - one piece of news must not end the others
-                log.warning("news_not_followed", reason=str(error))
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - one piece of news must not end the others
+            log.warning("news_not_followed", reason=str(error))
 
     async def _hand_over(self, workspace_id: str) -> None:
-        await self._orchestrator.retire_if_idle(workspace_id, "another server needs the workspace")
+        async with self._slots:  # removals take long where the engine hangs; policies do not wait
+            await self._orchestrator.retire_if_idle(
+                workspace_id, "another server needs the workspace"
+            )
 
     async def _put_under_new_policies(self) -> None:
-        """Bind every live workspace whose policy is another now; what cannot be bound is removed.
+        """Bind every live workspace whose policy is another now; what cannot be bound is ended.
 
         A database that does not answer is asked until it does: an old policy must not stay in force
         unseen.
@@ -125,8 +127,11 @@ class Following:
             return True  # one that is nobody's any more is the collector's
         try:
             await self._orchestrator.rebind(
-                workspace_id=workspace_id, tenant=owner.tenant, policy=owner.policy
+                workspace_id=workspace_id,
+                tenant=owner.tenant,
+                policy=owner.policy,
+                ends_refused=True,
             )
-        except ContainersError:
-            await self._orchestrator.retire(workspace_id, reason="policy-not-applied")
+        except ContainersError as error:
+            log.warning("container_given_up", workspace=workspace_id, reason=str(error))
         return True

@@ -66,8 +66,12 @@ class ModelSettings(Section):
     name: str | None = Field(default=None, max_length=256)
     """The model id; absent means the agent CLI's own default."""
 
-    retries: int = Field(default=4, ge=0, le=10)
-    """How often the agent asks again after a failed model call, pausing longer each time."""
+    retries: int = Field(default=8, ge=0, le=10)
+    """How often the agent asks again after a failed model call, pausing longer each time.
+
+    Its CLI pauses for 0.5 s, then twice as long each time, and 32 s at most: 8 are over a minute,
+    so that a turn outlives a proxy that is started anew, as at an upgrade. 4 would be 7.5 s.
+    """
 
     rehearsal_script: Path | None = None
     """YAML with the rehearsal's answers; absent means the built-in script."""

@@ -4,7 +4,7 @@ from typing import cast
 
 import anyio
 import pytest
-from tests.unit.host.containers.fleet import Fleet
+from tests.unit.host.containers.fleet import Fleet, container_id_of
 
 from hakoiri.host import container_keeping
 from hakoiri.host.container_keeping import Leaving, let_go, make_collector
@@ -111,7 +111,7 @@ async def test_what_cannot_be_saved_at_the_end_stays_on_the_host(
     if state != "in use":
         await orchestrator.release("w", is_saved=False)
     if state == "frozen":
-        await orchestrator.freeze("w")
+        await orchestrator.freeze("w", container_id=container_id_of(orchestrator, "w"))
     await let_go(orchestrator, save_nothing, lambda: False)
     (container_id,) = fleet.claims.by_container
     assert not fleet.engine.running
@@ -164,3 +164,20 @@ def test_the_collector_keeps_to_the_settings(
     limits = collector._limits.under(Keeping(idle_timeout_s=DAY_S))
     assert (limits.idle_timeout_s, limits.lifetime_s) == (counts_s, 28_800)
     assert limits.pause_after_s is None
+
+
+@pytest.mark.anyio
+async def test_a_save_that_fails_in_no_way_foreseen_leaves_no_container_running(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = await claimed(fleet)
+
+    async def breaks(
+        workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        raise ZeroDivisionError
+
+    await let_go(orchestrator, breaks, lambda: False)
+    assert not fleet.engine.running
+    assert list(fleet.claims.by_container), "its files are set aside"

@@ -12,7 +12,7 @@ from hakoiri.host.containers.ports import ContainersError, Owner
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.coordination.in_process import InProcessHub
 from hakoiri.host.coordination.ports import News, Topic
-from hakoiri.host.following import Following
+from hakoiri.host.following import AT_ONCE, Following
 from hakoiri.wire.policy import DENY_ALL, Policy
 
 pytestmark = pytest.mark.anyio
@@ -65,14 +65,15 @@ class Around:
         policy = self.policies.get(workspace_id)
         return None if policy is None else SimpleNamespace(policy=policy)
 
-    async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
+    async def rebind(
+        self, *, workspace_id: str, tenant: str, policy: Policy, ends_refused: bool
+    ) -> None:
+        assert ends_refused
         if self.rebind_failure is not None:
+            self.done.append(f"rebind {workspace_id}: {self.rebind_failure}")
             raise self.rebind_failure
         self.done.append(f"rebind {workspace_id} of {tenant}")
         self.policies[workspace_id] = policy
-
-    async def retire(self, workspace_id: str, *, reason: str) -> None:
-        self.done.append(f"retire {workspace_id} {reason}")
 
     async def owner(self, workspace_id: str) -> Owner | None:
         if self.store_failures:
@@ -142,11 +143,12 @@ async def test_what_is_live_comes_under_new_policies(subjects: frozenset[str] | 
     assert await follow(around, News(Topic.POLICIES, subjects)) == ["rebind w-1 of default"]
 
 
-async def test_what_cannot_be_put_under_a_new_policy_loses_its_container() -> None:
-    around = Around(policies={"w-1": DENY_ALL}, wanted={"w-1": WIDER})
-    around.rebind_failure = ContainersError("the proxy is away")
+async def test_what_cannot_be_put_under_a_new_policy_holds_up_no_other() -> None:
+    policies: dict[str, Policy] = {"w-1": DENY_ALL, "w-2": DENY_ALL}
+    around = Around(policies=policies, wanted={"w-1": WIDER, "w-2": WIDER})
+    around.rebind_failure = ContainersError("away")
     done = await follow(around, News(Topic.POLICIES, None))
-    assert done == ["retire w-1 policy-not-applied"]
+    assert done == ["rebind w-1: away", "rebind w-2: away"]
 
 
 async def test_a_database_that_is_away_is_asked_until_it_answers() -> None:
@@ -185,3 +187,24 @@ async def test_turns_without_a_server_are_looked_for_again_and_again() -> None:
     with pytest.raises(asyncio.CancelledError):
         await following(around).look_after_turns(every_s=15)
     assert around.done[:4] == ["wait", "take up", "wait", "take up"]
+
+
+async def test_removals_that_hang_do_not_keep_a_new_policy_from_what_is_live() -> None:
+    around = Around(policies={"w-1": DENY_ALL}, wanted={"w-1": WIDER})
+    one, is_over = following(around), asyncio.Event()
+
+    async def hangs(subject: str, reason: str) -> bool:
+        await is_over.wait()
+        return True
+
+    around.retire_if_idle = hangs  # type: ignore[method-assign]
+    async with asyncio.TaskGroup() as group:
+        for number in range(2 * AT_ONCE):
+            for work in one.follow(News(Topic.HAND_OVER, frozenset({f"w-{number}"}))):
+                group.create_task(one._do(work))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            for work in one.follow(News(Topic.POLICIES, None)):
+                await one._do(work)
+        is_over.set()
+    assert around.done == ["rebind w-1 of default"]

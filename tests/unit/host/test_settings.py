@@ -5,6 +5,10 @@ import pytest
 from hakoiri.host import settings
 from hakoiri.host.settings import SettingsError
 
+INSTALLED = Path(__file__).parents[3] / "deployment" / "systemd" / "hakoiri.toml"
+UPGRADE_S = 60.0
+"""A server and a proxy that are started anew on a host with much else to do."""
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,3 +183,11 @@ def test_an_unknown_key_of_the_file_is_answered_with_the_nearest_known_one(
     with pytest.raises(SettingsError) as refused:
         settings.load()
     assert str(refused.value) == told
+
+
+def test_a_model_call_is_made_again_for_longer_than_an_upgrade_takes() -> None:
+    """The CLI pauses for 0.5 s, then twice as long each time, 32 s at most (measured)."""
+    retries = settings.load().model.retries
+    pauses_s = [min(0.5 * 2**number, 32.0) for number in range(retries)]
+    assert sum(pauses_s) >= UPGRADE_S
+    assert "retries" not in INSTALLED.read_text(), "there is one place for it"

@@ -121,8 +121,10 @@ class AgentClient:
         opened, self._open = self._open, None
         if opened is not None:
             session, descriptor = opened
-            await session.close()
-            os.close(descriptor)
+            try:
+                await session.close()
+            finally:
+                os.close(descriptor)
 
     async def _session(self) -> aiohttp.ClientSession:
         if self._is_closed:

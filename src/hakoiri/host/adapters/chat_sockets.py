@@ -34,7 +34,16 @@ class ChatSockets:
         name = f"chat-{conversation.id}"
         policy = await self._policy_of(conversation)
         try:
-            directory = await self._proxy.open_socket(name)
+            yield await self._bound(name, conversation, policy) / PROXY_SOCKET_NAME
+        finally:
+            # a chat that is interrupted or refused must not leave its socket open
+            with anyio.CancelScope(shield=True):
+                await self._close(name)
+
+    async def _bound(self, name: str, conversation: Conversation, policy: Policy) -> Path:
+        try:
+            with anyio.CancelScope(shield=True):  # opened after the close, it would stay open
+                directory = await self._proxy.open_socket(name)
             await self._proxy.bind(
                 name,
                 workspace_id=conversation.id,
@@ -45,12 +54,7 @@ class ChatSockets:
             )
         except ContainersError as error:
             raise ChatModelError(f"the credential proxy refused the chat: {error}") from error
-        try:
-            yield directory / PROXY_SOCKET_NAME
-        finally:
-            # an interrupted chat must not leave its socket open
-            with anyio.CancelScope(shield=True):
-                await self._close(name)
+        return directory
 
     async def _close(self, name: str) -> None:
         try:

@@ -21,7 +21,7 @@ PAUSE_MAX_S: Final = 2.0
 
 DOUBTS_LIMIT: Final = 2
 """An engine that is being stopped ends containers and breaks calls off with an error of its own, as
-one that is broken does: so often it is given the benefit of the doubt."""
+one that is broken does: so often it is given the benefit of the doubt, until it is away indeed."""
 
 DOUBT_PAUSE_S: Final = 1.0
 """By then an engine that was being stopped answers no more."""
@@ -47,6 +47,8 @@ class Absence:
                 return None
         elif not isinstance(error, EngineAwayError | ProxyAwayError | BeingReplacedError):
             return None
+        elif isinstance(error, EngineAwayError):
+            self._doubts = 0  # it was being stopped indeed
         since_s = self._since_s = now_s if self._since_s is None else self._since_s
         left_s = since_s + self.limit_s - now_s
         if left_s <= 0:

@@ -91,16 +91,29 @@ class Collector:
 
         Raises `ContainersError`; what was not done then is done in a later step.
         """
-        running = await self._lifecycle.running() if looks else None
+        await self._orchestrator.settle_claims()
+        running = await self._running() if looks else None
         members = self._orchestrator.members()
         for one in due(members, running=running, now_s=self._clock(), limits=self._limits):
             await self._remove(one)
-        for workspace_id in to_freeze(
+        for member in to_freeze(
             self._orchestrator.members(), now_s=self._clock(), limits=self._limits
         ):
-            await self._orchestrator.freeze(workspace_id)
+            await self._orchestrator.freeze(member.workspace_id, container_id=member.container_id)
         if looks:
             await self._remove_strays()
+
+    async def _running(self) -> frozenset[str]:
+        """Return the live containers that run, as far as the engine knows.
+
+        One that became live while the engine was asked is not in its answer, and runs all the same.
+        """
+        before = self._live_ids()
+        running = frozenset(await self._lifecycle.running())
+        return running | (self._live_ids() - before)
+
+    def _live_ids(self) -> frozenset[str]:
+        return frozenset(member.container_id for member in self._orchestrator.members())
 
     async def _remove(self, one: Due) -> None:
         member = one.member
@@ -113,12 +126,14 @@ class Collector:
                 reason="its files are not saved",
             )
             return
-        if await self._orchestrator.retire_if_idle(member.workspace_id, one.reason):
+        if await self._orchestrator.retire_if_idle(
+            member.workspace_id, one.reason, container_id=member.container_id
+        ):
             self._tell.removed(one.reason)
 
     async def _is_saved(self, member: Member) -> bool:
-        live = self._orchestrator.live_in(member.workspace_id)
-        if live is None or live.container.container_id != member.container_id:
+        live = self._orchestrator.live_in(member.workspace_id, member.container_id)
+        if live is None:
             return True
         is_saved = await self._save(
             member.workspace_id,

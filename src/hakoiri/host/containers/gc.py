@@ -103,15 +103,15 @@ def due(
     return found
 
 
-def to_freeze(members: Iterable[Member], *, now_s: float, limits: GcLimits) -> list[str]:
-    """Return the workspaces whose containers have been idle long enough to be frozen."""
+def to_freeze(members: Iterable[Member], *, now_s: float, limits: GcLimits) -> list[Member]:
+    """Return the containers that have been idle long enough to be frozen."""
     found = []
     for member in members:
         pause_after_s = limits.under(member.asked).pause_after_s
         if pause_after_s is None or member.idle_since_s is None or member.is_frozen:
             continue
         if now_s - member.idle_since_s >= pause_after_s:
-            found.append(member.workspace_id)
+            found.append(member)
     return found
 
 

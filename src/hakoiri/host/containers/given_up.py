@@ -37,10 +37,9 @@ class GivenUp:
     async def _drop_unclaimed(self, members: dict[str, str]) -> None:
         claimed = {record.container_id for record in await self._claims.claimed()}
         for container_id, workspace_id in members.items():
-            live = self._orchestrator.live_in(workspace_id)
+            live = self._orchestrator.live_in(workspace_id, container_id)
             # A container leaves what is live here before its claim goes, if this server removes it.
             if container_id in claimed or live is None:
                 continue
-            if live.container.container_id == container_id:
-                log.warning("container_given_up", workspace=workspace_id, container=container_id)
-                await self._orchestrator.retire(workspace_id, reason=REASON)
+            log.warning("container_given_up", workspace=workspace_id, container=container_id)
+            await self._orchestrator.retire(workspace_id, reason=REASON, container_id=container_id)

@@ -5,13 +5,13 @@ Each step is bounded in time. A start that fails anywhere leaves nothing behind.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 import structlog
 
-from hakoiri.host.begun_work import wait_for_end
+from hakoiri.host.begun_work import both, to_its_end
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
 from hakoiri.host.containers.model import (
     ContainerDirectories,
@@ -27,6 +27,7 @@ from hakoiri.host.containers.ports import (
     ContainerEngine,
     ContainersError,
     ContainerStartError,
+    EngineAwayError,
     ProxyControl,
 )
 from hakoiri.host.telemetry.container_metrics import NoTally, StartKind, StartTally, tallied
@@ -48,7 +49,6 @@ log = structlog.get_logger(__name__)
 
 Prepare = Callable[[ContainerDirectories], Awaitable[None]]
 Sleep = Callable[[float], Awaitable[None]]
-Answer = TypeVar("Answer")
 
 
 class MakeSpec(Protocol):
@@ -66,6 +66,8 @@ class StartedContainer:
     state: ContainerState
     directories: ContainerDirectories
     agent: AgentConnection | None = None
+    may_be_frozen: bool = False
+    """An engine that broke off was asked to freeze it: it may have, and nobody was told."""
 
     def advance(self, to: ContainerState) -> None:
         """Go to the next state, if the table allows it."""
@@ -160,7 +162,7 @@ class Lifecycle:
     async def _start(
         self, container_id: str, prepare: Prepare, runtime: Runtime | None
     ) -> StartedContainer:
-        box = await _begun(self._engine.make_box(container_id))
+        box = await to_its_end(self._engine.make_box(container_id))
         container = StartedContainer(
             container_id, ContainerState.CREATING, ContainerDirectories.of(box)
         )
@@ -169,24 +171,20 @@ class Lifecycle:
             await prepare(container.directories)
 
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(prepared(), name=f"prepare {container_id}")
-                group.create_task(self._bring_up(container, runtime), name=f"start {container_id}")
-        except BaseException as error:
+            await both(prepared(), self._bring_up(container, runtime))
+        except BaseException:
             if container.agent is not None:
                 await container.agent.close()
-            if isinstance(error, ExceptionGroup):
-                raise _first_error(error) from error
             raise
         return container
 
     async def _bring_up(self, container: StartedContainer, runtime: Runtime | None) -> None:
         name = engine_name(container.container_id)
-        await _begun(self._proxy.open_socket(container.container_id))
+        await to_its_end(self._proxy.open_socket(container.container_id))
         spec = self._make_spec(container.container_id, runtime)
-        await _begun(self._engine.create(name=name, config=engine_configuration(spec)))
+        await to_its_end(self._engine.create(name=name, config=engine_configuration(spec)))
         container.advance(ContainerState.STARTING)
-        await _begun(self._engine.start(name))
+        await to_its_end(self._engine.start(name))
         container.agent = self._agents.connect(container.directories.agent)
         await self._until_healthy(name, container.agent)
         container.advance(ContainerState.HEALTHY)
@@ -245,15 +243,31 @@ class Lifecycle:
         return StartedContainer(container_id, ContainerState.HALTED, directories)
 
     async def freeze(self, container: StartedContainer) -> None:
-        """Freeze all that runs in a claimed container; `ContainersError` if that cannot be done."""
-        await self._engine.pause(engine_name(container.container_id))
+        """Freeze all that runs in a claimed container; `ContainersError` if that cannot be done.
+
+        Given up meanwhile, it is known all the same whether it is frozen.
+        """
+        await to_its_end(self._freeze(container))
+
+    async def _freeze(self, container: StartedContainer) -> None:
+        try:
+            await self._engine.pause(engine_name(container.container_id))
+        except EngineAwayError:
+            container.may_be_frozen = True
+            raise
         container.advance(ContainerState.PAUSED)
 
     async def thaw(self, container: StartedContainer) -> None:
         """Let a frozen container run again; nothing happens if it is not frozen."""
+        await to_its_end(self._thaw(container))
+
+    async def _thaw(self, container: StartedContainer) -> None:
         if container.state is ContainerState.PAUSED:
             await self._engine.unpause(engine_name(container.container_id))
             container.advance(ContainerState.CLAIMED)
+        elif container.may_be_frozen and not await _answers(container.agent):
+            await self._engine.unpause(engine_name(container.container_id))
+        container.may_be_frozen = False
 
     async def kill(self, container_id: str) -> None:
         """Cut the container's way out and end all that runs in it; its directories stay.
@@ -276,35 +290,55 @@ class Lifecycle:
             container.advance(ContainerState.HALTED)
 
     async def stop(self, container: StartedContainer) -> None:
-        """Cut its way out, let it end within the grace, remove all that belongs to it."""
-        was_frozen = container.state is ContainerState.PAUSED
+        """Cut its way out, let it end within the grace, remove all that belongs to it.
+
+        One whose removal is given up half-way is in nobody's hand any more: the collector finds it.
+        """
+        was_frozen = container.state is ContainerState.PAUSED or container.may_be_frozen
         container.advance(ContainerState.STOPPING)
-        if container.agent is not None:
-            await container.agent.close()
-        await self._step("close its proxy socket", self._proxy.close_socket(container.container_id))
-        name = engine_name(container.container_id)
+        try:
+            if container.agent is not None:
+                await container.agent.close()
+            await self._end(container.container_id, was_frozen=was_frozen)
+        except BaseException:
+            self._leave_over(container.container_id)
+            raise
+        await self.discard(container.container_id)
+        container.advance(ContainerState.GONE)
+
+    async def _end(self, container_id: str, *, was_frozen: bool) -> None:
+        await self._step("close its proxy socket", self._proxy.close_socket(container_id))
+        name = engine_name(container_id)
         if was_frozen:  # or it could not take the signal to end
             await self._step("thaw it", self._engine.unpause(name))
         await self._step("stop it", self._engine.stop(name, grace_s=self._stop_grace_s))
-        await self.discard(container.container_id)
-        container.advance(ContainerState.GONE)
 
     async def discard(self, container_id: str) -> None:
         """Remove container, proxy socket and directories, whichever there are.
 
-        Goes on after a failed step and logs it; the next sweep, or `look_back`, tries again.
+        Goes on after a failed step and logs it; the next sweep, or `look_back`, tries again. So
+        does the collector with what is given up half-way.
         """
         name = engine_name(container_id)
-        steps = (
-            ("close its proxy socket", self._proxy.close_socket(container_id)),
-            ("remove it", self._engine.remove(name)),
-            ("remove its directories", self._engine.remove_box(container_id)),
+        steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (
+            ("close its proxy socket", lambda: self._proxy.close_socket(container_id)),
+            ("remove it", lambda: self._engine.remove(name)),
+            ("remove its directories", lambda: self._engine.remove_box(container_id)),
         )
-        done = [await self._step(what, step) for what, step in steps]
+        try:
+            done = [await self._step(what, step()) for what, step in steps]
+        except BaseException:
+            self._leave_over(container_id)
+            raise
         if all(done):
             self._left_over.discard(container_id)
+            self._in_hand.discard(container_id)
         else:
-            self._left_over.add(container_id)
+            self._leave_over(container_id)
+
+    def _leave_over(self, container_id: str) -> None:
+        """Take what may be left of a container into nobody's hand, to be removed later."""
+        self._left_over.add(container_id)
         self._in_hand.discard(container_id)
 
     async def look_back(self) -> None:
@@ -350,16 +384,8 @@ class Lifecycle:
         return gone
 
 
-async def _begun(step: Coroutine[Any, Any, Answer]) -> Answer:
-    """Do a step that makes something, to its end even if the start is given up meanwhile.
-
-    The engine goes on with a call whose caller has left: what it makes then would come after the
-    removal and stay. The adapters bound each call in time.
-    """
-    return await wait_for_end(asyncio.get_running_loop().create_task(step))
-
-
-def _first_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return the first error of a task group; the other task was cancelled because of it."""
-    first = group.exceptions[0]
-    return _first_error(first) if isinstance(first, ExceptionGroup) else first
+async def _answers(agent: AgentConnection | None) -> bool:
+    try:
+        return agent is not None and await agent.health() is not None
+    except ContainersError:
+        return False

@@ -6,7 +6,7 @@ from typing import Final, TypedDict
 from hakoiri.host.containers.gc import Member
 from hakoiri.host.containers.lifecycle import Prepare, StartedContainer
 from hakoiri.host.containers.model import Claim, ContainerState
-from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.containers.ports import ContainersError, WorkspaceInUseError
 from hakoiri.host.telemetry.pool_metrics import Start
 from hakoiri.tracing.spans import carried
 from hakoiri.wire.messages import Runtime
@@ -77,6 +77,11 @@ class Live:
         self.holders.discard(holder)
         if not self.holders:
             self.idle_since_s = now_s
+
+    def check_free_of(self, holder: str | None) -> None:
+        """Raise `WorkspaceInUseError` if that one uses it."""
+        if holder is not None and holder in self.holders:
+            raise WorkspaceInUseError(f"a {holder} uses the workspace; wait for its end")
 
     def is_needed_beside(self, holder: str) -> bool:
         """Whether others use it, or it holds the only copy of files."""

@@ -33,9 +33,15 @@ class LiveContainers:
         """Return the live containers, idle or not."""
         return [live.member for live in self._live.values()]
 
-    def live_in(self, workspace_id: str) -> Live | None:
-        """Return the workspace's live container, if it has one."""
-        return self._live.get(workspace_id)
+    def live_in(self, workspace_id: str, container_id: str | None = None) -> Live | None:
+        """Return the workspace's live container, if it has one; if one is named, only that.
+
+        A container may have been replaced since somebody looked: who means one names it.
+        """
+        live = self._live.get(workspace_id)
+        if live is None or container_id in (None, live.container.container_id):
+            return live
+        return None
 
     def paused_containers(self) -> int:
         """How many live containers are frozen."""

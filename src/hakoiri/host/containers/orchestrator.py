@@ -12,19 +12,21 @@ from hakoiri.host.containers.claim_start import ClaimStart
 from hakoiri.host.containers.holding_still import Still, freeze_if_idle, hold_still
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import TURN, Ask, Live
-from hakoiri.host.containers.live_answer import is_answering
+from hakoiri.host.containers.live_answer import LiveAnswer
 from hakoiri.host.containers.live_containers import LiveContainers
 from hakoiri.host.containers.model import Claim, ContainerState
+from hakoiri.host.containers.new_policy import NewPolicy
+from hakoiri.host.containers.owed_releases import OwedReleases
 from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.ports import (
     BeingReplacedError,
     ClaimStore,
     ContainersError,
-    FilesUnsavedError,
     ProxyControl,
 )
 from hakoiri.host.containers.rebinding import Rebinding
+from hakoiri.host.containers.removal import Removal
 from hakoiri.host.containers.shutdown import close_agents, retire_saved
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
@@ -53,19 +55,23 @@ class Orchestrator(LiveContainers):
         """Keep at most as many containers as `admission` says; `clock` gives monotonic seconds."""
         super().__init__()
         self._lifecycle = lifecycle
-        self._claims = claims
+        self._claims = owed = OwedReleases(claims)
         self._pool = pool
         self._metrics = metrics
         self._clock = clock
         self._start = ClaimStart(
-            lifecycle=lifecycle, proxy=proxy, claims=claims, pool=pool, clock=clock
+            lifecycle=lifecycle, proxy=proxy, claims=owed, pool=pool, clock=clock
         )
         self._places: dict[str, Place] = {}
-        self._removing = 0
         self._rebinding = Rebinding(proxy=proxy, live=self._live, place=self._place)
         self.admission = AdmissionGate(
             limits=admission, occupancy=self, metrics=admission_metrics, clock=clock
         )
+        self._removal = Removal(
+            live=self._live, lifecycle=lifecycle, claims=owed, pool=pool, admission=self.admission
+        )
+        self._live_answer = LiveAnswer(lifecycle=lifecycle, removal=self._removal)
+        self._new_policy = NewPolicy(start=self._start, lifecycle=lifecycle, removal=self._removal)
         limit_s = admission.wait_s
         self._patience = ClaimPatience(
             lifecycle=lifecycle, gate=self.admission, limit_s=limit_s, clock=clock, sleep=sleep
@@ -155,14 +161,14 @@ class Orchestrator(LiveContainers):
                 live.container.advance(ContainerState.CLAIMED)
             self._live[live.workspace_id] = live
 
-    async def set_aside(self, workspace_id: str) -> None:
+    async def set_aside(self, workspace_id: str, *, container_id: str) -> None:
         """End a container that holds the only copy of files; the next server saves what it left.
 
         Its directories and its claim stay. `ContainersError` if the engine does not say that it
         has ended.
         """
         async with self._place(workspace_id):
-            live = self._live.get(workspace_id)
+            live = self.live_in(workspace_id, container_id)
             if live is not None:
                 live.is_unsaved = True
                 await self._lifecycle.thaw(live.container)
@@ -178,49 +184,67 @@ class Orchestrator(LiveContainers):
         are.
         """
         live = self._live.get(workspace_id)
-        if live is None:
-            return
+        if live is None or holder not in live.holders:
+            return  # his container has gone, and he knows nothing of another one
         live.let_go(holder, now_s=self._clock())
         if is_saved is not None:
             live.is_unsaved = not is_saved
         self.admission.changed()
 
-    async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
-        """Let a live container's socket speak under another policy; nothing if none is live."""
+    async def rebind(
+        self, *, workspace_id: str, tenant: str, policy: Policy, ends_refused: bool = False
+    ) -> None:
+        """Let a live container's socket speak under another policy; nothing if none is live.
+
+        One that cannot be bound is ended before the error is raised, since it must not go on under
+        the old policy; for `PolicyRefusedError` only if that `ends_refused`.
+        """
         async with self._place(workspace_id):
             live = self._live.get(workspace_id)
             if live is not None and live.tenant == tenant:
-                await self._start.bind(live, policy)
+                await self._new_policy.put(live, policy, ends_refused=ends_refused)
 
     async def retire(
-        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+        self,
+        workspace_id: str,
+        *,
+        reason: str,
+        container_id: str | None = None,
+        unless_held_by: str | None = None,
+        for_good: bool = False,
+        is_replaced: bool = False,
     ) -> None:
-        """Remove the workspace's container, if it has one.
+        """Remove the workspace's container, if it has one; if one is named, only that.
 
         If `for_good`, who waits for one waits no more; if it `is_replaced`, its place is kept for
-        the workspace's next claim.
+        the workspace's next claim. Raises `WorkspaceInUseError` if `unless_held_by` uses it.
         """
         if for_good:
             self.admission.dismiss(workspace_id)
         async with self._place(workspace_id):
-            await self._remove(workspace_id, reason, is_replaced=is_replaced)
+            live = self.live_in(workspace_id, container_id)
+            if live is not None:
+                live.check_free_of(unless_held_by)
+                await self._removal.of(live, reason, is_replaced=is_replaced)
 
     async def withdraw(self, workspace_id: str, *, reason: str) -> None:
         """Remove the container of a turn that never began in it, unless others need it."""
         async with self._place(workspace_id):
             live = self._live.get(workspace_id)
-            if live is not None and live.is_needed_beside(TURN):
+            if live is None:
+                return
+            if live.is_needed_beside(TURN):
                 live.let_go(TURN, now_s=self._clock())
             else:
-                await self._remove(workspace_id, reason)
+                await self._removal.of(live, reason)
 
-    async def halt(self, workspace_id: str) -> None:
+    async def halt(self, workspace_id: str, *, container_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired.
 
         Raises `ContainersError` if the engine does not say that it has ended.
         """
         async with self._place(workspace_id):
-            live = self._live.get(workspace_id)
+            live = self.live_in(workspace_id, container_id)
             if live is not None:
                 await self._lifecycle.halt(live.container)
 
@@ -230,38 +254,46 @@ class Orchestrator(LiveContainers):
 
         One that is given up is removed when the block is left. Raises `WorkspaceInUseError`.
         """
-        async with (
-            self._place(workspace_id),
-            hold_still(self._lifecycle, self._live.get(workspace_id)) as still,
-        ):
-            try:
-                yield still
-            finally:
-                if still.is_given_up:
-                    await self._remove(workspace_id, "the workspace was put back")
+        async with self._place(workspace_id):
+            live = self._live.get(workspace_id)
+            async with hold_still(self._lifecycle, live) as still:
+                try:
+                    yield still
+                finally:
+                    if still.is_given_up and live is not None:
+                        await self._removal.of(live, "the workspace was put back")
 
     async def why_lost(self, container_id: str) -> str:
         """Say why a container ended, as far as the engine knows."""
         return await self._lifecycle.why_lost(container_id)
 
-    async def retire_if_idle(self, workspace_id: str, reason: str) -> bool:
-        """Remove an idle container whose files are saved; whether that was done."""
+    async def retire_if_idle(
+        self, workspace_id: str, reason: str, *, container_id: str | None = None
+    ) -> bool:
+        """Remove an idle container whose files are saved; whether that was done.
+
+        If one is named, only that; else whichever the workspace has.
+        """
         async with self._place(workspace_id):
-            live = self._live.get(workspace_id)
+            live = self.live_in(workspace_id, container_id)
             if live is None or live.idle_since_s is None or live.is_unsaved:
                 return False
-            await self._remove(workspace_id, reason)
+            await self._removal.of(live, reason)
             return True
 
-    async def freeze(self, workspace_id: str) -> None:
+    async def freeze(self, workspace_id: str, *, container_id: str) -> None:
         """Freeze the workspace's container, if it is idle still. The next claim thaws it."""
         async with self._place(workspace_id):
-            await freeze_if_idle(self._live.get(workspace_id), self._lifecycle)
+            await freeze_if_idle(self.live_in(workspace_id, container_id), self._lifecycle)
 
     async def remove_stray(self, container_id: str) -> None:
         """Remove what was left of a container that nobody owns, and its claim."""
         await self._lifecycle.discard(container_id)
         await self._claims.release(container_id)
+
+    async def settle_claims(self) -> None:
+        """Give back the claims of removed containers that could not be given back then."""
+        await self._claims.settle()
 
     async def rebind_lost(self, known: frozenset[str]) -> list[str]:
         """Bind again the sockets that the proxy, newly started, does not know; one step.
@@ -296,8 +328,7 @@ class Orchestrator(LiveContainers):
         """
         await self.admission.settle_removals()
         async with asyncio.TaskGroup() as group:
-            retiring = retire_saved(self._live, lambda name: self.retire(name, reason="shutdown"))
-            group.create_task(retiring, name="retire live containers")
+            group.create_task(retire_saved(self._live, self.retire), name="retire live containers")
             group.create_task(self._pool.drain(), name="drain the warm pool")
         try:
             await self.sweep()
@@ -310,7 +341,7 @@ class Orchestrator(LiveContainers):
 
     def occupied(self) -> int:
         """How many containers there are: live, warm, or being removed."""
-        return len(self._live) + self._removing + len(self._pool.members())
+        return len(self._live) + self._removal.under_way + len(self._pool.members())
 
     def spare(self) -> int:
         """How many warm containers could give way."""
@@ -329,39 +360,10 @@ class Orchestrator(LiveContainers):
     def _place(self, workspace_id: str) -> PlaceGuard:
         return PlaceGuard(self._places, workspace_id)
 
-    async def _still_fit(self, workspace_id: str, runtime: Runtime, holder: str) -> Live | None:
-        """Return the live container, if it answers and runs as is asked for now.
-
-        One that is not idle, or that holds what could not be saved, stays whatever is asked for.
-        """
-        live = await self._still_healthy(workspace_id, holder)
-        if live is None or live.runtime == runtime:
-            return live
-        if live.idle_since_s is None or live.is_unsaved:
-            return live
-        reason = f"the conversation runs under {runtime} now"
-        await self._remove(workspace_id, reason, is_replaced=True)
-        return None
-
-    async def _still_healthy(self, workspace_id: str, holder: str) -> Live | None:
-        live = self._live.get(workspace_id)
-        if live is None:
-            return None
-        if live.container.state is ContainerState.HALTED and live.holders - {holder}:
-            raise BeingReplacedError(workspace_id)
-        if await is_answering(live, self._lifecycle):
-            return live
-        if live.is_unsaved:
-            raise FilesUnsavedError(workspace_id)
-        if live.holders - {holder}:
-            raise BeingReplacedError(workspace_id)
-        await self._remove(workspace_id, "its agent does not answer", is_replaced=True)
-        return None
-
     async def _at_hand(self, ask: Ask, holder: str) -> tuple[Live, Start] | None:
         """Return the live container, or one that waited warm; None if one has to be started."""
-        live = await self._still_fit(ask.workspace_id, ask.runtime, holder)
-        if live is not None:
+        live = self._live.get(ask.workspace_id)
+        if live is not None and await self._live_answer.may_serve(live, ask.runtime, holder):
             await self._start.again(live, ask)
             return live, "live"
         live = await self._start.warm(ask)
@@ -379,21 +381,3 @@ class Orchestrator(LiveContainers):
         self._live[ask.workspace_id] = live
         self.admission.is_live(ask.workspace_id)
         return live, "cold"
-
-    async def _remove(self, workspace_id: str, reason: str, *, is_replaced: bool = False) -> None:
-        live = self._live.pop(workspace_id, None)
-        if live is None:
-            return
-        log.info("container_retired", container=live.container.container_id, reason=reason)
-        self._removing += 1
-        try:
-            await self._lifecycle.stop(live.container)
-        finally:
-            self._removing -= 1
-            if is_replaced:
-                self.admission.keep(workspace_id)
-            try:
-                await self._claims.release(live.container.container_id)
-            finally:
-                self._pool.wake()
-                self.admission.changed()

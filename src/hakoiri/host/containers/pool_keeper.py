@@ -372,12 +372,16 @@ class PoolKeeper:
         self._changed.set()
 
     async def _remove(self, kept: _Kept) -> None:
-        """Remove a container once, however many ask; whoever comes second waits for the end."""
-        if kept.is_going:
+        """Remove a container once, however many ask; whoever comes second waits for the end.
+
+        If who was first gives up, the second goes on.
+        """
+        while kept.is_going:
             await kept.gone.wait()
-            return
-        kept.is_going = True
         container_id = kept.member.container_id
+        if self._kept.get(container_id) is not kept:
+            return
+        kept.is_going, kept.gone = True, asyncio.Event()
         container, kept.container = kept.container, None
         try:
             await self._work.remove(container_id, container)
@@ -385,7 +389,9 @@ class PoolKeeper:
             log.exception("warm_container_not_removed", container=container_id)
         except BaseException:
             kept.is_going = False
+            kept.gone.set()
             raise
         self._kept.pop(container_id, None)
+        kept.is_going = False
         kept.gone.set()
         self._changed.set()

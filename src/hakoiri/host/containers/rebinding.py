@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
 import structlog
 
@@ -13,6 +14,10 @@ from hakoiri.host.containers.ports import ProxyControl, ProxyControlError
 log = structlog.get_logger(__name__)
 
 
+PATIENCE_S: Final = 5.0
+"""For a workspace in which something goes on, a removal say: the next look sees to it again."""
+
+
 class Rebinding:
     """Works on the orchestrator's live containers, each under its workspace's lock."""
 
@@ -22,11 +27,13 @@ class Rebinding:
         proxy: ProxyControl,
         live: Mapping[str, Live],
         place: Callable[[str], PlaceGuard],
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """`live` is read as it is at each call; `place` gives a workspace's lock."""
         self._proxy = proxy
         self._live = live
         self._place = place
+        self._patience_s = patience_s
 
     async def of_lost(self, known: frozenset[str]) -> list[str]:
         """Bind again the sockets that are not `known`; return the containers bound again.
@@ -37,8 +44,7 @@ class Rebinding:
         lost = [
             one
             for one in self._live.values()
-            if one.container.container_id not in known
-            and one.container.state is not ContainerState.HALTED
+            if one.container.container_id not in known and self._is_to_be_bound(one)
         ]
         async with asyncio.TaskGroup() as group:
             for live in lost:
@@ -48,12 +54,21 @@ class Rebinding:
 
     async def _bind_again(self, live: Live, again: list[str]) -> None:
         container_id = live.container.container_id
-        async with self._place(live.workspace_id):
-            if self._live.get(live.workspace_id) is not live:
-                return
-            try:
+        try:
+            async with (
+                asyncio.timeout(self._patience_s) as patience,
+                self._place(live.workspace_id),
+            ):
+                patience.reschedule(None)
+                if not self._is_to_be_bound(live):
+                    return
                 await self._proxy.open_bound(container_id, **speaks_for(live, live.policy))
-            except ProxyControlError as error:
-                log.warning("container_not_bound", container=container_id, reason=str(error))
-            else:
-                again.append(container_id)
+        except (ProxyControlError, TimeoutError) as error:
+            reason = str(error) or "something else goes on in its workspace"
+            log.warning("container_not_bound", container=container_id, reason=reason)
+        else:
+            again.append(container_id)
+
+    def _is_to_be_bound(self, live: Live) -> bool:
+        is_halted = live.container.state is ContainerState.HALTED
+        return self._live.get(live.workspace_id) is live and not is_halted

@@ -1,25 +1,34 @@
 """The end of a server, for its live containers: removed, or left for the next one to adopt."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 from hakoiri.host.containers.live import Live
 
 AT_ONCE: Final = 8
 
 
-async def retire_saved(live: Mapping[str, Live], retire: Callable[[str], Awaitable[None]]) -> None:
+class Retire(Protocol):
+    """Removes one container."""
+
+    async def __call__(self, workspace_id: str, *, reason: str, container_id: str) -> None:
+        """Remove it if it is the workspace's still."""
+
+
+async def retire_saved(live: Mapping[str, Live], retire: Retire) -> None:
     """Retire those, by workspace, whose files are saved; the others hold the only copy."""
     places = asyncio.Semaphore(AT_ONCE)
 
-    async def one(workspace_id: str) -> None:
+    async def one(found: Live) -> None:
         async with places:
-            await retire(workspace_id)
+            container_id = found.container.container_id
+            await retire(found.workspace_id, reason="shutdown", container_id=container_id)
 
     async with asyncio.TaskGroup() as group:
-        for workspace_id in [name for name, found in live.items() if not found.is_unsaved]:
-            group.create_task(one(workspace_id), name=f"retire {workspace_id}")
+        for found in list(live.values()):
+            if not found.is_unsaved:
+                group.create_task(one(found), name=f"retire {found.workspace_id}")
 
 
 async def close_agents(live: Mapping[str, Live]) -> None:

@@ -14,6 +14,7 @@ from hakoiri.host.containers.ports import (
     AgentUnreachableError,
     ClaimConflictError,
     ClaimRecord,
+    ContainersError,
     EngineAwayError,
     EngineContainer,
     EngineError,
@@ -269,9 +270,15 @@ class MemoryClaims:
     by_container: dict[str, str] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
+    away: bool = False
+
+    def _may(self) -> None:
+        if self.away:
+            raise ContainersError("the database is away")
 
     async def claim(self, *, container_id: str, workspace_id: str) -> int:
         """Record it, or refuse a second container for the same workspace."""
+        self._may()
         if workspace_id in self.by_container.values():
             raise ClaimConflictError(f"{workspace_id} has a container")
         self.by_container[container_id] = workspace_id
@@ -284,6 +291,7 @@ class MemoryClaims:
 
     async def release(self, container_id: str) -> None:
         """Forget it."""
+        self._may()
         self.by_container.pop(container_id, None)
 
     async def claimed(self) -> Sequence[ClaimRecord]:

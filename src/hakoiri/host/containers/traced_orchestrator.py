@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from hakoiri.host.containers.live import TURN
-from hakoiri.host.containers.model import Claim
+from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.tracing import names
@@ -32,6 +32,8 @@ class TracedOrchestrator(Orchestrator):
         async with self._place(workspace_id):
             if self._live.get(workspace_id) is live and live.idle_since_s is not None:
                 live.traceparent = None
+                if live.container.state is ContainerState.HALTED:
+                    return  # its socket is closed, and stays so
                 # A proxy that is away has forgotten the trace by itself.
                 with suppress(ContainersError):
                     await self._start.bind(live, live.policy)

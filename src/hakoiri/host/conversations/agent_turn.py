@@ -100,6 +100,7 @@ class AgentTurn:
         self._history = history
         self._turn_id = f"{conversation.id}-{log.turn}"
         self._claim: Claim | None = None
+        self._lost: Claim | None = None
         self._deadline_s = math.inf
         self._is_taken_up = False
         self._resumes = history is not None
@@ -233,7 +234,10 @@ class AgentTurn:
         logger.warning("container lost in a turn", turn=self._turn_id, reason=loss.reason)
         workspace, patience_s = self._workspace_id, self._limits.recovery_timeout_s
         give_up_s = anyio.current_time() + patience_s
-        await self._patiently(lambda: self._containers.halt(workspace), give_up_s)
+        meant = lost.container_id
+        await self._patiently(
+            lambda: self._containers.halt(workspace, container_id=meant), give_up_s
+        )
         await self._files.save_patiently(
             lost,
             PointReason.CONTAINER_LOST,
@@ -241,10 +245,12 @@ class AgentTurn:
             pause_s=self._limits.retry_pause_s,
         )
         lost_paths = await self._files.lost_with(lost)
-        self._claim, self._resumes = None, True
+        self._claim, self._lost, self._resumes = None, lost, True
         await self._patiently(
             lambda: self._starting.run(
-                self._containers.retire(workspace, reason=loss.kind, is_replaced=True)
+                self._containers.retire(
+                    workspace, reason=loss.kind, container_id=meant, is_replaced=True
+                )
             ),
             give_up_s,
         )
@@ -321,27 +327,31 @@ class AgentTurn:
         if self._is_kept:
             return
         try:
-            if ending.is_container_sound:
-                letting_go = self._containers.release(
-                    self._workspace_id, is_saved=not self._files.is_unsaved
-                )
-            elif self._files.is_unsaved:
-                letting_go = self._set_down()
-            else:
-                reason = getattr(ending.data, "code", "turn-failed")
-                # a turn without a claim does not know what others have in the container
-                remove = (
-                    self._containers.withdraw if self._claim is None else self._containers.retire
-                )
-                letting_go = remove(self._workspace_id, reason=reason)
-            await PatientCall().run(letting_go, timeout_s=self._limits.retire_timeout_s)
+            await PatientCall().run(
+                self._letting_go(ending), timeout_s=self._limits.retire_timeout_s
+            )
         except Exception:  # noqa: BLE001 - what is left over is the garbage collector's
             await logger.aexception("container not let go", workspace=self._workspace_id)
 
-    async def _set_down(self) -> None:
+    async def _letting_go(self, ending: Ending) -> None:
+        is_unsaved, reason = self._files.is_unsaved, getattr(ending.data, "code", "turn-failed")
+        if ending.is_container_sound:
+            await self._containers.release(self._workspace_id, is_saved=not is_unsaved)
+            return
+        left = self._claim or self._lost
+        if left is not None and is_unsaved:
+            await self._set_down(left)
+        elif left is not None:
+            await self._containers.retire(
+                self._workspace_id, reason=reason, container_id=left.container_id
+            )
+        if self._claim is None:  # it does not know what others have in the container
+            await self._containers.withdraw(self._workspace_id, reason=reason)
+
+    async def _set_down(self, claim: Claim) -> None:
         """End a container that is not to be used any more, and leave its files to be saved."""
         try:
-            await self._containers.halt(self._workspace_id)
+            await self._containers.halt(self._workspace_id, container_id=claim.container_id)
         finally:
             await self._containers.release(self._workspace_id, is_saved=False)
 

@@ -122,7 +122,9 @@ class CommandService:
             if is_sound:
                 await self._saver.touch(workspace, claim)
             else:
-                retiring = self._containers.retire(workspace.id, reason="agent-protocol")
+                retiring = self._containers.retire(
+                    workspace.id, reason="agent-protocol", container_id=claim.container_id
+                )
                 await PatientCall().run(retiring, timeout_s=RETIRE_TIMEOUT_S)
         except (ContainersError, TimeoutError):  # what is left over is the garbage collector's
             await logger.aexception("container not let go", workspace=workspace.id)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 
 import anyio
+import structlog
 
 from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.writer import AuditLog, NoAuditLog
@@ -11,6 +12,8 @@ from hakoiri.host.containers.ports import ContainersError, PolicyRefusedError
 from hakoiri.host.conversations.model import DEFAULT_POLICY, Conversation
 from hakoiri.host.conversations.ports import Containers, NoSuchPolicyError, PolicyStore
 from hakoiri.wire.policy import Policy
+
+log = structlog.get_logger()
 
 
 class PolicyService:
@@ -100,7 +103,7 @@ class PolicyService:
         """Rebind each live workspace; one that cannot be reached loses its container.
 
         Failing open is not an option: what cannot be put under the new policy must not go on under
-        the old one.
+        the old one. `rebind` sees to that.
         """
         for workspace_id in await self._store.workspaces_under(tenant=tenant, name=name):
             try:
@@ -109,5 +112,5 @@ class PolicyService:
                 )
             except PolicyRefusedError:
                 raise
-            except ContainersError:
-                await self._containers.retire(workspace_id, reason="policy-not-applied")
+            except ContainersError as error:
+                await log.awarning("container given up", workspace=workspace_id, reason=str(error))

@@ -237,18 +237,30 @@ class Containers(Protocol):
         """
 
     async def rebind(self, *, workspace_id: str, tenant: str, policy: Policy) -> None:
-        """Put a live workspace under another policy; nothing happens if it is not live."""
+        """Put a live workspace under another policy; nothing happens if it is not live.
+
+        A container that cannot be put under it is ended before the error is raised, but for
+        `PolicyRefusedError`, which leaves it as it was.
+        """
 
     def check_room(self, *, workspace_id: str, tenant: str) -> None:
         """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
 
     async def retire(
-        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+        self,
+        workspace_id: str,
+        *,
+        reason: str,
+        container_id: str | None = None,
+        unless_held_by: str | None = None,
+        for_good: bool = False,
+        is_replaced: bool = False,
     ) -> None:
         """Stop and remove the workspace's container; nothing happens if it is not live.
 
-        If `for_good`, claims that wait for one are ended; if it `is_replaced`, its place is kept
-        for the workspace's next claim.
+        If one is named, only that: it may have been replaced since. If `for_good`, claims that wait
+        for one are ended; if it `is_replaced`, its place is kept for the workspace's next claim.
+        `WorkspaceInUseError` if `unless_held_by` uses it.
         """
 
     async def withdraw(self, workspace_id: str, *, reason: str) -> None:
@@ -268,7 +280,7 @@ class Containers(Protocol):
     def holders(self, workspace_id: str) -> frozenset[str] | None:
         """Who uses the live container now; None if none is live."""
 
-    async def halt(self, workspace_id: str) -> None:
+    async def halt(self, workspace_id: str, *, container_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired."""
 
     async def why_lost(self, container_id: str) -> str:

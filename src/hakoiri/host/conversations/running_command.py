@@ -76,14 +76,19 @@ class RunningCommand:
             return
         self._has_ended = True
         with anyio.CancelScope(shield=True):
-            if self._next is not None:
-                self._next.cancel()
-                await asyncio.wait([self._next])
-                if not self._next.cancelled():
-                    self._next.exception()  # seen here, so that it is not logged as forgotten
-            with suppress(ContainersError):
-                await self._stream.aclose()
-            await self._leave(self._is_sound)
+            try:
+                await self._close()
+            finally:
+                await self._leave(self._is_sound)
+
+    async def _close(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            await asyncio.wait([self._next])
+            if not self._next.cancelled():
+                self._next.exception()  # seen here, so that it is not logged as forgotten
+        with suppress(ContainersError):
+            await self._stream.aclose()
 
     async def _check_end(self, check: FrameCheck) -> None:
         """See that nothing follows the exit; a stream read to its end leaves a connection usable.

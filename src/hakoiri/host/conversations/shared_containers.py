@@ -94,13 +94,25 @@ class SharedContainers:
         await self._containers.rebind(workspace_id=workspace_id, tenant=tenant, policy=policy)
 
     async def retire(
-        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+        self,
+        workspace_id: str,
+        *,
+        reason: str,
+        container_id: str | None = None,
+        unless_held_by: str | None = None,
+        for_good: bool = False,
+        is_replaced: bool = False,
     ) -> None:
         """Remove the container if it is here; else ask for that, if it is idle elsewhere."""
-        if self._containers.holders(workspace_id) is None:
+        if container_id is None and self._containers.holders(workspace_id) is None:
             self._fanout.announce(Topic.HAND_OVER, workspace_id)
         await self._containers.retire(
-            workspace_id, reason=reason, for_good=for_good, is_replaced=is_replaced
+            workspace_id,
+            reason=reason,
+            container_id=container_id,
+            unless_held_by=unless_held_by,
+            for_good=for_good,
+            is_replaced=is_replaced,
         )
 
     async def withdraw(self, workspace_id: str, *, reason: str) -> None:
@@ -117,9 +129,9 @@ class SharedContainers:
         """Say who uses the container here now; None if it is not live here."""
         return self._containers.holders(workspace_id)
 
-    async def halt(self, workspace_id: str) -> None:
-        """End all that runs in a lost container."""
-        await self._containers.halt(workspace_id)
+    async def halt(self, workspace_id: str, *, container_id: str) -> None:
+        """End all that runs in a lost container, which is here."""
+        await self._containers.halt(workspace_id, container_id=container_id)
 
     @asynccontextmanager
     async def still(self, workspace_id: str) -> AsyncIterator[Still]:

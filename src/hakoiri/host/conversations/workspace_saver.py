@@ -7,6 +7,7 @@ for the turn saves at its end.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
@@ -47,6 +48,7 @@ class _Due:
 
     workspace: Workspace
     claim: Claim
+    number: int
     first_s: float
     last_s: float
     touches: int = 1
@@ -58,8 +60,8 @@ class _Due:
 
     @property
     def holder(self) -> str:
-        """Holds the container, whose files are not saved yet."""
-        return f"save {self.claim.container_id}"
+        """Holds the container, whose files are not saved yet; one that was forgotten is another."""
+        return f"save {self.number} {self.claim.container_id}"
 
 
 class WorkspaceSaver:
@@ -83,6 +85,7 @@ class WorkspaceSaver:
         self._quiet_s = quiet_s
         self._retry_s = retry_s
         self._due: dict[str, _Due] = {}
+        self._numbers = count(1)
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -114,8 +117,12 @@ class WorkspaceSaver:
             due.last_s = now_s
             due.touches += 1
             return
-        due = _Due(workspace, claim, first_s=now_s, last_s=now_s)
+        due = _Due(workspace, claim, next(self._numbers), first_s=now_s, last_s=now_s)
         joined = await self._containers.join(workspace.id, holder=due.holder)
+        if joined is not None and joined.container_id != claim.container_id:
+            # it was replaced meanwhile: what was written has gone with it, or was brought over
+            await self._containers.release(workspace.id, holder=due.holder)
+            return
         if self._group is None or joined is None:
             return
         self._due[workspace.id] = due
@@ -162,11 +169,15 @@ class WorkspaceSaver:
             due.failure, due.is_postponed = None, False
             try:
                 due.is_postponed = not await self._save(due)
-            except (FilesError, StoreError) as error:
+            except Exception as error:  # noqa: BLE001 - one workspace's must not end the others'
                 due.failure = error
                 retry_s = min(2 * retry_s, RETRY_MAX_S)
+                is_known = isinstance(error, (FilesError, StoreError))
                 await logger.awarning(
-                    "files not saved", workspace=due.workspace.id, reason=str(error)
+                    "files not saved",
+                    workspace=due.workspace.id,
+                    reason=str(error),
+                    exc_info=None if is_known else error,
                 )
             else:
                 due.saved = due.saved if due.is_postponed else touches

@@ -9,6 +9,8 @@ from typing import Final, Literal
 
 from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.writer import AuditLog
+from hakoiri.host.containers.live import TURN
+from hakoiri.host.containers.ports import WorkspaceInUseError
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import (
@@ -24,6 +26,9 @@ from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
 
 KILL: Final = "kill"
 """Holds a container while its files are saved for the last time."""
+
+
+BEGUN_SINCE: Final = "a turn began meanwhile; interrupt it, then kill"
 
 
 class FilesFate(StrEnum):
@@ -121,7 +126,12 @@ class WorkspaceService:
         if files is FilesFate.DELETE:
             await self._store.delete_workspace(tenant=workspace.tenant, workspace_id=workspace.id)
         self._saver.forget(workspace.id)
-        await self._containers.retire(workspace.id, reason="killed", for_good=True)
+        try:
+            await self._containers.retire(
+                workspace.id, reason="killed", unless_held_by=TURN, for_good=True
+            )
+        except WorkspaceInUseError as error:  # it began since, and what it writes is not saved
+            raise TurnRunningError(BEGUN_SINCE) from error
         self._audit.tell(
             AuditEvent(
                 kind=EventKind.WORKSPACE_KILLED,
@@ -139,7 +149,8 @@ class WorkspaceService:
             return
         try:
             await self._saver.touch(workspace, claim)
-            await self._saver.flush(workspace.id)
+            if not await self._saver.flush(workspace.id):
+                raise TurnRunningError(BEGUN_SINCE)
         finally:
             await self._containers.release(workspace.id, holder=KILL)
 

@@ -1,6 +1,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import anyio
 import pytest
 
 from hakoiri.host.adapters.chat_sockets import ChatSockets
@@ -52,3 +53,20 @@ async def test_a_proxy_that_refuses_or_is_away_is_told_as_the_chats_error() -> N
     with pytest.raises(ChatModelError, match="away"):
         async with sockets(MemoryProxy(away=True)).socket_for(CHAT):
             pass
+    assert refusing.sockets == {}, "one that is refused leaves no socket either"
+
+
+async def test_a_chat_that_is_interrupted_while_its_socket_is_bound_leaves_none() -> None:
+    proxy = MemoryProxy()
+
+    async def never(container_id: str, **owner: object) -> None:
+        assert proxy.sockets == {"chat-c1": None}
+        scope.cancel()
+        await anyio.sleep_forever()
+
+    proxy.bind = never  # type: ignore[method-assign]
+    with anyio.CancelScope() as scope:
+        async with sockets(proxy).socket_for(CHAT):
+            raise AssertionError("it was never bound")
+    assert scope.cancelled_caught
+    assert proxy.sockets == {}

@@ -43,7 +43,7 @@ async def test_an_engine_that_is_away_does_not_keep_the_old_policy_alive() -> No
     async with served.client() as client:
         await served.world.conversation()
         assert (await client.put("/v1/policies/default", json=OPEN)).status_code == 200
-        assert served.world.containers.log[-1] == "retire policy-not-applied"
+        assert served.world.containers.log[-1] == "end policy-not-applied"
 
 
 @pytest.mark.parametrize("host", ["*", "*.com", "EXAMPLE.com.", "a b", "exa\nmple.com"])

@@ -154,3 +154,10 @@ class Fleet:
             or (self.root.exists() and any(self.root.iterdir()))
             or not all(agent.closed for agent in self.agents.by_directory.values())
         )
+
+
+def container_id_of(orchestrator: Orchestrator, workspace_id: str) -> str:
+    """Return the id of the workspace's live container."""
+    live = orchestrator.live_in(workspace_id)
+    assert live is not None
+    return live.container.container_id

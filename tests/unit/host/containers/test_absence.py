@@ -74,5 +74,6 @@ def test_what_an_engine_that_is_stopped_may_cause_is_tried_again_twice() -> None
     assert absence.pause_s(ended, now_s=0) == DOUBT_PAUSE_S
     for now_s in range(1, 9):
         assert absence.pause_s(EngineAwayError("gone"), now_s=now_s) is not None
-    assert absence.pause_s(broke_off, now_s=10) == PAUSE_MAX_S
-    assert absence.pause_s(ended, now_s=11) is None
+    assert absence.pause_s(broke_off, now_s=10) == PAUSE_MAX_S, "the first was its stop"
+    assert absence.pause_s(ended, now_s=11) is not None
+    assert absence.pause_s(ended, now_s=12) is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from anyio.lowlevel import checkpoint
-from tests.unit.host.containers.fleet import Fleet
+from tests.unit.host.containers.fleet import Fleet, container_id_of
 
 from hakoiri.host.containers.adoption import RESCUE_ATTEMPTS, Adopted, Adoption
 from hakoiri.host.containers.gc import GcLimits, Reason, due
@@ -211,7 +211,9 @@ async def test_the_collector_saves_what_was_kept_and_takes_it_away(tmp_path: Pat
     live = orchestrator.live_in("w1")
     assert live is not None
     live.is_unsaved = False
-    await orchestrator.freeze("w1")  # it is nothing that could be frozen
+    await orchestrator.freeze(
+        "w1", container_id=container_id_of(orchestrator, "w1")
+    )  # it is nothing that could be frozen
     assert await orchestrator.retire_if_idle("w1", "dead")
     assert fleet.is_empty()
 

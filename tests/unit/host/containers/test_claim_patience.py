@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.host.containers.fleet import Fleet, pool_of
+from tests.unit.host.containers.fleet import Fleet, container_id_of, pool_of
 
 from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.model import Claim, ContainerDirectories, ContainerState
@@ -151,7 +151,7 @@ async def test_a_frozen_container_is_not_given_up_because_the_engine_is_away(
     orchestrator = fleet.orchestrator()
     first = await claim(orchestrator)
     await orchestrator.release("w1")
-    await orchestrator.freeze("w1")
+    await orchestrator.freeze("w1", container_id=container_id_of(orchestrator, "w1"))
     fleet.engine.away = True
     back_after(fleet, looks=2)
     again = await claim(orchestrator)

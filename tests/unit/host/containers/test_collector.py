@@ -11,7 +11,7 @@ from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.model import Claim, ContainerDirectories, new_container_id
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import EngineError, FilesUnsavedError
+from hakoiri.host.containers.ports import EngineContainer, EngineError, FilesUnsavedError
 from hakoiri.wire.keeping import Keeping
 from hakoiri.wire.policy import DENY_ALL, Policy
 
@@ -275,3 +275,54 @@ async def test_a_policy_that_is_replaced_counts_for_what_is_live(world: World) -
     await world.step(5)
     assert world.told == ["idle"]
     assert set(world.fleet.claims.by_container.values()) == {"w2"}
+
+
+async def test_one_that_became_live_while_the_engine_was_asked_has_not_ended(
+    tmp_path: Path,
+) -> None:
+    world = World(Fleet(tmp_path / "live"))
+    asks = world.fleet.engine.list_ours
+
+    async def asked(instance: str) -> list[EngineContainer]:
+        listed = await asks(instance)
+        if "w1" not in [member.workspace_id for member in world.orchestrator.members()]:
+            await world.claim("w1")
+            await world.orchestrator.release("w1", is_saved=True)
+        return listed
+
+    world.fleet.engine.list_ours = asked  # type: ignore[method-assign]
+    await world.collector.step(looks=True)
+    assert world.told == []
+    assert world.orchestrator.live_in("w1") is not None
+
+
+async def test_one_that_replaced_the_one_that_was_due_is_not_removed(tmp_path: Path) -> None:
+    world = World(Fleet(tmp_path / "live"))
+    await world.claim("w1")
+    await world.orchestrator.release("w1", is_saved=False)
+    world.fleet.now_s = 31
+
+    async def save_meanwhile(
+        workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        await world.orchestrator.retire("w1", reason="container-lost")
+        await world.claim("w1")
+        await world.orchestrator.release("w1", is_saved=True)
+        return True
+
+    world.collector._save = save_meanwhile
+    await world.collector.step(looks=False)
+    assert world.told == []
+    assert world.orchestrator.live_in("w1") is not None
+
+
+async def test_a_claim_that_could_not_be_given_back_is_given_back_later(tmp_path: Path) -> None:
+    world = World(Fleet(tmp_path / "live"))
+    await world.claim("w1")
+    world.fleet.claims.away = True
+    await world.orchestrator.retire("w1", reason="test")
+    assert world.fleet.claims.by_container != {}
+    await world.collector.step(looks=False)
+    world.fleet.claims.away = False
+    await world.collector.step(looks=False)
+    assert world.fleet.is_empty()

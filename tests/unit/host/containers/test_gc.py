@@ -52,7 +52,7 @@ def test_a_turn_in_progress_is_never_touched(
     busy = {one.workspace_id for one in fleet if one.idle_since_s is None}
     found = due(fleet, running=frozenset(running), now_s=now_s, limits=LIMITS)
     assert not busy & {one.member.workspace_id for one in found}
-    assert not busy & set(to_freeze(fleet, now_s=now_s, limits=LIMITS))
+    assert not busy & {one.workspace_id for one in to_freeze(fleet, now_s=now_s, limits=LIMITS)}
 
 
 def test_what_is_known_to_be_lost_may_go_without_asking_the_engine() -> None:
@@ -79,7 +79,7 @@ def test_one_that_ended_between_two_turns_may_go_at_once() -> None:
 
 def test_what_is_idle_is_frozen_once() -> None:
     fleet = [member("a", 0.0), member("b", 0.1), member("c", 0.0, is_frozen=True)]
-    assert to_freeze(fleet, now_s=10.0, limits=LIMITS) == ["w-a"]
+    assert [one.workspace_id for one in to_freeze(fleet, now_s=10.0, limits=LIMITS)] == ["w-a"]
     never = replace(LIMITS, pause_after_s=None)
     assert to_freeze(fleet, now_s=10_000.0, limits=never) == []
 
@@ -168,6 +168,6 @@ def test_a_policy_may_ask_for_more_idle_time_only_where_the_server_lets_it() -> 
 
 def test_a_policy_may_have_its_containers_frozen_sooner_or_at_all() -> None:
     fleet = [member("a", 0.0), member("b", 0.0, asked=Keeping(pause_after_s=2))]
-    assert to_freeze(fleet, now_s=2, limits=LIMITS) == ["w-b"]
+    assert [one.workspace_id for one in to_freeze(fleet, now_s=2, limits=LIMITS)] == ["w-b"]
     never = replace(LIMITS, pause_after_s=None)
-    assert to_freeze(fleet, now_s=100, limits=never) == ["w-b"]
+    assert [one.workspace_id for one in to_freeze(fleet, now_s=100, limits=never)] == ["w-b"]

@@ -1,11 +1,15 @@
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from anyio.lowlevel import checkpoint
 from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host.containers.given_up import GivenUp
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
+from hakoiri.host.containers.ports import ClaimRecord
 from hakoiri.wire.policy import DENY_ALL
 
 pytestmark = pytest.mark.anyio
@@ -22,6 +26,7 @@ class Live:
         self.fleet = Fleet(root, limit=3)
         self.orchestrator: Orchestrator = self.fleet.orchestrator()
         self.given_up = GivenUp(orchestrator=self.orchestrator, claims=self.fleet.claims)
+        self.replacing: asyncio.Task[str] | None = None
 
     async def claim(self, workspace_id: str) -> str:
         claim = await self.orchestrator.claim(
@@ -69,3 +74,41 @@ async def test_one_workspace_is_looked_at_alone(tmp_path: Path) -> None:
     await live.given_up.check("w2")
     assert live.workspaces() == ["w1"]
     await live.given_up.check("w3")
+
+
+async def test_a_container_that_has_just_replaced_the_one_that_was_given_up_stays(
+    tmp_path: Path,
+) -> None:
+    live = Live(tmp_path / "live")
+    lost = await live.claim("w1")
+    await live.fleet.claims.release(lost)
+    for agent in live.fleet.agents.by_directory.values():
+        agent.dead = True
+    stop, is_stopping, may_end = live.fleet.engine.stop, asyncio.Event(), asyncio.Event()
+
+    async def slow_stop(engine_id: str, *, grace_s: float) -> None:
+        is_stopping.set()
+        await may_end.wait()
+        await stop(engine_id, grace_s=grace_s)
+
+    live.fleet.engine.stop = slow_stop  # type: ignore[method-assign]
+    read = live.fleet.claims.claimed
+    async with asyncio.TaskGroup() as group:
+
+        async def claimed() -> Sequence[ClaimRecord]:
+            found = await read()
+            live.replacing = group.create_task(live.claim("w1"))
+            await asyncio.sleep(0)
+            return found
+
+        live.fleet.claims.claimed = claimed  # type: ignore[method-assign]
+        checking = group.create_task(live.given_up.check("w1"))
+        await is_stopping.wait()
+        await checkpoint()
+        may_end.set()
+    assert checking.done()
+    assert live.replacing is not None
+    made = await live.replacing
+    assert made != lost
+    assert list(live.fleet.engine.containers) == [f"hakoiri-{made}"]
+    assert live.workspaces() == ["w1"]

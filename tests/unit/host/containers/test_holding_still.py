@@ -4,7 +4,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.unit.host.containers.fleet import Fleet
+from tests.unit.host.containers.fleet import Fleet, container_id_of
 from tests.unit.host.containers.test_orchestrator import claim
 
 from hakoiri.host.containers.model import ContainerState
@@ -73,7 +73,7 @@ async def test_a_failure_before_leaves_it_as_it_was(tmp_path: Path) -> None:
 async def test_one_that_was_frozen_before_stays_frozen(tmp_path: Path) -> None:
     orchestrator = Fleet(tmp_path / "live").orchestrator()
     await idle(orchestrator)
-    await orchestrator.freeze("w1")
+    await orchestrator.freeze("w1", container_id=container_id_of(orchestrator, "w1"))
     async with orchestrator.still("w1"):
         pass
     assert state_of(orchestrator, "w1") is ContainerState.PAUSED

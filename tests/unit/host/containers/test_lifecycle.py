@@ -8,7 +8,12 @@ from anyio.lowlevel import checkpoint
 from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host.containers.model import ContainerDirectories, ContainerState
-from hakoiri.host.containers.ports import ContainerStartError, EngineError, ProxyControlError
+from hakoiri.host.containers.ports import (
+    ContainerStartError,
+    EngineAwayError,
+    EngineError,
+    ProxyControlError,
+)
 from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent, ScriptedAgents
 from hakoiri.wire.agent import AgentHealth
 from hakoiri.wire.guard import BoxDirectories
@@ -253,3 +258,102 @@ async def test_every_start_is_counted_as_it_ended(tmp_path: Path) -> None:
     with pytest.raises(EngineError):
         await lifecycle.start("c3", prepare=nothing)
     assert told == [("cold", "ok"), ("warm", "ok"), ("cold", "failed")]
+
+
+async def test_what_a_discard_that_is_given_up_leaves_is_in_nobodys_hand(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    await lifecycle.start("c1", prepare=nothing)
+    removes = fleet.engine.remove
+
+    async def hangs(engine_id: str) -> None:
+        await asyncio.Future()
+
+    fleet.engine.remove = hangs  # type: ignore[method-assign]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await lifecycle.discard("c1")
+    assert lifecycle.in_hand() == frozenset()
+    fleet.engine.remove = removes  # type: ignore[method-assign]
+    await lifecycle.look_back()
+    assert fleet.engine.containers == {}
+    assert fleet.proxy.sockets == {}
+
+
+@pytest.mark.parametrize("step", ["pause", "unpause"])
+async def test_a_container_is_known_to_be_frozen_or_not_though_who_froze_it_gave_up(
+    tmp_path: Path, step: str
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    container.advance(ContainerState.CLAIMED)
+    if step == "unpause":
+        await lifecycle.freeze(container)
+    does, asked, may_go_on = getattr(fleet.engine, step), asyncio.Event(), asyncio.Event()
+
+    async def slowly(engine_id: str) -> None:
+        asked.set()
+        await may_go_on.wait()
+        await does(engine_id)
+
+    setattr(fleet.engine, step, slowly)
+    async with asyncio.TaskGroup() as group:
+        work = lifecycle.freeze if step == "pause" else lifecycle.thaw
+        task = group.create_task(work(container))
+        await asked.wait()
+        task.cancel()
+        await checkpoint()
+        may_go_on.set()
+    assert task.cancelled()
+    is_frozen = bool(fleet.engine.frozen)
+    assert is_frozen == (step == "pause")
+    assert (container.state is ContainerState.PAUSED) == is_frozen
+
+
+async def test_a_container_that_an_engine_froze_without_a_word_is_thawed(tmp_path: Path) -> None:
+    agent = ScriptedAgent()
+    fleet = Fleet(tmp_path / "live", agents=ScriptedAgents(lambda: agent))
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    container.advance(ContainerState.CLAIMED)
+    pause = fleet.engine.pause
+
+    async def breaks_off(engine_id: str) -> None:
+        await pause(engine_id)
+        agent.dead = True
+        raise EngineAwayError("the guard was killed")
+
+    fleet.engine.pause = breaks_off  # type: ignore[method-assign]
+    with pytest.raises(EngineAwayError):
+        await lifecycle.freeze(container)
+    await lifecycle.thaw(container)
+    assert fleet.engine.frozen == set()
+
+
+async def test_one_that_an_absent_engine_did_not_freeze_needs_no_engine_to_go_on(
+    tmp_path: Path,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    container = await lifecycle.start("c1", prepare=nothing)
+    container.advance(ContainerState.CLAIMED)
+    fleet.engine.away = True
+    with pytest.raises(EngineAwayError):
+        await lifecycle.freeze(container)
+    await lifecycle.thaw(container)
+    assert container.state is ContainerState.CLAIMED
+
+
+async def test_a_time_limit_around_a_start_that_failed_is_told_as_one(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    fleet.engine.fail = {"create"}
+
+    async def claims() -> None:
+        async with asyncio.timeout(0.05):
+            with pytest.raises(EngineError):
+                await fleet.lifecycle().start("c1", prepare=nothing)
+            await asyncio.Future()  # it waits for the engine
+
+    with pytest.raises(TimeoutError):
+        await claims()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from tests.unit.host.containers.fleet import Fleet
+from tests.unit.host.containers.fleet import Fleet, container_id_of
 
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.wire.policy import DENY_ALL
@@ -34,6 +34,6 @@ async def test_live_containers_are_found_by_workspace_and_by_id(tmp_path: Path) 
     assert orchestrator.holders("w1") == frozenset({"turn"})
     assert (orchestrator.holders("w3"), orchestrator.live_in("w3")) == (None, None)
     await orchestrator.release("w2")
-    await orchestrator.freeze("w2")
+    await orchestrator.freeze("w2", container_id=container_id_of(orchestrator, "w2"))
     assert orchestrator.paused_containers() == 1
     assert [one.workspace_id for one in orchestrator.members() if one.is_frozen] == ["w2"]

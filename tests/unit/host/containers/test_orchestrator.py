@@ -21,6 +21,7 @@ from hakoiri.host.containers.ports import (
     EngineError,
     PolicyRefusedError,
     WorkspaceGoneError,
+    WorkspaceInUseError,
 )
 from hakoiri.host.containers.testing import ScriptedAgent
 from hakoiri.wire.messages import Runtime
@@ -431,8 +432,8 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
     tmp_path: Path,
 ) -> None:
     orchestrator = Fleet(tmp_path / "live").orchestrator()
-    await claim(orchestrator, "w1")
-    await orchestrator.halt("w1")
+    made = await claim(orchestrator, "w1")
+    await orchestrator.halt("w1", container_id=made.container_id)
     with pytest.raises(BeingReplacedError):
         await orchestrator.join("w1", holder="command 1")
     with pytest.raises(BeingReplacedError):
@@ -470,8 +471,8 @@ async def test_a_lost_container_is_joined_by_nobody_and_gone_only_when_it_is_sav
     is_saved: bool,  # noqa: FBT001 - parametrized
 ) -> None:
     orchestrator = Fleet(tmp_path / "live").orchestrator()
-    await claim(orchestrator, "w1")
-    await orchestrator.halt("w1")
+    made = await claim(orchestrator, "w1")
+    await orchestrator.halt("w1", container_id=made.container_id)
     await orchestrator.release("w1", is_saved=is_saved)
     if is_saved:
         assert await orchestrator.join("w1", holder="edit 1") is None
@@ -486,7 +487,7 @@ async def test_joining_a_frozen_container_thaws_it(tmp_path: Path) -> None:
     orchestrator = fleet.orchestrator()
     made = await claim(orchestrator, "w1")
     await orchestrator.release("w1")
-    await orchestrator.freeze("w1")
+    await orchestrator.freeze("w1", container_id=made.container_id)
     assert fleet.engine.frozen == {f"hakoiri-{made.container_id}"}
     assert await orchestrator.join("w1", holder="command 1") is not None
     assert fleet.engine.frozen == set()
@@ -546,12 +547,12 @@ async def test_a_halted_containers_socket_is_not_opened_again(tmp_path: Path) ->
     fleet = Fleet(tmp_path / "live")
     orchestrator = fleet.orchestrator()
     made = await claim(orchestrator, "w1")
-    await orchestrator.halt("w1")
+    await orchestrator.halt("w1", container_id=made.container_id)
     assert await orchestrator.rebind_lost(frozenset()) == []
     assert fleet.proxy.sockets == {}
     await orchestrator.retire("w1", reason="container-lost")
     assert (await claim(orchestrator, "w1")).generation == made.generation + 1
-    await orchestrator.halt("w2")
+    await orchestrator.halt("w2", container_id="c-none")
 
 
 def queued(root: Path, *, limit: int = 1, pool: PoolConfiguration = NO_POOL) -> Fleet:
@@ -730,11 +731,11 @@ async def test_a_lost_container_is_replaced_in_its_own_place_though_others_wait(
 ) -> None:
     fleet = queued(tmp_path)
     orchestrator = fleet.orchestrator()
-    await claim(orchestrator, "w1")
+    made = await claim(orchestrator, "w1")
     async with asyncio.TaskGroup() as group:
         waiting = group.create_task(claim(orchestrator, "w2"))
         await settled()
-        await orchestrator.halt("w1")
+        await orchestrator.halt("w1", container_id=made.container_id)
         await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
         await settled()
         assert (await claim(orchestrator, "w1")).generation == 2
@@ -756,3 +757,66 @@ async def test_a_replacement_that_fails_keeps_no_place(tmp_path: Path) -> None:
     fleet.engine.fail = {"start"}
     await refused_start(orchestrator, "w1")
     assert orchestrator.admission.taken() == 0
+
+
+async def test_who_names_a_container_touches_no_other(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    orchestrator = fleet.orchestrator()
+    lost = (await claim(orchestrator, "w1")).container_id
+    await orchestrator.retire("w1", reason="container-lost", container_id=lost)
+    made = await claim(orchestrator, "w1")
+    await orchestrator.halt("w1", container_id=lost)
+    await orchestrator.retire("w1", reason="late", container_id=lost)
+    await orchestrator.set_aside("w1", container_id=lost)
+    await orchestrator.release("w1")
+    await orchestrator.freeze("w1", container_id=lost)
+    assert not await orchestrator.retire_if_idle("w1", "late", container_id=lost)
+    assert fleet.engine.running == {f"hakoiri-{made.container_id}"}
+    assert fleet.engine.frozen == set()
+    live = orchestrator.live_in("w1")
+    assert live is not None
+    assert not live.is_unsaved
+    await orchestrator.retire("w1", reason="test", container_id=made.container_id)
+    assert fleet.is_empty()
+
+
+async def test_only_a_holder_says_whether_files_are_saved(tmp_path: Path) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.release("w1", is_saved=False)
+    await orchestrator.release("w1", holder="save of the one before", is_saved=True)
+    live = orchestrator.live_in("w1")
+    assert live is not None
+    assert live.is_unsaved
+    assert not await orchestrator.retire_if_idle("w1", "its place is needed")
+
+
+async def test_a_container_that_a_turn_has_taken_is_not_retired_beside_it(tmp_path: Path) -> None:
+    orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    with pytest.raises(WorkspaceInUseError):
+        await orchestrator.retire("w1", reason="killed", unless_held_by=TURN, for_good=True)
+    await orchestrator.release("w1")
+    await orchestrator.retire("w1", reason="killed", unless_held_by=TURN, for_good=True)
+    assert orchestrator.live_in("w1") is None
+
+
+async def test_a_removal_that_is_given_up_leaves_a_stray_that_is_found(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    orchestrator = fleet.orchestrator(lifecycle=lifecycle)
+    made = await claim(orchestrator, "w1")
+    stop = fleet.engine.stop
+
+    async def hangs(engine_id: str, *, grace_s: float) -> None:
+        await anyio.sleep_forever()
+
+    fleet.engine.stop = hangs  # type: ignore[method-assign]
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await orchestrator.retire("w1", reason="test")
+    fleet.engine.stop = stop  # type: ignore[method-assign]
+    assert fleet.claims.by_container == {}, "the workspace may have another one"
+    assert made.container_id not in lifecycle.in_hand(), "the collector may take it"
+    await orchestrator.remove_stray(made.container_id)
+    assert fleet.is_empty()

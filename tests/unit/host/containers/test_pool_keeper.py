@@ -391,3 +391,28 @@ async def test_while_memory_is_short_those_that_wait_go_and_come_back_afterwards
         assert counts(keeper) == {}
         await work.step()
         assert counts(keeper) == {"ready": 2}
+
+
+async def test_who_waits_for_a_removal_that_is_given_up_goes_on_with_it(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path / "live", pool=pool_of(1, 1, 1))
+    keeper = fleet.keeper()
+    async with working(keeper) as work:
+        await work.settle_down()
+        taken = await keeper.take("runc", connected=False)
+        assert taken is not None
+        stop = fleet.engine.stop
+
+        async def hangs(engine_id: str, *, grace_s: float) -> None:
+            await asyncio.Future()
+
+        fleet.engine.stop = hangs  # type: ignore[method-assign]
+        first = work.group.create_task(keeper.remove(taken.container.container_id))
+        await asyncio.sleep(0)
+        second = work.group.create_task(keeper.give_way())
+        await asyncio.sleep(0)
+        fleet.engine.stop = stop  # type: ignore[method-assign]
+        first.cancel()
+        async with asyncio.timeout(5):
+            await second
+    assert fleet.is_empty()
+    assert keeper.members() == frozenset()

@@ -103,3 +103,12 @@ async def test_a_start_that_fails_is_told_by_its_kind(tmp_path: Path) -> None:
     with pytest.raises(EngineError), spans.root(world.tracer, "request"):
         await claim(world.orchestrator, "w1")
     assert world.tracer.named("claim").error == "EngineError"
+
+
+async def test_a_halted_containers_socket_is_not_opened_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with spans.root(world.tracer, "turn"):
+        made = await claim(world.orchestrator, "w1")
+        await world.orchestrator.halt("w1", container_id=made.container_id)
+        await world.orchestrator.release("w1", is_saved=False)
+    assert world.fleet.proxy.sockets == {}

@@ -16,7 +16,11 @@ from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.holding_still import Still
 from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
-from hakoiri.host.containers.ports import CapacityError, WorkspaceInUseError
+from hakoiri.host.containers.ports import (
+    CapacityError,
+    PolicyRefusedError,
+    WorkspaceInUseError,
+)
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
@@ -199,6 +203,9 @@ class ScriptedContainers:
     gone: list[str] = field(default_factory=list)
     """Workspaces that nobody is to wait for any more."""
 
+    meant: list[str | None] = field(default_factory=list)
+    """The containers that were named, of all that were halted or retired."""
+
     async def claim(
         self,
         *,
@@ -256,6 +263,9 @@ class ScriptedContainers:
         self.log.append(f"rebind {workspace_id}")
         self.policies.append(policy)
         if self.rebind_failures and (failure := self.rebind_failures.pop(0)) is not None:
+            if not isinstance(failure, PolicyRefusedError):
+                self.log.append("end policy-not-applied")
+                self.held.pop(workspace_id, None)
             raise failure
 
     def check_room(self, *, workspace_id: str, tenant: str) -> None:
@@ -263,8 +273,18 @@ class ScriptedContainers:
             raise self.full
 
     async def retire(
-        self, workspace_id: str, *, reason: str, for_good: bool = False, is_replaced: bool = False
+        self,
+        workspace_id: str,
+        *,
+        reason: str,
+        container_id: str | None = None,
+        unless_held_by: str | None = None,
+        for_good: bool = False,
+        is_replaced: bool = False,
     ) -> None:
+        if unless_held_by in self.held.get(workspace_id, set()):
+            raise WorkspaceInUseError("in use")
+        self.meant.append(container_id)
         self.replaced += [workspace_id] * is_replaced
         self.log.append(f"retire {reason}")
         if for_good:
@@ -278,7 +298,8 @@ class ScriptedContainers:
         await self.retire(workspace_id, reason=reason)
         self.log[-1] = f"withdraw {reason}"
 
-    async def halt(self, workspace_id: str) -> None:
+    async def halt(self, workspace_id: str, *, container_id: str) -> None:
+        self.meant.append(container_id)
         self.log.append("halt")
         if self.halt_failures and (failure := self.halt_failures.pop(0)) is not None:
             raise failure

@@ -42,7 +42,7 @@ async def test_it_is_held_while_it_runs_then_saved_and_let_go() -> None:
         running = await world.workspaces.commands.start(workspace, COMMAND)
         assert world.containers.holders(workspace.id) == frozenset({"command 1"})
         await running.end()
-        assert world.containers.holders(workspace.id) == frozenset({"save k-1"})
+        assert world.containers.holders(workspace.id) == frozenset({"save 1 k-1"})
     assert len(world.files.saves) == 1
     assert world.containers.holders(workspace.id) == frozenset()
 
@@ -111,6 +111,7 @@ async def test_an_agent_that_lies_loses_its_container() -> None:
         with pytest.raises(Exception, match="frame 9 came"):
             await finished(world, workspace.id)
     assert "retire agent-protocol" in world.containers.log
+    assert world.containers.meant == ["k-1"], "the one it ran in, whatever is live by now"
     assert world.files.saves == []
 
 

@@ -72,7 +72,7 @@ async def test_a_workspace_that_cannot_be_rebound_loses_its_container() -> None:
     await under(world, "web", 2)
     world.containers.rebind_failures = [EngineError("away")]
     await world.policies.replace(tenant="default", name="web", policy=DENY_ALL)
-    assert [entry.split()[0] for entry in world.containers.log] == ["rebind", "retire", "rebind"]
+    assert [entry.split()[0] for entry in world.containers.log] == ["rebind", "end", "rebind"]
 
 
 async def test_two_changes_at_once_end_in_one_of_them() -> None:

@@ -1,6 +1,6 @@
 """A turn whose container is lost goes on in another, twice, and loses nothing that can be kept."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import anyio
@@ -61,6 +61,15 @@ def world_of(
 def lost(*before: Step) -> list[Sequence[Step]]:
     """What a container plays that says something and dies: three reconnections find nobody."""
     return [[*before, CUT], LOST, LOST, LOST]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the turn go on until something holds."""
+    for _ in range(5000):
+        if holds():
+            return
+        await anyio.sleep(0.001)
+    raise AssertionError("it never came to that")
 
 
 @pytest.mark.parametrize(
@@ -151,6 +160,7 @@ async def test_a_turn_whose_container_is_lost_goes_on_in_another() -> None:
         "lost_paths": [],
     }
     assert world.containers.log == ["claim", "halt", "retire container-lost", "claim", "release"]
+    assert world.containers.meant == ["k-1", "k-1"], "the one that was lost, and no other"
     first, second = world.containers.agent.requests
     assert (first.is_taken_up, second.is_taken_up) == (False, True)
     assert (first.text, first.turn_id) == (second.text, second.turn_id)
@@ -284,3 +294,29 @@ async def test_all_attempts_of_a_turn_share_its_time() -> None:
     async with world.service:
         events = await world.turn(await world.conversation())
     assert events[-1].data["code"] == "turn-timeout"
+
+
+@pytest.mark.anyio
+async def test_what_a_lost_container_holds_stays_though_its_replacement_is_given_up() -> None:
+    files = ScriptedFiles(save_failure=FilesError("store away"))
+    world = world_of(LOST, files=files, limits=replace(LIMITS, recovery_timeout_s=0))
+    world.containers.hold_retire = anyio.Event()
+    async with world.service:
+        conversation = await world.conversation()
+        message = await world.service.start_turn(
+            tenant="default", conversation_id=conversation.id, text="hello"
+        )
+        await until(lambda: world.containers.log[-1:] == ["retire container-lost"])
+        world.containers.container_id = "k-2"  # what is live by now is somebody else's
+        await world.service.interrupt(tenant="default", conversation_id=conversation.id)
+        await until(lambda: "retire cleaned up" in world.containers.log)
+        world.containers.hold_retire.set()
+        await world.rest_of_turn(message)
+    assert world.containers.log[2:] == [
+        "retire container-lost",
+        "retire cleaned up",
+        "halt",
+        "release unsaved",
+        "withdraw interrupted",
+    ]
+    assert world.containers.meant[:3] == ["k-1"] * 3

@@ -127,3 +127,16 @@ async def test_a_failure_that_nobody_read_is_no_failure_of_the_end() -> None:
     await anyio.wait_all_tasks_blocked()
     await run.running.end()
     assert run.left == [True]
+
+
+async def test_it_is_let_go_though_its_stream_cannot_be_closed() -> None:
+    run = Run(SAID)
+
+    def breaks() -> None:
+        run.closed = True
+        raise RuntimeError("the session is closed")
+
+    run.running._stream.callback(breaks)
+    with pytest.raises(RuntimeError):
+        await run.running.end()
+    assert run.left == [True]

@@ -148,7 +148,7 @@ async def test_the_rest_is_this_servers_own() -> None:
     await place.claim()
     assert place.containers.holders("w-1") == frozenset({"turn"})
     await place.containers.rebind(workspace_id="w-1", tenant="default", policy=DENY_ALL)
-    await place.containers.halt("w-1")
+    await place.containers.halt("w-1", container_id="k-1")
     await place.containers.release("w-1")
     assert await place.containers.why_lost("k-1") == "out of memory"
     await place.containers.retire("w-1", reason="idle")

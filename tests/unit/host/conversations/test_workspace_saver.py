@@ -53,7 +53,7 @@ async def test_what_was_touched_is_saved_once_it_was_quiet_and_held_until_then()
     async with it.saver:
         workspace, claim = await it.live()
         await it.saver.touch(workspace, claim)
-        assert it.world.containers.holders(workspace.id) == frozenset({"command", "save k-1"})
+        assert it.world.containers.holders(workspace.id) == frozenset({"command", "save 1 k-1"})
         await until(lambda: it.world.containers.holders(workspace.id) == frozenset({"command"}))
     assert it.saves == 1
     assert it.world.files.saves == [{"event_number": 0, "session_id": None}]
@@ -117,7 +117,7 @@ async def test_a_save_that_fails_is_told_and_tried_again() -> None:
         with pytest.raises(FilesError, match="disk is full"):
             await it.saver.flush(workspace.id)
         await it.saver.try_flush(workspace.id)
-        assert "save k-1" in (it.world.containers.holders(workspace.id) or ())
+        assert "save 1 k-1" in (it.world.containers.holders(workspace.id) or ())
         it.world.files.save_failure = None
         await until(lambda: it.world.containers.holders(workspace.id) == frozenset({"command"}))
 
@@ -138,7 +138,7 @@ async def test_what_cannot_be_saved_any_more_is_let_go(end: str) -> None:
             )
         await it.saver.flush(workspace.id)
         await until(lambda: not it.saver._due)
-        assert "save k-1" not in (it.world.containers.holders(workspace.id) or ())
+        assert "save 1 k-1" not in (it.world.containers.holders(workspace.id) or ())
 
 
 async def test_what_is_forgotten_is_not_saved() -> None:
@@ -149,6 +149,20 @@ async def test_what_is_forgotten_is_not_saved() -> None:
         it.saver.forget(workspace.id)
         await it.saver.flush(workspace.id)
     assert it.saves == 0
+
+
+async def test_what_was_forgotten_does_not_let_go_what_is_noted_since() -> None:
+    it = Saving()
+    async with it.saver:
+        workspace, claim = await it.live()
+        await it.saver.touch(workspace, claim)
+        forgotten = it.saver._due[workspace.id]
+        it.saver.forget(workspace.id)
+        await it.saver.touch(workspace, claim)
+        forgotten.wanted_now.set()
+        await until(lambda: "save 1 k-1" not in (it.world.containers.holders(workspace.id) or ()))
+        assert "save 2 k-1" in (it.world.containers.holders(workspace.id) or ())
+    assert it.saves == 1
 
 
 async def test_the_container_that_followed_is_saved_on_its_own() -> None:
@@ -174,3 +188,26 @@ async def test_without_a_live_container_there_is_nothing_to_note() -> None:
         await it.saver.touch(workspace, claim)
         await it.saver.flush(workspace.id)
     assert it.saves == 0
+
+
+async def test_one_that_was_replaced_before_it_was_noted_tells_nothing_of_the_new_one() -> None:
+    it = Saving(quiet_s=0)
+    async with it.saver:
+        workspace, claim = await it.live()
+        it.world.containers.container_id = "k-2"
+        await it.saver.touch(workspace, claim)
+        assert it.world.containers.holders(workspace.id) == frozenset({"command"})
+        assert await it.saver.flush(workspace.id)
+    assert it.saves == 0
+
+
+async def test_a_save_that_fails_in_no_way_foreseen_keeps_nobody_waiting() -> None:
+    it = Saving()
+    it.world.files.save_failures = [OSError("unforeseen")]
+    async with it.saver:
+        workspace, claim = await it.live()
+        await it.saver.touch(workspace, claim)
+        with pytest.raises(OSError, match="unforeseen"):
+            await it.saver.flush(workspace.id)
+        assert await it.saver.flush(workspace.id)
+    assert it.saves == 2

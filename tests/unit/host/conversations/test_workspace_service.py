@@ -1,6 +1,7 @@
 import pytest
 from tests.unit.host.conversations.scripted import World
 
+from hakoiri.host.containers.live import TURN
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.ports import (
     InvalidOptionError,
@@ -98,3 +99,30 @@ async def test_nothing_is_killed_under_a_running_turn() -> None:
         with pytest.raises(TurnRunningError):
             await world.workspaces.workspaces.kill(workspace, files=files)
     assert world.containers.log == []
+
+
+async def test_a_turn_that_began_while_files_were_saved_keeps_its_container() -> None:
+    world = World()
+
+    async def a_turn_begins() -> None:
+        world.containers.held[workspace.id].add(TURN)
+
+    world.files.when_saved = a_turn_begins
+    async with world.workspaces.saver:
+        workspace = await world.workspace()
+        await live(world, workspace)
+        with pytest.raises(TurnRunningError):
+            await world.workspaces.workspaces.kill(workspace, files=FilesFate.SAVE)
+    assert "retire killed" not in world.containers.log
+
+
+async def test_a_turn_that_began_before_files_could_be_saved_is_not_killed() -> None:
+    world = World()
+    async with world.workspaces.saver:
+        workspace = await world.workspace()
+        await live(world, workspace)
+        world.containers.held[workspace.id].add(TURN)
+        with pytest.raises(TurnRunningError):
+            await world.workspaces.workspaces.kill(workspace, files=FilesFate.SAVE)
+        assert world.containers.log == ["release of a kill"]
+        assert not await world.workspaces.saver.flush(workspace.id), "it is still to be saved"
