@@ -183,6 +183,14 @@ EXAMPLES: Final[dict[str, Any]] = {
     "Ready": {
         "ready": True,
         "reasons": [],
+        "parts": {"proxy": {"up": True, "reasons": [], "mend": ""}},
+        "degraded": [
+            {
+                "what": "memory",
+                "reason": "the host is short of memory: no warm container is started",
+                "mend": "see what else runs on the host, or lower HAKOIRI_CONTAINER__LIMIT",
+            }
+        ],
         "probe": {"state": "done", "refused": 230, "open": [], "reason": ""},
         "apparmor": {"state": "confined", "profile": "workspace-container", "reason": ""},
         "pool": {"runc": _POOL_NOW},
