@@ -11,12 +11,8 @@ from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
-from hakoiri.host.containers.testing import (
-    MemoryClaims,
-    MemoryEngine,
-    MemoryProxy,
-    ScriptedAgents,
-)
+from hakoiri.host.containers.scripted_agents import ScriptedAgents
+from hakoiri.host.containers.testing import MemoryClaims, MemoryEngine, MemoryProxy
 from hakoiri.host.containers.warm_pool import Shape
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.container_metrics import StartTally

@@ -5,7 +5,7 @@ from tests.unit.host.containers.fleet import Fleet
 
 from hakoiri.host.containers.box_probe import SHOWN_LIMIT, BoxProbe, ProbeTold, look_at_a_box
 from hakoiri.host.containers.ports import AgentUnreachableError
-from hakoiri.host.containers.testing import ScriptedAgent, ScriptedAgents
+from hakoiri.host.containers.scripted_agents import ScriptedAgent, ScriptedAgents
 from hakoiri.wire.probe import ProbeFinding, ProbeReport, ProbeRequest
 
 pytestmark = pytest.mark.anyio

@@ -15,7 +15,7 @@ from hakoiri.host.containers.ports import (
     ProxyAwayError,
     StoppingError,
 )
-from hakoiri.host.containers.testing import ScriptedAgent, ScriptedAgents
+from hakoiri.host.containers.scripted_agents import ScriptedAgent, ScriptedAgents
 from hakoiri.wire.policy import DENY_ALL
 
 pytestmark = pytest.mark.anyio

@@ -14,7 +14,8 @@ from hakoiri.host.containers.ports import (
     EngineError,
     ProxyControlError,
 )
-from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent, ScriptedAgents
+from hakoiri.host.containers.scripted_agents import ScriptedAgent, ScriptedAgents
+from hakoiri.host.containers.testing import MemoryEngine
 from hakoiri.wire.agent import AgentHealth
 from hakoiri.wire.guard import BoxDirectories
 

@@ -23,7 +23,7 @@ from hakoiri.host.containers.ports import (
     WorkspaceGoneError,
     WorkspaceInUseError,
 )
-from hakoiri.host.containers.testing import ScriptedAgent
+from hakoiri.host.containers.scripted_agents import ScriptedAgent
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy, Rule
 from hakoiri.wire.pool import PoolConfiguration

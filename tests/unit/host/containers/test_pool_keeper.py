@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from tests.unit.host.containers.fleet import OPTIONS, Fleet, pool_of
 
 from hakoiri.host.containers.pool_keeper import PoolKeeper
-from hakoiri.host.containers.testing import MemoryEngine, ScriptedAgent
+from hakoiri.host.containers.scripted_agents import ScriptedAgent
+from hakoiri.host.containers.testing import MemoryEngine
 from hakoiri.host.containers.warm_pool import FIRST_PAUSE_S, LOOK_EVERY_S, SLOW_RETRY_S, TRIES
 from hakoiri.wire.agent import AgentHealth
 

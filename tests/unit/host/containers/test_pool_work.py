@@ -5,7 +5,7 @@ from tests.unit.host.containers.fleet import OPTIONS, Fleet
 
 from hakoiri.host.containers.pool_work import PoolWork, is_well
 from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
-from hakoiri.host.containers.testing import ScriptedAgent
+from hakoiri.host.containers.scripted_agents import ScriptedAgent
 from hakoiri.wire.agent import AgentHealth, AgentOptions
 
 pytestmark = pytest.mark.anyio
