@@ -136,6 +136,7 @@ class AgentTurn:
 
     def leave(self) -> None:
         """Begin no container any more: the server goes, and leaves the turn to the next."""
+        self._stopped = self._stopped or StopReason.SERVER_STOPPED
         self._starting.end()
 
     async def stop(self, reason: StopReason) -> None:
