@@ -106,10 +106,12 @@ def test_a_model_that_the_policy_does_not_name_is_refused_and_not_asked(running:
     server.api.call("PUT", "/v1/policies/default", narrower)
     asked = len(running.model.journal())
     try:
-        last = server.turn(server.conversation(), "hello")[-1]
+        conversation = server.conversation()
+        last = server.turn(conversation, "hello")[-1]
     finally:
         server.api.call("PUT", "/v1/policies/default", before)
     assert last["type"] == "error"
-    assert "model-not-allowed" in str(last["data"])
+    assert last["data"]["code"] == "request-refused"
+    assert "model-not-allowed" in last["data"]["text"]
     assert len(running.model.journal()) == asked
     assert server.turn(server.conversation(), "hello")[-1]["type"] == "result"

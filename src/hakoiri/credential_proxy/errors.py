@@ -1,5 +1,15 @@
 """The errors of the credential proxy."""
 
+from typing import Final
+
+NOT_ALLOWED_STATUS: Final = 400
+"""How a model request that the policy does not let by is refused.
+
+The agent's CLI takes a 403 of Bedrock for credentials that are too old, and sends the request again
+for minutes, whatever `x-should-retry` says (seen with 2.1); what it is told with a 400 it takes for
+final. Its own protocol for gateways has 400 for models and policies, too.
+"""
+
 
 class CredentialProxyError(Exception):
     """The credential proxy cannot do what was asked."""

@@ -21,6 +21,7 @@ from hakoiri.credential_proxy.decision import (
     Upstream,
 )
 from hakoiri.credential_proxy.egress import decide_egress, decide_intercepted, decide_tunnel
+from hakoiri.credential_proxy.errors import NOT_ALLOWED_STATUS
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.header_rules import model_request_headers
 from hakoiri.credential_proxy.model_path import ModelPathError, parse_model_call
@@ -77,10 +78,10 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
     call = parse_model_call(head.method, head.target)
     route = binding.policy.model
     if route is None:
-        raise RefusedError(403, "no-model-route", "the policy has no way to a model")
+        raise RefusedError(NOT_ALLOWED_STATUS, "no-model-route", "the policy has no way to a model")
     if route.provider != call.provider:
         reason = f"the policy's model is reached through {route.provider}"
-        raise RefusedError(403, "path-not-allowed", reason)
+        raise RefusedError(NOT_ALLOWED_STATUS, "path-not-allowed", reason)
     if head.values("content-encoding"):
         raise RefusedError(415, "content-encoding", "send the body uncompressed")
     if (head.content_length_bytes or 0) > HELD_BODY_LIMIT_BYTES:
@@ -88,7 +89,8 @@ def _decide_model(head: RequestHead, binding: Binding, configuration: Configurat
     way = find_model_way(route, configuration.credential_of(binding.tenant, route.credential))
     for allowed in (route.models, way.models):
         if call.model is not None and allowed and call.model not in allowed:
-            raise RefusedError(403, "model-not-allowed", f"{call.model!r} is not allowed")
+            reason = f"{call.model!r} is not allowed"
+            raise RefusedError(NOT_ALLOWED_STATUS, "model-not-allowed", reason)
     is_named_by_body = call.model is None and head.method == "POST"
     return Forward(
         route="model",

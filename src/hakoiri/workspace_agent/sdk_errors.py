@@ -29,6 +29,9 @@ _TOO_MANY_REQUESTS: Final = 429
 _OVER_BUDGET: Final = f"({OVER_BUDGET})"
 """How the credential proxy ends its own word on a 429; the CLI quotes it."""
 
+_PROXYS_WORD: Final = "hakoiri credential proxy: "
+"""How it begins a refusal in the model API's own shape (`credential_proxy/refusals`)."""
+
 _SERVER_ERROR: Final = 500
 _UNAUTHORIZED: Final = (401, 403)
 
@@ -90,9 +93,9 @@ def _model_error(status: int | None, prose: str, *, was_cut: bool) -> Error:
     refusal = _proxy_problem(prose)
     if refusal is not None:
         return _error("request-refused", f"{refusal.title}: {refusal.detail} ({refusal.code})")
-    if status in _UNAUTHORIZED:
-        return _error("model-access-denied", prose)
-    return _error("model-rejected", prose)
+    if _PROXYS_WORD in prose:
+        return _error("request-refused", prose)
+    return _error("model-access-denied" if status in _UNAUTHORIZED else "model-rejected", prose)
 
 
 def _too_much(prose: str) -> Error:

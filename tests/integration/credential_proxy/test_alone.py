@@ -117,7 +117,7 @@ async def test_an_empty_policy_denies_all(tmp_path: Path, text: str) -> None:
         connect = b"CONNECT files.example.test:443 HTTP/1.1\r\nHost: files.example.test:443\r\n\r\n"
         assert statuses(await converse(proxy.socket, connect)) == [403]
         model = b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
-        assert statuses(await converse(proxy.socket, model)) == [403]
+        assert statuses(await converse(proxy.socket, model)) == [400]
 
 
 async def test_a_changed_policy_is_put_in_force_and_a_broken_one_is_not(

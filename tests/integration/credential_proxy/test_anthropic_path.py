@@ -56,7 +56,7 @@ async def test_no_secret_is_ever_logged(proxy: Proxy, upstream: Upstream) -> Non
     ("body", "status"),
     [
         (b'{"model": "allowed"}', 200),
-        (b'{"model": "other"}', 403),
+        (b'{"model": "other"}', 400),
         (b'{"model": "allowed", "model": "other"}', 400),
         (b'{"model": "allowed", "Model": "other"}', 400),
         (b"not json", 400),
@@ -71,7 +71,7 @@ async def test_a_narrowed_policy_reads_the_model_out_of_the_body(
     assert len(upstream.requests) == (status == 200)
 
 
-@pytest.mark.parametrize(("model", "status"), [("allowed", 200), ("other", 403)])
+@pytest.mark.parametrize(("model", "status"), [("allowed", 200), ("other", 400)])
 async def test_a_model_named_after_megabytes_is_found(
     proxy: Proxy, upstream: Upstream, model: str, status: int
 ) -> None:

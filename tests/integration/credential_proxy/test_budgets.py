@@ -275,7 +275,7 @@ async def test_counting_tokens_costs_a_request_and_no_tokens(budgeted: Budgeted)
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"model": "nobody-priced", "max_tokens": 5}, 403, "model-without-price"),
+        ({"model": "nobody-priced", "max_tokens": 5}, 400, "model-without-price"),
         ({"model": MODEL}, 400, "max-tokens-missing"),
         ({"model": MODEL, "max_tokens": 1e3}, 400, "bad-body"),
         (f'{{"model": "{MODEL}", "max_tokens": 1, "max_tokens": 9}}'.encode(), 400, "bad-body"),

@@ -83,7 +83,7 @@ def test_models_are_narrowed_by_the_policy_and_by_the_file() -> None:
     assert isinstance(ask(head("POST", "/model/a/invoke"), model=narrowed), Forward)
     for model in ("b", "c", "A", "a:"):
         request = head("POST", f"/model/{model}/invoke")
-        assert refusal(request, model=narrowed) == (403, "model-not-allowed")
+        assert refusal(request, model=narrowed) == (400, "model-not-allowed")
 
 
 def test_an_anthropic_call_gets_its_key_and_the_models_its_body_may_name() -> None:
@@ -98,9 +98,9 @@ def test_an_anthropic_call_gets_its_key_and_the_models_its_body_may_name() -> No
 @pytest.mark.parametrize(
     ("request_head", "model", "expected"),
     [
-        (head("POST", "/model/a/invoke"), None, (403, "no-model-route")),
-        (head("POST", "/v1/messages"), BEDROCK, (403, "path-not-allowed")),
-        (head("POST", "/model/a/invoke"), ANTHROPIC, (403, "path-not-allowed")),
+        (head("POST", "/model/a/invoke"), None, (400, "no-model-route")),
+        (head("POST", "/v1/messages"), BEDROCK, (400, "path-not-allowed")),
+        (head("POST", "/model/a/invoke"), ANTHROPIC, (400, "path-not-allowed")),
         (head("POST", "/model/a/other"), BEDROCK, (403, "path-not-allowed")),
         (head("POST", "/model/../invoke"), BEDROCK, (400, "bad-model-id")),
         (

@@ -16,6 +16,8 @@ REFUSED = (
     '"title":"Refused","status":403,"detail":"not in the policy"} and so on'
 )
 
+PROXYS_WORD = "API Error: 400 hakoiri credential proxy: 'm-1' is not allowed (model-not-allowed)"
+
 OVER_BUDGET = (
     "API Error: Request rejected (429) · hakoiri credential proxy: the workspace w is over its"
     " budget model_tokens_per_day (over-budget)"
@@ -46,8 +48,9 @@ def failed(**fields: Any) -> ResultMessage:
         ({"api_error_status": 429, "result": OVER_BUDGET}, "over-budget", False),
         ({"api_error_status": 500}, "model-overloaded", True),
         ({"api_error_status": 529}, "model-overloaded", True),
-        ({"api_error_status": 400}, "model-rejected", False),
         ({"api_error_status": 401}, "model-access-denied", False),
+        ({"api_error_status": 400}, "model-rejected", False),
+        ({"api_error_status": 400, "result": PROXYS_WORD}, "request-refused", False),
         ({"api_error_status": 403, "result": REFUSED}, "request-refused", False),
         ({"api_error_status": 403, "result": "urn:hakoiri:problem:x {"}, "model-access-denied", 0),
         ({"terminal_reason": "api_error"}, "model-unreachable", True),

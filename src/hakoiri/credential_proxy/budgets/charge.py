@@ -21,7 +21,7 @@ from hakoiri.credential_proxy.budgets.settings import Terms
 from hakoiri.credential_proxy.budgets.told_usage import usage_of_headers
 from hakoiri.credential_proxy.budgets.usage import TOKENS_MAX, Usage, UsageReader
 from hakoiri.credential_proxy.budgets.whole_usage import WholeUsage
-from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.errors import NOT_ALLOWED_STATUS, CredentialProxyError
 
 Operation = Literal["messages", "invoke", "converse"]
 """A call that costs tokens, by the form of its body."""
@@ -95,7 +95,7 @@ class ModelCharge:
                 f"there is no price for the model {(self._model or '')[:256]!r}, and a budget of"
                 " spend is in force; give it one in [prices] of the proxy's own file"
             )
-            raise ChargeError(403, "model-without-price", reason)
+            raise ChargeError(NOT_ALLOWED_STATUS, "model-without-price", reason)
         self._input_tokens = min(body_bytes, INPUT_TOKENS_MAX)
         self._most_tokens = most
         microusd = 0

@@ -8,7 +8,7 @@ from typing import Final
 from hakoiri.credential_proxy.budgets.charge import ChargeError, ModelCharge
 from hakoiri.credential_proxy.decision import Forward
 from hakoiri.credential_proxy.decision_log import Outcome
-from hakoiri.credential_proxy.errors import CredentialProxyError
+from hakoiri.credential_proxy.errors import NOT_ALLOWED_STATUS, CredentialProxyError
 from hakoiri.credential_proxy.held_body import HeldBody
 from hakoiri.credential_proxy.json_scanner import JsonScanner, MessageBodyError
 from hakoiri.credential_proxy.message_body import (
@@ -60,7 +60,7 @@ class BodyCheck:
         except MessageBodyError as error:
             raise BodyRefusedError(400, "bad-body", str(error)) from error
         except ReachRefusedError as error:
-            raise BodyRefusedError(403, "reach-not-allowed", str(error)) from error
+            raise BodyRefusedError(NOT_ALLOWED_STATUS, "reach-not-allowed", str(error)) from error
         except ChargeError as error:
             raise BodyRefusedError(error.status, error.code, str(error)) from error
 
@@ -94,7 +94,7 @@ class BodyCheck:
     def _check_model(self, members: Mapping[str, Scalar]) -> None:
         if self.forward.models and model_of(members) not in self.forward.models:
             reason = f"{model_of(members)[:256]!r} is not allowed"
-            raise BodyRefusedError(403, "model-not-allowed", reason)
+            raise BodyRefusedError(NOT_ALLOWED_STATUS, "model-not-allowed", reason)
         if self.forward.models:
             self.outcome.model = model_of(members)
 

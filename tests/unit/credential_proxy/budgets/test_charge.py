@@ -192,7 +192,7 @@ def test_a_model_without_a_price_is_counted_and_refused_under_a_budget_of_spend(
         call = Call(model="other", **{budget: 10**9})  # type: ignore[arg-type]
         with pytest.raises(ChargeError, match=r"no price for the model 'other'.*\[prices\]") as no:
             call.reserve()
-        assert (no.value.status, no.value.code) == (403, "model-without-price")
+        assert (no.value.status, no.value.code) == (400, "model-without-price")
         assert state(call.account) == (0, 0, 0, 0)
 
 

@@ -78,7 +78,7 @@ async def test_one_that_is_refused_gives_the_next_its_turn() -> None:
     reaching = Noted(b'{"source":{"type":"url"}}', [], "reaching")
     with pytest.raises(BodyRefusedError, match=r"model\.reach") as caught:
         await check(looking).run(reaching)
-    assert (caught.value.status, caught.value.code) == (403, "reach-not-allowed")
+    assert (caught.value.status, caught.value.code) == (400, "reach-not-allowed")
     await check(looking, "urls").run(reaching)
 
 
