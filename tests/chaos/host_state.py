@@ -98,10 +98,15 @@ def held_by(pid: int) -> Mapping[str, int]:
     kinds: Counter[str] = Counter()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
-            target = str(descriptor.readlink())
-            kinds[target.partition(":")[0] if target[0] != "/" else "files"] += 1
+            kinds[_kind_of(str(descriptor.readlink()))] += 1
     kinds["threads"] = sum(1 for _ in Path(f"/proc/{pid}/task").iterdir())
     return kinds
+
+
+def _kind_of(target: str) -> str:
+    if not target.startswith("/"):
+        return target.partition(":")[0]
+    return "database files" if ".sqlite" in Path(target).name else "files"
 
 
 def engine_answers(site: Site) -> bool:
