@@ -51,8 +51,11 @@ class Traced:
         blocks = SseDecoder(line_limit_bytes=10_000_000).feed(said)
         return [json.loads(block.data) for block in blocks if block.data]
 
-    def trace_of(self, conversation: str, turn: int) -> list[ReceivedSpan]:
-        """Wait for the turn and the request that it belongs to; return all of their trace."""
+    def trace_of(self, conversation: str, turn: int, *, asked: int = 1) -> list[ReceivedSpan]:
+        """Wait for the turn and the request that it belongs to; return all of their trace.
+
+        `asked` is how often the proxy was, at least: its spans may come in several batches.
+        """
 
         def root(spans: list[ReceivedSpan]) -> ReceivedSpan | None:
             for span in spans:
@@ -67,8 +70,11 @@ class Traced:
         assert request is not None
         # What the proxy made meanwhile comes by a way of its own.
         self.receiver.wait(
-            lambda spans: any(
-                s.service == "hakoiri-proxy" and s.trace_id == request.trace_id for s in spans
+            lambda spans: (
+                asked
+                <= sum(
+                    s.service == "hakoiri-proxy" and s.trace_id == request.trace_id for s in spans
+                )
             )
         )
         return [span for span in self.receiver.spans if span.trace_id == request.trace_id]
@@ -118,7 +124,7 @@ def test_a_cold_turn_is_one_trace_from_the_request_to_the_model_and_the_files(
     conversation = traced.server.conversation()
     events = traced.turn(conversation, "run: echo planted words > planted-name.txt")
     assert events[-1]["type"] == "result"
-    trace = traced.trace_of(conversation, 1)
+    trace = traced.trace_of(conversation, 1, asked=2)
     request = named(trace, "POST /v1/conversations/{conversation_id}/messages")
     assert (request.parent_id, request.kind, request.service) == ("", "server", "hakoiri-server")
     assert request.trace_id != CALLER[0], "a caller does not choose the trace"
