@@ -51,10 +51,10 @@ class Traced:
         blocks = SseDecoder(line_limit_bytes=10_000_000).feed(said)
         return [json.loads(block.data) for block in blocks if block.data]
 
-    def trace_of(self, conversation: str, turn: int, *, asked: int = 1) -> list[ReceivedSpan]:
+    def trace_of(self, conversation: str, turn: int, *, calls: int = 1) -> list[ReceivedSpan]:
         """Wait for the turn and the request that it belongs to; return all of their trace.
 
-        `asked` is how often the proxy was, at least: its spans may come in several batches.
+        `calls` of the model are waited for: the proxy's spans may come in several batches.
         """
 
         def root(spans: list[ReceivedSpan]) -> ReceivedSpan | None:
@@ -68,15 +68,12 @@ class Traced:
         spans = self.receiver.wait(lambda spans: root(spans) is not None)
         request = root(spans)
         assert request is not None
-        # What the proxy made meanwhile comes by a way of its own.
-        self.receiver.wait(
-            lambda spans: (
-                asked
-                <= sum(
-                    s.service == "hakoiri-proxy" and s.trace_id == request.trace_id for s in spans
-                )
-            )
-        )
+
+        def has_asked(spans: list[ReceivedSpan]) -> bool:
+            found = [span for span in spans if span.trace_id == request.trace_id]
+            return sum(span.name == "chat" for span in found) >= calls
+
+        self.receiver.wait(has_asked)  # what the proxy made meanwhile comes by a way of its own
         return [span for span in self.receiver.spans if span.trace_id == request.trace_id]
 
 
@@ -124,7 +121,7 @@ def test_a_cold_turn_is_one_trace_from_the_request_to_the_model_and_the_files(
     conversation = traced.server.conversation()
     events = traced.turn(conversation, "run: echo planted words > planted-name.txt")
     assert events[-1]["type"] == "result"
-    trace = traced.trace_of(conversation, 1, asked=2)
+    trace = traced.trace_of(conversation, 1, calls=2)
     request = named(trace, "POST /v1/conversations/{conversation_id}/messages")
     assert (request.parent_id, request.kind, request.service) == ("", "server", "hakoiri-server")
     assert request.trace_id != CALLER[0], "a caller does not choose the trace"
