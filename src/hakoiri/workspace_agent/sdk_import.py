@@ -49,7 +49,8 @@ def _placeholders() -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if _is_left_out(name)]:
+        # A copy, made in one go: the interface is imported by another thread meanwhile.
+        for name in filter(_is_left_out, list(sys.modules)):
             del sys.modules[name]
 
 

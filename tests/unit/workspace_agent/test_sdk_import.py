@@ -48,3 +48,21 @@ except TypeError as error:
     print(error)
 """
     assert "mcp is left out of the agent's process" in said_by(IMPORT + program)
+
+
+def test_what_another_thread_imports_meanwhile_is_no_fault() -> None:
+    """The agent ended with code 1 when it loaded its interface at that moment."""
+    program = """
+import sys
+from types import ModuleType
+from hakoiri.workspace_agent import sdk_import
+is_left_out = sdk_import._is_left_out
+def beside_an_import(name):
+    sys.modules.setdefault("another_" + name, ModuleType("another_" + name))
+    return is_left_out(name)
+with sdk_import._placeholders():
+    import mcp.types
+    sdk_import._is_left_out = beside_an_import
+print("mcp" in sys.modules, "another_sys" in sys.modules)
+"""
+    assert said_by(program) == "False True\n"
