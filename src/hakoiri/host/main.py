@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
-import structlog
 import uvloop
 from pydantic import ValidationError
 
@@ -22,7 +21,6 @@ from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.http_server import serve_http
-from hakoiri.host.adapters.kernel_log import KernelLog
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.database import Database, NewerDatabaseError, open_database
@@ -42,13 +40,6 @@ from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
 from hakoiri.host.containers.user_namespace import tell_user_namespace
-from hakoiri.host.containers.violation_watch import (
-    ContainerOwners,
-    ViolationAudit,
-    ViolationCount,
-    ViolationLog,
-    watch_violations,
-)
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.coordination.ports import Coordination, CoordinationError
@@ -77,10 +68,10 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
 from hakoiri.host.together import Together, make_together
 from hakoiri.host.traced import traced, traces_of
+from hakoiri.host.violation_keeping import tell_violations
 from hakoiri.tracing.trace_metrics import TraceMetrics
 
 USAGE_EXIT_CODE: Final = 2
-log = structlog.get_logger(__name__)
 
 
 class LaunchError(Exception):
@@ -224,7 +215,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             ("proxy watch", watch.run()),
             ("usage", sight.watch.run()),
             ("readiness", readiness.run()),
-            ("violations", _tell_violations(launch, edges, orchestrator, metrics, audit)),
+            ("violations", tell_violations(launch, edges.engine, orchestrator, metrics, audit)),
             *((("probe", box_probe.run()),) if settings.container.probe_at_start else ()),
         ):
             stack.callback(keepers.create_task(keeping, name=name).cancel)
@@ -347,32 +338,6 @@ def _readiness(
         },
         metrics=metrics.health,
         clock=time.monotonic,
-    )
-
-
-async def _tell_violations(
-    launch: ServerLaunch,
-    edges: Edges,
-    orchestrator: Orchestrator,
-    metrics: ServerMetrics,
-    audit: AuditLog,
-) -> None:
-    """Log and count calls for which the filter killed a process, where the kernel's log tells."""
-    if launch.kernel_log is None:
-        log.warning("no_kernel_log", effect="killed system calls are not told")
-        return
-    await watch_violations(
-        KernelLog(launch.kernel_log),
-        owners=ContainerOwners(
-            engine=edges.engine,
-            instance=launch.instance,
-            workspace_in=orchestrator.workspace_in,
-        ),
-        sinks=[
-            ViolationLog(clock=time.monotonic),
-            ViolationAudit(audit, clock=time.monotonic),
-            ViolationCount(metrics.system_call_killed),
-        ],
     )
 
 
