@@ -100,12 +100,17 @@ def _boot(what: list[str], work: Path) -> None:
         "-append",
         "console=ttyS0 quiet apparmor=1 security=apparmor mitigations=off panic=-1",
     ]
+    run_to_its_end(command, work, limit_s=RUN_LIMIT_S)
+
+
+def run_to_its_end(command: Sequence[str], work: Path, *, limit_s: float) -> None:
+    """Run a machine, whose console is a file of `work`; `GuestError` if it does not end well."""
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
-            timeout=RUN_LIMIT_S,
+            timeout=limit_s,
             check=False,
             env={"PATH": "/usr/bin:/bin", "TMPDIR": str(work)},
         )

@@ -4,15 +4,14 @@ import json
 import os
 import secrets
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.guest.guest_disk import Guest, GuestError
-from tests.guest.machine import Record, records_of
+from tests.guest.guest_disk import Guest
+from tests.guest.machine import Record, records_of, run_to_its_end
 from tests.guest.model_files import add_model
 from tests.guest_aarch64.boxes import WORKLOADS, Box, program_of_32_bits
 from tests.guest_aarch64.disk import CACHE, ROOT, ensure_guest
@@ -89,18 +88,4 @@ def _boot(guest: Guest, work: Path) -> None:
         *_drive(work / "records", "cache=writethrough"),
         *("-append", "console=ttyAMA0 quiet mitigations=off panic=-1"),
     ]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=RUN_LIMIT_S,
-            check=False,
-            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(work)},
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        console = work / "console"
-        shown = console.read_text(errors="replace")[-4000:] if console.exists() else ""
-        raise GuestError(f"the guest did not run to its end: {error}\n{shown}") from error
-    if done.returncode != 0:
-        raise GuestError(f"qemu failed: {done.stderr[-2000:]}")
+    run_to_its_end(command, work, limit_s=RUN_LIMIT_S)
