@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from hakoiri.credential_proxy.credentials.aws_chain import THREAD_NAME
 from hakoiri.wire.proxy import Bind
 
 from .wiring import Wired, wire
@@ -30,6 +32,13 @@ READY_TIMEOUT_S = 20
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+async def chains_have_ended() -> None:
+    """Wait for AWS chains that nobody waits for any more, while there is somebody to answer."""
+    for thread in threading.enumerate():
+        if thread.name == THREAD_NAME:
+            await asyncio.to_thread(thread.join)
 
 
 async def converse(socket: Path, *sent: bytes) -> bytes:

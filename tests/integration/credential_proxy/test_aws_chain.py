@@ -21,6 +21,8 @@ from hakoiri.credential_proxy.credentials.source import Source
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.errors import CredentialError
 
+from .conftest import chains_have_ended
+
 pytestmark = pytest.mark.anyio
 HOUR = timedelta(hours=1)
 ROLE = "arn:aws:iam::123456789012:role/agents"
@@ -125,6 +127,7 @@ async def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(chains_have_ended)
         stack.push_async_callback(aws.tasks.close)
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

@@ -19,6 +19,8 @@ from hakoiri.credential_proxy.credentials.source import Source
 from hakoiri.credential_proxy.credentials.source_loader import SourceLoader
 from hakoiri.credential_proxy.errors import CredentialError
 
+from .conftest import chains_have_ended
+
 pytestmark = pytest.mark.anyio
 
 HOUR = timedelta(hours=1)
@@ -122,6 +124,7 @@ async def portal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterat
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        stack.push_async_callback(chains_have_ended)
         stack.push_async_callback(made.tasks.close)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"

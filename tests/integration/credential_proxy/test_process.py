@@ -1,12 +1,26 @@
 import asyncio
+import os
+import re
 import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.containers.ports import ProxyControlError
 
-from .conftest import API_KEY, SECRET_ACCESS_KEY, Proxy, Upstream, anthropic_policy
+from .conftest import (
+    API_KEY,
+    READY_TIMEOUT_S,
+    SECRET_ACCESS_KEY,
+    Proxy,
+    Upstream,
+    anthropic_policy,
+    bedrock_policy,
+    proxy_file,
+)
+from .model_upstream import INVOKE
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +58,31 @@ async def test_sigterm_lets_a_running_request_finish(own_proxy: Proxy, upstream:
     await own_proxy.read_log()
     assert [line["status"] for line in own_proxy.lines] == [200]
     assert not own_proxy.control_path.exists()
+
+
+async def test_a_credential_process_that_hangs_does_not_hold_up_the_end(
+    own_proxy: Proxy, upstream: Upstream, tmp_path: Path
+) -> None:
+    hangs = tmp_path / "hangs"
+    hangs.write_text(f"#!/bin/sh\ncd {tmp_path}; echo $$ >new; mv new pid; exec sleep 600\n")
+    hangs.chmod(0o755)
+    (tmp_path / "aws").write_text(f"[default]\ncredential_process = {hangs}\n")
+    own_proxy.environ = {**own_proxy.environ, "AWS_CONFIG_FILE": str(tmp_path / "aws")}
+    static = re.compile('source = "static"\n.*?(?=services)', re.DOTALL)
+    own_proxy.file.write_text(static.sub("", proxy_file(upstream_port=upstream.port)))
+    await own_proxy.start()
+    assert own_proxy.process is not None
+    socket = await own_proxy.open("c1", bedrock_policy())
+    async with own_proxy.client(socket) as session, AsyncExitStack() as stack:
+        asking = asyncio.Task(session.post(INVOKE, json={}))
+        stack.callback(asking.cancel)
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while not (tmp_path / "pid").exists():  # noqa: ASYNC110 - a process has no event
+                await asyncio.sleep(0.01)
+        child = int((tmp_path / "pid").read_text())
+        stack.callback(os.kill, child, signal.SIGKILL)
+        async with asyncio.timeout(2 * READY_TIMEOUT_S):
+            assert await own_proxy.stop() == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])

@@ -1,15 +1,17 @@
 """AWS keys from botocore's default chain, in the proxy's own environment.
 
 Environment, profile, SSO, AssumeRole, `credential_process`, container and instance metadata:
-botocore finds, caches and refreshes them. All of it may block, so it runs in one thread of its own,
-and a thread that hangs is the only one.
+botocore finds, caches and refreshes them. All of it may block, for ever where a
+`credential_process` hangs, so it runs in a thread of its own: one at a time, and none that the
+process waits for when it ends.
 """
 
 import asyncio
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
+from threading import Thread
 from typing import Any, Final
 
 from botocore.config import Config
@@ -25,6 +27,7 @@ from hakoiri.credential_proxy.credentials.sigv4 import AwsKeys
 from hakoiri.credential_proxy.errors import ConfigurationError, CredentialError
 
 RESOLVE_TIMEOUT_S: Final = 10.0
+THREAD_NAME: Final = "aws-chain"
 RENEW_PAUSE_S: Final = 60.0
 """Keys that come with less than botocore's 15 minutes left are due at once; not at each request."""
 
@@ -81,18 +84,32 @@ class AwsChain:
         self._profile = profile
         self._role = role
         self._new_session = new_session
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="aws-chain")
+        self._question: Future[Lease[AwsKeys]] | None = None
         self._credentials: Any = None
 
     async def fetch(self) -> Lease[AwsKeys]:
         """Return the keys that the chain gives now.
 
+        A question that its asker gave up, and that is still under way, is the next asker's.
+
         Raises:
             CredentialError: the chain finds none, or fails.
             ConfigurationError: what it finds cannot be sent.
         """
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, self._resolve)
+        question = self._question
+        if question is None or question.done():
+            question = self._question = Future()
+            question.set_running_or_notify_cancel()
+            Thread(target=self._answer, args=(question,), name=THREAD_NAME, daemon=True).start()
+        return await asyncio.wrap_future(question)
+
+    def _answer(self, question: Future[Lease[AwsKeys]]) -> None:
+        try:
+            lease = self._resolve()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            question.set_exception(error)
+        else:
+            question.set_result(lease)
 
     def _resolve(self) -> Lease[AwsKeys]:
         try:

@@ -120,7 +120,7 @@ async def test_errors_of_botocore_become_ours_without_their_text(
 
 async def test_a_chain_that_hangs_takes_one_thread_however_often_it_is_asked() -> None:
     go = threading.Event()
-    world = World(find=lambda: go.wait(20) and None)
+    world = World(find=lambda: go.wait(20) and Credentials("AKID", "secret"))
     chain = world.chain()
     try:
         for _ in range(3):
@@ -128,8 +128,12 @@ async def test_a_chain_that_hangs_takes_one_thread_however_often_it_is_asked() -
                 async with asyncio.timeout(0.01):
                     await chain.fetch()
         assert len(world.threads) == 1
+        waiting = asyncio.Task(chain.fetch())
+        await asyncio.sleep(0)
     finally:
         go.set()
+    assert (await waiting).value.access_key_id == "AKID"
+    assert world.asked == 1, "a question given up by one is answered to the next"
 
 
 async def test_keys_that_would_break_a_header_are_refused() -> None:
