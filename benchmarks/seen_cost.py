@@ -43,12 +43,18 @@ TURNS: Final = 2
 """Of each server in a round; after each, all clocks are read."""
 
 ROUNDS_OF_A_SAMPLE: Final = 2
-"""In each block: the usual 20 samples are 240 rounds, some ten minutes."""
+"""In each block: the usual 20 samples are 240 rounds, eight minutes on a quiet machine."""
 
 BLOCK_LIMIT_S: Final = 75.0
 """Then a block has as many rounds as it has: on a busy machine."""
 
+LIMIT_S: Final = 540.0
+"""Then no further block is begun."""
+
+PAGES: Final = ("/metrics", "/metrics/workspaces")
 SCRAPE_EVERY_S: Final = 15.0
+"""Pages and time as in `deployment/monitoring/prometheus/prometheus.yml`."""
+
 SCRAPES: Final = 5
 SETTLE_S: Final = 11.0
 """Spans are sent every 10 s."""
@@ -80,12 +86,14 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Run rounds of turns on all sides at once, in blocks."""
     report = Report("Being seen, off and on", baseline=f"{OFF}: all processes, a turn")
     blocks: list[Block] = []
-    counting_ms = _counting_ms()
+    counting_ms, began_s = _counting_ms(), time.monotonic()
     with sink() as collector:
         untold = {"HAKOIRI_AUDIT__ENABLED": "false"}
         traced = {"HAKOIRI_TRACING__ENDPOINT": f"http://127.0.0.1:{collector}"}
         settings = {OFF: untold, AUDIT: {}, ON: traced}
         for number in range(BLOCKS):
+            if time.monotonic() - began_s > LIMIT_S:
+                break
             names = [*settings][number % len(settings) :] + [*settings][: number % len(settings)]
             with sides({name: settings[name] for name in names}) as begun:
                 block = _block(begun, samples * ROUNDS_OF_A_SAMPLE, report, counting_ms)
@@ -176,11 +184,11 @@ def _pairs(block: Block, off: str, on: str, *, more_ms: float = 0) -> list[Pair]
 
 def _scrape_ms(side: Side) -> float:
     """Return what a look at the figures takes, of all processes."""
-    side.server.api.download("/metrics")
     took: list[float] = []
     for _ in range(SCRAPES):
         side.lap()
-        side.server.api.download("/metrics")
+        for page in PAGES:
+            side.server.api.download(page)
         took.append(sum(side.lap().values()))
     return statistics.median(took)
 
