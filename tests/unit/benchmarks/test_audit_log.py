@@ -46,8 +46,8 @@ def test_a_line_that_is_not_the_first_of_a_chain_makes_none() -> None:
         list(islice(numbered(b"{}\n"), 1))
 
 
-def report_of(append_ms: float, written_ms: float) -> Report:
-    samples = {APPEND: append_ms, WRITTEN: written_ms, DISK: 1.0}
+def report_of(append_ms: float, written_ms: float, *, disk_ms: float = 1.0) -> Report:
+    samples = {APPEND: append_ms, WRITTEN: written_ms, DISK: disk_ms}
     # one in fifty is slow
     return Report("r", samples_ms={n: [0.1] * 98 + [slow] * 2 for n, slow in samples.items()})
 
@@ -61,6 +61,13 @@ def test_the_slowest_in_a_hundred_are_judged() -> None:
     assert met(fine, fine, VERIFY_LIMIT_S / 2) == [True, True, True]
     assert met(slow, fine, VERIFY_LIMIT_S * 2) == [False, True, False]
     assert met(fine, slow, 1) == [True, False, True]
+
+
+def test_a_disk_that_is_too_slow_by_itself_is_no_miss_and_no_pass() -> None:
+    slow = APPEND_LIMIT_MS * 2
+    report = report_of(1, slow, disk_ms=slow)
+    written = lines_of(report, wall_s=1, processor_s=1, lines=LINES)[1]
+    assert (written.is_met, written.best_peer) == (None, "the disk alone 4.0 ms")
 
 
 def test_a_shorter_chain_is_not_held_against_the_bar() -> None:
