@@ -20,12 +20,13 @@ from hakoiri.audit.shipping.status import read_status
 from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
-from hakoiri.host.adapters.http_server import serve_http
+from hakoiri.host.adapters.http_server import Ends, serve_http
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.database import Database, NewerDatabaseError, open_database
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.last_requests import LastRequests
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.api.uploads import Uploads
@@ -242,6 +243,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             is_tracing_failing=lambda: tracing is not None and tracing.tally.is_failing,
             wall_s=time.time,
         )
+        requests = LastRequests()
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -264,15 +266,32 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             usage_of=sight.usage_of,
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
+            requests=requests,
             traces=traces_of(tracing, settings.tracing),
         )
-        await serve_http(
-            app,
-            host=settings.host,
-            port=settings.port,
-            stopping=orchestrator.admission.close,
-            leaving=leaves.ask,
-        )
+        ends = _ends(leaves, orchestrator, services, requests)
+        await serve_http(app, host=settings.host, port=settings.port, ends=ends)
+
+
+def _ends(
+    leaves: Leaving, orchestrator: Orchestrator, services: Services, requests: LastRequests
+) -> Ends:
+    """Return who is told what when the server ends."""
+
+    def stopping() -> None:
+        orchestrator.admission.close()
+        services.feed.stop()
+
+    def giving_up() -> None:
+        services.workspaces.commands.stop()
+        requests.refuse_unanswered()
+
+    return Ends(
+        leaving=leaves.ask,
+        stopping=stopping,
+        giving_up=giving_up,
+        cutting_off=requests.cut_off,
+    )
 
 
 def _other_servers(
