@@ -30,7 +30,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.cold_start import server_environment
 from benchmarks.live_sync import turn
-from benchmarks.paired import Cost, cost
+from benchmarks.paired import LEAST, Cost, cost
 from benchmarks.proxy_bars import Line
 from benchmarks.report import Report
 from benchmarks.tracing import SCRIPT, sink
@@ -42,6 +42,9 @@ TURNS: Final = 2
 
 ROUNDS_OF_A_SAMPLE: Final = 3
 """So that the usual 20 samples are 60 rounds, some five minutes."""
+
+LEAST_SAMPLES: Final = -(-LEAST // ROUNDS_OF_A_SAMPLE)
+"""Of fewer rounds nothing could be told at the end."""
 
 SCRAPE_EVERY_S: Final = 15.0
 SETTLE_S: Final = 11.0

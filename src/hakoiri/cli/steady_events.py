@@ -62,8 +62,9 @@ class Steady:
     def _go_on(
         self, conversation_id: str, source: Iterable[Event], *, after: int
     ) -> Iterator[Event]:
-        last, away_since_s, pauses = after, None, iter(())
-        is_first = True
+        last, is_first = after, True
+        away_since_s: float | None = None
+        pauses: Iterator[float] = iter(())
         while True:
             opened_s = self._clock()
             before = last
