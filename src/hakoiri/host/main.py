@@ -62,6 +62,7 @@ from hakoiri.host.readiness import (
 from hakoiri.host.services import Edges, Services, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
+from hakoiri.host.store_urls import database_url, object_store_url
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
@@ -378,13 +379,3 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-def database_url(settings: Settings) -> str:
-    """Return the database's URL: the one set, or SQLite in the data directory."""
-    return settings.database_url or f"sqlite:///{settings.data_dir / 'hakoiri.sqlite'}"
-
-
-def object_store_url(settings: Settings) -> str:
-    """Return the object store's URL: the one set, or a directory in the data directory."""
-    return settings.object_store_url or f"file://{settings.data_dir / 'objects'}"

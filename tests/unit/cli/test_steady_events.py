@@ -121,6 +121,7 @@ def test_streams_that_end_at_once_are_no_sign_of_life() -> None:
 
 
 def test_a_quiet_stream_that_was_open_for_long_is_one() -> None:
-    api = Api([7], *[[2 * STEADY_S]] * 100)
+    quiet: list[Step] = [2 * STEADY_S]
+    api = Api([7], *[quiet] * 100)
     assert numbers(api.steady().log("c-1", after=0)) == [7]
     assert api.told == [AWAY] * 101

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
@@ -122,8 +122,9 @@ class RunningCommand:
         remaining_s = self._deadline_s - asyncio.get_running_loop().time()
         if self._next is None:
             self._next = self._new_read()
+        awaited: tuple[asyncio.Future[Any], ...] = (self._next, self._stopping)
         await asyncio.wait(
-            [self._next, self._stopping],
+            awaited,
             timeout=max(0, min(idle_s, remaining_s)),
             return_when=asyncio.FIRST_COMPLETED,
         )
