@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Final
@@ -30,6 +30,7 @@ from benchmarks import (
     warm_pool,
     workspace_exec,
 )
+from benchmarks.arguments import count
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
 
@@ -74,19 +75,17 @@ QUICKER: Final[dict[str, Measure]] = {
 
 PROXY: Final = "proxy"
 PROXY_ROUNDS: Final = 5
+ALL: Final = "all"
 
 
 def main() -> int:
     """Run what was asked for; exit code 0."""
-    arguments = _parser().parse_args()
-    if arguments.n < 1:
-        _parser().error("--n must be at least 1")
+    arguments = read_arguments()
     console = Console(stderr=True, highlight=False)
     where = machine()
     reports: list[Report] = []
     lines: list[Line] = []
-    chosen = [*BENCHMARKS, PROXY] if arguments.benchmark == "all" else [arguments.benchmark]
-    for name in chosen:
+    for name in _chosen(arguments.benchmark):
 
         def say(text: str, name: str = name) -> None:
             console.print(f"{name}: {text}")
@@ -115,6 +114,15 @@ def main() -> int:
     return 0
 
 
+def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line (default: that of this process); exit with 2 if it cannot be meant."""
+    return _parser().parse_args(words)
+
+
+def _chosen(benchmark: str) -> Sequence[str]:
+    return (*BENCHMARKS, PROXY) if benchmark == ALL else (benchmark,)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
@@ -125,11 +133,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "benchmark",
         nargs="?",
-        choices=[*BENCHMARKS, PROXY, "all"],
+        choices=[*BENCHMARKS, PROXY, ALL],
         default="cold_start",
         help="what to measure (default: cold_start)",
     )
-    parser.add_argument("--n", type=int, default=20, help="samples of each (default: 20)")
+    parser.add_argument("--n", type=count, default=20, help="samples of each (default: 20)")
     parser.add_argument(
         "--quick",
         action="store_true",

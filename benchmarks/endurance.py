@@ -11,12 +11,13 @@ Writes a CSV of all samples, the trends as JSON, and a plot as SVG.
 import argparse
 import csv
 import json
+import math
 import os
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
@@ -27,8 +28,9 @@ from tests.disks import loop_devices_of
 from tests.e2e.running import Hakoiri, descendants, hakoiri, of_process
 from tests.e2e.scripts import RUN
 
+from benchmarks.arguments import count
 from benchmarks.descriptors import by_kind, differences
-from benchmarks.flatness import Trend, trend
+from benchmarks.flatness import Trend, fewest_samples, trend
 from benchmarks.line_plot import page
 from benchmarks.report import machine
 from hakoiri.cli.workspace_image import workspace_image
@@ -188,8 +190,7 @@ def verdict(name: str, one: Trend) -> str:
 
 def main() -> int:
     """Run, write what was found; exit code 1 if anything grows."""
-    given = _parser().parse_args()
-    given.out.mkdir(parents=True, exist_ok=True)
+    given = read_arguments()
     counts: list[int] = []
     samples: list[Sample] = []
     table = given.out / "endurance.csv"
@@ -227,6 +228,32 @@ def main() -> int:
     return int(any(verdict(name, one) == "GROWS" for name, one in found.items()))
 
 
+def read_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line (default: that of this process); exit with 2 if it cannot be meant.
+
+    Whether all will be known at the end, hours later, is known now.
+    """
+    parser = _parser()
+    given = parser.parse_args(words)
+    samples, fewest = math.ceil(given.conversations / given.every), fewest_samples()
+    if samples < fewest:
+        parser.error(
+            f"a trend needs {fewest} samples, and --conversations {given.conversations} --every "
+            f"{given.every} make {samples}: give more than {given.every * (fewest - 1)} "
+            f"conversations{_or_more_often(given.conversations, fewest)}"
+        )
+    try:
+        given.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {given.out}: {error.strerror}; name a directory that can be written")
+    return given
+
+
+def _or_more_often(conversations: int, samples: int) -> str:
+    every = (conversations - 1) // (samples - 1)
+    return f", or --every {every} or less" if every else ""
+
+
 def _write(out: Path, counts: list[int], samples: list[Sample], found: dict[str, Trend]) -> None:
     where = machine()
     panels = {name: [sample[name] for sample in samples] for name in samples[0]}
@@ -249,9 +276,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--conversations", type=int, default=2000, help="default: 2000")
-    parser.add_argument("--every", type=int, default=10, help="a sample each so many (10)")
-    parser.add_argument("--at-once", type=int, default=2, help="conversations at a time (2)")
+    parser.add_argument("--conversations", type=count, default=2000, help="default: 2000")
+    parser.add_argument("--every", type=count, default=10, help="a sample each so many (10)")
+    parser.add_argument("--at-once", type=count, default=2, help="conversations at a time (2)")
     parser.add_argument("--out", type=Path, default=OUT, help="default: docs/benchmarks")
     return parser
 

@@ -4,10 +4,12 @@ import argparse
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 from typing import Final
 
+from benchmarks.arguments import count, duration
 from tests.chaos.disturbances import KINDS, UnknownKindError, kinds_of, slug
 from tests.chaos.site import engine_with
 from tests.chaos.storm import Weather, rage
@@ -15,6 +17,7 @@ from tests.chaos.storm import Weather, rage
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
 
+HELP: Final = ("help",)
 EXAMPLES: Final = """examples:
   make chaos                                  30 minutes, with a new seed
   make chaos ARGS="--minutes 5 --seed 17"     the storm of this seed
@@ -26,20 +29,11 @@ EXAMPLES: Final = """examples:
 
 def main() -> int:
     """Have a storm; exit code 1 if anything was violated."""
-    parser = _parser()
-    given = parser.parse_args()
-    kinds = tuple(word.strip() for word in given.kinds.split(",") if word.strip())
-    if kinds == ("help",):
+    given, weather = read_arguments()
+    if weather.kinds == HELP:
         sys.stdout.write("\n".join(map(slug, KINDS)) + "\n")
         return 0
-    try:
-        kinds_of(is_shared=True, only=kinds)
-    except UnknownKindError as error:
-        parser.error(f"--kinds: {error}")
     root = Path(tempfile.mkdtemp(prefix="hakoiri-chaos-", dir="/var/tmp"))
-    seed = given.seed if given.seed is not None else SystemRandom().randrange(10**6)
-    seconds = given.minutes * 60 if given.seconds is None else given.seconds
-    weather = Weather(seed, seconds, given.every, given.users, kinds)
     say(f"{weather}; data and logs in {root}")
     image = ensure_image(
         source_root=Path(__file__).parents[2],
@@ -57,6 +51,26 @@ def main() -> int:
     return 0
 
 
+def read_arguments(words: Sequence[str] | None = None) -> tuple[argparse.Namespace, Weather]:
+    """Read the command line (default: that of this process); exit with 2 if it cannot be meant."""
+    parser = _parser()
+    given = parser.parse_args(words)
+    kinds = tuple(word.strip() for word in given.kinds.split(",") if word.strip())
+    seconds = given.minutes * 60 if given.seconds is None else given.seconds
+    if kinds != HELP:
+        try:
+            kinds_of(is_shared=True, only=kinds)
+        except UnknownKindError as error:
+            parser.error(f"--kinds: {error}")
+    if given.every > seconds:
+        parser.error(
+            f"--every {given.every:g}: nothing might be struck within {seconds:g} s, and a storm "
+            "without a strike proves nothing; strike more often, or longer (--minutes, --seconds)"
+        )
+    seed = given.seed if given.seed is not None else SystemRandom().randrange(10**6)
+    return given, Weather(seed, seconds, given.every, given.users, kinds)
+
+
 def say(text: str) -> None:
     """Tell how it goes."""
     sys.stderr.write(f"{text}\n")
@@ -70,14 +84,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--minutes", type=float, default=30.0, help="how long (default: 30)")
-    parser.add_argument("--seconds", type=float, help="the same, for a short one")
+    parser.add_argument("--minutes", type=duration, default=30.0, help="how long (default: 30)")
+    parser.add_argument("--seconds", type=duration, help="the same, for a short one")
     parser.add_argument(
         "--kinds", default="", help="strike these alone, with commas (default: everything)"
     )
     parser.add_argument("--seed", type=int, help="of an earlier storm (default: a new one)")
-    parser.add_argument("--every", type=float, default=6.0, help="seconds between two strikes")
-    parser.add_argument("--users", type=int, default=4, help="conversations at once (default: 4)")
+    parser.add_argument("--every", type=duration, default=6.0, help="seconds between two strikes")
+    parser.add_argument("--users", type=count, default=4, help="conversations at once (default: 4)")
     parser.add_argument(
         "--image-from", default=DEFAULT_DOCKER_HOST, help="the engine that has the image"
     )

@@ -27,6 +27,10 @@ class ApiError(Exception):
         self.problem = problem
 
 
+class BrokenOffError(ApiError):
+    """The server's answer or stream broke off."""
+
+
 class ApiClient:
     """Speaks to the server at `base_url`, with an API key where it needs one."""
 
@@ -91,13 +95,13 @@ class ApiClient:
             yield event
             if event["type"] in TERMINAL_TYPES:
                 return
-        raise ApiError(
+        raise BrokenOffError(
             "the server's stream ended before the turn did, which may go on; "
             f"`hakoiri conversation events {conversation_id}` shows it"
         )
 
     def follow(self, conversation_id: str, *, after: int = 0) -> Iterator[dict[str, Any]]:
-        """Yield a conversation's events from after the given number on, without end."""
+        """Yield a conversation's events from after the given number on, until the server stops."""
         path = f"{path_of_conversation(conversation_id)}/events?after={after}"
         yield from self._events(self._open("GET", path, None, accept="text/event-stream"))
 
@@ -170,14 +174,14 @@ def _read_some(answer: HTTPResponse) -> bytes:
     try:
         return answer.read1(CHUNK_BYTES)
     except (OSError, HTTPException) as error:
-        raise ApiError(f"the server's stream broke off: {error}") from error
+        raise BrokenOffError(f"the server's stream broke off: {error}") from error
 
 
 def _read_all(answer: HTTPResponse) -> bytes:
     try:
         return answer.read()
     except (OSError, HTTPException) as error:
-        raise ApiError(f"the server's answer broke off: {error}") from error
+        raise BrokenOffError(f"the server's answer broke off: {error}") from error
 
 
 def _blocks(answer: HTTPResponse) -> Iterator[SseBlock]:

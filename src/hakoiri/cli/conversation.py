@@ -1,6 +1,7 @@
 """`hakoiri conversation`: dialogues with agents."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import typer
@@ -19,7 +20,8 @@ from hakoiri.cli.client_options import (
 from hakoiri.cli.event_printer import EventPrinter
 from hakoiri.cli.live_screen import screen, waiting
 from hakoiri.cli.noun import noun
-from hakoiri.cli.screen import remark, say, show_json
+from hakoiri.cli.screen import complain, remark, say, show_json
+from hakoiri.cli.steady_events import Steady
 from hakoiri.wire.messages import Runtime
 
 app = noun("Talk to agents.")
@@ -113,8 +115,8 @@ def send(
 ) -> None:
     """Say something and watch the turn; exit code 1 if it ends in an error.
 
-    Ctrl-C ends the watching, not the turn: `hakoiri conversation interrupt` does that. As JSON,
-    each event is one line.
+    Ctrl-C ends the watching, not the turn: `hakoiri conversation interrupt` does that. If the
+    server stops meanwhile, the next one is waited for. As JSON, each event is one line.
 
     Example: hakoiri conversation send c-123 "Count the lines of all files here"
     """
@@ -122,7 +124,12 @@ def send(
     printer = EventPrinter(screen())
     with client(url, key) as api, ExitStack() as shown:
         shown.enter_context(waiting("waiting for a box"))
-        for event in api.send(conversation, text):
+
+        def tell(line: str) -> None:
+            shown.close()
+            complain("", line)
+
+        for event in Steady(api, tell=tell).turn(conversation, text):
             last = event["type"]
             if last != "user_message":
                 shown.close()
@@ -145,7 +152,7 @@ def events(
 ) -> None:
     """Show a conversation's events from its beginning and go on watching until Ctrl-C.
 
-    As JSON, each event is one line.
+    If the server stops meanwhile, the next one is waited for. As JSON, each event is one line.
 
     Examples:
       hakoiri conversation events c-123
@@ -154,7 +161,8 @@ def events(
     """
     with client(url, key) as api:
         printer = EventPrinter(screen())
-        for event in api.follow(conversation, after=after):
+        steady = Steady(api, tell=partial(complain, ""))
+        for event in steady.log(conversation, after=after):
             if wants_json(output, as_json):
                 show_json(event, indent=None)
             else:

@@ -1,35 +1,21 @@
 """`hakoiri key`: API keys. Works on the database, with or without a running server, as root."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 import typer
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from hakoiri.audit.chain import AuditError
-from hakoiri.audit.writer import AuditLog
 from hakoiri.cli.client_options import Json, Output, show_done, wants_json
 from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain_line
 from hakoiri.cli.screen import complain, say, show_json
-from hakoiri.cli.supervisor.audit_ground import OPERATOR_CHAIN
-from hakoiri.cli.supervisor.preparation import (
-    PreparationError,
-    operator_chain,
-    prepare_data_directory,
-    require_root,
-)
-from hakoiri.host import settings as host_settings
-from hakoiri.host.adapters.sql.database import open_database
-from hakoiri.host.adapters.sql.key_store import SqlKeyStore
+from hakoiri.cli.supervisor.preparation import PreparationError
 from hakoiri.host.conversations.keys import KeyRing, NoSuchKeyError
 from hakoiri.host.conversations.model import DEFAULT_TENANT, ApiKey
 from hakoiri.host.conversations.ports import StoreError
-from hakoiri.host.main import database_url
-from hakoiri.host.settings import Settings, SettingsError
-from hakoiri.host.telemetry.audit_log import audit_log
+from hakoiri.host.settings import SettingsError
 from hakoiri.wire.messages import Identifier
 
 app = noun("Make, list and revoke API keys.")
@@ -112,29 +98,17 @@ def revoke(
 
 def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
     """Run the work on the database's keys; what goes wrong is one line and an exit code."""
+    # The database takes long to import, and the help needs none.
+    from hakoiri.cli.operator_keys import with_keys  # noqa: PLC0415
+
     try:
-        require_root()
-        settings = host_settings.load()
-        instance = prepare_data_directory(settings)
-        with audit_log(operator_chain(settings, instance), chain=OPERATOR_CHAIN) as audit:
-            return asyncio.run(_on_database(settings, work, audit))
+        return with_keys(work)
     except (SettingsError, PreparationError, AuditError) as error:
         complain("key", error)
         raise typer.Exit(2) from None
     except (StoreError, NoSuchKeyError) as error:
         complain("key", error)
         raise typer.Exit(1) from None
-
-
-async def _on_database(
-    settings: Settings, work: Callable[[KeyRing], Awaitable[Answer]], audit: AuditLog
-) -> Answer:
-    database = await open_database(database_url(settings))
-    try:
-        store = SqlKeyStore(database)
-        return await work(KeyRing(store=store, clock=lambda: datetime.now(UTC), audit=audit))
-    finally:
-        await database.close()
 
 
 def _shown(key: ApiKey) -> dict[str, Any]:

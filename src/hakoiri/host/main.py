@@ -20,12 +20,13 @@ from hakoiri.audit.shipping.status import read_status
 from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
-from hakoiri.host.adapters.http_server import serve_http
+from hakoiri.host.adapters.http_server import Ends, serve_http
 from hakoiri.host.adapters.object_store import open_object_store
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.adapters.sql.database import Database, NewerDatabaseError, open_database
 from hakoiri.host.adapters.sql.recovery_points import SqlRecoveryPoints
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.last_requests import LastRequests
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.api.uploads import Uploads
@@ -61,6 +62,7 @@ from hakoiri.host.readiness import (
 from hakoiri.host.services import Edges, Services, make_import, make_services, now
 from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
+from hakoiri.host.store_urls import database_url, object_store_url
 from hakoiri.host.telemetry.audit_log import audit_log
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
@@ -242,6 +244,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             is_tracing_failing=lambda: tracing is not None and tracing.tally.is_failing,
             wall_s=time.time,
         )
+        requests = LastRequests()
         app = create_app(
             service=services.execute,
             conversations=services.conversations,
@@ -264,15 +267,32 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             usage_of=sight.usage_of,
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
+            requests=requests,
             traces=traces_of(tracing, settings.tracing),
         )
-        await serve_http(
-            app,
-            host=settings.host,
-            port=settings.port,
-            stopping=orchestrator.admission.close,
-            leaving=leaves.ask,
-        )
+        ends = _ends(leaves, orchestrator, services, requests)
+        await serve_http(app, host=settings.host, port=settings.port, ends=ends)
+
+
+def _ends(
+    leaves: Leaving, orchestrator: Orchestrator, services: Services, requests: LastRequests
+) -> Ends:
+    """Return who is told what when the server ends."""
+
+    def stopping() -> None:
+        orchestrator.admission.close()
+        services.feed.stop()
+
+    def giving_up() -> None:
+        services.workspaces.commands.stop()
+        requests.refuse_unanswered()
+
+    return Ends(
+        leaving=leaves.ask,
+        stopping=stopping,
+        giving_up=giving_up,
+        cutting_off=requests.cut_off,
+    )
 
 
 def _other_servers(
@@ -359,13 +379,3 @@ async def _database(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
-
-
-def database_url(settings: Settings) -> str:
-    """Return the database's URL: the one set, or SQLite in the data directory."""
-    return settings.database_url or f"sqlite:///{settings.data_dir / 'hakoiri.sqlite'}"
-
-
-def object_store_url(settings: Settings) -> str:
-    """Return the object store's URL: the one set, or a directory in the data directory."""
-    return settings.object_store_url or f"file://{settings.data_dir / 'objects'}"

@@ -37,6 +37,7 @@ from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
+from hakoiri.host.api.last_requests import LastRequests
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.pool_service import PoolService
@@ -136,6 +137,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         usage_of=no_usage,
         find_audited=AuditReader(None).find,
         require_keys=False,
+        requests=LastRequests(),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(

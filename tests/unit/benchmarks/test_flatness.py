@@ -1,7 +1,7 @@
 from random import Random
 
 import pytest
-from benchmarks.flatness import trend
+from benchmarks.flatness import fewest_samples, trend
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,3 +39,10 @@ def test_what_shrinks_is_flat() -> None:
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="three samples"):
         trend([1, 2], [1, 1], grain=1)
+
+
+def test_the_fewest_samples_are_enough_and_one_less_is_not() -> None:
+    xs = [float(x) for x in range(fewest_samples())]
+    assert trend(xs, xs, grain=0).slope == pytest.approx(1)
+    with pytest.raises(ValueError, match="three samples"):
+        trend(xs[1:], xs[1:], grain=0)

@@ -12,8 +12,8 @@ from hakoiri.cli.supervisor.preparation import INSTANCE_FILE, account
 from hakoiri.cli.supervisor.processes import FILE_STORE
 from hakoiri.credential_proxy.budgets.store import FILE_NAME as BOOKS
 from hakoiri.host.adapters.pool_file import NAME as POOL_FILE
-from hakoiri.host.main import database_url, object_store_url
 from hakoiri.host.settings import CONFIG_VARIABLE, Settings
+from hakoiri.host.store_urls import database_url, object_store_url
 
 DATABASE: Final = "database/hakoiri.sqlite"
 DUMP: Final = "database/hakoiri.dump"

@@ -9,14 +9,13 @@ import typer
 from rich.text import Text
 
 from hakoiri.cli.client_options import Json, Output, wants_json
-from hakoiri.cli.doctor.checklist_facts import examine_checklist
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
-from hakoiri.cli.doctor.production_facts import examine_production
 from hakoiri.cli.live_screen import screen, waiting
 from hakoiri.cli.screen import complain, say
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
+from hakoiri.host.settings import Settings
 from hakoiri.image.errors import ImageBuildError
 
 USAGE_EXIT_CODE = 2
@@ -62,8 +61,7 @@ def doctor(
     with waiting("looking at this host"):
         findings = examine(settings, image_reference=image_reference)
         if production:
-            findings += examine_production(settings)
-            findings += examine_checklist(settings, image_reference=image_reference)
+            findings += _examine_production(settings)
     if wants_json(output, as_json):
         say(as_data(findings))
     else:
@@ -71,6 +69,17 @@ def doctor(
         for line in as_lines(findings):
             console.print(line, soft_wrap=True)
     raise typer.Exit(0 if is_fit(findings) else 1)
+
+
+def _examine_production(settings: Settings) -> list[Finding]:
+    # The database and the stores' clients take long to import, and no other question needs them.
+    from hakoiri.cli.doctor.checklist_facts import examine_checklist  # noqa: PLC0415
+    from hakoiri.cli.doctor.production_facts import examine_production  # noqa: PLC0415
+
+    return [
+        *examine_production(settings),
+        *examine_checklist(settings, image_reference=image_reference),
+    ]
 
 
 def image_reference() -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from hakoiri.cli.doctor import engine_checks, host_checks, host_facts
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.coordination_checks import check_redis
-from hakoiri.cli.doctor.coordination_facts import read_redis
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, has_image, read_engine
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.host.containers.box import BoxError, read_profile
@@ -38,6 +37,11 @@ def examine(settings: Settings, *, image_reference: Callable[[], str]) -> list[F
 
 
 def _examine_coordination(settings: Settings) -> list[Finding]:
+    if settings.redis_url is None:
+        return []
+    # Its client takes long to import, and most hosts have none.
+    from hakoiri.cli.doctor.coordination_facts import read_redis  # noqa: PLC0415
+
     facts = read_redis(settings)
     return [] if facts is None else [check_redis(facts)]
 

@@ -14,8 +14,8 @@ from hakoiri.host.adapters.sql.database import open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.conversations.keys import KeyRing
 from hakoiri.host.conversations.ports import StoreError
-from hakoiri.host.main import database_url
 from hakoiri.host.settings import Settings
+from hakoiri.host.store_urls import database_url
 
 KERNEL_LOG = Path("/dev/kmsg")
 

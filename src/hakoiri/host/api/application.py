@@ -26,6 +26,7 @@ from hakoiri.host.api import workspaces as workspace_routes
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Degraded, Readiness
+from hakoiri.host.api.last_requests import EndableRequests, LastRequests
 from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.openapi_page import complete
 from hakoiri.host.api.request_guard import BodyGuard, HostGuard
@@ -69,11 +70,12 @@ def create_app(
     usage_of: UsageOf,
     find_audited: FindAudited,
     require_keys: bool,
+    requests: LastRequests,
     traces: Traces | None = None,
 ) -> FastAPI:
     """Build the application. Without `require_keys` it must be served on loopback only.
 
-    With `traces`, requests begin traces.
+    `requests` can end those that are under way. With `traces`, requests begin traces.
     """
     app = FastAPI(
         title="Hakoiri",
@@ -86,6 +88,7 @@ def create_app(
         # What this server tells of itself it tells through its own metrics and log.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
         middleware=[  # the outermost first: a stranger's body is not even read
+            Middleware(EndableRequests, requests=requests),
             Middleware(HostGuard, only_loopback=not require_keys),
             Middleware(Authentication, keys=keys, require_keys=require_keys),
             # who is refused above fills no trace

@@ -15,8 +15,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hakoiri.host.api.events import KEEPALIVE_S, STREAM_HEADERS
-from hakoiri.host.api.problems import problem_response
-from hakoiri.host.containers.ports import AgentProtocolError, ContainersError
+from hakoiri.host.api.problems import problem_of, problem_response
+from hakoiri.host.containers.ports import AgentProtocolError, ContainersError, StoppingError
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.running_command import RunningCommand
 from hakoiri.wire.command import CommandExit, CommandOutput, encode
@@ -163,4 +163,6 @@ def _told(end: CommandExit) -> dict[str, Any]:
 
 def problem_of_command(error: ContainersError) -> Problem:
     """Return what a client may know of a command that broke off."""
+    if isinstance(error, StoppingError):
+        return problem_of(error)
     return NOT_AS_AGREED if isinstance(error, (AgentProtocolError, AgentSilentError)) else LOST

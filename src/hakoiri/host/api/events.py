@@ -12,7 +12,7 @@ from hakoiri.host.api.conversation_ids import ConversationId
 from hakoiri.host.api.problems import RefusedError
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import is_end_of_turn
-from hakoiri.host.conversations.ports import StoreError
+from hakoiri.host.conversations.ports import ServerStoppingError, StoreError
 from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.problems import Problem
 from hakoiri.wire.sse import COMMENT_KEEPALIVE, encode_block
@@ -27,6 +27,10 @@ STREAM_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
 }
 STREAM_BROKEN: Final = b": the log cannot be read now; reconnect with Last-Event-ID\n\n"
+
+STREAM_STOPPED: Final = b": the server stops; reconnect with Last-Event-ID\n\n"
+"""Then comes the regular end of the answer, not an error status or a reset: browsers' EventSource
+asks again after an end, and never again after an error status (HTML, 9.2.3)."""
 
 Pages = AsyncGenerator[Sequence[ConversationEvent], None]
 
@@ -76,6 +80,8 @@ async def _blocks(pages: Pages, until_turn: int | None) -> AsyncIterator[bytes]:
                     return
         except StoreError:
             yield STREAM_BROKEN
+        except ServerStoppingError:
+            yield STREAM_STOPPED
 
 
 def _up_to_end(

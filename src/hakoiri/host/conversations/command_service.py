@@ -52,6 +52,7 @@ class CommandService:
         self._saver = saver
         self._audit = audit
         self._running: Counter[str] = Counter()
+        self._commands: set[RunningCommand] = set()
         self._numbers = count(1)
 
     async def start(self, workspace: Workspace, command: RunCommand) -> RunningCommand:
@@ -72,6 +73,11 @@ class CommandService:
             with anyio.CancelScope(shield=True):
                 await self._leave(workspace.id, holder)
             raise
+
+    def stop(self) -> None:
+        """End all commands, and tell who reads their output that the server is going."""
+        for running in list(self._commands):
+            running.stop()
 
     async def _start(
         self, workspace: Workspace, command: RunCommand, holder: str
@@ -111,9 +117,12 @@ class CommandService:
         )
 
         async def leave(is_sound: bool) -> None:  # noqa: FBT001 - the one thing it is told
+            self._commands.discard(running)
             await self._end(workspace, claim, holder, is_sound=is_sound)
 
-        return RunningCommand(command, source, stream=stream, leave=leave)
+        running = RunningCommand(command, source, stream=stream, leave=leave)
+        self._commands.add(running)
+        return running
 
     async def _end(
         self, workspace: Workspace, claim: Claim, holder: str, *, is_sound: bool

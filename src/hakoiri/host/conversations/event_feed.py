@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from hakoiri.host.conversations.ports import ConversationStore
+from hakoiri.host.conversations.ports import ConversationStore, ServerStoppingError
 from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent
 
 PAGE_LIMIT_EVENTS: Final = 256
@@ -34,6 +34,7 @@ class EventFeed:
         # A channel lives as long as somebody watches it.
         self._channels: WeakValueDictionary[str, _Channel] = WeakValueDictionary()
         self._watchers = 0
+        self._is_stopping = False
 
     @property
     def watchers(self) -> int:
@@ -61,13 +62,18 @@ class EventFeed:
         if channel := self._channels.get(conversation_id):
             channel.close()
 
+    def stop(self) -> None:
+        """End all watching, now and from now on: this server is going, the logs stay."""
+        self._is_stopping = True
+        self.wake_all()
+
     async def pages(
         self, conversation_id: str, *, after: int, idle_timeout_s: float | None = None
     ) -> AsyncGenerator[Sequence[ConversationEvent], None]:
         """Yield what comes after event `after`: first the past, then live, in order and gapless.
 
         An empty page means that nothing came for `idle_timeout_s`. Ends only when the conversation
-        is deleted. Raises `StoreError`.
+        is deleted. Raises `StoreError`, and `ServerStoppingError` after a whole page.
         """
         channel = self._channels.get(conversation_id)
         if channel is None:
@@ -75,6 +81,8 @@ class EventFeed:
         self._watchers += 1
         try:
             while True:
+                if self._is_stopping:
+                    raise ServerStoppingError("the server is stopping; watch on when it is back")
                 grown = channel.grown
                 page = channel.newer_than(after) or await self._store.read(
                     conversation_id=conversation_id, after=after, limit=PAGE_LIMIT_EVENTS

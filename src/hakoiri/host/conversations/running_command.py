@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
-from typing import Final
+from typing import Any, Final
 
 import anyio
 
-from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError, ContainersError
+from hakoiri.host.containers.ports import (
+    AgentProtocolError,
+    AgentUnreachableError,
+    ContainersError,
+    StoppingError,
+)
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.frame_check import FrameCheck
 from hakoiri.wire.command import CommandExit, CommandFrame, RunCommand
@@ -41,6 +46,7 @@ class RunningCommand:
         self._leave = leave
         self._deadline_s = asyncio.get_running_loop().time() + command.timeout_s + grace_s
         self._next: asyncio.Task[Numbered | None] | None = None
+        self._stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._is_sound = True
         self._has_ended = False
 
@@ -48,7 +54,7 @@ class RunningCommand:
         """Yield output as it comes, then the exit; None whenever nothing came for `idle_s`.
 
         Raises `AgentUnreachableError` when the container was lost, `AgentProtocolError`,
-        `AgentSilentError` when the agent did not keep the time limit.
+        `AgentSilentError` when the agent did not keep the time limit, `StoppingError` after `stop`.
         """
         check = FrameCheck(output_limit_bytes=self._command.output_limit_bytes)
         try:
@@ -66,6 +72,11 @@ class RunningCommand:
         except (AgentProtocolError, AgentSilentError):
             self._is_sound = False
             raise
+
+    def stop(self) -> None:
+        """Let `frames` raise `StoppingError`, for the server is going."""
+        if not self._stopping.done():
+            self._stopping.set_result(None)
 
     async def end(self) -> None:
         """Close the stream, which kills the command if it still runs, and let the container go.
@@ -111,8 +122,15 @@ class RunningCommand:
         remaining_s = self._deadline_s - asyncio.get_running_loop().time()
         if self._next is None:
             self._next = self._new_read()
-        done, _ = await asyncio.wait([self._next], timeout=max(0, min(idle_s, remaining_s)))
-        if not done:
+        awaited: tuple[asyncio.Future[Any], ...] = (self._next, self._stopping)
+        await asyncio.wait(
+            awaited,
+            timeout=max(0, min(idle_s, remaining_s)),
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if not self._next.done():
+            if self._stopping.done():
+                raise StoppingError("the server is stopping; run the command again when it is back")
             if remaining_s <= idle_s:
                 raise AgentSilentError("the agent did not keep the command's time limit")
             return None

@@ -3,7 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from hakoiri.cli.doctor import command
+from hakoiri.cli.doctor import checklist_facts, command, production_facts
 from hakoiri.cli.doctor.command import as_data, as_lines
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.cli.main import app
@@ -84,8 +84,8 @@ def test_in_production_the_checklist_follows_what_a_start_demands(
 ) -> None:
     examine_as(monkeypatch, FINE)
     later = Finding.open("several hosts", "not built", mend="one by one")
-    monkeypatch.setattr(command, "examine_production", lambda _: [LESSER])
-    monkeypatch.setattr(command, "examine_checklist", lambda *_, **__: [later])
+    monkeypatch.setattr(production_facts, "examine_production", lambda _: [LESSER])
+    monkeypatch.setattr(checklist_facts, "examine_checklist", lambda *_, **__: [later])
     assert "several hosts" not in CliRunner().invoke(app, ["doctor"]).stdout
     result = CliRunner().invoke(app, ["doctor", "--production", "--json"])
     assert result.exit_code == 0, "what is open refuses nothing"

@@ -16,6 +16,7 @@ from hakoiri.audit.query import AuditQuery
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.files import StoredFile
 from hakoiri.host.api.folder_downloads import ZippedFolder
+from hakoiri.host.api.last_requests import LastRequests
 from hakoiri.host.api.request_tracing import Traces
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.containers.box_probe import ProbeTold
@@ -145,6 +146,7 @@ class Served:
         self.usages: dict[str, Usage] = {}
         self.audit_asked: list[AuditQuery] = []
         self.audit_answer: AuditPage | Exception = AuditPage(events=[], next=None)
+        self.requests = LastRequests()
         self.app: FastAPI = create_app(
             service=self.world.service,
             conversations=self.world.conversations,
@@ -167,6 +169,7 @@ class Served:
             usage_of=self._usage_of,
             find_audited=self._find_audited,
             require_keys=require_keys,
+            requests=self.requests,
             traces=traces,
         )
 

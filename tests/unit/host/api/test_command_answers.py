@@ -1,3 +1,4 @@
+import json
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from tests.unit.host.conversations.scripted import SAID, World
 from hakoiri.host.api.command_answers import CommandDocument, CommandEvents
 from hakoiri.host.conversations.running_command import RunningCommand
 from hakoiri.wire.command import RunCommand
+from hakoiri.wire.sse import SseDecoder
 
 pytestmark = pytest.mark.anyio
 
@@ -69,3 +71,32 @@ async def test_the_end_is_told_when_the_files_are_seen_to(answer: Answer) -> Non
     async with world.workspaces.saver:
         await answer(await started(world), encoding="text")(SCOPE, client.receive, send)
     assert seen == [True]
+
+
+async def test_when_the_server_stops_the_events_end_with_that_error() -> None:
+    world = World()
+    world.containers.agent.commands = [SAID[0], anyio.Event()]
+    client = Client()
+    async with world.workspaces.saver, anyio.create_task_group() as group:
+        answer = CommandEvents(await started(world), encoding="text")
+        group.start_soon(answer, SCOPE, client.receive, client.send)
+        await anyio.wait_all_tasks_blocked()
+        world.workspaces.commands.stop()
+    last = SseDecoder(line_limit_bytes=1000).feed(client.sent[-2]["body"])
+    assert [block.event for block in last] == ["error"]
+    assert json.loads(last[0].data)["code"] == "server-stopping"
+    assert client.sent[-1]["more_body"] is False
+    assert world.containers.agent.ended == [COMMAND]
+
+
+async def test_when_the_server_stops_the_document_is_that_problem() -> None:
+    world = World()
+    world.containers.agent.commands = [SAID[0], anyio.Event()]
+    client = Client()
+    async with world.workspaces.saver, anyio.create_task_group() as group:
+        answer = CommandDocument(await started(world), encoding="text")
+        group.start_soon(answer, SCOPE, client.receive, client.send)
+        await anyio.wait_all_tasks_blocked()
+        world.workspaces.commands.stop()
+    assert client.sent[0]["status"] == 503
+    assert b"server-stopping" in client.sent[1]["body"]

@@ -166,3 +166,38 @@ async def test_a_database_that_fails_in_the_stream_ends_it_with_a_comment() -> N
         reader.leave()
     with pytest.raises(StoreError):
         await world.store.check()
+
+
+async def test_when_the_server_stops_a_stream_ends_in_order_and_says_how_to_go_on() -> None:
+    served = Served()
+    world = served.world
+    async with world.service, anyio.create_task_group() as group:
+        conversation = await world.conversation()
+        await world.turn(conversation)
+        reader = StreamReader(served.app, f"/v1/conversations/{conversation.id}/events")
+        group.start_soon(reader.run)
+        await reader.next()
+        assert [int(block.id) for block in blocks(await reader.text())] == [1, 2, 3, 4, 5]
+        world.feed.stop()
+        assert await reader.next() == {
+            "type": "http.response.body",
+            "body": events.STREAM_STOPPED,
+            "more_body": True,
+        }
+        assert await reader.next() == {
+            "type": "http.response.body",
+            "body": b"",
+            "more_body": False,
+        }
+        reader.leave()
+
+
+async def test_a_stream_that_is_asked_for_meanwhile_ends_well_so_that_browsers_ask_again() -> None:
+    served = Served()
+    world = served.world
+    async with served.client() as client:
+        conversation = await world.conversation()
+        await world.turn(conversation)
+        world.feed.stop()
+        answer = await client.get(f"/v1/conversations/{conversation.id}/events")
+    assert (answer.status_code, answer.content) == (200, events.STREAM_STOPPED)

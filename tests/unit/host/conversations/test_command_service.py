@@ -1,9 +1,11 @@
+import anyio
 import pytest
 from tests.unit.host.conversations.scripted import SAID, World
 
 from hakoiri.host.containers.ports import (
     AgentUnreachableError,
     CapacityError,
+    StoppingError,
     TooManyCommandsError,
 )
 from hakoiri.host.conversations.ports import NoSuchPolicyError
@@ -144,3 +146,21 @@ async def test_what_is_run_is_audited_but_not_told() -> None:
         workspace.id,
     )
     assert (event.container, event.details) == ("k-1", {})
+
+
+async def test_a_stop_reaches_all_that_run_and_none_that_has_ended() -> None:
+    world = World()
+    world.containers.agent.commands = [SAID[0], anyio.Event()]
+    async with world.workspaces.saver:
+        workspace = await world.workspace()
+        commands = world.workspaces.commands
+        running = [await commands.start(workspace, COMMAND) for _ in range(2)]
+        ended = await commands.start(workspace, COMMAND)
+        await ended.end()
+        commands.stop()
+        for one in running:
+            with pytest.raises(StoppingError):
+                _ = [frame async for frame in one.frames(idle_s=60)]
+            await one.end()
+    assert not ended._stopping.done()
+    assert not commands._commands

@@ -7,6 +7,7 @@ from tests.unit.host.conversations.scripted import NOW
 from hakoiri.host.conversations import event_feed
 from hakoiri.host.conversations.event_feed import EventFeed, is_end_of_turn
 from hakoiri.host.conversations.model import Conversation, ConversationKind
+from hakoiri.host.conversations.ports import ServerStoppingError
 from hakoiri.host.conversations.testing import MemoryConversations
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.events import ConversationEvent, Error, Result, TextDelta
@@ -191,3 +192,29 @@ async def test_who_watches_is_counted_until_it_leaves(log: Log) -> None:
     assert log.feed.watchers == 1
     await second.aclose()
     assert log.feed.watchers == 0
+
+
+async def test_a_stop_ends_those_who_wait_and_those_who_come_later(log: Log) -> None:
+    seen: list[int] = []
+
+    async def until_stopped() -> None:
+        with pytest.raises(ServerStoppingError):
+            await watch(log, seen)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(until_stopped)
+        await anyio.wait_all_tasks_blocked()
+        assert seen == [1]
+        log.feed.stop()
+    assert log.feed.watchers == 0
+    with pytest.raises(ServerStoppingError):
+        await anext(log.feed.pages("c-1", after=0))
+
+
+async def test_a_stop_comes_after_a_whole_page_and_before_the_next(log: Log) -> None:
+    pages = log.feed.pages("c-1", after=0)
+    assert [event.id for event in await anext(pages)] == [1]
+    await log.add(TextDelta(text="b"))
+    log.feed.stop()
+    with pytest.raises(ServerStoppingError):
+        await anext(pages)

@@ -5,7 +5,11 @@ import anyio
 import pytest
 from tests.unit.host.conversations.scripted import SAID, CommandStep
 
-from hakoiri.host.containers.ports import AgentProtocolError, AgentUnreachableError
+from hakoiri.host.containers.ports import (
+    AgentProtocolError,
+    AgentUnreachableError,
+    StoppingError,
+)
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.running_command import RunningCommand
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
@@ -140,3 +144,29 @@ async def test_it_is_let_go_though_its_stream_cannot_be_closed() -> None:
     with pytest.raises(RuntimeError):
         await run.running.end()
     assert run.left == [True]
+
+
+async def test_a_stop_is_told_to_who_reads_and_the_container_is_sound() -> None:
+    run = Run([SAID[0], anyio.Event()])
+    frames = run.running.frames(idle_s=60)
+    assert await anext(frames) == CommandOutput.of("stdout", b"hi\n")
+    async with anyio.create_task_group() as group:
+
+        async def read_on() -> None:
+            with pytest.raises(StoppingError):
+                await anext(frames)
+
+        group.start_soon(read_on)
+        await anyio.wait_all_tasks_blocked()
+        run.running.stop()
+        run.running.stop()
+    await run.running.end()
+    assert run.left == [True]
+
+
+async def test_what_had_come_before_a_stop_is_still_told() -> None:
+    run = Run(SAID)
+    run.running.stop()
+    told = [frame async for frame in run.running.frames(idle_s=60)]
+    assert told == [CommandOutput.of("stdout", b"hi\n"), CommandExit(code=0)]
+    await run.running.end()
