@@ -9,7 +9,8 @@ import typer
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from hakoiri.audit.chain import AuditError
-from hakoiri.audit.writer import AuditLog
+from hakoiri.audit.segments import AuditFilesError
+from hakoiri.audit.writer import AuditLog, ChainWriter
 from hakoiri.cli.client_options import Json, Output, show_done, wants_json
 from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain_line
@@ -37,6 +38,7 @@ app = noun("Make, list and revoke API keys.")
 Answer = TypeVar("Answer")
 
 NAME_LIMIT_CHARS: Final = 200
+WRITTEN_WITHIN_S: Final = 10.0
 _NAME: Final = TypeAdapter(
     Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT_CHARS)]
 )
@@ -68,7 +70,9 @@ def create(
             "key create", f"NAME has 1 to {NAME_LIMIT_CHARS} characters, --tenant is like shop-1"
         )
         raise typer.Exit(2) from None
-    key, secret = _with_keys(lambda keys: keys.create_key(name=name, tenant=tenant))
+    key, secret = _with_keys(
+        lambda keys: keys.create_key(name=name, tenant=tenant), is_recorded_first=True
+    )
     if wants_json(output, as_json):
         show_json({**_shown(key), "key": secret})
     else:
@@ -110,13 +114,20 @@ def revoke(
     show_done({"id": key_id, "revoked": True}, output, as_json)
 
 
-def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
-    """Run the work on the database's keys; what goes wrong is one line and an exit code."""
+def _with_keys(
+    work: Callable[[KeyRing], Awaitable[Answer]], *, is_recorded_first: bool = False
+) -> Answer:
+    """Run the work on the database's keys; what goes wrong is one line and an exit code.
+
+    What `is_recorded_first` is not begun while the audit log cannot be written.
+    """
     try:
         require_root()
         settings = host_settings.load()
         instance = prepare_data_directory(settings)
         with audit_log(operator_chain(settings, instance), chain=OPERATOR_CHAIN) as audit:
+            if is_recorded_first and not settings.audit.goes_on:
+                require_writable(audit)
             return asyncio.run(_on_database(settings, work, audit))
     except (SettingsError, PreparationError, AuditError) as error:
         complain("key", error)
@@ -124,6 +135,13 @@ def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
     except (StoreError, NoSuchKeyError) as error:
         complain("key", error)
         raise typer.Exit(1) from None
+
+
+def require_writable(audit: AuditLog, *, wait_s: float = WRITTEN_WITHIN_S) -> None:
+    """Raise `AuditFilesError` unless the chain's first line, that it was opened, is on the disk."""
+    if isinstance(audit, ChainWriter) and not audit.wait_written(wait_s):
+        why = audit.failure or "the audit log was not written in time"
+        raise AuditFilesError(f"no key is made that cannot be recorded: {why}")
 
 
 async def _on_database(

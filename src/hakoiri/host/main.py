@@ -119,7 +119,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(object_store_url(settings), settings.object_store),
         )
-        audit = stack.enter_context(audit_log(launch.audit_dir))
+        audit = stack.enter_context(audit_log(launch.audit_dir, goes_on=settings.audit.goes_on))
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
@@ -263,6 +263,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             figures=_figures(metrics, edges.proxy),
             workspace_figures=sight.workspace_page,
             usage_of=sight.usage_of,
+            hindrance=lambda: audit.hindrance,
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
             traces=traces_of(tracing, settings.tracing),

@@ -1,8 +1,11 @@
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from hakoiri.audit.segments import AuditFilesError
+from hakoiri.audit.writer import ChainWriter, NoAuditLog
 from hakoiri.cli import key
 from hakoiri.host.conversations.model import ApiKey
 
@@ -19,3 +22,34 @@ def test_a_tenants_name_of_a_key_steers_no_terminal_and_forges_no_line(
     assert shown.exit_code == 0
     assert len(shown.stdout.splitlines()) == 1
     assert "\x1b" not in shown.stdout
+
+
+def test_no_key_is_made_that_cannot_be_recorded(tmp_path: Path) -> None:
+    key.require_writable(NoAuditLog())
+    with ChainWriter(tmp_path, chain="operator", version="1") as log:
+        key.require_writable(log)
+
+    def refuse(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with (
+        ChainWriter(tmp_path, chain="operator", version="1", sync=refuse) as log,
+        pytest.raises(AuditFilesError, match="no key is made that cannot be recorded"),
+    ):
+        key.require_writable(log, wait_s=0.2)
+
+
+def test_a_key_is_recorded_first_and_a_revocation_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+    made = ApiKey(id="a" * 16, tenant="acme", name="n", created_at=AT, revoked_at=None)
+
+    def with_keys(_work: object, *, is_recorded_first: bool = False) -> tuple[ApiKey, str]:
+        asked.append(is_recorded_first)
+        return made, "secret"
+
+    monkeypatch.setattr(key, "_with_keys", with_keys)
+    assert CliRunner().invoke(key.app, ["create", "n"]).exit_code == 0
+    assert CliRunner().invoke(key.app, ["revoke", "a" * 16]).exit_code == 0
+    assert asked == [True, False]

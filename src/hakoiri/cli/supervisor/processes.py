@@ -116,6 +116,7 @@ def proxy_process(
             "--state-dir",
             str(ground.proxy_state_dir),
             *(("--audit-dir", str(audit.chains[PROXY_CHAIN])) if audit is not None else ()),
+            *(("--audit-goes-on",) if settings.audit.goes_on else ()),
             "--stand-by",
             *(("--tracing",) if tracing is not None else ()),
         ),
@@ -145,6 +146,7 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         proxy_sockets=ground.proxy_dir,
         proxy_uid=ground.proxy.uid,
         audit_dir=next(iter(_own_chain(ground, GUARD_CHAIN)), None),
+        audit_goes_on=settings.audit.goes_on,
         rules=rules,
     )
     return ProcessSpec(
