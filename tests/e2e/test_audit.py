@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,6 +105,13 @@ def test_it_is_as_it_was_written_and_its_heads_are_signed(run: Run) -> None:
         return all(told[name]["signed"] > 0 for name in ("server", "proxy", "guard"))
 
     assert until(signed)
+    page = run.server.api.download("/metrics").decode()
+    ages = dict(
+        re.findall(r'^hakoiri_audit_signed_age_seconds{chain="(\w+)"} (.+)$', page, re.MULTILINE)
+    )
+    assert set(ages) == {"server", "proxy", "guard", "operator"}
+    assert all(float(age) < 60 for age in ages.values()), "the keeper tells the server"
+    assert 'hakoiri_audit_chain_broken{chain="proxy"} 0.0' in page
     shown = run.audit("tail", "-n", "3")
     assert shown.returncode == 0
     assert len(shown.stdout.splitlines()) == 3

@@ -122,6 +122,21 @@ FILES: Final = Row(
             bad=1,
         ),
         Panel(
+            "Last backup",
+            "Since when `hakoiri backup create` last finished; decades if it never did.",
+            [
+                Query(
+                    "time() - min(" + of("hakoiri_backup_last_success_timestamp_seconds") + ")",
+                    "since",
+                )
+            ],
+            unit="s",
+            kind="stat",
+            size="small",
+            warn=93_600,
+            bad=180_000,
+        ),
+        Panel(
             "Redis answers",
             "Only where there is one.",
             [Query(smallest("hakoiri_coordination_up"), "up")],

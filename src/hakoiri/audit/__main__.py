@@ -29,7 +29,7 @@ def main() -> None:
             key=load_or_make_key(launch.directory),
             tell=_tell,
         )
-        keep(keeper, is_stopping=stopping.wait)
+        keep(keeper, is_stopping=stopping.wait, status_file=launch.status_file)
     except ValidationError as error:
         sys.stderr.write(f"hakoiri audit keeper: {error}\n")
         sys.exit(USAGE_EXIT_CODE)

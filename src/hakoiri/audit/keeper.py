@@ -8,6 +8,7 @@ is told at once, and no head of it is signed any more.
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,7 +25,9 @@ from cryptography.hazmat.primitives.serialization import (
 from hakoiri.audit.chain import ChainError, Position, hash_of
 from hakoiri.audit.head_files import HeadFiles, read_signed_heads
 from hakoiri.audit.heads import Head, HeadSigner
+from hakoiri.audit.keeper_status import ChainSigned, KeeperStatus
 from hakoiri.audit.segments import AuditFilesError, ChainReader, lines_of, open_segment, segments
+from hakoiri.audit.told_file import write_told
 from hakoiri.audit.verification import KEY_LIMIT_BYTES, PUBLIC_KEY_NAME
 
 KEY_NAME: Final = "key.pem"
@@ -101,22 +104,38 @@ class Keeper:
         self._heads = {name: _newest(heads.get(name, {})) for name in chains}
         self._directories = dict(chains)
         self._readers: dict[str, ChainReader] = {}
+        self._signed_at = dict.fromkeys(chains, now().timestamp())
         self.broken: dict[str, str] = {}
+
+    @property
+    def status(self) -> KeeperStatus:
+        """How far each chain is signed, as of now."""
+        chains = {
+            name: ChainSigned(signed_at=at, is_broken=name in self.broken)
+            for name, at in self._signed_at.items()
+        }
+        return KeeperStatus(told_at=self._now().timestamp(), chains=chains)
 
     def step(self) -> list[str]:
         """Look once at each chain; return those that got a new head. Raises `OSError`."""
         grown: list[bytes] = []
         names: list[str] = []
+        signed: dict[str, float] = {}
         for name, directory in self._directories.items():
-            if name in self.broken or not directory.is_dir():
+            if name in self.broken:
                 continue
-            position = self._look(name, directory)
-            if position is not None and position.sequence > self._heads[name].sequence:
+            looked_at = self._now().timestamp()
+            position = self._look(name, directory) if directory.is_dir() else Position()
+            if position is None or position.sequence < self._heads[name].sequence:
+                continue  # also of a chain that was begun and is gone
+            signed[name] = looked_at
+            if position.sequence > self._heads[name].sequence:
                 grown.append(self._signer.sign(name, position, at=self._now()))
                 names.append(name)
                 self._heads[name] = position
         if grown:
             self._files.append(grown)
+        self._signed_at |= signed
         return names
 
     def _look(self, name: str, directory: Path) -> Position | None:
@@ -165,11 +184,16 @@ def _newest(heads: Mapping[int, Head]) -> Position:
     return Position(sequence, heads[sequence].hash)
 
 
-def keep(keeper: Keeper, *, is_stopping: Callable[[float], bool]) -> None:
-    """Look again and again; `is_stopping` waits for so many seconds, or until there is an end."""
+def keep(keeper: Keeper, *, is_stopping: Callable[[float], bool], status_file: Path) -> None:
+    """Look again and again; `is_stopping` waits for so many seconds, or until there is an end.
+
+    After each look `status_file` tells of it.
+    """
     while True:
         began_s = time.monotonic()
         keeper.step()
+        with suppress(OSError):  # signing goes on; that nothing is told any more is seen by its age
+            write_told(status_file, keeper.status)
         if is_stopping(max(1.0, EVERY_S - (time.monotonic() - began_s))):
             keeper.step()
             return

@@ -13,13 +13,17 @@ HEADS: Final = "heads"
 
 
 class KeeperLaunch(BaseModel):
-    """Where the keeper's key is, where it writes heads, and where each chain is written."""
+    """Where the keeper's key is, where it writes heads, and where each chain is written.
+
+    In `status_file` it tells the server how far it got.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     directory: Path
     heads: Path
     chains: dict[ChainName, Path]
+    status_file: Path
 
 
 class ReaderLaunch(BaseModel):

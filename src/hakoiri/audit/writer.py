@@ -8,6 +8,7 @@ and how many is then told in the chain itself.
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from typing import Final, Protocol, Self, TypeAlias
 from hakoiri.audit.chain import Position, hash_of, seal
 from hakoiri.audit.event import AuditEvent, EventKind, Stamp
 from hakoiri.audit.segment_files import SEGMENT_AGE_S, SegmentFiles
+from hakoiri.audit.standing import Standing
 
 WAITING_LIMIT: Final = 20_000
 """Events that wait for a disk that refuses: some 20 MB."""
@@ -32,7 +34,8 @@ LOCK_TIMEOUT_S: Final = 5.0
 
 SEGMENT_BYTES: Final = 64 * 1024 * 1024
 
-_Told: TypeAlias = tuple[AuditEvent, datetime]
+_Told: TypeAlias = tuple[AuditEvent, datetime, float]
+"""An event, when it was told, and that in monotonic seconds."""
 
 
 class AuditLog(Protocol):
@@ -45,11 +48,16 @@ class AuditLog(Protocol):
     def failure(self) -> str | None:
         """Why events cannot be kept now; None if they can."""
 
+    @property
+    def hindrance(self) -> str | None:
+        """Why nothing may begin now that has to be recorded; None if it may. Never waits."""
+
 
 class NoAuditLog:
     """For a process that was told to keep none."""
 
     failure: str | None = None
+    hindrance: str | None = None
 
     def tell(self, event: AuditEvent) -> None:
         """Forget it."""
@@ -70,8 +78,13 @@ class ChainWriter:
         sync: Callable[[int], None] = os.fdatasync,
         lock_timeout_s: float = LOCK_TIMEOUT_S,
         segment_age_s: float = SEGMENT_AGE_S,
+        goes_on: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Write below `directory`, which must exist; nothing is opened yet."""
+        """Write below `directory`, which must exist; nothing is opened yet.
+
+        Who `goes_on` is never told of a hindrance. `clock` gives monotonic seconds.
+        """
         self._directory = directory
         self._chain = chain
         self._version = version
@@ -84,6 +97,8 @@ class ChainWriter:
             lock_timeout_s=lock_timeout_s,
             segment_age_s=segment_age_s,
         )
+        self._clock = clock
+        self._standing = Standing(str(directory), waiting_limit=waiting_limit, goes_on=goes_on)
         self._position = Position()
         self._changed = threading.Condition()
         self._waiting: deque[_Told] = deque()
@@ -92,7 +107,6 @@ class ChainWriter:
         self._lost = 0
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="audit log", daemon=True)
-        self.failure: str | None = None
 
     def __enter__(self) -> Self:
         """Take hold of the chain and go on where it ends.
@@ -139,6 +153,22 @@ class ChainWriter:
             self._add(event)
             self._changed.notify_all()
 
+    @property
+    def failure(self) -> str | None:
+        """Why events cannot be kept now; None if they can."""
+        try:
+            oldest_s = self._waiting[0][2]
+        except IndexError:
+            oldest_s = None
+        return self._standing.failure(
+            waiting=len(self._waiting), oldest_s=oldest_s, now_s=self._clock()
+        )
+
+    @property
+    def hindrance(self) -> str | None:
+        """Why nothing may begin now that has to be recorded; None if it may. Never waits."""
+        return self._standing.hindrance(self.failure)
+
     def wait_written(self, timeout_s: float) -> bool:
         """Wait until all that was told so far is on the disk; False if that took too long."""
         with self._changed:
@@ -147,7 +177,7 @@ class ChainWriter:
 
     def _add(self, event: AuditEvent) -> None:
         self._told += 1
-        self._waiting.append((event, self._now()))
+        self._waiting.append((event, self._now(), self._clock()))
 
     def _run(self) -> None:
         while True:
@@ -164,12 +194,12 @@ class ChainWriter:
                 else:
                     self._files.seal(self._position.sequence + 1)
             except OSError as error:
-                self.failure = f"the audit log {self._directory} cannot be written: {error}"
+                self._standing.refused(error)
                 with self._changed:
                     if self._changed.wait_for(lambda: self._is_closing, RETRY_S):
                         return
                 continue
-            self.failure = None
+            self._standing.written()
             with self._changed:
                 for _ in batch:
                     self._waiting.popleft()
@@ -180,7 +210,7 @@ class ChainWriter:
         """Make lines, write and sync them; after an error nothing of the batch is there."""
         position = self._position
         lines = []
-        for event, at in batch:
+        for event, at, _ in batch:
             stamp = Stamp(self._chain, self._version, position.sequence + 1, at)
             line = seal(event, stamp, previous=position.hash)
             position = Position(stamp.sequence, hash_of(line))

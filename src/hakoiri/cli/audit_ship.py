@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 import typer
 
-from hakoiri.audit.shipping.status import ShipStatus, TargetStatus, read_status
+from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
+from hakoiri.audit.told_file import read_told
 from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain
@@ -46,7 +47,7 @@ def status(
       hakoiri audit ship status --json
     """
     try:
-        told = read_status(status_file or _status_file())
+        told = read_told(status_file or _status_file(), ShipStatus)
     except (SettingsError, PreparationError) as error:
         complain("audit ship", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None

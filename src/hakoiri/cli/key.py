@@ -54,7 +54,9 @@ def create(
             "key create", f"NAME has 1 to {NAME_LIMIT_CHARS} characters, --tenant is like shop-1"
         )
         raise typer.Exit(2) from None
-    key, secret = _with_keys(lambda keys: keys.create_key(name=name, tenant=tenant))
+    key, secret = _with_keys(
+        lambda keys: keys.create_key(name=name, tenant=tenant), is_recorded_first=True
+    )
     if wants_json(output, as_json):
         show_json({**_shown(key), "key": secret})
     else:
@@ -96,13 +98,18 @@ def revoke(
     show_done({"id": key_id, "revoked": True}, output, as_json)
 
 
-def _with_keys(work: Callable[[KeyRing], Awaitable[Answer]]) -> Answer:
-    """Run the work on the database's keys; what goes wrong is one line and an exit code."""
+def _with_keys(
+    work: Callable[[KeyRing], Awaitable[Answer]], *, is_recorded_first: bool = False
+) -> Answer:
+    """Run the work on the database's keys; what goes wrong is one line and an exit code.
+
+    What `is_recorded_first` is not begun while the audit log cannot be written.
+    """
     # The database takes long to import, and the help needs none.
     from hakoiri.cli.operator_keys import with_keys  # noqa: PLC0415
 
     try:
-        return with_keys(work)
+        return with_keys(work, is_recorded_first=is_recorded_first)
     except (SettingsError, PreparationError, AuditError) as error:
         complain("key", error)
         raise typer.Exit(2) from None

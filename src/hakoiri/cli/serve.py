@@ -163,7 +163,7 @@ def _processes(
         spec = rehearsal_process(settings, rehearsal)
         processes.append(Supervised(spec, tcp_port_answers("127.0.0.1", rehearsal.port)))
     if ground.audit is not None:
-        keeper = keeper_process(ground, ground.audit)
+        keeper = keeper_process(settings, ground, ground.audit)
         processes.append(Supervised(keeper, file_is_there(ground.audit.keeper / PUBLIC_KEY_NAME)))
         reader = reader_process(settings, ground, ground.audit)
         asked = unix_socket_answers(ground.audit_dir / READER_SOCKET)

@@ -223,8 +223,7 @@ def _kept(audit: AuditGround | None) -> AuditGround:
 
 
 def _keeper(settings: Settings, ground: Ground) -> ProcessSpec:
-    del settings
-    return keeper_process(ground, _kept(ground.audit))
+    return keeper_process(settings, ground, _kept(ground.audit))
 
 
 def _reader(settings: Settings, ground: Ground) -> ProcessSpec:

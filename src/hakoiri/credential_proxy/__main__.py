@@ -23,6 +23,9 @@ def main(
         Path | None, typer.Option(help="Where its audit log is written; absent means none.")
     ] = None,
     *,
+    audit_goes_on: Annotated[
+        bool, typer.Option("--audit-goes-on", help="Let pass what cannot be recorded.")
+    ] = False,
     stand_by: Annotated[
         bool, typer.Option("--stand-by", help="Serve only when standard input ends.")
     ] = False,
@@ -40,6 +43,7 @@ def main(
         file=file,
         state_dir=state_dir,
         audit_dir=audit_dir,
+        audit_goes_on=audit_goes_on,
         tracing=TracingLaunch.model_validate_json(told) if tracing else None,
     )
     raise typer.Exit(run(settings))

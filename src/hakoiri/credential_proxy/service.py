@@ -47,7 +47,8 @@ CHAIN: Final = "proxy"
 class ProxySettings:
     """Where the proxy finds its file, makes its sockets, and keeps what outlives it.
 
-    It audits into `audit_dir`; without one it keeps no audit log. `tracing` says where spans go.
+    It audits into `audit_dir`; without one it keeps no audit log. If its `audit_goes_on`, requests
+    pass that cannot be recorded. `tracing` says where spans go.
     """
 
     sockets_dir: Path
@@ -55,6 +56,7 @@ class ProxySettings:
     file: Path
     state_dir: Path
     audit_dir: Path | None = None
+    audit_goes_on: bool = False
     tracing: TracingLaunch | None = None
 
 
@@ -66,7 +68,7 @@ def run(settings: ProxySettings) -> int:
     """
     keep_freed_memory()
     try:
-        with audit_log(settings.audit_dir) as audit:
+        with audit_log(settings.audit_dir, goes_on=settings.audit_goes_on) as audit:
             uvloop.run(serve(settings, environ=os.environ, log=DecisionLog(), audit=audit))
     except (CredentialProxyError, AuditError) as error:
         print(f"hakoiri proxy: {error}", file=sys.stderr)  # noqa: T201 - the process's own voice
@@ -74,14 +76,14 @@ def run(settings: ProxySettings) -> int:
     return 0
 
 
-def audit_log(directory: Path | None) -> AbstractContextManager[AuditLog]:
+def audit_log(directory: Path | None, *, goes_on: bool = False) -> AbstractContextManager[AuditLog]:
     """Return the proxy's chain, to be entered; one that forgets where there is no directory.
 
-    Entering raises `AuditError`.
+    If it `goes_on`, nothing is held back that cannot be recorded. Entering raises `AuditError`.
     """
     if directory is None:
         return nullcontext(NoAuditLog())
-    return ChainWriter(directory, chain=CHAIN, version=version("hakoiri"))
+    return ChainWriter(directory, chain=CHAIN, version=version("hakoiri"), goes_on=goes_on)
 
 
 async def serve(

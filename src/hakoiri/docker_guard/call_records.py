@@ -7,6 +7,7 @@ from hakoiri.audit.writer import AuditLog
 from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.calls import ActOnContainer, Call, CreateContainer
 from hakoiri.wire.guard import engine_name
+from hakoiri.wire.problems import AUDIT_UNAVAILABLE
 
 CREATED: Final = 201
 REMOVED: Final = 204
@@ -65,6 +66,8 @@ def audit_event(
     uid: int | None,
 ) -> AuditEvent | None:
     """Return what the audit log is told of a call; None for what changes nothing."""
+    if code == AUDIT_UNAVAILABLE:
+        return None  # what waits for a disk is what was done
     actor = f"uid:{uid}" if uid is not None else None
     if code is not None:
         return AuditEvent(

@@ -124,6 +124,13 @@ def takes_body(call: Call) -> bool:
     return isinstance(call, CreateContainer)
 
 
+def begins(call: Call) -> bool:
+    """Whether the call makes something live that was not; what is live may always be ended."""
+    if isinstance(call, ActOnContainer):
+        return call.action == "start"
+    return isinstance(call, CreateContainer | MakeBox)
+
+
 def _split(target: str) -> tuple[str, dict[str, str]]:
     if len(target) > TARGET_LIMIT_CHARS:
         raise _bad_target(f"it has over {TARGET_LIMIT_CHARS} characters")

@@ -26,11 +26,14 @@ STAGE: Final = "stage"
 """Beside the socket: where a mount gets its flags before it is shown."""
 
 
-def audit_log(directory: Path | None) -> AbstractContextManager[AuditLog]:
-    """Return the guard's chain, to be entered; one that forgets where there is no directory."""
+def audit_log(directory: Path | None, *, goes_on: bool) -> AbstractContextManager[AuditLog]:
+    """Return the guard's chain, to be entered; one that forgets where there is no directory.
+
+    If it `goes_on`, containers are made that cannot be recorded.
+    """
     if directory is None:
         return nullcontext(NoAuditLog())
-    return ChainWriter(directory, chain=CHAIN, version=version("hakoiri"))
+    return ChainWriter(directory, chain=CHAIN, version=version("hakoiri"), goes_on=goes_on)
 
 
 async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
@@ -42,7 +45,7 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
-        audit = stack.enter_context(audit_log(launch.audit_dir))
+        audit = stack.enter_context(audit_log(launch.audit_dir, goes_on=launch.audit_goes_on))
         engine = await stack.enter_async_context(EngineClient(launch.engine))
         stage = launch.socket.with_name(STAGE)
         stage.mkdir(mode=0o700, exist_ok=True)

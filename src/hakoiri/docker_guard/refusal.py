@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from hakoiri.wire.problems import Problem
+from hakoiri.wire.problems import AUDIT_TITLE, AUDIT_UNAVAILABLE, Problem
 
 TITLES: Final = {
     400: "Bad request",
@@ -17,6 +17,9 @@ TITLES: Final = {
     503: "The container engine does not answer",
     507: "The host's disk is full",
 }
+
+TITLES_OF_CODES: Final = {AUDIT_UNAVAILABLE: AUDIT_TITLE}
+"""Where the status alone would say something else."""
 
 
 class CallRefusedError(Exception):
@@ -33,7 +36,8 @@ class CallRefusedError(Exception):
         """Return it as it goes over the wire."""
         return Problem.of(
             self.code,
-            title=TITLES.get(self.status, "The container engine refused"),
+            title=TITLES_OF_CODES.get(self.code)
+            or TITLES.get(self.status, "The container engine refused"),
             status=self.status,
             detail=self.detail,
         )

@@ -93,4 +93,7 @@ class GuardLaunch(Message):
     audit_dir: Path | None = None
     """Where its audit log is written; absent means none."""
 
+    audit_goes_on: bool = False
+    """Whether containers are made that cannot be recorded."""
+
     rules: Rules

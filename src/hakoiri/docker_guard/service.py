@@ -22,6 +22,7 @@ from hakoiri.docker_guard.calls import (
     ListContainers,
     MakeBox,
     RemoveBox,
+    begins,
 )
 from hakoiri.docker_guard.engine_client import Engine, EngineAnswer, unusable_answer
 from hakoiri.docker_guard.ownership import PLAIN, Owner
@@ -36,6 +37,7 @@ from hakoiri.docker_guard.sealed_container import (
 )
 from hakoiri.docker_guard.user_namespace import ShownProcesses, UserNamespace
 from hakoiri.wire.guard import LABEL_INSTANCE, BoxDirectories, engine_name
+from hakoiri.wire.problems import AUDIT_UNAVAILABLE
 
 KNOWN_LIMIT: Final = 20_000
 """Containers whose labels are remembered; labels never change (Engine API, `ContainerCreate`)."""
@@ -44,6 +46,11 @@ NOT_FOUND: Final = 404
 _ID: Final = re.compile(r"(sha256:)?[0-9a-f]{64}")
 LAYERS: Final = ("name=apparmor", "name=seccomp", "name=userns", "name=cgroupns")
 """The engine's security options that are told on; what else it says of them is not."""
+
+UNRECORDED: Final = (
+    "the docker guard cannot write its audit log, and makes no container that it cannot record; "
+    "make room on the disk of HAKOIRI_AUDIT__DIR"
+)
 
 STATE_FIELDS: Final = ("Status", "Running", "Paused", "OOMKilled", "ExitCode", "Error")
 
@@ -88,6 +95,7 @@ class Guard:
 
     async def carry_out(self, call: Call, body: bytes) -> Answer:
         """Do what is asked; raise `CallRefusedError` with the reason why not."""
+        self._require_recorded(call)
         match call:
             case CreateContainer(container_id):
                 answer = await self._create(container_id, body)
@@ -221,6 +229,10 @@ class Guard:
         image_id = _id_of(shown)
         self._image_ids.add(image_id)
         return image_id
+
+    def _require_recorded(self, call: Call) -> None:
+        if begins(call) and self._audit.hindrance is not None:
+            raise CallRefusedError(AUDIT_UNAVAILABLE, UNRECORDED, status=503)
 
     def _require_instance(self) -> None:
         if not self._rules.instances:

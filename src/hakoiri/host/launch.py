@@ -37,6 +37,9 @@ class ServerLaunch(Section):
     audit_reader: Path | None = None
     """The socket of the process that shows the audit log."""
 
+    keeper_status: Path | None = None
+    """What the process that signs the audit log tells; absent means that none is kept."""
+
     ship_status: Path | None = None
     """What the process that copies the audit log tells; absent means that none does."""
 

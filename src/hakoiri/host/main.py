@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
@@ -16,7 +16,9 @@ import uvloop
 from pydantic import ValidationError
 
 from hakoiri.audit.chain import AuditError
-from hakoiri.audit.shipping.status import read_status
+from hakoiri.audit.keeper_status import KeeperStatus
+from hakoiri.audit.shipping.status import ShipStatus
+from hakoiri.audit.told_file import read_told
 from hakoiri.audit.writer import AuditLog
 from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
@@ -64,10 +66,12 @@ from hakoiri.host.settings import LOOPBACK_HOSTS, Settings
 from hakoiri.host.store_keeping import make_collection
 from hakoiri.host.store_urls import database_url, object_store_url
 from hakoiri.host.telemetry.audit_log import audit_log
+from hakoiri.host.telemetry.backup_metrics import BackupMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.logging import configure_logging
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
+from hakoiri.host.telemetry.signing_metrics import SigningMetrics
 from hakoiri.host.together import Together, make_together
 from hakoiri.host.traced import traced, traces_of
 from hakoiri.host.violation_keeping import tell_violations
@@ -117,7 +121,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             database=await stack.enter_async_context(_database(settings)),
             objects=open_object_store(object_store_url(settings), settings.object_store),
         )
-        audit = stack.enter_context(audit_log(launch.audit_dir))
+        audit = stack.enter_context(audit_log(launch.audit_dir, goes_on=settings.audit.goes_on))
         image_id = await edges.engine.image_id(launch.image)
         await tell_user_namespace(edges.engine)
         metrics = ServerMetrics()
@@ -148,10 +152,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             engine=edges.engine,
             metrics=metrics,
         )
-        told = launch.ship_status
-        shipping = partial(read_status, told) if told is not None else None
-        if shipping is not None:
-            metrics.watch(ShipMetrics(shipping, wall_s=time.time))
+        shipping = _watch_files(launch, metrics)
         readiness = _readiness(settings, edges, audit, metrics, together.coordination)
         box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
         leaves = Leaving(launch)
@@ -265,6 +266,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             figures=_figures(metrics, edges.proxy),
             workspace_figures=sight.workspace_page,
             usage_of=sight.usage_of,
+            hindrance=lambda: audit.hindrance,
             find_audited=AuditReader(launch.audit_reader).find,
             require_keys=require_keys,
             requests=requests,
@@ -293,6 +295,21 @@ def _ends(
         giving_up=giving_up,
         cutting_off=requests.cut_off,
     )
+
+
+def _watch_files(
+    launch: ServerLaunch, metrics: ServerMetrics
+) -> Callable[[], ShipStatus | None] | None:
+    """Show the figures that others leave in files; return how to read what the shipper tells."""
+    metrics.watch(BackupMetrics(launch.settings.data_dir))
+    if launch.keeper_status is not None:
+        signing = partial(read_told, launch.keeper_status, KeeperStatus)
+        metrics.watch(SigningMetrics(signing, wall_s=time.time))
+    if launch.ship_status is None:
+        return None
+    shipping = partial(read_told, launch.ship_status, ShipStatus)
+    metrics.watch(ShipMetrics(shipping, wall_s=time.time))
+    return shipping
 
 
 def _other_servers(

@@ -1,7 +1,7 @@
 """What an operator can set of the processes beside the control plane, and of who they run as."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -39,8 +39,16 @@ class AuditSettings(Section):
     dir: Path = Path("/var/log/hakoiri")
     """Below it each instance has a directory; root's."""
 
+    when_unavailable: Literal["refuse", "continue"] = "refuse"
+    """What becomes of turns, containers and requests while they cannot be recorded."""
+
     ship_file: Path | None = None
     """TOML, root's alone: where the log is copied to; absent means nowhere."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether what cannot be recorded is begun all the same."""
+        return self.when_unavailable == "continue"
 
     @model_validator(mode="after")
     def _there_is_something_to_ship(self) -> Self:

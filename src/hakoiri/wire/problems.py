@@ -11,6 +11,11 @@ PROBLEM_TYPE_PREFIX: Final = "urn:hakoiri:problem:"
 OVER_BUDGET: Final = "over-budget"
 """The code of a refusal because a budget is used up. In words for people it ends in brackets."""
 
+AUDIT_UNAVAILABLE: Final = "audit-unavailable"
+"""The code of a refusal because what is asked could not be recorded, or the record not be read."""
+
+AUDIT_TITLE: Final = "The audit log cannot be used"
+
 
 class Problem(LenientMessage):
     """`type` is stable and ends in the problem's code; `detail` names the field and the mend."""

@@ -135,6 +135,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         figures=no_figures,
         workspace_figures=no_figures,
         usage_of=no_usage,
+        hindrance=lambda: None,
         find_audited=AuditReader(None).find,
         require_keys=False,
         requests=LastRequests(),

@@ -15,10 +15,12 @@ from tests.unit.credential_proxy.metrics.test_state_metrics import Parts
 
 from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
+from hakoiri.host.telemetry.backup_metrics import BackupMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
+from hakoiri.host.telemetry.signing_metrics import SigningMetrics
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
 from hakoiri.tracing.tally import TraceTally
@@ -100,6 +102,8 @@ async def test_what_the_rules_ask_for_is_told(tmp_path: Path) -> None:
     server.watch(UsageMetrics(FleetUsage))
     server.watch(HostPressure(data_dir=tmp_path))
     server.watch(ShipMetrics(lambda: None, wall_s=lambda: 0.0))
+    server.watch(SigningMetrics(lambda: None, wall_s=lambda: 0.0))
+    server.watch(BackupMetrics(tmp_path))
     server.pool.watch(lambda: {("runc", "ready"): 1})
     server.admission.watch_line(lambda: 0)
     server.admission.watch_slots(lambda: {"free": 1}, shortage=lambda: 0)

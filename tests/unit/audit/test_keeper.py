@@ -1,3 +1,5 @@
+from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -6,7 +8,9 @@ from tests.unit.audit.chains import AT, lines, write
 from hakoiri.audit.chain import ChainError
 from hakoiri.audit.head_files import read_signed_heads
 from hakoiri.audit.keeper import KEY_NAME, Keeper, keep, load_or_make_key
+from hakoiri.audit.keeper_status import KeeperStatus
 from hakoiri.audit.segments import AuditFilesError
+from hakoiri.audit.told_file import read_told
 from hakoiri.audit.verification import load_public_key
 
 
@@ -21,6 +25,7 @@ class Room:
         self.heads.mkdir()
         self.chain.mkdir()
         self.told: list[tuple[str, dict[str, object]]] = []
+        self.at: datetime = AT
 
     def tell(self, event: str, **fields: object) -> None:
         self.told.append((event, fields))
@@ -31,8 +36,16 @@ class Room:
             chains={"server": self.chain, "proxy": self.chain.with_name("proxy")},
             key=load_or_make_key(self.own),
             tell=self.tell,
-            now=lambda: AT,
+            now=lambda: self.at,
         )
+
+    def unsigned_s(self, keeper: Keeper) -> dict[str, float]:
+        """Pass a minute, let it look; tell since when each chain has not been found signed."""
+        self.at += timedelta(minutes=1)
+        with suppress(OSError):
+            keeper.step()
+        chains = keeper.status.chains
+        return {name: self.at.timestamp() - one.signed_at for name, one in chains.items()}
 
     def signed(self) -> list[int]:
         public = load_public_key(self.own / "public.pem")
@@ -137,6 +150,57 @@ def test_the_last_look_comes_when_the_end_comes(room: Room) -> None:
         write(room.chain, made[: 2 * len(waited)])
         return len(waited) == 2
 
-    keep(room.keeper(), is_stopping=is_stopping)
+    keep(room.keeper(), is_stopping=is_stopping, status_file=room.own / "told" / "status.json")
     assert room.signed() == [2, 4]
     assert all(1 <= seconds <= 60 for seconds in waited)
+
+
+def test_a_chain_is_signed_as_of_the_last_look_that_found_it_so(room: Room) -> None:
+    made = lines(9)
+    path = write(room.chain, made[:5])
+    keeper = room.keeper()
+    assert room.unsigned_s(keeper) == {"server": 0, "proxy": 0}, "one that has not begun is signed"
+    assert room.unsigned_s(keeper) == {"server": 0, "proxy": 0}, "and one that did not grow"
+    path.write_bytes(b"".join(made[:3]))
+    room.unsigned_s(keeper)
+    assert room.unsigned_s(keeper) == {"server": 120, "proxy": 0}
+    broken = {name: chain.is_broken for name, chain in keeper.status.chains.items()}
+    assert broken == {"server": True, "proxy": False}
+
+
+def test_a_chain_that_is_gone_is_not_signed(room: Room) -> None:
+    path = write(room.chain, lines(5))
+    keeper = room.keeper()
+    assert room.unsigned_s(keeper) == {"server": 0, "proxy": 0}
+    path.unlink()
+    room.chain.rmdir()
+    assert room.unsigned_s(keeper) == {"server": 60, "proxy": 0}
+
+
+def test_what_cannot_be_read_is_not_signed_and_not_broken(room: Room) -> None:
+    path = write(room.chain, lines(5))
+    keeper = room.keeper()
+    path.rename(room.chain / "aside")
+    path.symlink_to(room.chain / "aside")
+    assert room.unsigned_s(keeper) == {"server": 60, "proxy": 0}
+    assert not keeper.status.chains["server"].is_broken
+
+
+def test_a_head_that_cannot_be_written_signs_nothing(room: Room) -> None:
+    keeper = room.keeper()
+    write(room.chain, lines(5))
+    (room.heads / f"{1:015d}.jsonl").mkdir()
+    assert room.unsigned_s(keeper) == {"server": 60, "proxy": 60}
+
+
+def test_each_look_is_told_and_signing_goes_on_where_that_fails(room: Room) -> None:
+    write(room.chain, lines(4))
+    path = room.own / "status.json"
+    keep(room.keeper(), is_stopping=lambda _: True, status_file=path)
+    told = read_told(path, KeeperStatus)
+    assert told is not None
+    assert (told.told_at, set(told.chains)) == (AT.timestamp(), {"server", "proxy"})
+    path.unlink()
+    path.mkdir()
+    keep(room.keeper(), is_stopping=lambda _: True, status_file=path)
+    assert room.signed() == [4]

@@ -1,16 +1,19 @@
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
 
 import pytest
 from tests.unit.audit.chains import AT, an_event, lines, write
+from tests.waiting import until
 
 from hakoiri.audit.chain import ChainError, Position, follow
 from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.segments import AuditFilesError, read_chain, segments
+from hakoiri.audit.standing import BEHIND_LIMIT_S
 from hakoiri.audit.writer import ChainWriter, NoAuditLog
 
 WAIT_S = 30.0
@@ -22,6 +25,8 @@ def writer(
     segment_bytes: int = 1 << 20,
     waiting_limit: int = 1000,
     sync: Callable[[int], None] = os.fdatasync,
+    clock: Callable[[], float] = time.monotonic,
+    goes_on: bool = False,
 ) -> ChainWriter:
     return ChainWriter(
         directory,
@@ -32,6 +37,8 @@ def writer(
         waiting_limit=waiting_limit,
         sync=sync,
         lock_timeout_s=0.0,
+        clock=clock,
+        goes_on=goes_on,
     )
 
 
@@ -195,7 +202,68 @@ def test_beyond_the_bound_events_are_lost_and_the_chain_tells_how_many(tmp_path:
 def test_without_a_log_nothing_happens() -> None:
     log = NoAuditLog()
     log.tell(an_event(1))
-    assert log.failure is None
+    assert (log.failure, log.hindrance) == (None, None)
+
+
+def why_not(log: ChainWriter) -> str:
+    """Why nothing may begin now; nothing if it may."""
+    return log.hindrance or ""
+
+
+class HungDisk:
+    """Does not come back from a sync until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+        self.is_in_it = threading.Event()
+
+    def __call__(self, descriptor: int) -> None:
+        self.is_in_it.set()
+        assert self.let_go.wait(WAIT_S)
+        os.fdatasync(descriptor)
+
+
+def test_a_disk_that_hangs_hinders_though_it_says_nothing(tmp_path: Path) -> None:
+    disk, now_s = HungDisk(), [100.0]
+    with writer(tmp_path, sync=disk, clock=lambda: now_s[0]) as log:
+        assert disk.is_in_it.wait(WAIT_S)
+        now_s[0] += BEHIND_LIMIT_S
+        assert why_not(log) == ""
+        now_s[0] += 1
+        assert "was not written for 11 s" in why_not(log)
+        disk.let_go.set()
+        assert log.wait_written(WAIT_S)
+        assert why_not(log) == ""
+
+
+def test_a_writer_whose_thread_is_gone_is_known_by_what_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s, ended = [100.0], threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
+
+    def fail(_: int) -> None:
+        raise RuntimeError("a fault of ours")
+
+    with writer(tmp_path, sync=fail, clock=lambda: now_s[0]) as log:
+        assert ended.wait(WAIT_S)
+        now_s[0] += 2 * BEHIND_LIMIT_S
+        assert why_not(log)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_disk_that_refuses_hinders_unless_one_goes_on(tmp_path: Path, *, goes_on: bool) -> None:
+    disk = Disk()
+    with writer(tmp_path, sync=disk, goes_on=goes_on) as log:
+        assert log.wait_written(WAIT_S)
+        assert why_not(log) == ""
+        disk.is_well = False
+        log.tell(an_event(1))
+        assert until(lambda: log.failure is not None)
+        assert (why_not(log) == "") is goes_on
+        disk.is_well = True
+        assert log.wait_written(WAIT_S)
+        assert (log.failure, log.hindrance) == (None, None)
 
 
 def test_a_quiet_chain_is_ended_too_and_goes_on_in_the_next_file(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from hakoiri.audit.shipping.status import ChainStatus, ShipStatus, TargetStatus, write_status
+from hakoiri.audit.shipping.status import ChainStatus, ShipStatus, TargetStatus
+from hakoiri.audit.told_file import write_told
 from hakoiri.cli.audit import app
 
 
@@ -21,7 +22,7 @@ def told(directory: Path, *, error: str | None = None, age_s: float = 0) -> Path
         chains={"server": ChainStatus(sequence=7, waiting_bytes=50, missed_lines=1)},
         error=error,
     )
-    write_status(path, ShipStatus(told_at=time.time() - age_s, targets=[target]))
+    write_told(path, ShipStatus(told_at=time.time() - age_s, targets=[target]))
     return path
 
 

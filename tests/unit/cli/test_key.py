@@ -19,3 +19,19 @@ def test_a_tenants_name_of_a_key_steers_no_terminal_and_forges_no_line(
     assert shown.exit_code == 0
     assert len(shown.stdout.splitlines()) == 1
     assert "\x1b" not in shown.stdout
+
+
+def test_a_key_is_recorded_first_and_a_revocation_waits_for_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[bool] = []
+    made = ApiKey(id="a" * 16, tenant="acme", name="n", created_at=AT, revoked_at=None)
+
+    def with_keys(_work: object, *, is_recorded_first: bool = False) -> tuple[ApiKey, str]:
+        asked.append(is_recorded_first)
+        return made, "secret"
+
+    monkeypatch.setattr(key, "_with_keys", with_keys)
+    assert CliRunner().invoke(key.app, ["create", "n"]).exit_code == 0
+    assert CliRunner().invoke(key.app, ["revoke", "a" * 16]).exit_code == 0
+    assert asked == [True, False]

@@ -2,13 +2,17 @@ import json
 from dataclasses import replace
 from io import StringIO
 
+import pytest
+
 from hakoiri.audit.allowance import Allowance, RefusalLines
+from hakoiri.audit.testing import MemoryAudit
 from hakoiri.credential_proxy.authority import Authority
-from hakoiri.credential_proxy.decision import Forward, Injection, Refuse, Upstream
+from hakoiri.credential_proxy.decision import Forward, Injection, Refuse, Retry, Upstream
 from hakoiri.credential_proxy.decision_log import DecisionLog, Outcome, Owner
 from hakoiri.credential_proxy.framing import RequestHead
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
-from hakoiri.credential_proxy.records import Records
+from hakoiri.credential_proxy.records import RETRY_AFTER_S, Records
+from hakoiri.wire.problems import AUDIT_UNAVAILABLE
 
 OWNER = Owner(container="c", workspace="w", tenant="t", generation=3)
 HEAD = RequestHead(method="GET", target="/x?planted", version=(1, 1), headers=())
@@ -80,3 +84,49 @@ def test_refusals_without_end_are_counted_and_not_told_one_by_one() -> None:
     )
     assert [line.get("left_out") for line in told] == [None] * 7 + [7]
     assert counted(metrics) == 15
+
+
+FULL = "the audit log /var/log/x cannot be written: No space left on device"
+REFUSE = Refuse(403, "host-not-allowed", "no", "egress")
+
+
+def audited(audit: MemoryAudit) -> tuple[Records, StringIO]:
+    stream = StringIO()
+    return Records(log=DecisionLog(stream), metrics=RequestMetrics(), audit=audit), stream
+
+
+def test_nothing_may_go_out_of_which_no_record_can_be_kept() -> None:
+    audit = MemoryAudit()
+    records, _ = audited(audit)
+    assert records.admitted(FORWARD, route="intercepted") is FORWARD
+    audit.failure = FULL
+    refused = records.admitted(FORWARD, route="intercepted")
+    assert isinstance(refused, Refuse)
+    assert (refused.status, refused.code) == (503, AUDIT_UNAVAILABLE)
+    assert (refused.route, refused.rule) == ("intercepted", "*.test")
+    assert refused.retry == Retry(RETRY_AFTER_S, is_passing=True), "a client comes again by itself"
+    assert "/var/log" not in refused.reason, "a container learns no path"
+    assert records.admitted(REFUSE, route="egress") is REFUSE, "for its own reason"
+    audit.failure = None
+    assert records.admitted(FORWARD, route="intercepted") is FORWARD
+
+
+def test_who_is_told_to_go_on_lets_it_out_all_the_same() -> None:
+    audit = MemoryAudit(goes_on=True)
+    audit.failure = FULL
+    assert audited(audit)[0].admitted(FORWARD, route="intercepted") is FORWARD
+
+
+def test_only_what_was_done_waits_for_a_disk(subtests: pytest.Subtests) -> None:
+    for goes_on, kinds in ((False, ["proxy_request_allowed"]), (True, None)):
+        with subtests.test(goes_on=goes_on):
+            audit = MemoryAudit(goes_on=goes_on)
+            audit.failure = FULL
+            records, stream = audited(audit)
+            records.decided(owner=OWNER, head=HEAD, decision=FORWARD, outcome=Outcome(status=200))
+            refused = Outcome(status=403, reason="host-not-allowed")
+            records.decided(owner=OWNER, head=HEAD, decision=REFUSE, outcome=refused)
+            records.unreadable(owner=OWNER, outcome=Outcome(status=400, reason="bad-request"))
+            blocked = ["proxy_request_blocked"] * 2
+            assert audit.kinds() == (kinds or ["proxy_request_allowed", *blocked])
+            assert len(stream.getvalue().splitlines()) == 3, "its own log has all"

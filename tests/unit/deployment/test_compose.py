@@ -42,6 +42,7 @@ WRITABLE: Final = {
         *("/var/log/hakoiri", "/run/hakoiri"),
     },
     "audit-keeper": {
+        "/run/hakoiri/keeper",
         "/var/log/hakoiri/${INSTANCE}/keeper",
         "/var/log/hakoiri/${INSTANCE}/heads",
     },

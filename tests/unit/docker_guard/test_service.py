@@ -1,8 +1,9 @@
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.disks import disk_rules, small_disks
@@ -336,3 +337,48 @@ async def test_an_answer_of_another_form_is_not_passed_on() -> None:
         with pytest.raises(CallRefusedError) as refused:
             await carried_out(Broken(), call)
         assert refused.value.status == 502
+
+
+FULL = "the audit log cannot be written: No space left on device"
+
+
+@pytest.mark.parametrize("call", [CreateContainer(ID), MakeBox(ID), ActOnContainer(NAME, "start")])
+async def test_no_container_begins_that_cannot_be_recorded(call: Call, tmp_path: Path) -> None:
+    audit, engine = MemoryAudit(), MemoryEngine()
+    audit.failure = FULL
+    under_test = guard(engine, tmp_path, audit=audit)
+    with pytest.raises(CallRefusedError) as refused:
+        await under_test.carry_out(call, json.dumps(sealed()).encode())
+    assert (refused.value.code, refused.value.status) == ("audit-unavailable", 503)
+    assert refused.value.problem().title == "The audit log cannot be used"
+    assert "HAKOIRI_AUDIT__DIR" in refused.value.detail
+    assert engine.asked == []
+    assert made_below(tmp_path) == []
+    audit.failure = None
+    with suppress(CallRefusedError):  # whatever else it lacks, that is over
+        await under_test.carry_out(call, json.dumps(sealed()).encode())
+    assert engine.asked or made_below(tmp_path)
+
+
+def made_below(tree: Path) -> list[Path]:
+    return list(tree.iterdir())
+
+
+@pytest.mark.parametrize("action", ["inspect", "stop", "pause", "unpause", "remove"])
+async def test_what_is_live_may_be_ended_though_it_cannot_be_recorded(action: str) -> None:
+    audit, engine = MemoryAudit(), MemoryEngine()
+    under_test = guard(engine, audit=audit)
+    await under_test.carry_out(CreateContainer(ID), json.dumps(sealed()).encode())
+    audit.failure = FULL
+    grace_s = 1 if action == "stop" else None
+    acted = ActOnContainer(NAME, cast("Any", action), grace_s=grace_s)
+    assert (await under_test.carry_out(acted, b"")).status < 300
+
+
+async def test_a_guard_that_is_told_to_goes_on() -> None:
+    audit = MemoryAudit(goes_on=True)
+    audit.failure = FULL
+    made = await guard(MemoryEngine(), audit=audit).carry_out(
+        CreateContainer(ID), json.dumps(sealed()).encode()
+    )
+    assert made.status == 201

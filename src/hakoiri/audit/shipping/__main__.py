@@ -26,9 +26,10 @@ from hakoiri.audit.shipping.configuration import (
 from hakoiri.audit.shipping.courier import Courier
 from hakoiri.audit.shipping.file_target import FileCopy
 from hakoiri.audit.shipping.s3_target import BucketCopy
-from hakoiri.audit.shipping.status import ShipStatus, write_status
+from hakoiri.audit.shipping.status import ShipStatus
 from hakoiri.audit.shipping.syslog_target import SyslogSender
 from hakoiri.audit.shipping.targets import SealedTarget, StreamTarget
+from hakoiri.audit.told_file import write_told
 
 USAGE_EXIT_CODE: Final = 2
 EVERY_S: Final = 1.0
@@ -66,7 +67,7 @@ def ship(couriers: list[Courier], launch: ShipLaunch, stopping: threading.Event)
     while True:
         is_over = stopping.wait(TOLD_EVERY_S)
         told = ShipStatus(told_at=time.time(), targets=[one.status for one in couriers])
-        write_status(launch.status_file, told)
+        write_told(launch.status_file, told)
         if is_over:
             return
 

@@ -1,19 +1,11 @@
-"""How far each copy got, as told to the server and to `hakoiri audit ship status`.
+"""How far each copy got, as told to the server and to `hakoiri audit ship status`."""
 
-The file is the shipper's alone to write. Who reads it takes it for what a process says of itself.
-"""
+from typing import Annotated
 
-import os
-from pathlib import Path
-from typing import Annotated, Final
-
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from hakoiri.audit.launch import ChainName
 from hakoiri.audit.shipping.configuration import TARGETS_LIMIT, TargetName
-
-LIMIT_BYTES: Final = 64 * 1024
-MODE: Final = 0o640
 
 
 class ChainStatus(BaseModel):
@@ -56,23 +48,3 @@ class ShipStatus(BaseModel):
 
     told_at: float
     targets: list[TargetStatus] = Field(max_length=TARGETS_LIMIT)
-
-
-def write_status(path: Path, status: ShipStatus) -> None:
-    """Write the file whole: who reads sees the old one or the new one. Raises `OSError`."""
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(partial, flags, MODE), "wb") as file:
-        file.write(status.model_dump_json().encode("ascii", errors="backslashreplace"))
-    partial.rename(path)
-
-
-def read_status(path: Path) -> ShipStatus | None:
-    """Return what the shipper told last; None if it told nothing that can be read."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        with os.fdopen(os.open(path, flags), "rb") as file:
-            return ShipStatus.model_validate_json(file.read(LIMIT_BYTES))
-    except (OSError, ValidationError):
-        return None

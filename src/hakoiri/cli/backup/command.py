@@ -1,6 +1,7 @@
 """`hakoiri backup`: make one, check it, put it back. Works on the files, as root."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +31,7 @@ from hakoiri.cli.supervisor.preparation import (
 )
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import Settings, SettingsError
+from hakoiri.host.telemetry.backup_metrics import tell_backup
 
 app = noun("Save an installation, and put it back.")
 
@@ -70,6 +72,7 @@ def create(
             version=version("hakoiri"),
             now=datetime.now(UTC),
         )
+    _tell_server(settings)
     away = [
         *(["the database"] if found.database is None and found.postgresql is None else []),
         *(["the object store"] if found.objects is None else []),
@@ -152,6 +155,18 @@ def _told(command: str) -> Iterator[None]:
     except BackupError as error:
         complain(f"backup {command}", error)
         raise typer.Exit(1) from None
+
+
+def _tell_server(settings: Settings) -> None:
+    """Let the server's figures know; a backup is whole, even if that cannot be written."""
+    try:
+        tell_backup(settings.data_dir, at_s=time.time())
+    except OSError as error:
+        complain(
+            "backup create",
+            f"the backup is whole, but its time cannot be written to {settings.data_dir}, so "
+            f"HakoiriBackupOld may fire: {error.strerror}",
+        )
 
 
 def _instance(settings: Settings) -> str:

@@ -10,7 +10,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.session import Session
 
-from hakoiri.audit.shipping.status import ShipStatus, read_status
+from hakoiri.audit.shipping.status import ShipStatus
+from hakoiri.audit.told_file import read_told
 from hakoiri.cli.doctor.checklist_checks import ChecklistFacts, check_checklist
 from hakoiri.cli.doctor.engine_facts import EngineFacts, EngineUnknownError, read_engine
 from hakoiri.cli.doctor.finding import Finding
@@ -149,4 +150,4 @@ def _ship_status(settings: Settings) -> ShipStatus | None:
         run_dir = settings.run_dir or RUN_ROOT / instance_id(instance)
     except PreparationError:
         return None
-    return read_status(run_dir / SHIP_STATUS)
+    return read_told(run_dir / SHIP_STATUS, ShipStatus)

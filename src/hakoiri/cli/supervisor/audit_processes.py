@@ -4,20 +4,26 @@ from hakoiri.audit.launch import KeeperLaunch, ReaderLaunch
 from hakoiri.cli.supervisor.audit_ground import AuditGround
 from hakoiri.cli.supervisor.preparation import Ground
 from hakoiri.cli.supervisor.process import ProcessSpec
-from hakoiri.cli.supervisor.processes import READER_SOCKET, passed_on
+from hakoiri.cli.supervisor.processes import KEEPER_STATUS, READER_SOCKET, passed_on
 from hakoiri.host.settings import Settings
 
 
-def keeper_process(ground: Ground, audit: AuditGround) -> ProcessSpec:
+def keeper_process(settings: Settings, ground: Ground, audit: AuditGround) -> ProcessSpec:
     """Return the audit log's keeper, which alone can read its key and write its heads."""
-    launch = KeeperLaunch(directory=audit.keeper, heads=audit.heads, chains=audit.chains)
+    status_file = ground.run_dir / KEEPER_STATUS
+    launch = KeeperLaunch(
+        directory=audit.keeper, heads=audit.heads, chains=audit.chains, status_file=status_file
+    )
     return ProcessSpec(
         name="audit_keeper",
         arguments=("-m", "hakoiri.audit"),
         uid=ground.keeper.uid,
         gid=ground.keeper.gid,
+        # the server's group, to pass through the run directory; of it, only its own is in sight
+        groups=(ground.server.gid,),
         environment=passed_on(),
-        shown=(audit.root,),
+        hidden=(settings.data_dir, ground.proxy_dir, ground.guard_dir, ground.audit_dir),
+        shown=(audit.root, status_file.parent),
         has_network=False,
         standard_input=launch.model_dump_json().encode(),
     )

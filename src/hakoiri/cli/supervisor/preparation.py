@@ -44,6 +44,9 @@ LOCK_FILE = "lock"
 NO_LOCK = -1
 """Of who only needs to know where things are."""
 
+KEEPER_TELLS = "keeper"
+"""Where in the run directory the audit log's keeper tells how far it got."""
+
 DISKS_SUFFIX = ".disks"
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel allows 107 in `sun_path`."""
@@ -165,6 +168,8 @@ def make_places(settings: Settings, ground: Ground) -> None:
     for directory in (ground.tree, ground.disks):
         _directory(directory, 0, 0, 0o700)
     if ground.audit is not None:
+        # set-group-id: what the keeper tells there, the server's group may read
+        _directory(ground.run_dir / KEEPER_TELLS, ground.keeper.uid, server.gid, 0o2750)
         make_directories(
             ground.audit,
             writers={SERVER_CHAIN: server.uid, PROXY_CHAIN: proxy.uid, GUARD_CHAIN: guard.uid},

@@ -14,6 +14,7 @@ from hakoiri.cli.supervisor.audit_ground import (
 from hakoiri.cli.supervisor.database_places import database_directories, database_paths
 from hakoiri.cli.supervisor.guard_rules import disk_rules
 from hakoiri.cli.supervisor.preparation import (
+    KEEPER_TELLS,
     Ground,
     PreparationError,
     code_directories,
@@ -35,6 +36,7 @@ NOBODY: Final = 65534
 CONTROL_SOCKET: Final = "control.sock"
 GUARD_SOCKET: Final = "docker.sock"
 READER_SOCKET: Final = "reader.sock"
+KEEPER_STATUS: Final = Path(KEEPER_TELLS, "status.json")
 SHIP_STATUS: Final = Path("ship/status.json")
 PROXY_NAME: Final = "credential_proxy"
 
@@ -114,6 +116,7 @@ def proxy_process(
             "--state-dir",
             str(ground.proxy_state_dir),
             *(("--audit-dir", str(audit.chains[PROXY_CHAIN])) if audit is not None else ()),
+            *(("--audit-goes-on",) if settings.audit.goes_on else ()),
             "--stand-by",
             *(("--tracing",) if tracing is not None else ()),
         ),
@@ -143,6 +146,7 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
         proxy_sockets=ground.proxy_dir,
         proxy_uid=ground.proxy.uid,
         audit_dir=next(iter(_own_chain(ground, GUARD_CHAIN)), None),
+        audit_goes_on=settings.audit.goes_on,
         rules=rules,
     )
     return ProcessSpec(
@@ -251,6 +255,7 @@ def _server_launch(
         apparmor=apparmor,
         audit_dir=next(iter(_own_chain(ground, SERVER_CHAIN)), None),
         audit_reader=ground.audit_dir / READER_SOCKET if ground.audit is not None else None,
+        keeper_status=ground.run_dir / KEEPER_STATUS if ground.audit is not None else None,
         ship_status=ground.run_dir / SHIP_STATUS if settings.audit.ship_file is not None else None,
         tracing=tracing,
     )

@@ -88,7 +88,7 @@ class Listener:
     async def _carry_out(self, request: ContainerRequest, head: RequestHead) -> None:
         owner, started_s = self._socket.owner, time.perf_counter()
         outcome = Outcome()
-        decision = self._decide(head)
+        decision = self._records.admitted(self._decide(head), route=route_of(head))
         try:
             route = decision.route or route_of(head)
             with self._socket.slot(head, route):

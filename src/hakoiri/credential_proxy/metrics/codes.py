@@ -9,6 +9,7 @@ OTHER: Final = "(other)"
 CODES: Final = frozenset({
     "address-refused",
     "ambiguous-path",
+    "audit-unavailable",
     "bad-authority",
     "bad-body",
     "bad-model-id",

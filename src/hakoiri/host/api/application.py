@@ -23,6 +23,7 @@ from hakoiri.host.api import problems
 from hakoiri.host.api import recovery_points as point_routes
 from hakoiri.host.api import usage as usage_routes
 from hakoiri.host.api import workspaces as workspace_routes
+from hakoiri.host.api.audit_guard import AuditGuard, Hindrance
 from hakoiri.host.api.authentication import Authentication
 from hakoiri.host.api.files import StoredFiles
 from hakoiri.host.api.health import Degraded, Readiness
@@ -69,6 +70,7 @@ def create_app(
     workspace_figures: Figures,
     usage_of: UsageOf,
     find_audited: FindAudited,
+    hindrance: Hindrance,
     require_keys: bool,
     requests: LastRequests,
     traces: Traces | None = None,
@@ -94,6 +96,7 @@ def create_app(
             # who is refused above fills no trace
             *([Middleware(RequestTracing, traces=traces)] if traces is not None else []),
             Middleware(BodyGuard),
+            Middleware(AuditGuard, hindrance=hindrance),
         ],
     )
     problems.install(app)

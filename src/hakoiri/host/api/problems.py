@@ -56,7 +56,12 @@ from hakoiri.host.files.ports import (
     NoSuchFileError,
     NoSuchPointError,
 )
-from hakoiri.wire.problems import PROBLEM_MEDIA_TYPE, Problem
+from hakoiri.wire.problems import (
+    AUDIT_TITLE,
+    AUDIT_UNAVAILABLE,
+    PROBLEM_MEDIA_TYPE,
+    Problem,
+)
 
 
 class RefusedError(Exception):
@@ -87,7 +92,7 @@ MEANINGS: Final[tuple[tuple[type[Exception], _Meaning], ...]] = (
     (TurnRunningError, _Meaning("turn-running", 409, "A turn is running")),
     (NoTurnRunningError, _Meaning("no-turn-running", 409, "No turn is running")),
     (AuditCursorError, _Meaning("invalid-request", 422, "The request is not valid")),
-    (AuditUnavailableError, _Meaning("audit-unavailable", 503, "The audit log cannot be read")),
+    (AuditUnavailableError, _Meaning(AUDIT_UNAVAILABLE, 503, AUDIT_TITLE)),
     (RuntimeNotAllowedError, _Meaning("runtime-not-allowed", 422, "The runtime is not allowed")),
     (InvalidOptionError, _Meaning("invalid-request", 422, "The request is not valid")),
     (PoolRefusedError, _Meaning("invalid-request", 422, "The request is not valid")),

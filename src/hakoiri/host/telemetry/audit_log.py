@@ -33,14 +33,16 @@ NEARLY_FULL: Final = "workspace-nearly-full"
 """The notice that a disk is close to its quota."""
 
 
-def audit_log(directory: Path | None, *, chain: str = CHAIN) -> AbstractContextManager[AuditLog]:
+def audit_log(
+    directory: Path | None, *, chain: str = CHAIN, goes_on: bool = False
+) -> AbstractContextManager[AuditLog]:
     """Return the chain, to be entered; one that forgets where there is no directory.
 
-    Entering raises `AuditError`.
+    If it `goes_on`, nothing is held back that cannot be recorded. Entering raises `AuditError`.
     """
     if directory is None:
         return nullcontext(NoAuditLog())
-    return ChainWriter(directory, chain=chain, version=version("hakoiri"))
+    return ChainWriter(directory, chain=chain, version=version("hakoiri"), goes_on=goes_on)
 
 
 class Owner(Protocol):

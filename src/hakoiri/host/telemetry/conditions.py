@@ -21,8 +21,8 @@ MENDS: Final[Mapping[Part, str]] = {
     "database": "see that the database of HAKOIRI_DATABASE_URL answers and that its disk has room",
     "objects": "see that the store of HAKOIRI_OBJECT_STORE_URL can be reached, read and written",
     "audit": (
-        "make room on the disk of HAKOIRI_AUDIT__DIR; what this server does waits in its memory, "
-        "and beyond 20,000 lines is lost"
+        "make room on the disk of HAKOIRI_AUDIT__DIR; until then nothing begins that could not be "
+        "recorded, and what runs waits in memory with its lines"
     ),
     "coordination": (
         "see that Redis (HAKOIRI_REDIS_URL) answers and takes the credentials, or set "

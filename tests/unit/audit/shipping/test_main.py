@@ -8,7 +8,8 @@ from hakoiri.audit.shipping.__main__ import serve, ship
 from hakoiri.audit.shipping.configuration import ShipLaunch
 from hakoiri.audit.shipping.courier import Courier
 from hakoiri.audit.shipping.file_target import FileCopy
-from hakoiri.audit.shipping.status import read_status
+from hakoiri.audit.shipping.status import ShipStatus
+from hakoiri.audit.told_file import read_told
 
 MADE = lines(5)
 
@@ -47,7 +48,7 @@ def test_every_target_is_served_and_what_it_has_is_told(tmp_path: Path) -> None:
         tell=told,
     )
     ship([courier], launch, stopping)
-    status = read_status(launch.status_file)
+    status = read_told(launch.status_file, ShipStatus)
     assert status is not None
     assert [one.name for one in status.targets] == ["share"]
     copied = share / "i1" / "server" / f"{1:015d}.jsonl"

@@ -1,5 +1,6 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 from hakoiri.cli.backup import command
 from hakoiri.cli.supervisor.preparation import Account
 from hakoiri.host import settings as host_settings
+from hakoiri.host.telemetry.backup_metrics import FILE_NAME, last_backup_s
 
 
 @pytest.fixture
@@ -70,3 +72,22 @@ def test_it_goes_back_only_where_nothing_is(run: CliRunner, site: Site, tmp_path
     done = run.invoke(command.app, ["restore", str(site.backup)])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "data/instance").exists()
+
+
+def test_the_server_is_told_of_a_backup_that_is_whole_and_of_no_other(
+    run: CliRunner, site: Site
+) -> None:
+    data_dir = site.settings.data_dir
+    run.invoke(command.app, ["create", str(data_dir / "inside")])
+    assert last_backup_s(data_dir) == 0
+    began_s = int(time.time())
+    assert run.invoke(command.app, ["create", str(site.backup)]).exit_code == 0
+    assert began_s <= last_backup_s(data_dir) <= time.time()
+    assert not list(site.backup.rglob(FILE_NAME)), "which a restore would bring back"
+
+
+def test_a_backup_is_whole_even_if_the_server_cannot_be_told(run: CliRunner, site: Site) -> None:
+    (site.settings.data_dir / FILE_NAME).mkdir()
+    made = run.invoke(command.app, ["create", str(site.backup)])
+    assert made.exit_code == 0
+    assert "the backup is whole, but its time cannot be written" in made.stderr

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from tests.unit.cli.doctor.test_engine_checks import ENGINE
 
-from hakoiri.audit.shipping.status import ShipStatus, write_status
+from hakoiri.audit.shipping.status import ShipStatus
+from hakoiri.audit.told_file import write_told
 from hakoiri.cli.doctor import checklist_facts
 from hakoiri.cli.doctor.checklist_facts import gather, read_lifecycle
 from hakoiri.host.settings import Settings
@@ -64,7 +65,7 @@ def test_what_the_shipper_told_is_read_and_looking_makes_no_instance(
     (settings.data_dir / "instance").write_text("0123456789ab\n")
     (tmp_path / "run" / "ship").mkdir(parents=True)
     told = ShipStatus(told_at=1, targets=[])
-    write_status(tmp_path / "run" / "ship" / "status.json", told)
+    write_told(tmp_path / "run" / "ship" / "status.json", told)
     assert gather(settings, image_reference=lambda: "ours").ship == told
 
 

@@ -11,10 +11,25 @@ from hakoiri.host.launch import ServerLaunch
 
 def test_the_keeper_reads_all_chains_and_has_nothing_else(tmp_path: Path) -> None:
     made, audit = ground(tmp_path), AuditGround(tmp_path / "audit" / "i1")
-    keeper = keeper_process(made, audit)
-    assert (keeper.uid, keeper.gid, keeper.capabilities, keeper.groups) == (907, 908, (), ())
-    assert not keeper.has_network
-    assert KeeperLaunch.model_validate_json(keeper.standard_input).chains == audit.chains
+    settings = load(tmp_path)
+    keeper = keeper_process(settings, made, audit)
+    # of the server's group, to pass through the run directory
+    assert (keeper.uid, keeper.gid, keeper.groups) == (907, 908, (902,))
+    assert (keeper.capabilities, keeper.has_network) == ((), False)
+    assert {settings.data_dir, made.proxy_dir, made.guard_dir, made.audit_dir} <= {*keeper.hidden}
+    launch = KeeperLaunch.model_validate_json(keeper.standard_input)
+    assert launch.chains == audit.chains
+
+
+def test_the_keeper_tells_the_server_alone_how_far_it_signed(tmp_path: Path) -> None:
+    settings, made = load(tmp_path), ground(tmp_path)
+    audit = AuditGround(tmp_path / "audit" / "i1")
+    keeper = keeper_process(settings, made, audit)
+    told = KeeperLaunch.model_validate_json(keeper.standard_input).status_file
+    server = ServerLaunch.model_validate_json(server_process(settings, made, "i").standard_input)
+    assert server.keeper_status == told
+    assert told.parent.parent == made.run_dir, "which the server sees"
+    assert told.parent in keeper.shown
 
 
 def test_the_reader_reads_all_chains_and_sees_neither_key_nor_data(tmp_path: Path) -> None:

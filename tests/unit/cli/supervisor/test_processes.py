@@ -134,6 +134,18 @@ def test_the_proxys_files_may_not_lie_beside_what_the_server_needs(tmp_path: Pat
         server_process(settings, ground(tmp_path), "image")
 
 
+def test_proxy_and_guard_go_on_unrecorded_only_where_it_is_set(tmp_path: Path) -> None:
+    for when, goes_on in (("refuse", False), ("continue", True)):
+        audit = load(tmp_path).audit.model_copy(update={"when_unavailable": when})
+        settings = load(tmp_path).model_copy(update={"audit": audit})
+        proxy = proxy_process(settings, ground(tmp_path), None)
+        assert ("--audit-goes-on" in proxy.arguments) is goes_on
+        guard = guard_process(settings, ground(tmp_path), rules(settings))
+        launch = GuardLaunch.model_validate_json(guard.standard_input)
+        assert launch.audit_goes_on is goes_on
+    assert load(tmp_path).audit.when_unavailable == "refuse"
+
+
 def test_the_guard_alone_gets_the_engine_and_neither_data_nor_secrets(tmp_path: Path) -> None:
     settings, where = load(tmp_path), ground(tmp_path)
     rules = guard_rules(settings, instances=["i1"], images=["image"], runtimes=["runc"])

@@ -135,6 +135,7 @@ class Served:
         self.explained = ScriptedExplanations()
         self.reasons: list[str] = []
         self.degraded: list[Degradation] = []
+        self.hindrance: str | None = None
         self.probe_told = ProbeTold("off")
         self.pool_store = MemoryPoolStore()
         keeper = fleet.Fleet(Path("/nonexistent")).keeper()
@@ -167,6 +168,7 @@ class Served:
             figures=self._figures,
             workspace_figures=self._workspace_figures,
             usage_of=self._usage_of,
+            hindrance=lambda: self.hindrance,
             find_audited=self._find_audited,
             require_keys=require_keys,
             requests=self.requests,

@@ -14,16 +14,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.credential_proxy.metrics.test_budget_metrics import BUDGETS
 from tests.unit.credential_proxy.metrics.test_state_metrics import Parts
 
+from hakoiri.audit.keeper_status import CHAINS_LIMIT, ChainSigned, KeeperStatus
 from hakoiri.audit.shipping.configuration import TARGETS_LIMIT
 from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
 from hakoiri.credential_proxy.metrics.budget_metrics import BudgetMetrics
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 from hakoiri.host.files.quota import DiskUse, TreeUse
 from hakoiri.host.telemetry.admission_metrics import REFUSALS
+from hakoiri.host.telemetry.backup_metrics import BackupMetrics
 from hakoiri.host.telemetry.exposition import merge
 from hakoiri.host.telemetry.health_metrics import HostPressure
 from hakoiri.host.telemetry.metrics import LOSSES, OTHER_REASON, REMOVALS, ServerMetrics
 from hakoiri.host.telemetry.ship_metrics import ShipMetrics
+from hakoiri.host.telemetry.signing_metrics import SigningMetrics
 from hakoiri.host.usage.figures import CgroupFigures, Usage
 from hakoiri.host.usage.metrics import UsageMetrics
 from hakoiri.host.usage.watch import FleetUsage
@@ -54,7 +57,7 @@ CLOSED: dict[str, set[str]] = {
 }
 """What a label of the server may say."""
 
-BOUNDS = {"workspace": 201, "le": 40, "target": TARGETS_LIMIT}
+BOUNDS = {"workspace": 201, "le": 40, "target": TARGETS_LIMIT, "chain": CHAINS_LIMIT}
 """How many values a label of the server may have whose values are not known ahead."""
 
 OF_THE_PROXY = frozenset(
@@ -82,6 +85,10 @@ def hostile_page(tmp_path: Path) -> str:
     shipped = [TargetStatus(name=f"t{number}", kind="file") for number in range(TARGETS_LIMIT)]
     status = ShipStatus(told_at=0, targets=shipped)  # more cannot be told
     metrics.watch(ShipMetrics(lambda: status, wall_s=lambda: 1.0))
+    signed = {f"c{number}": ChainSigned(signed_at=0) for number in range(CHAINS_LIMIT)}
+    keeper = KeeperStatus(told_at=0, chains=signed)  # more cannot be told
+    metrics.watch(SigningMetrics(lambda: keeper, wall_s=lambda: 1.0))
+    metrics.watch(BackupMetrics(tmp_path))
     metrics.watch(TraceMetrics(TraceTally(queue_limit=1), prefix="hakoiri"))
     for number in range(MANY):
         metrics.system_call_killed(f"workspace-{number}")
