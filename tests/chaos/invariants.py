@@ -14,6 +14,8 @@ Event = Mapping[str, Any]
 
 ENDS: Final = frozenset({"result", "error"})
 ALL_LOST: Final = "all that changed since the last recovery point"
+TAKEN_OVER: Final = "workspace-taken-over"
+"""A notice with which a workspace loses as much, though no turn ran in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,8 @@ def files(log: Sequence[Event], promises: Promises, stored: Mapping[str, bytes])
     `stored` are the contents that the API gives, by path.
     """
     lost = [line for event in log for line in event["data"].get("lost_paths", ())]
-    if any(line.startswith(ALL_LOST) for line in lost):
+    was_taken_over = any(event["data"].get("code") == TAKEN_OVER for event in log)
+    if was_taken_over or any(line.startswith(ALL_LOST) for line in lost):
         return
     answers = [event["data"]["text"] for event in log if event["type"] == "tool_result"]
     wanted: dict[str, bytes | None] = dict(promises.files)

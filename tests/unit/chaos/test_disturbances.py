@@ -41,3 +41,7 @@ def test_there_is_a_redis_where_one_is_to_be_struck(
     is_shared: bool,  # noqa: FBT001 - parametrized
 ) -> None:
     assert Weather(seed, kinds=kinds).is_shared == is_shared
+
+
+def test_several_servers_have_a_redis() -> None:
+    assert Weather(1, servers=2).is_shared

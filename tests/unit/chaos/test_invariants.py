@@ -8,6 +8,8 @@ import pytest
 from tests.chaos.invariants import Violation, flat, judge, leftovers
 from tests.chaos.promises import Promises, Sent, Wrote
 
+from hakoiri.host.conversations.turn_history import TAKEN_OVER
+
 Log = list[dict[str, Any]]
 
 
@@ -163,6 +165,14 @@ def test_a_file_that_was_told_to_be_lost_is_no_violation() -> None:
     promises.seen = []
     assert judged(log, promises, {"turn": b"1\n"}) == []
     assert [v.rule for v in judged(log, promises, {"put": b"content"})] == ["files"]
+
+
+def test_files_of_a_workspace_that_was_taken_over_are_not_judged() -> None:
+    log = good_log()
+    log[3] |= {"type": "notice", "data": {"code": TAKEN_OVER.code, "text": "…"}}
+    promises = good_promises()
+    promises.seen = []
+    assert judged(log, promises, {}) == []
 
 
 def test_what_was_wrong_on_the_spot_is_told() -> None:
