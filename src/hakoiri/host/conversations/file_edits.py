@@ -202,6 +202,6 @@ class FileEdits:
         """
         is_saved = await self._saver.flush(workspace.id)
         newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
-        if newest.generation != claim.generation:
+        if newest.generation > claim.generation:
             raise StaleGenerationError(f"generation {claim.generation} may not save any more")
         return newest.recovery_point if is_saved else None

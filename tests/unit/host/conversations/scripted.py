@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -185,9 +185,6 @@ class ScriptedContainers:
     generation: int = 1
     """Counted up by `retire`."""
 
-    recorded: dict[str, Workspace] = field(default_factory=dict)
-    """Workspaces as the store has them, in which a claim's generation is recorded."""
-
     held: dict[str, set[str]] = field(default_factory=dict)
     """The holders of each live container."""
 
@@ -243,9 +240,6 @@ class ScriptedContainers:
         return self._claim(workspace_id, self.start)
 
     def _claim(self, workspace_id: str, start: Literal["live", "warm", "cold"]) -> Claim:
-        now = self.recorded.get(workspace_id)
-        if now is not None and now.generation < self.generation:
-            self.recorded[workspace_id] = replace(now, generation=self.generation)
         return Claim(
             container_id=self.container_id,
             workspace_id=workspace_id,
@@ -509,7 +503,6 @@ class World:
         self.policy_store = MemoryPolicies(self.store)
         self.feed = EventFeed(store=self.store)
         self.containers = containers or ScriptedContainers()
-        self.containers.recorded = self.store.workspaces
         self.files = files or ScriptedFiles()
         self.model = model or ScriptedModel(Result(text="chat"))
         self.policies = PolicyService(

@@ -135,7 +135,8 @@ async def test_what_another_server_took_over_meanwhile_is_changed_there(
 
             async def touch(self, workspace: Workspace, claim: Claim) -> None:
                 now = world.store.workspaces[workspace.id]
-                world.store.workspaces[workspace.id] = replace(now, generation=now.generation + 1)
+                newer = world.containers.generation + 1
+                world.store.workspaces[workspace.id] = replace(now, generation=newer)
                 del world.containers.held[workspace.id]
 
         world.workspaces.edits._saver.__class__ = TakingOver
