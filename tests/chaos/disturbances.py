@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from redis.exceptions import RedisError
 from tests.chaos.schedule import Kind
 from tests.chaos.site import Site
 from tests.engine import EngineStartError
@@ -189,18 +190,25 @@ def start_redis(site: Site) -> str:
 
 
 def freeze_redis(site: Site, pick: int) -> str:
+    if _redis(site).process is None:
+        return NOBODY
     _redis(site).stop()
     return "stopped in its tracks"
 
 
 def thaw_redis(site: Site) -> str:
+    if _redis(site).process is None:
+        return NOBODY
     _redis(site).go_on()
     return "it goes on"
 
 
 def empty_redis(site: Site, pick: int) -> str:
-    with _redis(site).client() as client:
-        client.flushall()
+    try:
+        with _redis(site).client() as client:
+            client.flushall()
+    except RedisError:
+        return "it does not answer"
     return "it has forgotten everything"
 
 
