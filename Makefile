@@ -33,7 +33,7 @@ test: ## Run all tests but those on machines of their own; pass options to pytes
 	$(VENV)/bin/pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # none of them was chosen
 
 .PHONY: compose-test
-compose-test: ## Bring up the stack of docker-compose.yml, run a turn, look at its rights, upgrade it
+compose-test: ## Bring up the stack of docker-compose.yml, run a turn, look at its rights, upgrade it in the middle of turns
 	@deployment/setup/host.sh --for compose
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build

@@ -24,6 +24,8 @@ EXAMPLES: Final = """examples:
   make chaos ARGS="--every 1.5 --users 8"     a harder one
   make chaos ARGS="--kinds agent,proxy --seconds 90 --seed 3"
                                               these alone; --kinds help lists them
+  make chaos ARGS="--servers 2 --kinds server,server-stands-still,redis --seconds 90"
+                                              two servers, of which either is struck
 """
 
 
@@ -41,7 +43,9 @@ def main() -> int:
         cache_dir=DEFAULT_CACHE_DIR,
         progress=say,
     )
-    with engine_with(image, image_from=given.image_from) as engine:
+    with engine_with(
+        image, image_from=given.image_from, keeps_containers=given.live_restore
+    ) as engine:
         outcome = rage(root, weather, engine=engine, image=image, say=say)
     (root / "outcome.txt").write_text(outcome.told())
     sys.stdout.write(outcome.told() + "\n")
@@ -68,7 +72,7 @@ def read_arguments(words: Sequence[str] | None = None) -> tuple[argparse.Namespa
             "without a strike proves nothing; strike more often, or longer (--minutes, --seconds)"
         )
     seed = given.seed if given.seed is not None else SystemRandom().randrange(10**6)
-    return given, Weather(seed, seconds, given.every, given.users, kinds)
+    return given, Weather(seed, seconds, given.every, given.users, kinds, servers=given.servers)
 
 
 def say(text: str) -> None:
@@ -92,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of an earlier storm (default: a new one)")
     parser.add_argument("--every", type=duration, default=6.0, help="seconds between two strikes")
     parser.add_argument("--users", type=count, default=4, help="conversations at once (default: 4)")
+    parser.add_argument(
+        "--servers", type=int, default=1, choices=(1, 2, 3), help="on one database (default: 1)"
+    )
+    parser.add_argument(
+        "--live-restore", action="store_true", help="containers run on while the engine is away"
+    )
     parser.add_argument(
         "--image-from", default=DEFAULT_DOCKER_HOST, help="the engine that has the image"
     )

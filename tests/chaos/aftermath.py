@@ -128,10 +128,10 @@ def _judged(site: Site, user: User, journal: Sequence[Sequence[str]]) -> list[Vi
     if not started:
         return [*violations, Violation("usable", "no turn ever started", promises.conversation)]
     # of the turn that was sent when all was calm
-    home = site.server.tree / started[-1]["container"] / "home"
+    homes = [one.tree / started[-1]["container"] / "home" for one in site.servers]
     return violations + judge(
         log,
         promises,
         stored=stored_files(api, promises.conversation),
-        told=[*journal, *transcripts(home)],
+        told=[*journal, *(texts for home in homes for texts in transcripts(home))],
     )

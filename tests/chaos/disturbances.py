@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from redis.exceptions import RedisError
 from tests.chaos.schedule import Kind
 from tests.chaos.site import Site
 from tests.engine import EngineStartError
@@ -83,12 +84,18 @@ def kill_init(site: Site, pick: int) -> str:
     return NOBODY
 
 
-def kill_process(module: str, site: Site, pick: int) -> str:
-    return _kill(site.server.processes(module))
+def kill_container_and_init(site: Site, pick: int) -> str:
+    """Kill the init, and tell the engine to kill the container while it learns of that."""
+    return f"{kill_init(site, pick)}; {kill_container(site, pick)}"
+
+
+def kill_processes(modules: Sequence[str], site: Site, pick: int) -> str:
+    """Kill what runs these modules, all at once."""
+    return _kill([pid for module in modules for pid in site.struck(pick).processes(module)])
 
 
 def freeze_process(module: str, site: Site, pick: int) -> str:
-    found = site.server.processes(module)
+    found = site.struck(pick).processes(module)
     site.frozen.extend(found)
     return _kill(found, signal.SIGSTOP)
 
@@ -101,21 +108,24 @@ def thaw_processes(site: Site) -> str:
 
 
 def kill_all(site: Site, pick: int) -> str:
-    site.server.kill_all()
-    site.server.server.start()
+    struck = site.struck(pick)
+    struck.kill_all()
+    struck.server.start()
     return "all processes of the installation"
 
 
 def kill_supervisor(site: Site, pick: int) -> str:
-    told = _kill([site.server.server.pid])
-    site.server.server.stop()
-    site.server.server.start()
+    server = site.struck(pick).server
+    told = _kill([server.pid])
+    server.stop()
+    server.start()
     return told
 
 
 def restart(site: Site, pick: int) -> str:
-    code = site.server.server.stop()
-    site.server.server.start()
+    server = site.struck(pick).server
+    code = server.stop()
+    server.start()
     return f"stopped with exit code {code}, and started"
 
 
@@ -180,18 +190,25 @@ def start_redis(site: Site) -> str:
 
 
 def freeze_redis(site: Site, pick: int) -> str:
+    if _redis(site).process is None:
+        return NOBODY
     _redis(site).stop()
     return "stopped in its tracks"
 
 
 def thaw_redis(site: Site) -> str:
+    if _redis(site).process is None:
+        return NOBODY
     _redis(site).go_on()
     return "it goes on"
 
 
 def empty_redis(site: Site, pick: int) -> str:
-    with _redis(site).client() as client:
-        client.flushall()
+    try:
+        with _redis(site).client() as client:
+            client.flushall()
+    except RedisError:
+        return "it does not answer"
     return "it has forgotten everything"
 
 
@@ -203,13 +220,16 @@ KEEPER: Final = "hakoiri.audit"
 DISTURBANCES: Final[dict[str, Disturbance]] = {
     "container": Disturbance(kill_container),
     "container's init": Disturbance(kill_init),
+    "container with init": Disturbance(kill_container_and_init),
     "agent": Disturbance(lambda site, pick: _inside(site, pick, "workspace_agent")),
     "agent's CLI": Disturbance(lambda site, pick: _inside(site, pick, "claude")),
-    "server": Disturbance(partial(kill_process, HOST)),
-    "server stands still": Disturbance(partial(freeze_process, HOST), thaw_processes, (1.0, 6.0)),
-    "proxy": Disturbance(partial(kill_process, PROXY)),
-    "guard": Disturbance(partial(kill_process, GUARD)),
-    "audit keeper": Disturbance(partial(kill_process, KEEPER)),
+    "server": Disturbance(partial(kill_processes, (HOST,))),
+    # for less and for more than a lease (`site.SETTINGS`)
+    "server stands still": Disturbance(partial(freeze_process, HOST), thaw_processes, (1.0, 12.0)),
+    "proxy": Disturbance(partial(kill_processes, (PROXY,))),
+    "guard": Disturbance(partial(kill_processes, (GUARD,))),
+    "proxy with guard": Disturbance(partial(kill_processes, (PROXY, GUARD))),
+    "audit keeper": Disturbance(partial(kill_processes, (KEEPER,))),
     "all processes": Disturbance(kill_all),
     "supervisor": Disturbance(kill_supervisor),
     "restart": Disturbance(restart),

@@ -8,14 +8,23 @@ from pathlib import Path
 
 from tests.chaos.site import Site
 from tests.disks import loop_devices_of
+from tests.e2e.running import Hakoiri
 
 
 def left_behind(site: Site) -> dict[str, list[str]]:
-    """Return what there is of a server that was stopped, by kind."""
-    server = site.server
-    return {
+    """Return what there is of servers that were stopped, by kind."""
+    found = {
         "containers": site.docker("ps", "--all", "--format", "{{.Names}}").split(),
         "volumes": site.docker("volume", "ls", "--quiet").split(),
+    }
+    for server in site.servers:
+        for kind, names in _left_by(server).items():
+            found[kind] = sorted({*found.get(kind, ()), *names})
+    return found
+
+
+def _left_by(server: Hakoiri) -> dict[str, list[str]]:
+    return {
         "directories": _below(server.tree),
         "disks": _below(server.disks),
         "sockets": sockets_below(server.run_dir, server.root),
@@ -76,9 +85,15 @@ def holdings(site: Site) -> dict[str, dict[str, int]]:
 
 def _lasting(site: Site) -> dict[str, int]:
     modules = ("hakoiri.host", "hakoiri.credential_proxy", "hakoiri.docker_guard", "hakoiri.audit")
-    found = {module: site.server.processes(module) for module in modules}
-    pids = {module: pids[0] for module, pids in found.items() if len(pids) == 1}
-    return pids | {"supervisor": site.server.server.pid}
+    lasting = {}
+    for number, server in enumerate(site.servers, 1):
+        mark = f" of server {number}" if len(site.servers) > 1 else ""
+        for module in modules:
+            pids = server.processes(module)
+            if len(pids) == 1:
+                lasting[f"{module}{mark}"] = pids[0]
+        lasting[f"supervisor{mark}"] = server.server.pid
+    return lasting
 
 
 def sockets_held(site: Site) -> list[str]:

@@ -6,6 +6,7 @@ Each check gives the violations that it finds; none means that all is well.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Any, Final
 
 from tests.chaos.promises import Promises
@@ -14,6 +15,8 @@ Event = Mapping[str, Any]
 
 ENDS: Final = frozenset({"result", "error"})
 ALL_LOST: Final = "all that changed since the last recovery point"
+TAKEN_OVER: Final = "workspace-taken-over"
+"""A notice with which a workspace loses as much, though no turn ran in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,11 @@ def numbering(log: Sequence[Event]) -> Iterator[str]:
 
 
 def turns(log: Sequence[Event]) -> Iterator[str]:
-    """Turns follow each other, each from its message to its one `result` or `error`."""
+    """Turns follow each other, each from its message to its one `result` or `error`.
+
+    A notice that tells of what happened between two turns counts to the one that comes next, which
+    may never come (`between_turns`).
+    """
     by_turn: dict[int, list[str]] = {}
     last = 0
     for event in log:
@@ -45,8 +52,11 @@ def turns(log: Sequence[Event]) -> Iterator[str]:
         by_turn.setdefault(event["turn"], []).append(event["type"])
     if list(by_turn) != list(range(1, len(by_turn) + 1)):
         yield f"turns are numbered {list(by_turn)}"
-    for number, types in by_turn.items():
-        if types[0] != "user_message" or types.count("user_message") > 1:
+    for number, told in by_turn.items():
+        types = [*dropwhile(lambda kind: kind == "notice", told)]
+        if not types and number == last:
+            continue
+        if types[:1] != ["user_message"] or types.count("user_message") > 1:
             yield f"turn {number} does not begin with its one message: {types[:4]}"
         ends = [kind for kind in types if kind in ENDS]
         if len(ends) != 1 or types[-1] not in ENDS:
@@ -109,7 +119,8 @@ def files(log: Sequence[Event], promises: Promises, stored: Mapping[str, bytes])
     `stored` are the contents that the API gives, by path.
     """
     lost = [line for event in log for line in event["data"].get("lost_paths", ())]
-    if any(line.startswith(ALL_LOST) for line in lost):
+    was_taken_over = any(event["data"].get("code") == TAKEN_OVER for event in log)
+    if was_taken_over or any(line.startswith(ALL_LOST) for line in lost):
         return
     answers = [event["data"]["text"] for event in log if event["type"] == "tool_result"]
     wanted: dict[str, bytes | None] = dict(promises.files)

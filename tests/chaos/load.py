@@ -6,7 +6,7 @@ asked for again from where it broke off, and nothing is sent twice.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
@@ -24,10 +24,12 @@ PAUSE_S: Final = 0.3
 class User(threading.Thread):
     """Uses one conversation until told to stop."""
 
-    def __init__(self, *, api: ApiClient, promises: Promises, seed: str) -> None:
+    def __init__(self, *, apis: Sequence[ApiClient], promises: Promises, seed: str) -> None:
+        """Go to any of the servers behind `apis`, as through a load balancer."""
         super().__init__(name=f"user of {promises.conversation}", daemon=True)
         self.promises = promises
-        self._api = api
+        self._apis = apis
+        self._api = apis[0]
         self._chance = Random(seed)  # noqa: S311 - it has to be repeatable, not secret
         self._place = f"/v1/conversations/{promises.conversation}"
         self._number = 0
@@ -55,6 +57,7 @@ class User(threading.Thread):
         acts, weights = zip(*self._acts, strict=True)
         while not self._stopping.is_set():
             (act,) = self._chance.choices(acts, weights)
+            self._api = self._chance.choice(self._apis)
             try:
                 act()
             except ApiError:
@@ -89,6 +92,7 @@ class User(threading.Thread):
                     if time.monotonic() > deadline_s:
                         break
             except ApiError:
+                self._api = self._chance.choice(self._apis)
                 time.sleep(PAUSE_S)
         self.promises.faults.append(f"turn {turn} did not end within {TURN_TIMEOUT_S:g} s")
 

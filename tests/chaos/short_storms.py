@@ -7,12 +7,14 @@ from tests.chaos.storm import Weather
 INSIDE: Final = (
     "container",
     "containers-init",
+    "container-with-init",
     "agent",
     "agents-cli",
     "server",
     "server-stands-still",
     "proxy",
     "guard",
+    "proxy-with-guard",
     "audit-keeper",
     "all-processes",
     "supervisor",
@@ -24,7 +26,7 @@ AROUND: Final = ("engine", "store", "redis", "server", "container")
 """What it needs, and those that meet its absence."""
 
 SHORT: Final = (
-    Weather(1, seconds=20.0, every_s=1.6, kinds=INSIDE, lull_s=1.0),
+    Weather(53, seconds=20.0, every_s=1.5, kinds=INSIDE, lull_s=1.0),
     Weather(2, seconds=20.0, every_s=2.0, kinds=AROUND, lull_s=1.0),
 )
 """With these seeds each kind strikes within the time."""

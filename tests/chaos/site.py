@@ -1,4 +1,4 @@
-"""What a storm rages over: a private engine, an object store, a Redis, a server as users run it.
+"""What a storm rages over: a private engine, an object store, a Redis, servers as users run them.
 
 Whoever wants another service in the storm starts it here and gives it disturbances in
 `disturbances.py`.
@@ -7,7 +7,7 @@ Whoever wants another service in the storm starts it here and gives it disturban
 import grp
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tests.e2e.running import Hakoiri, prepare
-from tests.e2e.scripts import RUN
+from tests.e2e.scripts import RUN, SLOW
 from tests.e2e.test_tenants import key_command
 from tests.engine import PrivateEngine, private_engine
 from tests.redis_server import RedisServer, redis_server
@@ -34,14 +34,10 @@ CALL_TIMEOUT_S: Final = 30.0
 
 SCRIPT: Final = (
     RUN
-    + f"""
-  - name: slow
-    when: {{ regex: '^speak slowly' }}
-    replies:
-      - say: {" ".join(f"word{number}" for number in range(40))}
-        delta_delay_s: 0.1
+    + SLOW
+    + """
   - name: steps
-    when: {{ regex: '^steps ' }}
+    when: { regex: '^steps ' }
     replies:
 """
     + "".join(
@@ -70,22 +66,47 @@ SETTINGS: Final = {
 }
 """Short, so that containers are frozen, collected and saved while the storm lasts."""
 
+BESIDE_ANOTHER: Final = {"HAKOIRI_COORDINATION__GIVE_UP_AFTER_S": "4"}
+"""So short that one that stands still for long is taken for gone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """All that runs, and the keys of the tenants. `frozen`: processes that were stopped."""
+    """All that runs, and the keys of the tenants. `frozen`: processes that were stopped.
+
+    Several `servers` have one database, one object store and one Redis.
+    """
 
     engine: PrivateEngine
     store: S3Server
     redis: RedisServer | None
-    server: Hakoiri
+    servers: tuple[Hakoiri, ...]
     keys: dict[str, str]
     frozen: list[int] = field(default_factory=list)
 
+    @property
+    def server(self) -> Hakoiri:
+        """The first, which is the only one in most storms."""
+        return self.servers[0]
+
+    def struck(self, pick: int) -> Hakoiri:
+        """Return the server that a strike hits."""
+        return self.servers[pick % len(self.servers)]
+
+    def apis(self, tenant: str) -> tuple[ApiClient, ...]:
+        """Return a tenant's ways, one to each server."""
+        return tuple(
+            ApiClient(
+                f"http://127.0.0.1:{one.server.port}",
+                key=self.keys[tenant],
+                timeout_s=CALL_TIMEOUT_S,
+            )
+            for one in self.servers
+        )
+
     def api(self, tenant: str) -> ApiClient:
-        """Return a tenant's way to the server."""
-        url = f"http://127.0.0.1:{self.server.server.port}"
-        return ApiClient(url, key=self.keys[tenant], timeout_s=CALL_TIMEOUT_S)
+        """Return a tenant's way to the first server."""
+        return self.apis(tenant)[0]
 
     def docker(self, *arguments: str) -> str:
         """Ask the engine; `OSError` or `SubprocessError` if it is not there."""
@@ -103,16 +124,23 @@ class Site:
 
 
 @contextmanager
-def engine_with(image: str, *, image_from: str) -> Iterator[PrivateEngine]:
-    """Run an engine that may be killed, with the image of another."""
-    with private_engine() as engine:
+def engine_with(
+    image: str, *, image_from: str, keeps_containers: bool = False
+) -> Iterator[PrivateEngine]:
+    """Run an engine that may be killed, with the image of another.
+
+    If it `keeps_containers`, they run on while it is away.
+    """
+    with private_engine(configuration={"live-restore": keeps_containers}) as engine:
         copy_image(image, source=image_from, target=engine.docker_host)
         yield engine
 
 
 @contextmanager
-def site(root: Path, *, engine: PrivateEngine, image: str, is_shared: bool) -> Iterator[Site]:
-    """Run all the rest below `root`; with a Redis if it `is_shared`."""
+def site(
+    root: Path, *, engine: PrivateEngine, image: str, is_shared: bool, servers: int = 1
+) -> Iterator[Site]:
+    """Run all the rest below `root`; with a Redis if it `is_shared`, as by several servers."""
     (root / "s3").mkdir()
     with ExitStack() as stack:
         store = stack.enter_context(s3_server(root / "s3"))
@@ -134,19 +162,40 @@ def site(root: Path, *, engine: PrivateEngine, image: str, is_shared: bool) -> I
                     _for_the_server(redis_credentials_file(root))
                 ),
             }
+        if servers > 1:
+            settings |= BESIDE_ANOTHER | {"HAKOIRI_DATABASE_URL": _shared_database(root)}
         keys = {
-            tenant: key_command(root, "create", tenant, "--tenant", tenant)["key"]
+            tenant: key_command(
+                root, "create", tenant, "--tenant", tenant, database=_database_of(settings)
+            )["key"]
             for tenant in (*TENANTS, KEEPER)
         }
-        made = prepare(
-            root,
-            docker_host=engine.docker_host,
-            script=SCRIPT,
-            settings=settings,
-            key=keys[KEEPER],
-        )
-        with made.server:
-            yield Site(engine, store, redis, made, keys)
+        places = (root, *(root / f"server-{number}" for number in range(2, servers + 1)))
+        made = []
+        for place in places:
+            place.mkdir(exist_ok=True)
+            one = prepare(
+                place,
+                docker_host=engine.docker_host,
+                script=SCRIPT,
+                settings=settings,
+                key=keys[KEEPER],
+            )
+            stack.enter_context(one.server)
+            made.append(one)
+        yield Site(engine, store, redis, tuple(made), keys)
+
+
+def _database_of(settings: Mapping[str, str]) -> str | None:
+    return settings.get("HAKOIRI_DATABASE_URL")
+
+
+def _shared_database(root: Path) -> str:
+    """Make the place of a database that several servers write; return its URL."""
+    directory = root / "database"
+    directory.mkdir()
+    directory.chmod(0o770)
+    return f"sqlite:///{_for_the_server(directory)}/hakoiri.sqlite"
 
 
 def _for_the_server(path: Path) -> Path:

@@ -60,6 +60,9 @@ class Weather:
     kinds: tuple[str, ...] = ()
     """What is struck, as `disturbances.kinds_by` knows it; nothing means everything."""
 
+    servers: int = 1
+    """How many there are, on one database."""
+
     lull_s: float = 5.0
     """How long a server that is up again is left alone before a strike that waits for it."""
 
@@ -67,10 +70,10 @@ class Weather:
     def is_shared(self) -> bool:
         """Whether the server shares its database by a Redis.
 
-        Every second seed's does, and where Redis is to be struck.
+        Every second seed's does, and where Redis is to be struck, or there are several.
         """
         is_struck = any(word.startswith(REDIS) for word in self.kinds)
-        return is_struck or self.seed % 2 == 0
+        return is_struck or self.servers > 1 or self.seed % 2 == 0
 
 
 @dataclass(slots=True)
@@ -138,30 +141,36 @@ class Journal(threading.Thread):
 def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say: Say) -> Outcome:
     """Have one storm below `root`, and judge what it left."""
     outcome = Outcome(weather, root)
-    with site(root, engine=engine, image=image, is_shared=weather.is_shared) as place:
+    with site(
+        root, engine=engine, image=image, is_shared=weather.is_shared, servers=weather.servers
+    ) as place:
         before = _at_rest(place, warm_up=True)
         users = _users(place, weather)
-        journal = Journal(place.server.rehearsal_port)
-        for thread in (*users, journal):
+        journals = [Journal(one.rehearsal_port) for one in place.servers]
+        for thread in (*users, *journals):
             thread.start()
         tell = _teller(outcome, say)
         _strike(place, weather, tell)
         for user in users:
             user.stop()
         _calm(place, outcome, users)
-        journal.end()
+        for journal in journals:
+            journal.end()
         tell("all is back, and every turn has ended")
-        outcome.violations += judged(place, users, list(journal.histories.values()))
+        told = [history for one in journals for history in one.histories.values()]
+        outcome.violations += judged(place, users, told)
         _count(place, users, outcome)
         tell("every conversation has been judged")
         _give_up(place, users)
         outcome.violations += _grown(place, before, outcome)
         tell("no container is left")
-        place.server.server.stop()
+        for one in place.servers:
+            one.server.stop()
         until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
         outcome.violations += leftovers(left_behind(place))
-        tell("the server has been stopped")
-        outcome.server_log = place.server.server.log.read_text(errors="replace").splitlines()
+        tell("every server has been stopped")
+        logs = [one.server.log.read_text(errors="replace") for one in place.servers]
+        outcome.server_log = "\n".join(logs).splitlines()
         outcome.violations += _complaints(outcome.server_log)
     return outcome
 
@@ -170,10 +179,10 @@ def _users(place: Site, weather: Weather) -> list[User]:
     users = []
     for number in range(weather.users):
         tenant = TENANTS[number % len(TENANTS)]
-        api = place.api(tenant)
-        made = api.call("POST", "/v1/conversations", {})["id"]
+        made = place.api(tenant).call("POST", "/v1/conversations", {})["id"]
         seed = f"{weather.seed}/{number}"
-        users.append(User(api=api, promises=Promises(made, tenant), seed=seed))
+        apis = place.apis(tenant)
+        users.append(User(apis=apis, promises=Promises(made, tenant), seed=seed))
     return users
 
 
@@ -225,7 +234,7 @@ def _wait(place: Site, tell: Say, *, lull_s: float) -> float:
 
     def is_up() -> bool:
         _keep_up(place, tell)
-        return answers(place.server.api, "/health")
+        return all(answers(one.api, "/health") for one in place.servers)
 
     if not is_up() and until(is_up, timeout_s=WAIT_S):
         time.sleep(lull_s)
@@ -241,10 +250,11 @@ def _do(place: Site, strike: Strike) -> str:
 
 def _keep_up(place: Site, tell: Say) -> None:
     """Start a server that ended by itself again, as an init system would."""
-    code = place.server.server.exit_code
-    if code is not None:
-        tell(f"the server had ended with {code}, and is started again")
-        place.server.server.start()
+    for one in place.servers:
+        code = one.server.exit_code
+        if code is not None:
+            tell(f"the server had ended with {code}, and is started again")
+            one.server.start()
 
 
 def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
@@ -255,10 +265,11 @@ def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
 
     def is_ready() -> bool:
         _keep_up(place, tell)
-        return answers(place.server.api, "/ready")
+        return all(answers(one.api, "/ready") for one in place.servers)
 
     if not until(is_ready, timeout_s=CALM_TIMEOUT_S):
-        outcome.violations.append(Violation("ready", place.server.server.log_tail()))
+        tails = [one.server.log_tail() for one in place.servers]
+        outcome.violations.append(Violation("ready", "\n".join(tails)))
         return
     deadline_s = time.monotonic() + CALM_TIMEOUT_S
     for user in users:
@@ -334,7 +345,7 @@ def _at_rest(place: Site, *, warm_up: bool = False) -> dict[str, dict[str, int]]
     none = {"min": 0, "target": 0, "max": 0}
     rest = {"max_age_s": 900, "refills_at_once": 1, "preconnect": True}
     api.call("PUT", "/v1/pool", {"runtimes": {"runc": none}, **rest})
-    until(lambda: not place.server.boxes(), timeout_s=GONE_TIMEOUT_S)
+    until(lambda: not any(one.boxes() for one in place.servers), timeout_s=GONE_TIMEOUT_S)
     found = holdings(place)
     api.call("DELETE", "/v1/pool")
     return found

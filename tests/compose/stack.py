@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from tests import waiting
 from tests.compose.images import ROOT, host_image, next_image, store_images
-from tests.e2e.scripts import RUN
+from tests.e2e.scripts import RUN, SLOW, STEADY, WAIT
 from tests.engine import remove_directory
 from tests.trace_receiver import TraceReceiver
 
@@ -211,6 +211,21 @@ class Stack:
                 break
         return events
 
+    def explained(self, events: list[dict[str, Any]], *, lines: int = 40) -> str:
+        """What a turn's events were, and what the processes said last."""
+        told = [json.dumps(one) for one in events if not one["type"].endswith("_delta")]
+        for name in ("server", "credential-proxy", "docker-guard"):
+            container = self.containers()[name]["Id"]
+            said = subprocess.run(
+                ["docker", "--host", self.docker_host, "logs", "--tail", str(lines), container],
+                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ).stdout
+            told += [f"the last words of {name}:", said]
+        return "\n".join(told)
+
     def workspaces(self) -> list[Path]:
         return list((self.base / "live" / self.instance).glob("*/workspace"))
 
@@ -297,7 +312,7 @@ def _overlay(base: Path) -> dict[str, Any]:
 def _begin(running: Stack) -> None:
     base = running.base
     running.set(INSTANCE=running.instance)
-    (base / "script.yaml").write_text(RUN)
+    (base / "script.yaml").write_text(RUN + SLOW + WAIT + STEADY)
     (base / "script.yaml").chmod(0o644)
     (base / "overlay.yml").write_text(json.dumps(_overlay(base)))
     running.run("deployment/compose/host.sh", "up", base / "env")

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,8 @@ from urllib.parse import quote
 from urllib.request import urlopen
 
 import pytest
-from tests.compose.stack import WANTED, Stack, stack, until
-from tests.e2e.running import data_of
-from tests.engine import TestEngine
-from tests.trace_receiver import ReceivedSpan, trace_receiver
+from tests.compose.stack import Stack, until
+from tests.trace_receiver import ReceivedSpan
 
 from hakoiri.cli.api_client import ApiError
 
@@ -58,16 +55,6 @@ class Nothing(socketserver.BaseRequestHandler):
     def handle(self): pass
 socketserver.TCPServer(("", 8000), Nothing).serve_forever()
 """
-
-
-@pytest.fixture(scope="module")
-def running(engine: TestEngine, image: str) -> Iterator[Stack]:
-    # on all addresses: that of the stack's network is the host's only once the network is made
-    with (
-        trace_receiver("0.0.0.0") as collector,
-        stack(engine.docker_host, workspace_image=image, collector=collector) as made,
-    ):
-        yield made
 
 
 def test_every_service_is_healthy_and_the_server_ready(running: Stack) -> None:
@@ -326,47 +313,3 @@ def test_a_server_in_production_does_not_start_where_a_layer_is_missing(running:
     for seen in ("engine", "seccomp", "limits", "kernel log", "api keys", "audit log"):
         assert seen not in lines, lines
     assert "image signature" not in lines, "a key is named"
-
-
-def waiting_turn(running: Stack, conversation: str) -> Path:
-    """Begin a turn whose tool waits for a file; return where that is to be put."""
-    mark = f"mark-{time.monotonic_ns()}"
-    text = f"run: touch {mark}; until [ -e go-{mark} ]; do sleep 0.1; done; echo went"
-    running.api.call("POST", f"/v1/conversations/{conversation}/messages", {"text": text})
-    found: list[Path] = []
-
-    def is_there() -> bool:
-        found.extend(place for place in running.workspaces() if (place / mark).exists())
-        return bool(found)
-
-    until(is_there)
-    return found[0] / f"go-{mark}"
-
-
-def test_an_upgrade_and_a_rollback_lose_no_turn(running: Stack) -> None:
-    before = running.variables["IMAGE"]
-    after = before.replace(":before", ":after")
-    conversation = running.conversation()
-    for number, image in enumerate((after, before), start=1):
-        go = waiting_turn(running, conversation)
-        pids = {name: one["State"]["Pid"] for name, one in running.containers().items()}
-        running.set(IMAGE=image)
-        running.compose("up", "-d", *WANTED)
-        until(running.is_healthy)
-        containers = running.containers()
-        for name in ("server", "docker-guard", "credential-proxy", "audit-keeper", "audit-reader"):
-            assert containers[name]["Config"]["Image"] == image
-            assert containers[name]["State"]["Pid"] != pids[name]
-        go.touch()
-        path = f"/v1/conversations/{conversation}"
-        until(lambda path=path: not running.api.call("GET", path)["running"])  # type: ignore[misc]
-        events = [event for event in running.log(conversation) if event["turn"] == number]
-        assert events[-1]["type"] == "result", events[-1]
-        assert events[-1]["data"]["text"] == "done: went"
-        assert [one["code"] for one in data_of(events, "notice")].count("turn-taken-up") == 1
-        assert [event["type"] for event in events].count("tool_use") == 1
-        assert "container_recovered" not in [event["type"] for event in events]
-    log = running.log(conversation)
-    assert [event["id"] for event in log] == list(range(1, len(log) + 1))
-    started = {one["container"] for one in data_of(log, "turn_started")}
-    assert len(started) == 1, "the box outlived both"

@@ -74,14 +74,15 @@ def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def key_command(root: Path, *arguments: str) -> Any:
-    """`hakoiri key`, on the data of a server."""
+def key_command(root: Path, *arguments: str, database: str | None = None) -> Any:
+    """`hakoiri key`, on the data of a server, or on a database of several."""
     said = subprocess.run(
         [sys.executable, "-P", "-m", "hakoiri.cli", "key", *arguments, "--json"],
         env={
             "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
             "HAKOIRI_DATA_DIR": str(root / "data"),
             "HAKOIRI_AUDIT__DIR": str(root / "audit"),
+            **({} if database is None else {"HAKOIRI_DATABASE_URL": database}),
         },
         cwd="/",
         check=True,

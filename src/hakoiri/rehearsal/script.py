@@ -196,11 +196,11 @@ def _refuse_repeated_keys(node: yaml.Node | None, source: str) -> None:
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            if key.value in seen:
+            if isinstance(key.value, str) and key.value in seen:
                 raise ScriptError(
                     f"{source}, line {key.start_mark.line + 1}: {key.value}: given twice; keep one"
                 )
-            if isinstance(key.value, str):
+            if isinstance(key.value, str):  # others are no keys, which is told when it is read
                 seen.add(key.value)
             _refuse_repeated_keys(value, source)
     elif isinstance(node, yaml.SequenceNode):

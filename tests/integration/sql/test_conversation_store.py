@@ -202,6 +202,16 @@ async def test_the_agents_session_is_remembered(conversations: ConversationStore
     assert await conversations.session_id("w-a") == "00-ff"
 
 
+async def test_a_session_of_an_older_container_is_not_remembered(
+    conversations: ConversationStore,
+) -> None:
+    await conversations.create(conversation("a"))  # of generation 0
+    await conversations.set_session_id("w-a", "newer", generation=0)
+    for session_id in ("older", None):
+        await conversations.set_session_id("w-a", session_id, generation=-1)
+        assert await conversations.session_id("w-a") == "newer"
+
+
 async def test_deleting_forgets_events_and_workspace(database: Database) -> None:
     store = SqlConversationStore(database)
     await store.create(conversation("a"))

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.chaos.invariants import Violation, flat, judge, leftovers
+from tests.chaos.invariants import Violation, flat, judge, leftovers, turns
 from tests.chaos.promises import Promises, Sent, Wrote
+
+from hakoiri.host.conversations.turn_history import TAKEN_OVER
 
 Log = list[dict[str, Any]]
 
@@ -163,6 +165,25 @@ def test_a_file_that_was_told_to_be_lost_is_no_violation() -> None:
     promises.seen = []
     assert judged(log, promises, {"turn": b"1\n"}) == []
     assert [v.rule for v in judged(log, promises, {"put": b"content"})] == ["files"]
+
+
+def test_a_notice_between_two_turns_counts_to_the_next_which_may_never_come() -> None:
+    notice = event(6, 2, "notice", code="restored", text="…")
+    between = [*good_log()[:5], notice]
+    assert [*turns(between)] == []
+    second = [{**one, "id": one["id"] + 1} for one in good_log()[5:]]
+    assert [*turns([*between, *second])] == []
+    assert [*turns([*between, event(7, 3, "notice", code="restored", text="…")])] != []
+    delta = event(6, 2, "text_delta", text="x")
+    assert [*turns([*good_log()[:5], delta, *second])] != []
+
+
+def test_files_of_a_workspace_that_was_taken_over_are_not_judged() -> None:
+    log = good_log()
+    log[3] |= {"type": "notice", "data": {"code": TAKEN_OVER.code, "text": "…"}}
+    promises = good_promises()
+    promises.seen = []
+    assert judged(log, promises, {}) == []
 
 
 def test_what_was_wrong_on_the_spot_is_told() -> None:

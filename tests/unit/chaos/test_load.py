@@ -41,7 +41,7 @@ class ScriptedApi(ApiClient):
 
 
 def user(api: ApiClient) -> User:
-    return User(api=api, promises=Promises("c-0123456789", "shop"), seed="1")
+    return User(apis=(api,), promises=Promises("c-0123456789", "shop"), seed="1")
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,14 @@ def test_a_stream_that_breaks_off_is_asked_for_from_where_it_did() -> None:
     one.follow(one.say("hello"))
     assert api.asked_after == [0, 1, 2]
     assert [event["id"] for event in one.promises.seen] == [1, 2, 3]
+
+
+def test_who_reads_a_stream_goes_on_with_another_server_where_there_are_several() -> None:
+    apis = [ScriptedApi(events=5), ScriptedApi(events=5)]
+    one = User(apis=apis, promises=Promises("c-0123456789", "shop"), seed="1")
+    one.follow(one.say("hello"))
+    assert all(api.asked_after for api in apis)
+    assert sorted(after for api in apis for after in api.asked_after) == [*range(5)]
 
 
 def test_a_file_is_promised_when_it_was_acknowledged_and_in_doubt_before() -> None:

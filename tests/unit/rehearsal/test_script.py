@@ -57,6 +57,7 @@ def test_short_forms_mean_the_long_ones() -> None:
         ("scenes:\n- replies: [{error: {status: 200}}]\n", "error.status"),
         ("#" * (SCRIPT_LIMIT_BYTES + 1), "longer than"),
         ("[" * 1500, "not YAML"),
+        ("scenes:\n- when: {{ contains: x }}\n  replies: [{say: y}]\n", "not YAML"),
     ],
 )
 def test_a_script_that_cannot_be_played_is_refused_with_its_place(text: str, error: str) -> None:

@@ -10,6 +10,7 @@ brought back, and the agent is asked to go on where its memory ends (`is_taken_u
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import anyio
@@ -294,7 +295,7 @@ class AgentTurn:
                 options=self._conversation.options,
             ),
             record=self._record,
-            remember_session=self._remember_session,
+            remember_session=partial(self._remember_session, claim.generation),
             limits=self._limits,
             resume_after=self._resume_after,
         )
@@ -314,8 +315,8 @@ class AgentTurn:
         if self._live_sync is not None:
             self._live_sync.saw(data, last_event=last_event)
 
-    async def _remember_session(self, session_id: str) -> None:
-        await self._store.set_session_id(self._workspace_id, session_id)
+    async def _remember_session(self, generation: int, session_id: str) -> None:
+        await self._store.set_session_id(self._workspace_id, session_id, generation=generation)
         self._files.session_id = session_id
 
     async def _let_go(self, ending: Ending) -> None:

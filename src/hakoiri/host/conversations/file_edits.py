@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from hakoiri.audit.event import AuditEvent, Detail, EventKind
 from hakoiri.audit.writer import AuditLog
+from hakoiri.host.containers.model import Claim
 from hakoiri.host.conversations.live_tree import live_tree
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.ports import Containers, WorkspaceStore
@@ -174,7 +175,10 @@ class FileEdits:
                     await self._saver.touch(workspace, claim)
                 finally:
                     await self._containers.release(workspace.id, holder=holder)
-                return await self.saved(workspace)
+                try:
+                    return await self.saved(workspace, claim)
+                except StaleGenerationError:
+                    continue  # the box was replaced meanwhile, here or by another server
             newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
             begun = await self._files.begin()
             change = await in_list()
@@ -190,9 +194,14 @@ class FileEdits:
                 continue  # a container was started meanwhile, or the same bytes left the store
         raise EditRefusedError("the workspace's box comes and goes; try again")
 
-    async def saved(self, workspace: Workspace) -> str | None:
-        """Save what was changed in a live box; return the newest point, None under a turn."""
-        if not await self._saver.flush(workspace.id):
-            return None
+    async def saved(self, workspace: Workspace, claim: Claim) -> str | None:
+        """Save what was changed in a live box; return the newest point, None under a turn.
+
+        `StaleGenerationError` if the box is not the workspace's any more: a server that was silent
+        for long may have been taken for gone, and what it wrote since is in no recovery point.
+        """
+        is_saved = await self._saver.flush(workspace.id)
         newest = await self._store.workspace(tenant=workspace.tenant, workspace_id=workspace.id)
-        return newest.recovery_point
+        if newest.generation > claim.generation:
+            raise StaleGenerationError(f"generation {claim.generation} may not save any more")
+        return newest.recovery_point if is_saved else None

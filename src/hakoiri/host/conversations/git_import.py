@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from hakoiri.audit.event import AuditEvent, Detail, EventKind
 from hakoiri.audit.writer import AuditLog
+from hakoiri.host.containers.model import Claim
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations.command_service import CommandService
 from hakoiri.host.conversations.file_edits import FileEdits
@@ -206,8 +207,8 @@ class RunningImport:
         *,
         target: bytes,
         timeout_s: float,
-        hold: Callable[[], Awaitable[object]],
-        saved: Callable[[], Awaitable[str | None]],
+        hold: Callable[[], Awaitable[Claim | None]],
+        saved: Callable[[Claim], Awaitable[str | None]],
         tell: Callable[[dict[str, Detail]], None],
         leave: Callable[..., Awaitable[None]],
     ) -> None:
@@ -229,7 +230,7 @@ class RunningImport:
         Raises `GitImportError`, `EditRefusedError` where the target is in use, `NoSpaceError`, and
         what a command's frames raise.
         """
-        await self._hold()  # beyond the command's end
+        held = await self._hold()  # beyond the command's end
         lines = _Lines()
         async with aclosing(self._running.frames(idle_s=idle_s)) as frames:
             async for frame in frames:
@@ -242,8 +243,10 @@ class RunningImport:
                     done = self._end_of(frame, lines)
         self._is_whole = True
         await self._running.end()
+        if held is None:  # nothing can have been cloned in it
+            raise GitImportError("the container went before the import began; try again")
         self._tell({"commit": done.commit})
-        yield GitImported(recovery_point=await self._saved(), commit=done.commit)
+        yield GitImported(recovery_point=await self._saved(held), commit=done.commit)
 
     def _end_of(self, end: CommandExit, lines: "_Lines") -> CloneDone:
         last = lines.last

@@ -129,8 +129,14 @@ class ConversationStore(Protocol):
     async def session_id(self, workspace_id: str) -> str | None:
         """The agent's session in this workspace, if there was one."""
 
-    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
-        """Record the agent's session, or that there is none."""
+    async def set_session_id(
+        self, workspace_id: str, session_id: str | None, *, generation: int | None = None
+    ) -> None:
+        """Record the agent's session, or that there is none.
+
+        With the `generation` of the container that it is in, nothing happens if there is a newer
+        one, whose session it is not.
+        """
 
     async def check(self) -> None:
         """Raise `StoreError` if the store cannot be used now."""

@@ -146,9 +146,14 @@ class MemoryConversations:
         await self.check()
         return self._sessions.get(workspace_id)
 
-    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
-        """Record the agent's session, or that there is none."""
+    async def set_session_id(
+        self, workspace_id: str, session_id: str | None, *, generation: int | None = None
+    ) -> None:
+        """Record the agent's session, or that there is none; not for an older generation."""
         await self.check()
+        workspace = self.workspaces.get(workspace_id)
+        if generation is not None and workspace is not None and workspace.generation > generation:
+            return
         self._sessions.pop(workspace_id, None)
         if session_id is not None:
             self._sessions[workspace_id] = session_id

@@ -68,7 +68,7 @@ class WorkspaceClaim:
         )
         try:
             if claim.start != "live" and not restores:  # then nothing was prepared
-                await self._store.set_session_id(workspace.id, None)
+                await self._store.set_session_id(workspace.id, None, generation=claim.generation)
             # It may have been replaced while the container started, when nobody could rebind.
             newest = await self._effective(workspace)
             if newest != policy:

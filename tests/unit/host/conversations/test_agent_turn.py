@@ -87,6 +87,24 @@ async def test_a_session_without_a_recovery_point_is_not_resumed_in_a_new_contai
     assert [item.session_id for item in world.containers.agent.requests] == [None, None]
 
 
+async def test_the_session_of_a_container_that_was_replaced_is_not_remembered() -> None:
+    world = world_of([(1, SessionStarted(session_id=SESSION)), (2, Result(text=""))])
+
+    async def taken_over() -> None:
+        now = world.store.workspaces[workspace_id]
+        newer = world.containers.generation + 1
+        world.store.workspaces[workspace_id] = replace(now, generation=newer)
+        await world.store.set_session_id(workspace_id, "of-the-newer")
+
+    world.containers.during_claim = taken_over
+    async with world.service:
+        conversation = await world.conversation()
+        assert conversation.workspace_id is not None
+        workspace_id = conversation.workspace_id
+        await world.turn(conversation)
+    assert await world.store.session_id(workspace_id) == "of-the-newer"
+
+
 async def test_the_session_goes_on_in_a_live_container() -> None:
     world = world_of([(1, SessionStarted(session_id=SESSION)), (2, Result(text=""))])
     world.containers.start = "live"

@@ -10,6 +10,9 @@ from tests.unit.host.conversations import scripted
 from tests.unit.host.conversations.scripted import World
 
 from hakoiri.host.containers.live import TURN
+from hakoiri.host.containers.model import Claim
+from hakoiri.host.conversations.model import Workspace
+from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
 from hakoiri.host.files.collection_ports import CollectedError
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import EditRefusedError, NoSuchFileError, StaleGenerationError
@@ -116,6 +119,31 @@ async def test_a_box_that_comes_to_life_meanwhile_gets_the_change(tree: Path) ->
         with sent(b"hello") as upload:
             await world.workspaces.edits.put(workspace, b"f", upload)
     assert (tree / "f").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize("holders", [(), (TURN,)])
+async def test_what_another_server_took_over_meanwhile_is_changed_there(
+    tree: Path, holders: tuple[str, ...]
+) -> None:
+    world = World()
+    async with world.workspaces.saver:
+        workspace = await world.workspace()
+        world.containers.held[workspace.id] = {*holders}
+
+        class TakingOver(WorkspaceSaver):
+            """This server stands still once the file is written, and wakes up too late."""
+
+            async def touch(self, workspace: Workspace, claim: Claim) -> None:
+                now = world.store.workspaces[workspace.id]
+                newer = world.containers.generation + 1
+                world.store.workspaces[workspace.id] = replace(now, generation=newer)
+                del world.containers.held[workspace.id]
+
+        world.workspaces.edits._saver.__class__ = TakingOver
+        with sent(b"hello") as upload:
+            assert await world.workspaces.edits.put(workspace, b"f", upload) == "rp-amended"
+    assert [entry.path for entry in world.files.entries] == [b"f"]
+    assert list(world.files.blobs.values()) == [b"hello"]
 
 
 async def test_a_box_that_comes_and_goes_for_ever_is_told() -> None:

@@ -25,7 +25,7 @@ from hakoiri.host.conversations.git_import import (
 )
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.files.paths import PathError
-from hakoiri.host.files.ports import EditRefusedError, NoSpaceError
+from hakoiri.host.files.ports import EditRefusedError, NoSpaceError, StaleGenerationError
 from hakoiri.wire.command import CommandExit, CommandOutput, decode
 from hakoiri.wire.git_import import (
     IMPORT_DIRECTORY,
@@ -330,5 +330,31 @@ async def test_a_container_that_is_gone_needs_no_clearing() -> None:
         running = await made.start(workspace)
         made.world.containers.held.pop(workspace.id)
         with pytest.raises(GitImportError):
+            _ = [one async for one in running.told(idle_s=60)]
+        await running.end()
+
+
+async def test_a_clone_in_a_container_that_went_is_not_told_as_imported() -> None:
+    made = Imports()
+    made.says(HALF, DONE, end=CommandExit(code=0))
+    async with made.world.workspaces.saver:
+        workspace = await made.world.workspace()
+        running = await made.start(workspace)
+        made.world.containers.held.pop(workspace.id)
+        with pytest.raises(GitImportError, match="the container went"):
+            _ = [one async for one in running.told(idle_s=60)]
+        await running.end()
+
+
+async def test_a_clone_that_another_server_took_the_workspace_from_is_not_told_as_saved() -> None:
+    made = Imports()
+    made.says(HALF, DONE, end=CommandExit(code=0))
+    async with made.world.workspaces.saver:
+        workspace = await made.world.workspace()
+        running = await made.start(workspace)
+        now = made.world.store.workspaces[workspace.id]
+        newer = made.world.containers.generation + 1
+        made.world.store.workspaces[workspace.id] = replace(now, generation=newer)
+        with pytest.raises(StaleGenerationError):
             _ = [one async for one in running.told(idle_s=60)]
         await running.end()

@@ -181,14 +181,15 @@ class SqlConversationStore:
                 sa.select(workspaces.c.session_id).where(workspaces.c.id == workspace_id)
             )
 
-    async def set_session_id(self, workspace_id: str, session_id: str | None) -> None:
-        """Record the agent's session, or that there is none."""
+    async def set_session_id(
+        self, workspace_id: str, session_id: str | None, *, generation: int | None = None
+    ) -> None:
+        """Record the agent's session, or that there is none; not for an older generation."""
+        change = sa.update(workspaces).where(workspaces.c.id == workspace_id)
+        if generation is not None:
+            change = change.where(workspaces.c.generation <= generation)
         async with self._database.writing() as connection:
-            await connection.execute(
-                sa.update(workspaces)
-                .where(workspaces.c.id == workspace_id)
-                .values(session_id=session_id)
-            )
+            await connection.execute(change.values(session_id=session_id))
 
     async def check(self) -> None:
         """Raise `StoreError` if the store cannot be used now."""
