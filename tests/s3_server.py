@@ -93,15 +93,6 @@ class S3Server:
         if self.process is not None:
             self.process.send_signal(number)
 
-    def stop(self) -> None:
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
 
 def credentials_file(directory: Path) -> Path:
     """Write the server's credentials into a directory of their own, where only root reads them."""
@@ -141,12 +132,12 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
         f"-s3.config={configuration}",
     ]
     server = S3Server(port, directory, command)
-    server.start()
     try:
+        server.start()
         wait_until_up(server)
         yield server
     finally:
-        server.stop()
+        server.kill()  # asked to end, it takes more than 20 s; nobody reads its data any more
 
 
 def _free_port() -> int:
@@ -170,7 +161,7 @@ def wait_until_up(server: S3Server) -> None:
             assert server.process is not None
             assert server.process.poll() is None, "the S3 server ended"
             assert time.monotonic() < deadline_s, "the S3 server did not come up"
-            time.sleep(0.5)
+            time.sleep(0.1)
         else:
             return
 

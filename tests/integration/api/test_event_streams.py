@@ -155,7 +155,7 @@ async def client_of(port: int) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not await condition():
             await anyio.lowlevel.checkpoint()
 

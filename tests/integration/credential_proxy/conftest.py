@@ -26,7 +26,7 @@ SECRET_ACCESS_KEY = "planted/aws+secret"
 SESSION_TOKEN = "planted-session-token"
 API_KEY = "planted-api-key"
 MODEL = "us.anthropic.claude-test-v1:0"
-READY_TIMEOUT_S = 20
+READY_TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="session")

@@ -119,7 +119,7 @@ async def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """Send one request and read its answer, which must tell its length."""
     writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {
             name.lower(): value.strip()

@@ -35,13 +35,13 @@ class Alone:
     async def told(self) -> str:
         """The next line on standard error."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return (await self.process.stderr.readline()).decode()
 
     async def decided(self) -> str:
         """The next line of the decision log."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return (await self.process.stdout.readline()).decode()
 
 
@@ -132,7 +132,7 @@ async def test_a_changed_policy_is_put_in_force_and_a_broken_one_is_not(
         assert statuses(await converse(proxy.socket, request)) == [403]
         file.write_text(f'[[rules]]\nhost = "{HOST}"\nports = [{upstream.port}]\n')
         proxy.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while statuses(await converse(proxy.socket, request)) != [200]:
                 pass
         file.write_text('[[rules]]\nhost = "*"\n')
@@ -154,7 +154,7 @@ async def test_a_change_is_seen_without_a_signal_and_cuts_what_it_forbids(
         writer.write(absolute("GET", f"http://{HOST}:{upstream.port}/", "Accept: test/stream"))
         assert b"first" in await reader.readuntil(b"first\n\n")
         file.write_text("")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with suppress(ConnectionError):
                 assert b"last" not in await reader.read()
             await upstream.gone.wait()
