@@ -25,6 +25,8 @@ ACCESS_KEY_ID = "AKIDEXAMPLE"
 SECRET_ACCESS_KEY = "planted-store-secret"
 START_TIMEOUT_S = 60.0
 GRPC_PORT_OFFSET = 10_000
+FIRST_OUTGOING_PORT = 32_768
+"""From here on the kernel gives ports to whoever connects."""
 
 MEMORY_LIMIT = "2GiB"
 """From here on it collects its garbage more often."""
@@ -144,7 +146,7 @@ def _free_port() -> int:
     """Return a port that is free, as is the one that SeaweedFS derives from it for gRPC."""
     while True:
         port = free_port()
-        if port + GRPC_PORT_OFFSET < 65536:
+        if port + GRPC_PORT_OFFSET < FIRST_OUTGOING_PORT:
             with socket.socket() as probe, suppress(OSError):
                 probe.bind(("127.0.0.1", port + GRPC_PORT_OFFSET))
                 return port

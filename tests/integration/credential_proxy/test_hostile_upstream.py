@@ -12,6 +12,7 @@ import pytest
 from hakoiri.wire.proxy import Bind
 
 from .conftest import converse, statuses
+from .connections import close_all, opened
 from .wiring import PLANTED, Wired, wire
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,7 @@ async def hostile() -> AsyncIterator[Hostile]:
     server = await asyncio.start_server(state.handle, "127.0.0.1", 0)
     state.port = server.sockets[0].getsockname()[1]
     yield state
+    await close_all()
     server.close()
     await server.wait_closed()
 
@@ -222,7 +224,7 @@ async def test_an_answer_before_the_whole_request_is_the_last_of_its_connection(
     wired, _ = keyed
     host = f"open.example.test:{hostile.port}"
     socket = await wired.open("open.example.test", port=hostile.port)
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     head = f"POST http://{host}/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n\r\n"
     writer.write(head.encode())
     reading = asyncio.ensure_future(reader.read())  # noqa: TID251 - awaited below

@@ -58,9 +58,8 @@ ca_file = "{directory}/public.pem"
     status, answer = await proxy.control("POST", "/reload")
     assert status == 200, answer
     rule = {"host": HOST, "ports": [port], "credential": "echo"}
-    yield Site(proxy, f"{HOST}:{port}", await proxy.open("c1", {"rules": [rule]}))
-    server.close()
-    await server.wait_closed()
+    async with server:
+        yield Site(proxy, f"{HOST}:{port}", await proxy.open("c1", {"rules": [rule]}))
 
 
 def chunked(*pieces: bytes) -> list[bytes]:

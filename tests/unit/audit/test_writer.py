@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.audit.chains import AT, an_event, lines, write
+from tests.waiting import until
 
 from hakoiri.audit.chain import ChainError, Position, follow
 from hakoiri.audit.event import AuditEvent, EventKind
 from hakoiri.audit.segments import AuditFilesError, read_chain, segments
 from hakoiri.audit.writer import ChainWriter, NoAuditLog
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 
 
 def writer(
@@ -203,10 +204,7 @@ def test_a_quiet_chain_is_ended_too_and_goes_on_in_the_next_file(tmp_path: Path)
         tmp_path, chain="server", version="1", now=lambda: AT, segment_age_s=0.0
     ) as log:
         assert log.wait_written(WAIT_S)
-        for _ in range(3000):
-            if len(segments(tmp_path)) > 1:
-                break
-            threading.Event().wait(0.01)
+        until(lambda: len(segments(tmp_path)) > 1)
         assert len(segments(tmp_path)) == 2
     with writer(tmp_path) as log:
         log.tell(an_event(1))

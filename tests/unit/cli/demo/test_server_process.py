@@ -32,5 +32,5 @@ def test_a_port_that_somebody_listens_on_is_not_free(monkeypatch: pytest.MonkeyP
     with socket.create_server(("127.0.0.1", free_port())) as other:
         taken: int = other.getsockname()[1]
         offered = [taken - 10_000, taken - 10_000, (taken + 1) % 1000]
-        monkeypatch.setattr(server_process.secrets, "randbelow", lambda _: offered.pop(0))
+        monkeypatch.setattr("secrets.randbelow", lambda _: offered.pop(0))
         assert free_port() == 10_000 + (taken + 1) % 1000
