@@ -104,8 +104,8 @@ def postgresql_server(directory: Path) -> Iterator[PostgresqlServer]:
     os.chown(directory, pwd.getpwnam(USER).pw_uid, -1)
     server = PostgresqlServer(found, directory)
     server.make()
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.stop()

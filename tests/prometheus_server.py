@@ -21,7 +21,7 @@ from hakoiri.cli.demo.server_process import free_port
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = ROOT / "deployment/monitoring/prometheus"
 PROGRAM = shutil.which("prometheus") or str(ROOT / "build/tools/prometheus")
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 STEP_S = 2
 """Between two looks at the server; between two of the rules' evaluations."""
 

@@ -18,7 +18,7 @@ from hakoiri.cli.demo.server_process import free_port
 PROGRAMS = ("redis-server", "redis-check-rdb")
 """The second is the same program, which looks at the name that it is called by."""
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 PASSWORD = "planted-redis-secret"
 
 
@@ -45,7 +45,7 @@ class RedisServer:
         return f"unix://{self.socket}"
 
     def client(self) -> "Redis":
-        return Redis(port=self.port, password=PASSWORD, decode_responses=True, socket_timeout=5)
+        return Redis(port=self.port, password=PASSWORD, decode_responses=True, socket_timeout=60)
 
     def start(self) -> None:
         program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
@@ -98,8 +98,8 @@ def redis_server(directory: Path, *, is_durable: bool = False) -> Iterator[Redis
     """Run a Redis with all its data in the directory."""
     directory.mkdir(exist_ok=True)
     server = RedisServer(directory, free_port(), is_durable=is_durable)
-    server.start()
     try:
+        server.start()
         yield server
     finally:
         server.kill()

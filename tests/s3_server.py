@@ -25,6 +25,8 @@ ACCESS_KEY_ID = "AKIDEXAMPLE"
 SECRET_ACCESS_KEY = "planted-store-secret"
 START_TIMEOUT_S = 60.0
 GRPC_PORT_OFFSET = 10_000
+FIRST_OUTGOING_PORT = 32_768
+"""From here on the kernel gives ports to whoever connects."""
 
 MEMORY_LIMIT = "2GiB"
 """From here on it collects its garbage more often."""
@@ -93,15 +95,6 @@ class S3Server:
         if self.process is not None:
             self.process.send_signal(number)
 
-    def stop(self) -> None:
-        if self.process is None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
 
 def credentials_file(directory: Path) -> Path:
     """Write the server's credentials into a directory of their own, where only root reads them."""
@@ -141,19 +134,19 @@ def s3_server(directory: Path) -> Iterator[S3Server]:
         f"-s3.config={configuration}",
     ]
     server = S3Server(port, directory, command)
-    server.start()
     try:
+        server.start()
         wait_until_up(server)
         yield server
     finally:
-        server.stop()
+        server.kill()  # asked to end, it takes more than 20 s; nobody reads its data any more
 
 
 def _free_port() -> int:
     """Return a port that is free, as is the one that SeaweedFS derives from it for gRPC."""
     while True:
         port = free_port()
-        if port + GRPC_PORT_OFFSET < 65536:
+        if port + GRPC_PORT_OFFSET < FIRST_OUTGOING_PORT:
             with socket.socket() as probe, suppress(OSError):
                 probe.bind(("127.0.0.1", port + GRPC_PORT_OFFSET))
                 return port
@@ -170,7 +163,7 @@ def wait_until_up(server: S3Server) -> None:
             assert server.process is not None
             assert server.process.poll() is None, "the S3 server ended"
             assert time.monotonic() < deadline_s, "the S3 server did not come up"
-            time.sleep(0.5)
+            time.sleep(0.1)
         else:
             return
 

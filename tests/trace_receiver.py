@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 from tests import waiting
 
 PATH = "/v1/traces"
-WAIT_S = 30.0
+WAIT_S = 60.0
 until = partial(waiting.until, wait_s=WAIT_S)
 
 

@@ -73,15 +73,19 @@ class Hakoiri:
 
     def model_requests(self) -> list[dict[str, Any]]:
         url = f"http://127.0.0.1:{self.rehearsal_port}/_rehearsal/requests"
-        with urlopen(url, timeout=10) as answer:
+        with urlopen(url, timeout=60) as answer:
             journal: list[dict[str, Any]] = json.load(answer)["requests"]
         return journal
 
     def server_log(self, event: str) -> list[dict[str, Any]]:
         """What the server's processes logged under this name."""
-        lines = self.server.log.read_text(errors="replace").splitlines()
         wanted = f'"event": "{event}"'
-        return [json.loads(line) for line in lines if wanted in line]
+        return [json.loads(line) for line in self.log_lines() if wanted in line]
+
+    def log_lines(self) -> list[str]:
+        """All that was printed so far, but for a line that is being written."""
+        text = self.server.log.read_text(errors="replace")
+        return text.rpartition("\n")[0].splitlines()
 
     def docker(self, *arguments: str) -> str:
         return subprocess.run(

@@ -430,11 +430,7 @@ def test_a_guard_that_dies_is_started_again_and_goes_on_with_what_is_there(
 
 def test_calls_are_in_the_log_one_line_each(server: Hakoiri) -> None:
     call(server, "GET", "/v1.41/containers/json?all=1&x=%0a%22event%22")
-    lines = [
-        json.loads(line)
-        for line in server.server.log.read_text().splitlines()
-        if '"event": "engine_call_' in line
-    ]
+    lines = [json.loads(line) for line in server.log_lines() if '"event": "engine_call_' in line]
     refused = [line for line in lines if line["event"] == "engine_call_refused"]
     assert any("x=%0a" in line["target"] for line in refused)
     made = [line for line in lines if line["target"].startswith("/v1.41/containers/create")]

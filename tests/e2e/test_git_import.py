@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPConnection
@@ -270,15 +270,14 @@ def test_an_import_that_is_cut_off_leaves_nothing(
     sites.root.stalled.clear()
     try:
         if how == "the client goes":
-            connection = HTTPConnection("127.0.0.1", server.server.port)
             body = json.dumps({"git": {"url": URL, "path": "cut"}})
             headers = {"Content-Type": "application/json"}
-            connection.request("POST", f"{place}/import", body=body, headers=headers)
-            assert sites.root.stalled.wait(60)
-            assert ".hakoiri-import" in shell(server, workspace, "ls -A")
-            listed = server.api.call("GET", f"{place}/files")["files"]
-            assert not any("import" in one["path"] for one in listed), "half of it was saved"
-            connection.close()
+            with closing(HTTPConnection("127.0.0.1", server.server.port)) as connection:
+                connection.request("POST", f"{place}/import", body=body, headers=headers)
+                assert sites.root.stalled.wait(60)
+                assert ".hakoiri-import" in shell(server, workspace, "ls -A")
+                listed = server.api.call("GET", f"{place}/files")["files"]
+                assert not any("import" in one["path"] for one in listed), "half of it was saved"
         else:
             with pytest.raises(ApiError, match="longer than 6 s"):
                 imported(server, place, url=URL, path="cut", timeout_s=6)

@@ -4,13 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.e2e.running import hakoiri
 from tests.engine import TestEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
@@ -127,10 +127,12 @@ def test_a_server_looks_at_a_box_when_it_starts_and_tells_what_it_found(
             "HAKOIRI_CONTAINER__PROBE_AT_START": "true",
         },
     ) as running:
-        deadline_s = time.monotonic() + 60
-        while (told := running.api.call("GET", "/ready")["probe"])["state"] == "running":
-            assert time.monotonic() < deadline_s, "it never ended"
-            time.sleep(0.1)
+
+        def looked() -> dict[str, Any] | None:
+            told: dict[str, Any] = running.api.call("GET", "/ready")["probe"]
+            return told if told["state"] != "running" else None
+
+        told = until(looked, "it never ended", wait_s=TIMEOUT_S)
         assert (told["state"], told["open"]) == ("done", [])
         assert told["refused"] > 200
         assert running.containers() == []

@@ -87,8 +87,8 @@ def test_a_full_workspace_is_told_saved_and_nobody_elses_matter(server: Hakoiri)
     run(server, neighbour, "head -c 20M /dev/urandom > mine; sync; wc -c mine")
     assert filling.end()["type"] == "result"
     assert "No space left" in said(filling.events)
-    (synced,) = data_of(filling.events, "file_synced")
-    assert synced["left_out"] == []
+    # one at least: a slow machine saves beside the turn as well
+    assert {str(synced["left_out"]) for synced in data_of(filling.events, "file_synced")} == {"[]"}
     (notice,) = data_of(filling.events, "notice")
     assert notice["code"] == "workspace-nearly-full"
     assert re.match(r"/workspace is (99|100) % full: 4. of 4. MiB", notice["text"])
@@ -107,8 +107,8 @@ def test_a_workspace_without_inodes_is_told_and_can_be_restored_whole(server: Ha
     made = int(said(events).split()[-1])
     assert 900 < made < 1024
     assert data_of(events, "notice")[0]["code"] == "workspace-nearly-full"
-    assert gauge(server, "hakoiri_workspaces_nearly_full ") >= 1
-    assert gauge(server, "hakoiri_workspace_disk_used_bytes ") > 0
+    until(lambda: gauge(server, "hakoiri_workspaces_nearly_full ") >= 1)
+    until(lambda: gauge(server, "hakoiri_workspace_disk_used_bytes ") > 0)
     (before,) = [
         one for one in server.boxes() if len(list(workspace(server, one).iterdir())) == made
     ]
@@ -187,17 +187,14 @@ def test_the_disks_that_a_killed_server_and_guard_leave_go_on_and_then_go_with_t
     engine: TestEngine, settings: dict[str, str], tmp_path: Path
 ) -> None:
     host = engine.docker_host
-    made = prepare(tmp_path, docker_host=host, script=RUN, settings=settings)
-    made.server.start()
-    made.server.until_ready()
-    conversation = made.conversation()
-    run(made, conversation, "echo here > there")
-    (box,) = made.boxes()
-    assert boxes_with_devices([box]) == {box}
-    processes = [made.server.pid, *made.processes(GUARD), *made.processes(SERVER)]
-    for process in processes:
-        os.kill(process, signal.SIGKILL)
-    made.server.stop()
+    with hakoiri(tmp_path, docker_host=host, script=RUN, settings=settings) as made:
+        conversation = made.conversation()
+        run(made, conversation, "echo here > there")
+        (box,) = made.boxes()
+        assert boxes_with_devices([box]) == {box}
+        processes = [made.server.pid, *made.processes(GUARD), *made.processes(SERVER)]
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
     left = boxes_with_devices([box])
     with hakoiri(tmp_path, docker_host=host, script=RUN, settings=settings) as running:
         assert left == {box}, "the container still ran"

@@ -15,7 +15,7 @@ from hakoiri.cli.api_client import ApiError
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 until = partial(waiting.until, wait_s=WAIT_S)
 FILE = """
 [credentials.site]

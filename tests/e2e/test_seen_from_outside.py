@@ -104,8 +104,13 @@ def test_one_workspaces_use_is_told_and_is_the_engines_own(run: Run) -> None:
 
 def test_the_audit_log_is_looked_at_over_http_with_all_chains_in_it(run: Run) -> None:
     def ask(query: str) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = run.server.api.call("GET", f"/v1/audit?{query}")["events"]
-        return events
+        """Wait for what is asked for: each process writes in its own time."""
+
+        def found() -> list[dict[str, Any]]:
+            told: list[dict[str, Any]] = run.server.api.call("GET", f"/v1/audit?{query}")["events"]
+            return told
+
+        return until(found, query)
 
     (began,) = ask(f"event=turn_started&conversation={run.conversation}")
     told = began["unmapped"]
@@ -119,7 +124,7 @@ def test_the_audit_log_is_looked_at_over_http_with_all_chains_in_it(run: Run) ->
     where = f"workspace={told['workspace']}&text=evil.example.test&failed=true"
     blocked = ask(f"event=proxy_request_blocked&{where}")
     assert {one["dst_endpoint"]["hostname"] for one in blocked} == {"evil.example.test"}
-    assert len(ask(f"event=files_synced&workspace={told['workspace']}")) == 1
+    assert ask(f"event=files_synced&workspace={told['workspace']}")
 
 
 def test_each_process_that_shows_or_ships_has_no_rights(run: Run) -> None:

@@ -5,7 +5,8 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -28,11 +29,14 @@ SCRIPT = (
     replies:
       - say: {WORDS}
         delta_delay_s: 0.05
+  - name: very slow
+    when: {{ regex: '^speak very slowly$' }}
+    replies:
+      - say: {WORDS}
+        delta_delay_s: 1
 """
 )
 WAIT_S = 60.0
-REBIND_LIMIT_S = 15.0
-"""Generous, for a machine that does much else; the time itself is printed."""
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +61,9 @@ class Turn:
         self._thread.start()
 
     def _listen(self, server: Hakoiri, conversation: str, text: str) -> None:
-        for event in server.api.send(conversation, text):
-            self.events.append(event)
+        with suppress(ApiError):  # the server went away; what came is judged
+            for event in server.api.send(conversation, text):
+                self.events.append(event)
 
     def until_seen(self, kind: str, count: int = 1) -> None:
         until(lambda: len(data_of(list(self.events), kind)) >= count)
@@ -78,6 +83,21 @@ def kill_proxy(server: Hakoiri) -> float:
     return killed_at_s
 
 
+@contextmanager
+def standing_still(server: Hakoiri, module: str) -> Iterator[Callable[[], None]]:
+    """Give what lets a process of the server stand still until the end of the block."""
+    (pid,) = server.processes(module)
+    try:
+        yield lambda: os.kill(pid, signal.SIGSTOP)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def times_asked(server: Hakoiri, text: str) -> int:
+    """How often the model was asked for its answer to the text."""
+    return sum(entry["user_text"] == text for entry in server.model_requests())
+
+
 def spares(server: Hakoiri) -> set[int]:
     """The proxies that stand by."""
     return set(server.processes(PROXY, with_spares=True)) - set(server.processes(PROXY))
@@ -93,22 +113,24 @@ def report(server: Hakoiri, killed_at_s: float, told: int) -> None:
     until(lambda: len(rebinds(server)) > told)
     took_s = time.monotonic() - killed_at_s
     print(f"\nkill to rebind: {took_s:.2f} s ({rebinds(server)[-1]['bound_again']} sockets)")  # noqa: T201 - measured
-    assert took_s < REBIND_LIMIT_S
 
 
 def test_a_turn_whose_model_stream_is_cut_by_a_kill_ends_in_its_result(server: Hakoiri) -> None:
     conversation = server.conversation()
     told = len(rebinds(server))
-    turn = Turn(server, conversation, "speak slowly")
-    turn.until_seen("text_delta", 3)
     until(lambda: spares(server))
     stood_by = spares(server)
-    asked = len(server.model_requests())
-    report(server, kill_proxy(server), told)
+    asked = times_asked(server, "speak slowly")
+    with standing_still(server, "hakoiri.rehearsal") as stand_still:
+        turn = Turn(server, conversation, "speak slowly")
+        turn.until_seen("text_delta", 1)
+        stand_still()  # else the answer may be whole before the kill
+        killed_at_s = kill_proxy(server)
+    report(server, killed_at_s, told)
     last = turn.end()
     assert last["type"] == "result", last
     assert last["data"]["text"] == WORDS
-    assert len(server.model_requests()) > asked, "the CLI asked again by itself"
+    assert times_asked(server, "speak slowly") > asked + 1, "the CLI asked again by itself"
     assert set(server.processes(PROXY)) == stood_by
 
 
@@ -131,7 +153,7 @@ def test_every_live_container_goes_on_after_a_kill(server: Hakoiri) -> None:
 STREAM = """\
 curl -sS -N -o /tmp/got http://127.0.0.1:3128/model/any/invoke-with-response-stream \
  -H 'Content-Type: application/json' -d '{"anthropic_version": "bedrock-2023-05-31", \
- "max_tokens": 500, "messages": [{"role": "user", "content": "speak slowly"}]}' & \
+ "max_tokens": 500, "messages": [{"role": "user", "content": "speak very slowly"}]}' & \
 until [ -s /tmp/got ]; do sleep 0.02; done; echo > streaming; wait $!; echo "curl ended with $?"
 """
 PARTIAL_FILE, RECEIVE_FAILED = 18, 56
@@ -142,12 +164,9 @@ def test_a_request_in_flight_ends_with_an_error_rather_than_short_or_never(
     server: Hakoiri,
 ) -> None:
     conversation = server.conversation()
-    told = len(rebinds(server))
-    asked = len(server.model_requests())
+    told, boxes = len(rebinds(server)), server.boxes
     turn = Turn(server, conversation, "run: " + STREAM)
-    turn.until_seen("tool_use")
-    until(lambda: len(server.model_requests()) > asked + 1)
-    time.sleep(0.5)  # three seconds of stream have begun
+    until(lambda: any((server.tree / box / "workspace/streaming").exists() for box in boxes()))
     report(server, kill_proxy(server), told)
     assert turn.end()["type"] == "result"
     said = data_of(turn.events, "tool_result")[0]["text"]
@@ -161,11 +180,10 @@ def test_a_proxy_that_dies_again_and_again_is_started_ever_later_and_health_says
     before = server.turn(conversation, "hello")
     deaths = len(delays(server))
     not_ready = []
-    for _ in range(5):
+    for death in range(deaths + 1, deaths + 6):
         kill_proxy(server)
-        until(lambda: not server.processes(PROXY))
+        until(lambda: len(delays(server)) == death)  # noqa: B023 - waited for here
         not_ready.append(reasons(server))
-    until(lambda: len(delays(server)) == deaths + 5)
     waited = delays(server)[deaths:]
     assert waited == sorted(set(waited)), "each time later"
     assert any("the credential proxy does not answer" in told for told in not_ready)

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
+from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiClient
 
@@ -62,7 +63,7 @@ def ask(  # what a stranger can choose
     if body is not None:
         data = json.dumps(body)
         sent["Content-Type"] = "application/json"
-    with closing(HTTPConnection("127.0.0.1", server.server.port, timeout=30)) as connection:
+    with closing(HTTPConnection("127.0.0.1", server.server.port, timeout=60)) as connection:
         connection.request(method, path, body=data, headers=sent)
         answer = connection.getresponse()
         kept = {name.lower(): value for name, value in answer.getheaders()}
@@ -277,11 +278,12 @@ def test_a_chat_is_answered_through_the_proxy_and_has_no_container(open_server: 
     assert open_server.boxes() == []
     left = [path.name for path in (open_server.run_dir / "proxy").iterdir()]
     assert sorted(left) == ["ca.pem", "control.sock"]
-    decisions = [
-        json.loads(line)
-        for line in open_server.server.log.read_text().splitlines()
-        if '"proxy_request_' in line
-    ]
+
+    def decided() -> list[dict[str, Any]]:
+        return [json.loads(line) for line in open_server.log_lines() if '"proxy_request_' in line]
+
+    until(lambda: len(decided()) >= 2)
+    decisions = decided()
     assert [one["workspace"] for one in decisions] == [conversation, conversation]
 
 

@@ -4,13 +4,13 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.running import Hakoiri, data_of, hakoiri, turn_types
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
@@ -72,7 +72,7 @@ def test_curl_streams_a_turn_as_server_sent_events(server: Hakoiri, conversation
     url = f"http://127.0.0.1:{server.server.port}/v1/conversations/{conversation}/messages"
     said = subprocess.run(
         [
-            *("curl", "--no-buffer", "--silent", "--show-error", "--max-time", "60"),
+            *("curl", "--no-buffer", "--silent", "--show-error", "--max-time", "120"),
             *("--header", "Accept: text/event-stream"),
             *("--header", "Content-Type: application/json"),
             *("--data", '{"text": "run: echo from curl"}', url),
@@ -214,18 +214,22 @@ def test_two_conversations_at_once_have_a_container_each_and_do_not_mix(
     assert {one: seen[one].split() for one in pair} == {one: [one, "f"] for one in pair}
     for one in pair:
         server.api.call("DELETE", f"/v1/conversations/{one}")
-    assert len(server.containers()) <= 1
+    until(lambda: len(server.containers()) <= 1)
 
 
 def test_the_decision_log_has_one_line_for_each_request_and_no_secret(
     server: Hakoiri, conversation: str
 ) -> None:
     output(server, conversation, "curl -s -o /dev/null http://once.example.test/a?b=c")
-    lines = [
-        json.loads(line)
-        for line in Path(server.server.log).read_text().splitlines()
-        if '"proxy_request_' in line and "once.example.test" in line
-    ]
+
+    def decided() -> list[dict[str, str]]:
+        return [
+            json.loads(line)
+            for line in server.log_lines()
+            if '"proxy_request_' in line and "once.example.test" in line
+        ]
+
+    lines = until(decided)
     assert [line["event"] for line in lines] == ["proxy_request_blocked"]
     assert lines[0]["reason"]
     assert lines[0]["workspace"]

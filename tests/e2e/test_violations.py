@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.request import urlopen
@@ -12,10 +11,10 @@ from tests.conftest import give_up
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
 from tests.engine import TestEngine
+from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-WAIT_S = 60.0
 ATTEMPTS = """
 import ctypes, os, time
 for _ in range(6):
@@ -47,8 +46,7 @@ def server(
 
 
 def violations(server: Hakoiri) -> list[dict[str, Any]]:
-    lines = server.server.log.read_text().splitlines()
-    return [json.loads(line) for line in lines if '"event": "seccomp_violation"' in line]
+    return server.server_log("seccomp_violation")
 
 
 def test_a_killed_call_is_told_with_its_workspace(server: Hakoiri) -> None:
@@ -56,10 +54,11 @@ def test_a_killed_call_is_told_with_its_workspace(server: Hakoiri) -> None:
     workspace = server.api.call("GET", f"/v1/conversations/{conversation}")["workspace_id"]
     events = server.turn(conversation, f"run: python3 -c '{ATTEMPTS}'")
     assert "killed by 31" in json.dumps(events)
-    deadline_s = time.monotonic() + WAIT_S
-    while not (ours := [one for one in violations(server) if one["workspace_id"] == workspace]):
-        assert time.monotonic() < deadline_s, server.server.log_tail()
-        time.sleep(0.2)
+
+    def told() -> list[dict[str, Any]]:
+        return [one for one in violations(server) if one["workspace_id"] == workspace]
+
+    ours = until(told, server.server.log_tail)
     assert {one["call"] for one in ours} == {"mount"}
     assert {one["level"] for one in ours} == {"warning"}
     url = f"http://127.0.0.1:{server.server.port}/metrics"

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from hashlib import sha256
 from http.client import HTTPConnection
@@ -19,7 +20,7 @@ from tests.engine import TestEngine
 
 from hakoiri.cli.api_client import ApiError
 
-until = partial(waiting.until, wait_s=30.0)
+until = partial(waiting.until, wait_s=60.0)
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 COMMAND_LINE = Path(__file__).parents[2] / ".venv/bin/hakoiri"
@@ -132,16 +133,15 @@ def sleepers(server: Hakoiri, workspace: str, seconds: int) -> str:
 
 
 def test_a_client_that_goes_away_takes_its_command_along(server: Hakoiri, workspace: str) -> None:
-    connection = HTTPConnection("127.0.0.1", server.server.port)
     body = json.dumps({"argv": ["sh", "-c", "sleep 4712 & sleep 4712"]})
-    connection.request(
-        "POST",
-        f"/v1/workspaces/{workspace}/exec",
-        body=body,
-        headers={"Content-Type": "application/json"},
-    )
-    until(lambda: sleepers(server, workspace, 4712), "it did not start")
-    connection.close()
+    with closing(HTTPConnection("127.0.0.1", server.server.port)) as connection:
+        connection.request(
+            "POST",
+            f"/v1/workspaces/{workspace}/exec",
+            body=body,
+            headers={"Content-Type": "application/json"},
+        )
+        until(lambda: sleepers(server, workspace, 4712), "it did not start")
     until(lambda: not sleepers(server, workspace, 4712), "it was not killed")
 
 

@@ -79,9 +79,11 @@ async def model_behind(
     app.router.add_route("*", "/{path:.*}", proxy.answer)
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.UnixSite(runner, str(directory / "proxy.sock")).start()
-    yield ProxiedChatModel(provider=provider, sockets=OneSocket(directory / "proxy.sock"))
-    await runner.cleanup()
+    try:
+        await web.UnixSite(runner, str(directory / "proxy.sock")).start()
+        yield ProxiedChatModel(provider=provider, sockets=OneSocket(directory / "proxy.sock"))
+    finally:
+        await runner.cleanup()
 
 
 async def ask(model: ProxiedChatModel, name: str | None = "a.b-v1:0") -> Sequence[EventData]:

@@ -3,13 +3,14 @@
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
 import uvicorn
+from fastapi import FastAPI
 from tests.unit.host.api.served import (
     CONFINED,
     MemoryFiles,
@@ -32,7 +33,7 @@ from tests.unit.host.conversations.scripted import (
 
 from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
-from hakoiri.host.adapters.sql.database import open_database
+from hakoiri.host.adapters.sql.database import Database, open_database
 from hakoiri.host.adapters.sql.key_store import SqlKeyStore
 from hakoiri.host.adapters.sql.policy_store import SqlPolicyStore
 from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
@@ -78,6 +79,26 @@ async def no_reasons() -> list[PartAnswer]:
 async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterator[int]:
     """Serve on a free port of loopback; yield the port."""
     database = await open_database(f"sqlite:///{directory}/hakoiri.db")
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        app, service = make_app(database, directory, containers)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
+        )
+        await stack.enter_async_context(service)
+        group = await stack.enter_async_context(anyio.create_task_group())
+        group.start_soon(server.serve, [listener])
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            server.should_exit = True
+
+
+def make_app(
+    database: Database, directory: Path, containers: ScriptedContainers
+) -> tuple[FastAPI, ExecuteService]:
+    """The server's API on a database, and what runs its turns."""
     store = SqlConversationStore(database)
     feed = EventFeed(store=store)
     policies = PolicyService(
@@ -140,15 +161,7 @@ async def served(directory: Path, containers: ScriptedContainers) -> AsyncIterat
         require_keys=False,
         requests=LastRequests(),
     )
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
-        )
-        async with service, anyio.create_task_group() as group:
-            group.start_soon(server.serve, [listener])
-            yield listener.getsockname()[1]
-            server.should_exit = True
-    await database.close()
+    return app, service
 
 
 @asynccontextmanager
@@ -158,7 +171,7 @@ async def client_of(port: int) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         while not await condition():
             await anyio.lowlevel.checkpoint()
 
@@ -224,6 +237,8 @@ async def test_the_server_can_stop_while_readers_watch(tmp_path: Path) -> None:
 @asynccontextmanager
 async def kept_open() -> AsyncIterator[list[anyio.abc.SocketStream]]:
     streams: list[anyio.abc.SocketStream] = []
-    yield streams
-    for stream in streams:
-        await stream.aclose()
+    try:
+        yield streams
+    finally:
+        for stream in streams:
+            await stream.aclose()

@@ -19,6 +19,7 @@ from aiohttp import web
 from hakoiri.credential_proxy.credentials.aws_chain import THREAD_NAME
 from hakoiri.wire.proxy import Bind
 
+from .connections import close_all, cut, opened
 from .wiring import Wired, wire
 
 ACCESS_KEY_ID = "AKIDEXAMPLE"
@@ -26,7 +27,7 @@ SECRET_ACCESS_KEY = "planted/aws+secret"
 SESSION_TOKEN = "planted-session-token"
 API_KEY = "planted-api-key"
 MODEL = "us.anthropic.claude-test-v1:0"
-READY_TIMEOUT_S = 20
+READY_TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +44,7 @@ async def chains_have_ended() -> None:
 
 async def converse(socket: Path, *sent: bytes) -> bytes:
     """Send, and read until the proxy closes; a connection that stays open fails the test."""
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     answer = bytearray()
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
@@ -56,7 +57,7 @@ async def converse(socket: Path, *sent: bytes) -> bytes:
                     answer += chunk
         return bytes(answer)
     finally:
-        writer.close()
+        await cut(writer)
 
 
 def statuses(answer: bytes) -> list[int]:
@@ -146,6 +147,12 @@ class Proxy:
         if self.process.returncode is None:
             self.process.send_signal(how)
         return await self.process.wait()
+
+    async def end(self) -> None:
+        """Kill it if it runs still, and read to the end what it said, so that no pipe is left."""
+        if self.process is not None:
+            await self.stop(signal.SIGKILL)
+            await self.read_log()
 
     async def read_log(self) -> None:
         assert self.process is not None
@@ -321,11 +328,14 @@ async def running_upstream() -> AsyncIterator[Upstream]:
     server = web.Server(state.handle, handler_cancellation=True, access_log=None)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     state.port = listening.sockets[0].getsockname()[1]
-    yield state
-    state.release.set()
-    listening.close()
-    await server.shutdown(1)
-    await listening.wait_closed()
+    try:
+        yield state
+    finally:
+        await close_all()
+        state.release.set()
+        listening.close()
+        await server.shutdown(1)
+        await listening.wait_closed()
 
 
 def make_proxy(directory: Path, upstream: Upstream) -> Proxy:
@@ -350,12 +360,13 @@ async def shared_upstream() -> AsyncIterator[Upstream]:
 
 
 @pytest.fixture
-def upstream(shared_upstream: Upstream) -> Upstream:
-    """The upstream, with nothing kept from the test before."""
+async def upstream(shared_upstream: Upstream) -> AsyncIterator[Upstream]:
+    """The upstream, with nothing kept from the test before; connections of the test end with it."""
     shared_upstream.requests = []
     shared_upstream.release = asyncio.Event()
     shared_upstream.gone = asyncio.Event()
-    return shared_upstream
+    yield shared_upstream
+    await close_all()
 
 
 @pytest.fixture(scope="module")
@@ -363,12 +374,15 @@ async def shared_proxy(
     tmp_path_factory: pytest.TempPathFactory, shared_upstream: Upstream
 ) -> AsyncIterator[Proxy]:
     proxy = make_proxy(tmp_path_factory.mktemp("proxy"), shared_upstream)
-    await proxy.start()
-    async with asyncio.TaskGroup() as tasks:
-        reading = tasks.create_task(proxy.read_log())
-        yield proxy
-        assert await proxy.stop() == 0
-        await reading
+    try:
+        await proxy.start()
+        async with asyncio.TaskGroup() as tasks:
+            reading = tasks.create_task(proxy.read_log())
+            yield proxy
+            assert await proxy.stop() == 0
+            await reading
+    finally:
+        await proxy.end()
 
 
 @pytest.fixture
@@ -388,9 +402,7 @@ async def own_proxy(tmp_path: Path, upstream: Upstream) -> AsyncIterator[Proxy]:
     """A proxy for one test that stops or starts it; not started."""
     proxy = make_proxy(tmp_path, upstream)
     yield proxy
-    if proxy.process is not None:
-        await proxy.stop(signal.SIGKILL)
-        await proxy.read_log()
+    await proxy.end()
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from aiohttp import web
 
 from hakoiri.rehearsal.event_stream import MEDIA_TYPE, chunk_frame, encode_frame
 
+from .connections import close_all
+
 MODEL = "us.anthropic.claude-test-v1:0"
 ANTHROPIC = "/v1/messages"
 INVOKE = f"/model/{MODEL}/invoke"
@@ -111,8 +113,11 @@ async def running_model() -> AsyncIterator[ModelUpstream]:
     server = web.Server(model.handle, access_log=None)
     listening = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
     model.port = listening.sockets[0].getsockname()[1]
-    yield model
-    model.hold.set()
-    listening.close()
-    await server.shutdown(1)
-    await listening.wait_closed()
+    try:
+        yield model
+    finally:
+        await close_all()
+        model.hold.set()
+        listening.close()
+        await server.shutdown(1)
+        await listening.wait_closed()

@@ -13,6 +13,8 @@ from aiohttp import WSMsgType, web
 from hakoiri.credential_proxy.interception.certificate_authority import CertificateAuthority
 from hakoiri.credential_proxy.interception.leaf_cache import LeafCache
 
+from .connections import close_all, opened
+
 HOST = "files.example.test"
 Seen = tuple[str, str, dict[str, str], bytes]
 
@@ -74,10 +76,13 @@ async def secure_upstream(
     loop = asyncio.get_running_loop()
     listening = await loop.create_server(connected, address, port, ssl=context)
     state.port = listening.sockets[0].getsockname()[1]
-    yield state
-    listening.close()
-    await server.shutdown(1)
-    await listening.wait_closed()
+    try:
+        yield state
+    finally:
+        await close_all()
+        listening.close()
+        await server.shutdown(1)
+        await listening.wait_closed()
 
 
 def make_authority(directory: Path) -> CertificateAuthority:
@@ -98,7 +103,7 @@ def server_context(
 async def connect(socket: Path, target: str) -> tuple[
     asyncio.StreamReader, asyncio.StreamWriter, bytes
 ]:  # fmt: skip
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     return reader, writer, await reader.readuntil(b"\r\n\r\n")
 
@@ -119,7 +124,7 @@ async def ask(
 ) -> tuple[int, dict[str, str], bytes]:
     """Send one request and read its answer, which must tell its length."""
     writer.write("".join(f"{line}\r\n" for line in lines).encode() + b"\r\n" + body)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {
             name.lower(): value.strip()

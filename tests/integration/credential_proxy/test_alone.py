@@ -16,7 +16,8 @@ import pytest
 from hakoiri.audit.chain import Position, follow
 from hakoiri.audit.segments import read_chain
 
-from .conftest import Upstream, absolute, converse, statuses
+from .conftest import READY_TIMEOUT_S, Upstream, absolute, converse, statuses
+from .connections import cut, opened
 
 pytestmark = pytest.mark.anyio
 HOST = "files.example.test"
@@ -35,13 +36,13 @@ class Alone:
     async def told(self) -> str:
         """The next line on standard error."""
         assert self.process.stderr is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return (await self.process.stderr.readline()).decode()
 
     async def decided(self) -> str:
         """The next line of the decision log."""
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return (await self.process.stdout.readline()).decode()
 
 
@@ -63,10 +64,20 @@ async def run(directory: Path, *more: str) -> tuple[int, str]:
     pipe = asyncio.subprocess.PIPE
     command = arguments(directory, *more)
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
-    async with asyncio.timeout(30):
-        _, told = await process.communicate()
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            _, told = await process.communicate()
+    finally:
+        await end(process)
     assert process.returncode is not None
     return process.returncode, told.decode()
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Kill what runs still."""
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
 
 
 @asynccontextmanager
@@ -76,16 +87,16 @@ async def alone(directory: Path, *more: str) -> AsyncIterator[Alone]:
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe)
     made = Alone(process, directory)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(READY_TIMEOUT_S):
             while not await answers(made.socket):
                 assert process.returncode is None, await made.told()
                 await asyncio.sleep(0.05)
         yield made
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
         assert not made.socket.exists()
+    finally:
+        await end(process)
 
 
 async def answers(path: Path) -> bool:
@@ -93,7 +104,7 @@ async def answers(path: Path) -> bool:
         _, writer = await asyncio.open_unix_connection(path)
     except OSError:
         return False
-    writer.close()
+    await cut(writer)
     return True
 
 
@@ -132,7 +143,7 @@ async def test_a_changed_policy_is_put_in_force_and_a_broken_one_is_not(
         assert statuses(await converse(proxy.socket, request)) == [403]
         file.write_text(f'[[rules]]\nhost = "{HOST}"\nports = [{upstream.port}]\n')
         proxy.process.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while statuses(await converse(proxy.socket, request)) != [200]:
                 pass
         file.write_text('[[rules]]\nhost = "*"\n')
@@ -150,11 +161,11 @@ async def test_a_change_is_seen_without_a_signal_and_cuts_what_it_forbids(
     file.write_text(f'[[rules]]\nhost = "{HOST}"\nports = [{upstream.port}]\n')
     own = credentials(tmp_path, upstream.port)
     async with alone(tmp_path, "--credentials", str(own)) as proxy:
-        reader, writer = await asyncio.open_unix_connection(proxy.socket)
+        reader, writer = await opened(proxy.socket)
         writer.write(absolute("GET", f"http://{HOST}:{upstream.port}/", "Accept: test/stream"))
         assert b"first" in await reader.readuntil(b"first\n\n")
         file.write_text("")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with suppress(ConnectionError):
                 assert b"last" not in await reader.read()
             await upstream.gone.wait()

@@ -99,7 +99,7 @@ class Aws:
 
     async def renewed(self, source: Source[AwsKeys], until: Callable[[AwsKeys], bool]) -> AwsKeys:
         """Use `source` as requests would, with the pause between questions, until it holds."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 self.now_s += RENEW_PAUSE_S
                 keys = await source.get()
@@ -227,7 +227,7 @@ async def test_an_endpoint_that_breaks_leaves_keys_that_hold_in_use(
     first = await source.get()
     aws.is_broken = True
     monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while source.fault is None:
             aws.now_s += RENEW_PAUSE_S
             assert await source.get() == first

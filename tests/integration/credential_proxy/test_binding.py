@@ -19,6 +19,7 @@ from .conftest import (
     host_policy,
     statuses,
 )
+from .connections import opened
 from .wiring import Wired
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ async def test_an_unbound_socket_refuses_everything(proxy: Proxy, upstream: Upst
 
 async def test_unbind_cuts_a_live_stream(proxy: Proxy, upstream: Upstream) -> None:
     socket = await proxy.open("c1", anthropic_policy())
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     writer.write(
         b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nAccept: test/stream\r\n"
         b"Content-Length: 2\r\n\r\n{}"
@@ -46,7 +47,7 @@ async def test_unbind_cuts_a_live_stream(proxy: Proxy, upstream: Upstream) -> No
     assert await proxy.unbind("c1") == 204
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
         await reader.readuntil(b"0\r\n\r\n")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await upstream.gone.wait()
     writer.close()
     line = await proxy.logged(path="/v1/messages")
@@ -104,7 +105,7 @@ async def test_a_narrower_policy_cuts_what_it_no_longer_allows(
     proxy: Proxy, upstream: Upstream
 ) -> None:
     socket = await proxy.open("c1", {**anthropic_policy(), **host_policy(HOST, upstream.port)})
-    kept, kept_writer = await asyncio.open_unix_connection(socket)
+    kept, kept_writer = await opened(socket)
     kept_writer.write(
         absolute("GET", f"http://{HOST}:{upstream.port}/", "Accept: test/stream", version="1.0")
     )
@@ -178,7 +179,7 @@ async def test_opening_twice_and_deleting_twice_are_harmless(proxy: Proxy) -> No
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "a%2Fb", "A", "-a", "a" * 64])
 async def test_a_container_id_is_no_path(proxy: Proxy, name: str) -> None:
-    reader, writer = await asyncio.open_unix_connection(proxy.control_path)
+    reader, writer = await opened(proxy.control_path)
     writer.write(f"PUT /sockets/{name} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     answer = await reader.read()
     writer.close()

@@ -2,7 +2,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .conftest import (
     proxy_file,
     statuses,
 )
+from .connections import opened
 from .model_upstream import ANTHROPIC, CONVERSE, INVOKE, MODEL, ModelUpstream, running_model
 
 pytestmark = pytest.mark.anyio
@@ -136,9 +137,7 @@ async def budgeted(tmp_path: Path) -> AsyncIterator[Budgeted]:
         proxy = make_proxy(tmp_path, Upstream(port=model.port))
         yield Budgeted(proxy, model)
         model.hold.set()
-        if proxy.process is not None:
-            await proxy.stop(signal.SIGKILL)
-            await proxy.read_log()
+        await proxy.end()
 
 
 def policy_for(path: str, **more: Any) -> dict[str, Any]:
@@ -450,17 +449,6 @@ async def test_open_requests_are_counted_over_all_sockets_of_a_workspace(
     assert (await budgeted.call(sockets[1], path, body)).status == 200
 
 
-@asynccontextmanager
-async def closed_at_the_end(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    """Close, and see it closed: what was not sent yet keeps a transport open."""
-    try:
-        yield
-    finally:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-
 async def test_tunnels_and_their_bytes_are_counted(budgeted: Budgeted) -> None:
     ended = asyncio.Event()
 
@@ -478,8 +466,8 @@ async def test_tunnels_and_their_bytes_are_counted(budgeted: Budgeted) -> None:
         await budgeted.start(f"[budgets.workspace]\n{limits}")
         sockets = [await budgeted.open(f"c{n}", host_policy(FILES, port)) for n in range(2)]
         connect = f"CONNECT {FILES}:{port} HTTP/1.1\r\nHost: {FILES}:{port}\r\n\r\n".encode()
-        reader, writer = await asyncio.open_unix_connection(sockets[0])
-        async with asyncio.timeout(READY_TIMEOUT_S), closed_at_the_end(writer):
+        reader, writer = await opened(sockets[0])
+        async with asyncio.timeout(READY_TIMEOUT_S):
             writer.write(connect)
             assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
             assert statuses(await converse(sockets[1], connect)) == [429]

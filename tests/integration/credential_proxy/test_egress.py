@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Proxy, Upstream, absolute, converse, host_policy, proxy_file, statuses
+from .connections import close_all, opened
 
 pytestmark = pytest.mark.anyio
 HOST = "files.example.test"
@@ -41,6 +42,7 @@ async def echo() -> AsyncIterator[Echo]:
     server = await asyncio.start_server(state.handle, "127.0.0.1", 0)
     state.port = server.sockets[0].getsockname()[1]
     yield state
+    await close_all()
     server.close()
     await server.wait_closed()
 
@@ -54,7 +56,7 @@ async def allow(proxy: Proxy, upstream: Upstream, echo: Echo) -> Path:
 async def connect(socket: Path, target: str, glued: bytes = b"") -> tuple[
     asyncio.StreamReader, asyncio.StreamWriter, bytes
 ]:  # fmt: skip
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode() + glued)
     head = await reader.readuntil(b"\r\n\r\n")
     return reader, writer, head
@@ -115,7 +117,7 @@ async def test_unbind_cuts_a_tunnel(proxy: Proxy, upstream: Upstream, echo: Echo
     assert await proxy.unbind("c1") == 204
     with suppress(ConnectionError):
         assert await reader.read() == b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await echo.closed.wait()
     writer.close()
 
@@ -128,7 +130,7 @@ async def test_a_reload_cuts_a_tunnel_whose_credential_host_it_became(
     text = proxy.file.read_text().replace("absent.example.com", HOST)
     proxy.file.write_text(text)
     assert (await proxy.control("POST", "/reload"))[0] == 200
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await echo.closed.wait()
     writer.close()
     _, writer, head = await connect(socket, f"{HOST}:{echo.port}")
@@ -200,7 +202,7 @@ async def test_an_expected_100_continue_comes_before_the_body(
 ) -> None:
     socket = await proxy.open("c1", host_policy(HOST, upstream.port))
     url = f"http://{HOST}:{upstream.port}/"
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     writer.write(absolute("POST", url, "Expect: 100-continue", "Content-Length: 2"))
     assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
     writer.write(b"{}")

@@ -9,6 +9,7 @@ import pytest
 from hakoiri.wire.proxy import Bind
 
 from .conftest import Upstream, absolute, converse, statuses
+from .connections import opened
 from .wiring import Wired
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,7 @@ async def test_ten_thousand_tunnels_end_in_429_and_neighbours_are_untouched(
 
     async def open_some(count: int) -> None:
         for _ in range(count):
-            reader, writer = await asyncio.open_unix_connection(socket)
+            reader, writer = await opened(socket)
             writer.write(head)
             status = int((await reader.readuntil(b"\r\n\r\n")).split()[1])
             told[status] += 1

@@ -12,6 +12,7 @@ import pytest
 from hakoiri.wire.proxy import Bind
 
 from .conftest import converse, statuses
+from .connections import close_all, opened
 from .wiring import PLANTED, Wired, wire
 
 pytestmark = pytest.mark.anyio
@@ -52,6 +53,7 @@ async def hostile() -> AsyncIterator[Hostile]:
     server = await asyncio.start_server(state.handle, "127.0.0.1", 0)
     state.port = server.sockets[0].getsockname()[1]
     yield state
+    await close_all()
     server.close()
     await server.wait_closed()
 
@@ -109,7 +111,7 @@ async def test_an_unsound_answer_is_a_bad_gateway_and_its_connection_is_not_used
     refused = await converse(socket, ASK + CLOSE)
     assert statuses(refused) == [502]
     assert b"upstream-broken" in refused
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert statuses(await converse(socket, ASK + CLOSE)) == [200]
     assert hostile.connections == 2
 
@@ -130,7 +132,7 @@ async def test_what_is_no_body_and_does_not_end_is_cut_off(
     got = await converse(socket, ASK + CLOSE)
     assert statuses(got) == [200]
     assert not got.endswith(b"0\r\n\r\n")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await hostile.gone.wait()
 
 
@@ -222,7 +224,7 @@ async def test_an_answer_before_the_whole_request_is_the_last_of_its_connection(
     wired, _ = keyed
     host = f"open.example.test:{hostile.port}"
     socket = await wired.open("open.example.test", port=hostile.port)
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     head = f"POST http://{host}/ HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000000\r\n\r\n"
     writer.write(head.encode())
     reading = asyncio.ensure_future(reader.read())  # noqa: TID251 - awaited below

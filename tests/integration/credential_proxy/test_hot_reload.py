@@ -82,7 +82,7 @@ class Site:
     async def events(self, socket: Path) -> Streams:
         reader, writer = await secured(socket, self.target)
         writer.write(f"GET /events HTTP/1.1\r\nHost: {self.target}\r\n\r\n".encode())
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await reader.readuntil(b"data: 1\n\n")
         return reader, writer
 
@@ -101,14 +101,14 @@ async def site(proxy: Proxy, tmp_path: Path) -> AsyncIterator[Site]:
 async def says(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A frame goes there and comes back."""
     writer.write(FRAME)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         assert await reader.readexactly(len(ECHO)) == ECHO
 
 
 async def is_cut(streams: Streams) -> bool:
     """Wait for the end of a stream that would not end by itself."""
     reader, writer = streams
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with suppress(ConnectionError, ssl.SSLError):
             await reader.read()
     writer.close()
@@ -122,7 +122,7 @@ async def test_a_websocket_is_cut_when_its_rule_takes_websockets_no_more(site: S
     assert await is_cut(talk)
     assert (await site.proxy.logged(status=101))["reason"] in {"cut", "client-gone"}
     site.upstream.next_event.release()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await events[0].readuntil(b"data: 2\n\n")
     events[1].close()
 

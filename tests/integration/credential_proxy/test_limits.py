@@ -6,6 +6,7 @@ import pytest
 from hakoiri.credential_proxy.listener import connection
 
 from .conftest import Upstream, absolute, converse, statuses
+from .connections import opened
 from .wiring import Wired
 
 pytestmark = pytest.mark.anyio
@@ -41,9 +42,9 @@ async def test_a_container_that_does_not_read_its_answer_is_cut_off(
     monkeypatch.setattr(connection, "ANSWER_STALL_TIMEOUT_S", SHORT_S)
     wired.answers = [["127.0.0.1"]]
     socket = await wired.open(HOST, port=upstream.port)
-    _, writer = await asyncio.open_unix_connection(socket, limit=1024)
+    _, writer = await opened(socket, limit=1024)
     writer.write(absolute("GET", f"http://{HOST}:{upstream.port}/", "Accept: test/flood"))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await upstream.gone.wait()
     writer.close()
     await wired.registry.drain(timeout_s=10)
@@ -55,7 +56,7 @@ async def test_connections_beyond_the_limit_are_refused_and_come_back(
 ) -> None:
     monkeypatch.setattr(connection, "CONNECTIONS_LIMIT", 2)
     socket = await wired.open(HOST, port=80)
-    idle = [await asyncio.open_unix_connection(socket) for _ in range(2)]
+    idle = [await opened(socket) for _ in range(2)]
     request = absolute("GET", "http://denied.example.test/")
     assert statuses(await converse(socket, request)) == [429]
     for reader, writer in idle:

@@ -1,6 +1,5 @@
 """What the proxy counts, and that nothing a container says becomes a label."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from hakoiri.credential_proxy.metrics.request_metrics import RequestMetrics
 
 from .conftest import Proxy, Upstream, absolute, anthropic_policy, converse, host_policy, statuses
+from .connections import opened
 from .wiring import Wired
 
 pytestmark = pytest.mark.anyio
@@ -126,7 +126,7 @@ async def test_the_control_socket_tells_what_the_proxy_holds(
     await proxy.open("idle")
     socket = await proxy.open("busy", host_policy("files.example.test", upstream.port))
     url = f"http://files.example.test:{upstream.port}/"
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     writer.write(absolute("GET", url, "Accept: test/stream"))
     await reader.readuntil(b"data: first\n\n")
     during = await figures(proxy, proxy.control_path)
@@ -150,7 +150,7 @@ async def test_the_control_socket_tells_what_the_proxy_holds(
 async def test_tunnels_that_stand_are_told(proxy: Proxy, upstream: Upstream) -> None:
     socket = await proxy.open("c1", host_policy("files.example.test", upstream.port))
     target = f"files.example.test:{upstream.port}"
-    reader, writer = await asyncio.open_unix_connection(socket)
+    reader, writer = await opened(socket)
     writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     assert (await figures(proxy, proxy.control_path))["tunnels_open", ""] == 1

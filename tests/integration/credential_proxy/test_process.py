@@ -53,7 +53,7 @@ async def test_sigterm_lets_a_running_request_finish(own_proxy: Proxy, upstream:
             own_proxy.process.send_signal(signal.SIGTERM)
             upstream.release.set()
             assert await answer.content.read() == b"data: last\n\n"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await own_proxy.process.wait() == 0
     await own_proxy.read_log()
     assert [line["status"] for line in own_proxy.lines] == [200]
@@ -91,7 +91,7 @@ async def test_who_reads_the_proxys_life_learns_of_its_end(
 ) -> None:
     await own_proxy.start()
     async with ProxyClient(own_proxy.control_path) as client:
-        async with asyncio.timeout(20), client.attached() as gone:
+        async with asyncio.timeout(60), client.attached() as gone:
             assert await client.bound_sockets() == frozenset()
             await own_proxy.stop(how)
             await gone()
@@ -145,7 +145,7 @@ async def test_sighup_reloads(proxy: Proxy, upstream: Upstream) -> None:
     assert proxy.process is not None
     proxy.file.write_text("")
     proxy.process.send_signal(signal.SIGHUP)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         # Each question is answered after the signals that came before it were seen.
         while (await proxy.control("GET", "/health"))[1]["credentials"]:
             continue

@@ -120,15 +120,15 @@ allow_addresses = ["127.0.0.1:{port}"]
 "files.example.test" = "127.0.0.1"
 """
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(listening.wait_closed)
+        stack.push_async_callback(server.shutdown, 1)
+        stack.callback(listening.close)
         wired = wire(stack, tmp_path, text, now_s)
         route = {"provider": "anthropic", "credential": "anthropic"}
         socket = await wired.open(port=443, model=route)
         answer = await converse(
             socket, b"GET /v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
         )
-    listening.close()
-    await server.shutdown(1)
-    await listening.wait_closed()
     assert statuses(answer) == [502]
     assert b"upstream-certificate" in answer
     assert seen == []

@@ -66,12 +66,18 @@ async def test_each_request_lies_below_the_span_that_the_server_named_last(site:
     socket = await proxy.open("c1", bedrock_policy())
     path = f"/model/{MODEL}/invoke"
     async with proxy.client(socket) as session:
-        await session.post(path, json={})
+
+        async def ask(method: str, path: str, **headers: str) -> None:
+            """One after the other: the next begins when the proxy has done with this one."""
+            async with session.request(method, path, headers=headers) as answer:
+                await answer.read()
+
+        await ask("POST", path)
         assert (await proxy.bind("c1", bedrock_policy(), traceparent=TRACEPARENT))[0] == 204
-        await session.post(path, json={}, headers={"traceparent": BOX})
-        await session.get("/planted")
+        await ask("POST", path, traceparent=BOX)
+        await ask("GET", "/planted")
         assert (await proxy.bind("c1", bedrock_policy()))[0] == 204
-        await session.post(path, json={})
+        await ask("POST", path)
     await site.stop()
     call, refused = site.receiver.spans
     assert {(span.trace_id, span.parent_id) for span in (call, refused)} == {TURN}

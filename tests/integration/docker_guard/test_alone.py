@@ -25,7 +25,7 @@ from hakoiri.wire.guard import engine_name
 pytestmark = [pytest.mark.anyio, pytest.mark.engine, pytest.mark.root]
 
 INSTANCE = "0123456789ab"
-START_TIMEOUT_S = 30
+START_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class Server:
 
     def journal(self) -> list[dict[str, Any]]:
         """What the rehearsal has recorded so far."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", "/_rehearsal/requests")
             entries: list[dict[str, Any]] = json.load(connection.getresponse())["requests"]
@@ -62,6 +62,6 @@ def rehearsal(*, script: Path | None = None) -> Iterator[Server]:
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()

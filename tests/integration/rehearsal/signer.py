@@ -34,7 +34,7 @@ def signing_forwarder(server: Server) -> Iterator[str]:
             request: Any = AWSRequest(self.command, server.url + self.path, data=body)
             credentials = Credentials(ACCESS_KEY_ID, SECRET_ACCESS_KEY)
             SigV4Auth(credentials, "bedrock", REGION).add_auth(request)
-            with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as upstream:
+            with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as upstream:
                 upstream.request(self.command, self.path, body, dict(request.headers.items()))
                 answer = upstream.getresponse()
                 # HTTP/1.0: the end of the connection is the end of the body.

@@ -21,6 +21,7 @@ from tests.integration.rehearsal.server import (
     Server,
     rehearsal,
 )
+from tests.waiting import until
 
 SCRIPT = """
 scenes:
@@ -53,7 +54,7 @@ def bedrock(
     ).encode()
     request: Any = AWSRequest("POST", server.url + path, data=body)
     SigV4Auth(Credentials(ACCESS_KEY_ID, secret), "bedrock", REGION).add_auth(request)
-    connection = HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
     connection.request("POST", path, body, dict(request.headers.items()))
     with closing(connection), connection.getresponse() as response:
         yield response
@@ -107,12 +108,11 @@ def test_sigterm_ends_it_well_though_a_reply_is_still_due(tmp_path: Path) -> Non
     with rehearsal(script=script) as server:
         body = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hang"}]}
         headers = {"x-api-key": API_KEY, "anthropic-version": "2023-06-01"}
-        with closing(HTTPConnection("127.0.0.1", server.port, timeout=10)) as connection:
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
             connection.request("POST", "/v1/messages", json.dumps(body), headers)
-            while not server.journal():
-                pass
+            until(server.journal)
             server.process.terminate()
-            _, errors = server.process.communicate(timeout=10)
+            _, errors = server.process.communicate(timeout=60)
     assert server.process.returncode == 0
     assert errors == "rehearsal: this is a rehearsal; no model is called\n"
 
@@ -131,7 +131,7 @@ def test_a_wrong_start_ends_with_2_and_one_clear_line(arguments: list[str], mend
         env={**os.environ, "HAKOIRI_REHEARSAL_API_KEY": API_KEY},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 2

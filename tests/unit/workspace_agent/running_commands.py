@@ -1,11 +1,12 @@
 """Commands on this host, below a directory of the test's."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+from tests.waiting import WAIT_S
 
 from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
 from hakoiri.workspace_agent.command import Command
@@ -64,19 +65,21 @@ async def first_line(command: Command) -> str:
     return wrote.decode().strip()
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so that nobody tells of."""
+    with anyio.fail_after(WAIT_S):
+        while not is_so():  # noqa: ASYNC110 - a process has no event to await
+            await anyio.sleep(0.01)
+
+
 async def is_gone(pid: int) -> bool:
     """Wait until a process is neither running nor waiting to be reaped."""
-    for _ in range(1000):
-        if not await anyio.Path(f"/proc/{pid}").exists():
-            return True
-        await anyio.sleep(0.01)
-    return False
+    await until(lambda: not Path(f"/proc/{pid}").exists())
+    return True
 
 
 async def told_pid(workspace: Path) -> int:
     """Wait until a command has told its pid in a file; return it."""
-    for _ in range(1000):
-        if await anyio.Path(workspace / "pid").exists():
-            return int(await anyio.Path(workspace / "pid").read_text())
-        await anyio.sleep(0.01)
-    raise AssertionError("the command never started")
+    told = workspace / "pid"
+    await until(told.exists)
+    return int(told.read_text())

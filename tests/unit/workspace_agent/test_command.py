@@ -13,6 +13,7 @@ from tests.unit.workspace_agent.running_commands import (
     is_gone,
     python,
     told_pid,
+    until,
 )
 
 from hakoiri.wire.command import FRAME_LIMIT_BYTES, CommandExit, CommandOutput, encode
@@ -79,7 +80,7 @@ async def test_a_signal_is_told(tmp_path: Path) -> None:
 
 
 async def test_at_its_time_limit_the_whole_group_is_killed(tmp_path: Path) -> None:
-    request = asked("sh", "-c", "sleep 1000 & echo $!; wait", timeout_s=0.5)
+    request = asked("sh", "-c", "sleep 1000 & echo $!; wait", timeout_s=3)
     with commands_in(tmp_path) as commands:
         out, _, end = await finished(commands, request)
         assert end == CommandExit(signal=signal.SIGKILL, timed_out=True)
@@ -112,7 +113,8 @@ async def test_what_it_left_in_its_group_ends_with_it(tmp_path: Path) -> None:
 async def test_what_left_the_group_and_holds_the_output_does_not_hold_up_the_end(
     tmp_path: Path,
 ) -> None:
-    request = asked("sh", "-c", "setsid sh -c 'echo $$; exec sleep 1000' & sleep 0.3")
+    leaves = "setsid sh -c 'echo $$; touch left; exec sleep 1000' &"
+    request = asked("sh", "-c", f"{leaves} until [ -e left ]; do sleep 0.01; done")
     with commands_in(tmp_path) as commands:
         out, _, end = await finished(commands, request)
         assert end == CommandExit(code=0)
@@ -133,8 +135,9 @@ async def test_output_that_is_not_read_is_held_in_bounds(tmp_path: Path) -> None
         command = commands.start(asked("sh", "-c", "yes & echo; wait"))
         frames = command.frames(idle_s=60)
         await anext(frames)
-        await anyio.sleep(0.3)
-        assert HELD_LIMIT_BYTES <= command._held_bytes < 3 * HELD_LIMIT_BYTES
+        await until(lambda: command._held_bytes >= HELD_LIMIT_BYTES)
+        await anyio.sleep(0.1)  # in which it would read on
+        assert command._held_bytes < 3 * HELD_LIMIT_BYTES
         for _ in range(100):
             frame = await anext(frames)
             assert isinstance(frame, CommandOutput)

@@ -1,6 +1,7 @@
 """A `hakoiri serve` of one's own, as a child process: for the demo, tests and measurements."""
 
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from hakoiri.cli.api_client import ApiClient, ApiError
 READY_TIMEOUT_S: Final = 90.0
 STOP_TIMEOUT_S: Final = 45.0
 LOG_TAIL_LINES: Final = 15
+
+_FIRST_PORT: Final = 10_000
+_PORTS_ENOUGH: Final = 1000
+_GIVEN_PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_USUAL_FIRST_GIVEN_PORT: Final = 32_768
 
 
 class ServerProcessError(Exception):
@@ -123,11 +129,27 @@ def _serve_command(port: int) -> list[str]:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """Return a loopback port that nobody listens on now, and that no connection gets by chance.
+
+    Those that the kernel gives to outgoing connections, 32768 and up unless it was told otherwise
+    (`ip_local_port_range`), may be taken until it is listened on, or while a server is down.
+    """
+    while True:
+        port = _FIRST_PORT + secrets.randbelow(_first_given_port() - _FIRST_PORT)
+        with socket.socket() as probe, suppress(OSError):
+            # an earlier server's connections, which wait for their end, do not keep it taken
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def _first_given_port() -> int:
+    """Return the first port of outgoing connections; where it leaves no room, the usual one."""
+    with suppress(OSError, ValueError, IndexError):
+        first = int(_GIVEN_PORTS.read_text().split()[0])
+        if first >= _FIRST_PORT + _PORTS_ENOUGH:
+            return first
+    return _USUAL_FIRST_GIVEN_PORT
 
 
 def _kept() -> dict[str, str]:

@@ -192,7 +192,8 @@ async def test_descriptors_do_not_pile_up(tmp_path: Path) -> None:
         with pytest.raises(AgentUnreachableError):
             await client.health()
         await client.close()
-    assert open_descriptors() == before
+    # some of tests before may be closed meanwhile
+    assert open_descriptors() <= before
 
 
 COMMAND = RunCommand(argv=["x"], timeout_s=1, output_limit_bytes=100)
@@ -284,7 +285,7 @@ async def test_leaving_a_command_closes_its_connection(tmp_path: Path) -> None:
     async with agent(tmp_path, endless) as client:
         async with client.run_command(COMMAND):
             pass
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             await gone.wait()
 
 
@@ -295,7 +296,7 @@ async def test_a_closed_connection_stays_closed_whoever_still_asks(tmp_path: Pat
         for ask in (client.health, lambda: client.acknowledge("t1", 1), lambda: heard(client)):
             with pytest.raises(AgentUnreachableError, match="closed"):
                 await ask()
-        assert open_descriptors() == before
+        assert open_descriptors() <= before
 
 
 async def test_a_new_agent_at_the_same_place_is_found_after_the_old_one_was_away(

@@ -55,10 +55,12 @@ async def test_figures_that_are_too_long_or_no_text_are_none(
     application.router.add_get("/metrics", metrics)
     runner = web.AppRunner(application)
     await runner.setup()
-    await web.UnixSite(runner, str(tmp_path / "c.sock")).start()
-    async with ProxyClient(tmp_path / "c.sock") as client:
-        assert await client.figures() is None
-    await runner.cleanup()
+    try:
+        await web.UnixSite(runner, str(tmp_path / "c.sock")).start()
+        async with ProxyClient(tmp_path / "c.sock") as client:
+            assert await client.figures() is None
+    finally:
+        await runner.cleanup()
 
 
 async def test_a_decision_is_explained_with_its_mend(proxy: Proxy, tmp_path: Path) -> None:

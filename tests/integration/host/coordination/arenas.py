@@ -19,7 +19,8 @@ from hakoiri.host.telemetry.coordination_metrics import CoordinationMetrics
 LEASE_S = 60.0
 """Longer than a test: what is to run out is made to."""
 
-TIMEOUT_S = 0.5
+TIMEOUT_S = 30.0
+"""Of a call to Redis: only what never answers needs as long. One that is gone refuses at once."""
 
 
 @dataclass
@@ -39,7 +40,7 @@ def holds(lease: Lease) -> bool:
 
 async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
     """Wait until something is so that nobody tells of."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             answer = is_so()
             if answer is True or (isinstance(answer, Awaitable) and await answer):
@@ -88,7 +89,7 @@ class RedisArena:
         self, name: str, *, limit: int = SUBJECTS_LIMIT
     ) -> AsyncIterator[RedisCoordination]:
         async with self.unheard(name, limit=limit) as opened:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await opened.fanout.is_hearing.wait()
             yield opened
 

@@ -56,7 +56,7 @@ class Server:
         )
 
     async def rest_of_turn(self, first: ConversationEvent) -> list[ConversationEvent]:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return [
                 event
                 async for event in self.feed.follow(

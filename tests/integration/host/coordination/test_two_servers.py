@@ -84,7 +84,7 @@ async def test_a_watcher_of_one_server_sees_the_others_turn_live(arena: Arena, p
     async with server(arena, path, "a", script) as a, server(arena, path, "b") as b:
         conversation = await a.conversation()
         first = await a.begin(conversation)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             async for event in b.feed.follow(conversation.id, after=0, until_turn=first.turn):
                 if event.type == "text_delta":
                     go_on.set()  # so nobody saw the end before the beginning
@@ -115,7 +115,7 @@ async def test_watchers_of_the_other_server_end_with_the_conversation(
             async for event in b.feed.follow(conversation.id, after=0):
                 seen.append(event.type)  # noqa: PERF401 - what was seen counts at every moment
 
-        async with asyncio.timeout(20), anyio.create_task_group() as group:
+        async with asyncio.timeout(60), anyio.create_task_group() as group:
             group.start_soon(watch)
             await a.rest_of_turn(await a.begin(conversation))
             await until(lambda: bool(seen))
@@ -220,7 +220,7 @@ async def renew(one: Server) -> None:
 async def back(one: Server) -> None:
     """Wait until a server has found Redis again."""
     assert isinstance(one.coordination, RedisCoordination)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await one.coordination.link.until_up()
 
 
@@ -337,7 +337,7 @@ async def test_watching_goes_on_after_redis_was_away(redis: RedisServer, path: P
     async with server(arena, path, "a", [go_on, *ANSWER]) as a, server(arena, path, "b") as b:
         conversation = await a.conversation()
         first = await a.begin(conversation)
-        async with asyncio.timeout(20), anyio.create_task_group() as group:
+        async with asyncio.timeout(60), anyio.create_task_group() as group:
             seen: list[ConversationEvent] = []
 
             async def watch() -> None:

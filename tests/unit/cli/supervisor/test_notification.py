@@ -17,7 +17,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[st
         else:
             receiver.bind(str(tmp_path / "notify"))
             name = str(tmp_path / "notify")
-        receiver.settimeout(10)
+        receiver.settimeout(60)
         yield name, receiver
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hakoiri.cli.demo.server_process import free_port
 from hakoiri.cli.supervisor.preparation import (
     PreparationError,
     instance_id,
@@ -19,10 +20,12 @@ from hakoiri.cli.supervisor.preparation import (
 
 
 def test_a_port_that_somebody_listens_on_is_refused_by_name() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        with pytest.raises(PreparationError, match=f"port {port}.*HAKOIRI_PORT"):
-            require_free_port("127.0.0.1", port)
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(PreparationError, match=f"port {port}.*HAKOIRI_PORT"),
+    ):
+        require_free_port("127.0.0.1", port)
     require_free_port("127.0.0.1", port)
 
 

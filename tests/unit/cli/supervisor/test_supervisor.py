@@ -41,7 +41,7 @@ class Running:
         return {pid for pid in self.pids("loaded") if Path(f"/proc/{pid}").exists()}
 
     async def until(self, condition: Callable[[], object]) -> None:
-        with anyio.fail_after(30):
+        with anyio.fail_after(60):
             while not condition():  # noqa: ASYNC110 - processes have no event to await
                 await anyio.sleep(0.01)
 
@@ -87,7 +87,7 @@ async def supervised(directory: Path, *, has_spare: bool) -> AsyncIterator[Runni
     async with anyio.create_task_group() as group:
         group.start_soon(run)
         try:
-            with anyio.fail_after(30):
+            with anyio.fail_after(60):
                 await up.wait()
             yield running
         finally:
@@ -137,7 +137,7 @@ async def test_an_errand_ends_all_with_its_own_exit_code(directory: Path, exit_c
     )
     running = Running(directory, Supervised(other, is_ready_at_once))
     supervisor = Supervisor(shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=lambda: None)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         supervised = [running.one, Supervised(errand, is_ready_at_once)]
         assert await supervisor.run(supervised) == exit_code
     assert running.alive() == set()
@@ -160,7 +160,7 @@ async def test_a_stop_while_processes_start_starts_no_more_and_calls_none_dead(
         shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=lambda: ready.append("yes")
     )
     never = Supervised(second, is_ready_at_once)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         assert await supervisor.run([Supervised(first, stop_while_it_starts), never]) == 0
     assert never.process is None
     assert ready == []
@@ -217,7 +217,7 @@ async def test_only_who_can_leave_containers_is_asked_to(
         await checkpoint()
         return up["cannot"]()
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         supervised = [Supervised(can, can_is_up), Supervised(cannot, cannot_is_up)]
         assert await supervisor.run(supervised) == 0
     assert (directory / "can").read_text() == told

@@ -51,7 +51,7 @@ async def test_it_is_written_while_the_proxy_runs(
     books = Bookkeeping.open(tmp_path, now_s=Clock())
     books.start()
     books.gate.open(**REQUEST)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await written.wait()
     await books.close()
 

@@ -120,7 +120,7 @@ async def test_errors_of_botocore_become_ours_without_their_text(
 
 async def test_a_chain_that_hangs_takes_one_thread_however_often_it_is_asked() -> None:
     go = threading.Event()
-    world = World(find=lambda: go.wait(20) and Credentials("AKID", "secret"))
+    world = World(find=lambda: go.wait(60) and Credentials("AKID", "secret"))
     chain = world.chain()
     try:
         for _ in range(3):

@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from fastapi import Request
+from tests.waiting import WAIT_S
 
 from hakoiri.host.api import uploads
 from hakoiri.host.api.problems import RefusedError
@@ -73,10 +74,9 @@ async def test_only_so_many_take_room_at_once(tmp_path: Path) -> None:
     async with anyio.create_task_group() as group:
         for number in range(UPLOADS_AT_ONCE + 3):
             group.start_soon(one, number)
-        for _ in range(1000):
-            if len(begun) == UPLOADS_AT_ONCE:
-                break
-            await anyio.sleep(0.001)
+        with anyio.fail_after(WAIT_S):
+            while len(begun) < UPLOADS_AT_ONCE:  # noqa: ASYNC110 - threads write the files
+                await anyio.sleep(0.001)
         await anyio.wait_all_tasks_blocked()
         assert len(begun) == UPLOADS_AT_ONCE
         done.set()
@@ -94,7 +94,7 @@ async def test_who_sends_slowly_holds_no_other_tenants_places(tmp_path: Path) ->
         for _ in range(2 * UPLOADS_AT_ONCE):
             group.start_soon(stall)
         await anyio.wait_all_tasks_blocked()
-        with anyio.fail_after(10):
+        with anyio.fail_after(WAIT_S):
             async with receiver.received(sending(b"x"), tenant="other") as upload:
                 assert upload.size == 1
         group.cancel_scope.cancel()

@@ -34,7 +34,7 @@ async def live_containers(orchestrator: Orchestrator, *policies: Policy) -> list
 
 
 async def until_bound(fleet: Fleet, containers: list[str]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while await bound(fleet) != frozenset(containers):
             await anyio.lowlevel.checkpoint()
 

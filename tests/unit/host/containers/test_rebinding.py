@@ -20,7 +20,7 @@ async def test_a_workspace_in_which_something_goes_on_holds_up_no_other(tmp_path
     rebinding = Rebinding(
         proxy=fleet.proxy, live=orchestrator._live, place=orchestrator._place, patience_s=0.01
     )
-    async with asyncio.timeout(5), orchestrator._place("w1"):
+    async with asyncio.timeout(60), orchestrator._place("w1"):
         again = await rebinding.of_lost(frozenset())
     assert again == [live.container.container_id for live in [orchestrator._live["w2"]]]
     known = frozenset(again)

@@ -52,7 +52,7 @@ class Bench:
         self.news.set()
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while not is_so():
                 await anyio.lowlevel.checkpoint()
 
@@ -115,7 +115,7 @@ async def test_the_end_of_the_work_does_not_wait_for_a_save_that_is_not_due_yet(
         bench.sync.saw([CALL, RESULT], last_event=2)
         await anyio.lowlevel.checkpoint()
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(60):
         await bench.sync.beside(work)
     assert bench.saved == []
 

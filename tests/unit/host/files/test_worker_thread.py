@@ -23,7 +23,7 @@ async def test_a_cancelled_caller_waits_for_the_end_of_its_thread() -> None:
     def work() -> None:
         nonlocal ended
         loop.call_soon_threadsafe(begun.set)
-        go_on.wait(10)
+        go_on.wait(60)
         ended = True
 
     async with asyncio.TaskGroup() as group:
