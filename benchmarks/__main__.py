@@ -11,6 +11,7 @@ from typing import Final
 from rich.console import Console
 
 from benchmarks import (
+    audit_log,
     box_disks,
     cold_start,
     docker_guard,
@@ -43,6 +44,7 @@ EXAMPLES: Final = """examples:
 
 Measure = Callable[..., Report]
 BENCHMARKS: Final[dict[str, Measure]] = {
+    "audit_log": audit_log.measure,
     "box_disks": box_disks.measure,
     "cold_start": cold_start.measure,
     "docker_guard": docker_guard.measure,
@@ -65,6 +67,7 @@ BENCHMARKS: Final[dict[str, Measure]] = {
 
 
 QUICKER: Final[dict[str, Measure]] = {
+    "audit_log": partial(audit_log.measure, lines=audit_log.QUICK_LINES),
     "object_sync": partial(object_sync.measure, sizes=object_sync.QUICK),
 }
 """Those that have a smaller form, for `--quick`."""

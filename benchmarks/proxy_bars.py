@@ -102,8 +102,8 @@ def table_of(lines: Sequence[Line], *, title: str = "credential proxy") -> Table
         table.add_column(name)
     for line in lines:
         ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
-        verdict = {True: "pass", False: "MISS", None: "not measured"}[line.is_met]
-        table.add_row(line.work, line.bar, line.ours, line.best_peer, ratio, verdict)
+        verdict = {True: "pass", False: "MISS", None: "not measured" if line.bar else ""}
+        table.add_row(line.work, line.bar, line.ours, line.best_peer, ratio, verdict[line.is_met])
     return table
 
 

@@ -1,4 +1,4 @@
-from benchmarks.proxy_bars import latency_line, limit_line, rate_line, table_of
+from benchmarks.proxy_bars import Line, latency_line, limit_line, rate_line, table_of
 
 
 def times(p50_ms: float, p95_ms: float, p99_ms: float, per_s: float = 0.0) -> dict[str, float]:
@@ -43,3 +43,8 @@ def test_a_limit_is_met_when_it_is_not_passed() -> None:
     missed = limit_line("w", 4.1, limit=4, unit="MB")
     assert not missed.is_met
     assert table_of([missed]).row_count == 1
+
+
+def test_what_has_no_bar_has_no_verdict() -> None:
+    table = table_of([Line("w", "", "1 s", "", None, None), Line("w", "<= 2", "", "", None, None)])
+    assert list(table.columns[-1].cells) == ["", "not measured"]
