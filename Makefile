@@ -46,6 +46,13 @@ test-apparmor: ## Try the AppArmor profile and the limits in a virtual machine
 	@$(HAKOIRI) image build
 	$(VENV)/bin/pytest tests/guest $(ARGS)
 
+.PHONY: test-production
+test-production: ## Set a host up by the guide in a virtual machine, and try it as production
+	@deployment/setup/host.sh --for guest
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	$(VENV)/bin/pytest tests/guest_production $(ARGS)
+
 .PHONY: test-aarch64
 test-aarch64: ## Try the system-call filter on an emulated aarch64 machine
 	@deployment/setup/host.sh --for aarch64

@@ -25,7 +25,7 @@ readonly MIGRATIONS=src/hakoiri/host/adapters/sql/migrations/versions
 
 usage() {
   cat <<TEXT
-usage: install.sh install | back [--anyway] | list
+usage: install.sh install | back [--anyway] | list | name
 
   install  make a release of the checkout that this script lies in, with its Python packages and its
            image, and make it the current one. A running service is restarted: containers and turns
@@ -33,6 +33,7 @@ usage: install.sh install | back [--anyway] | list
   back     make the release before the current one. Refused if it does not know the database as the
            current one has made it; --anyway, once an older database was put back by hand
   list     show the releases
+  name     show which release this checkout is, made or not
 
 Needs root and systemd. Exit code 0 if it is done, 1 if a step failed, 2 if it cannot be done here.
 TEXT
@@ -61,6 +62,8 @@ make_release() {
   (cd -- "$checkout" && tar --exclude=__pycache__ -cf - "${PARTS[@]}") | tar --no-same-owner -C "$release" -xf -
   "$release/deployment/setup/host.sh" --for demo
   "$release/deployment/setup/venv.sh" runtime
+  # The processes' users cannot write here, and each would compile all of it at each start.
+  "$release/.venv/bin/python" -m compileall -q "$release/src"
   (cd -- "$release" && .venv/bin/hakoiri image build --cache /var/cache/hakoiri)
   touch "$release/.whole"
 }
@@ -143,6 +146,7 @@ case "${1:-} ${2:-}" in
     go_back "${2:-}"
     ;;
   'list ') list_releases ;;
+  'name ') name_of_release ;;
   *)
     usage >&2
     exit 2

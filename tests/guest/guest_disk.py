@@ -36,7 +36,7 @@ FIRST_INIT: Final = """\
 for module in /modules/*.ko; do /bin/busybox insmod $module; done
 /bin/busybox mount -t ext4 /dev/vda /mnt || exec /bin/busybox poweroff -f
 /bin/busybox mount --move /dev /mnt/dev
-exec /bin/busybox switch_root /mnt /guest-init
+exec /bin/busybox switch_root /mnt INIT
 """
 
 
@@ -86,18 +86,18 @@ def _make(work: Path) -> None:
     shutil.copy(INIT, root / "guest-init")
     (root / "guest-init").chmod(0o755)
     shutil.copy(next((root / "boot").glob("vmlinuz-*")), done / "kernel")
-    (done / "first-files").write_bytes(_first_files(root, work / "first"))
+    (done / "first-files").write_bytes(first_files(root, work / "first", init="/guest-init"))
     shutil.rmtree(root / "boot")
     shutil.rmtree(root / "var/cache/apt", ignore_errors=True)
     make_disk(root, done / "disk", size_mib=DISK_MIB)
 
 
-def _first_files(root: Path, tree: Path) -> bytes:
-    """Return the compressed archive that the kernel starts from."""
+def first_files(root: Path, tree: Path, *, init: str) -> bytes:
+    """Return the compressed archive that the kernel starts from; it finds the disk, runs `init`."""
     for name in ("bin", "dev", "mnt", "modules"):
         (tree / name).mkdir(parents=True)
     shutil.copy(root / "bin/busybox", tree / "bin/busybox")
-    (tree / "init").write_text(FIRST_INIT)
+    (tree / "init").write_text(FIRST_INIT.replace("INIT", init))
     (tree / "init").chmod(0o755)
     for number, module in enumerate(_modules(next((root / "lib/modules").iterdir()))):
         shutil.copy(module, tree / "modules" / f"{number:02}-{module.name}")

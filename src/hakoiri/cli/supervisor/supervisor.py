@@ -15,7 +15,9 @@ import structlog
 from hakoiri.cli.supervisor.process import ProcessSpec, launch_command
 from hakoiri.cli.supervisor.restart import GiveUp, RestartState, after_exit
 
-READY_TIMEOUT_S: Final = 60.0
+READY_TIMEOUT_S: Final = 180.0
+"""For what hangs: a machine that is far too busy needs a minute, and what ends is seen at once."""
+
 READY_POLL_S: Final = 0.02
 KILL_AFTER_S: Final = 30.0
 
