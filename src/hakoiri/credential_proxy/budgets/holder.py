@@ -1,8 +1,8 @@
 """Who has a budget, and what it says when one is used up. No I/O."""
 
 import math
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 
 from hakoiri.credential_proxy.budgets.limits import MICROUSD
@@ -18,18 +18,19 @@ PASSING_MAX_S: Final = 30
 """The agent waits so long in the middle of a turn, each time that it tries again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Holder:
     """One that has a budget. A workspace is known with its tenant: there may be two of a name."""
 
     kind: Kind
     tenant: str = ""
     workspace: str = ""
+    key: str = field(init=False, repr=False, compare=False)
+    """A text that no other holder has: names hold no slash."""
 
-    @cached_property
-    def key(self) -> str:
-        """A text that no other holder has: names hold no slash."""
-        return f"{self.kind}/{self.tenant}/{self.workspace}"
+    def __post_init__(self) -> None:
+        """Put the key together once: it is looked up at each request."""
+        object.__setattr__(self, "key", f"{self.kind}/{self.tenant}/{self.workspace}")
 
     def __str__(self) -> str:
         """Name the holder for people."""
@@ -40,14 +41,20 @@ class Holder:
         }[self.kind]
 
 
-@lru_cache(maxsize=4096)
+_INSTALLATION: Final = Holder("installation")
+_AT_ONCE: Final = 512
+"""Workspaces that make requests at the same time, at most; more are only slower."""
+
+
+@lru_cache(maxsize=_AT_ONCE)
 def holders_of(tenant: str, workspace: str) -> tuple[Holder, Holder, Holder]:
     """Return those whose budgets a request of `workspace` is taken from, the widest first."""
-    return (
-        Holder("installation"),
-        Holder("tenant", tenant),
-        Holder("workspace", tenant, workspace),
-    )
+    return (_INSTALLATION, _tenant(tenant), Holder("workspace", tenant, workspace))
+
+
+@lru_cache(maxsize=_AT_ONCE)
+def _tenant(name: str) -> Holder:
+    return Holder("tenant", name)
 
 
 class OverBudgetError(CredentialProxyError):

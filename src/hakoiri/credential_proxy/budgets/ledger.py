@@ -15,7 +15,7 @@ from hakoiri.credential_proxy.budgets.holder import Holder, OverBudgetError
 from hakoiri.credential_proxy.budgets.limits import NO_LIMITS, Limits
 
 ACCOUNTS_LIMIT: Final = 50_000
-"""About 20 MB. A holder beyond it that has a budget is refused: forgetting one would be a gift."""
+"""About 30 MB. A holder beyond it that has a budget is refused: forgetting one would be a gift."""
 
 Claims = Sequence[tuple[Account, Limits]]
 """The accounts that a request is taken from, each with what limits it now."""

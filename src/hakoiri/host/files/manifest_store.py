@@ -20,6 +20,9 @@ from hakoiri.host.files.worker_thread import run_in_thread
 KEPT_ENTRIES = 200_000
 """In all manifests at hand together: about 110 MiB. A larger one is read again by each save."""
 
+KEPT_MANIFESTS = 256
+"""More than a server has live workspaces: those of others would only fill its memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
@@ -147,7 +150,7 @@ class ManifestStore:
         if stored is not None:
             self._stored[key] = stored
         kept = sum(len(known.entries) for known in self._at_hand.values())
-        while kept > KEPT_ENTRIES:
+        while kept > KEPT_ENTRIES or len(self._at_hand) > KEPT_MANIFESTS:
             oldest = next(iter(self._at_hand))
             kept -= len(self._at_hand[oldest].entries)
             self._forget(oldest)

@@ -119,8 +119,9 @@ async def test_bytes_go_with_the_manifest_that_they_spell(
     assert list(manifests._stored) == [manifest_key("acme", "b", last)]
 
 
-async def test_what_is_at_hand_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(manifest_store, "KEPT_ENTRIES", 2)
+@pytest.mark.parametrize("bound", ["KEPT_ENTRIES", "KEPT_MANIFESTS"])
+async def test_what_is_at_hand_is_bounded(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    monkeypatch.setattr(manifest_store, bound, 2)
     store = Counting()
     manifests = ManifestStore(store)
     points = {
