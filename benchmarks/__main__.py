@@ -33,6 +33,7 @@ from benchmarks import (
 from benchmarks.arguments import count
 from benchmarks.proxy_bars import Line, table_of
 from benchmarks.report import Report, machine
+from hakoiri.cli.termination import end_in_order_on_sigterm
 
 EXAMPLES: Final = """examples:
   python -m benchmarks                     starts and turns, 20 of each
@@ -81,6 +82,7 @@ ALL: Final = "all"
 def main() -> int:
     """Run what was asked for; exit code 0."""
     arguments = read_arguments()
+    end_in_order_on_sigterm()
     console = Console(stderr=True, highlight=False)
     where = machine()
     reports: list[Report] = []

@@ -33,6 +33,7 @@ from benchmarks.descriptors import by_kind, differences
 from benchmarks.flatness import Trend, fewest_samples, trend
 from benchmarks.line_plot import page
 from benchmarks.report import machine
+from hakoiri.cli.termination import end_in_order_on_sigterm
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
 
@@ -191,6 +192,7 @@ def verdict(name: str, one: Trend) -> str:
 def main() -> int:
     """Run, write what was found; exit code 1 if anything grows."""
     given = read_arguments()
+    end_in_order_on_sigterm()
     counts: list[int] = []
     samples: list[Sample] = []
     table = given.out / "endurance.csv"

@@ -14,6 +14,7 @@ from tests.chaos.disturbances import KINDS, UnknownKindError, kinds_of, slug
 from tests.chaos.site import engine_with
 from tests.chaos.storm import Weather, rage
 
+from hakoiri.cli.termination import end_in_order_on_sigterm
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image
 
@@ -35,6 +36,7 @@ def main() -> int:
     if weather.kinds == HELP:
         sys.stdout.write("\n".join(map(slug, KINDS)) + "\n")
         return 0
+    end_in_order_on_sigterm()
     root = Path(tempfile.mkdtemp(prefix="hakoiri-chaos-", dir="/var/tmp"))
     say(f"{weather}; data and logs in {root}")
     image = ensure_image(

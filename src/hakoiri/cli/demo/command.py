@@ -18,6 +18,7 @@ from hakoiri.cli.live_screen import Screen, screen
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import complain, say
 from hakoiri.cli.supervisor.preparation import PreparationError, require_root
+from hakoiri.cli.termination import end_in_order_on_sigterm
 from hakoiri.wire.guard import engine_name
 
 USAGE_EXIT_CODE: Final = 2
@@ -52,6 +53,7 @@ def demo(
     except PreparationError as error:
         complain("demo", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
+    end_in_order_on_sigterm()
     console.print("[bold]Hakoiri demo[/] · REHEARSAL: no model is called, its words are scripted")
     try:
         with stage(say=lambda what: console.print(f"· {what}")) as set_stage:
