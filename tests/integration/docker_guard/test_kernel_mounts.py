@@ -24,6 +24,9 @@ def test_a_mount_is_listed_with_its_flags_and_its_strange_name(tree: Path) -> No
     mount("tmpfs", strange, kind="tmpfs", flags=MS_NOSUID | MS_NODEV, options="size=64k")
     (found,) = [point for point in mount_points() if point.path == strange]
     assert found.flags == MS_NOSUID | MS_NODEV
+    assert mount_points(below=strange) == mount_points(below=tree) == [found]
+    assert mount_points(below=Path("/")) == mount_points()
+    assert mount_points(below=tree / "a") == []
     detach(strange)
     assert strange not in [point.path for point in mount_points()]
 
@@ -63,5 +66,5 @@ def test_what_is_no_mount_any_more_is_passed_over(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = [kernel_mounts.MountPoint(tree, 0)]
-    monkeypatch.setattr(kernel_mounts, "mount_points", lambda: gone)
+    monkeypatch.setattr(kernel_mounts, "mount_points", lambda *, below: gone)
     detach_below(tree)

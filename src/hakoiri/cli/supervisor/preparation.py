@@ -214,7 +214,7 @@ def _share(path: Path) -> None:
     What an earlier run left mounted there stays: containers may live in it, which the server
     adopts or removes.
     """
-    if any(point.path == path for point in mount_points()):
+    if any(point.path == path for point in mount_points(below=path)):
         return
     bind(path, path, flags=MS_NOSUID | MS_NODEV)
     # out of the peer group of what it was bound from, into one of its own
