@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of
-from tests.e2e.test_two_servers import is_gapless_and_once, pair
+from tests.e2e.test_two_servers import HELD, is_gapless_and_once, let_go, pair
 from tests.engine import TestEngine
 from tests.postgresql_server import PostgresqlServer
 from tests.redis_server import RedisServer, redis_server
@@ -12,7 +12,7 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-LEASE_S = 3
+LEASE_S = 6
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +54,15 @@ def test_the_other_server_answers_what_a_killed_one_left_and_that_one_writes_not
     talking, resting = one.conversation(), one.conversation()
     one.turn(talking, "run: echo saved > file")
     one.turn(resting, "run: echo resting > file")
-    text = "run: echo lost > lost; sleep 4; cat file; ls"
+    text = f"run: echo lost > lost; {HELD}; cat file"
     one.api.call("POST", f"/v1/conversations/{talking}/messages", {"text": text})
     until(lambda: [event["type"] for event in other.log(talking)].count("tool_use") == 2)
+    until(lambda: any((one.tree / box / "workspace/lost").exists() for box in one.boxes()))
     left = one.boxes()
     assert len(left) == 2
     one.kill_all()
     try:
+        let_go(other)
         until(lambda: other.log(talking)[-1]["type"] in ("result", "error"))
         log = is_gapless_and_once(other, talking)
         assert log[-1]["type"] == "result"
