@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk
+from tests.e2e.talk import Talk
 from tests.escape.bombs import BOMBS
 
 from benchmarks.report import Report

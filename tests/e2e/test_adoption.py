@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk, container_of, is_gapless, is_ready
+from tests.e2e.talk import Talk
+from tests.e2e.test_failures import container_of, is_gapless, is_ready
 from tests.e2e.test_recovery import said_to_the_model, workspace_of
 from tests.engine import TestEngine
 from tests.waiting import until

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk, is_gapless, is_ready
+from tests.e2e.talk import Talk
+from tests.e2e.test_failures import is_gapless, is_ready
 from tests.engine import PrivateEngine, TestEngine, private_engine
 from tests.waiting import until
 

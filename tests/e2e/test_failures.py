@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
+from tests.e2e.talk import Talk
 from tests.engine import TestEngine
 from tests.waiting import until
 
@@ -38,7 +38,6 @@ SCRIPT = (
         delta_delay_s: 0.1  # so that what came first is read before the cut is seen
 """
 )
-WAIT_S = 60.0
 
 Until = Callable[[], bool]
 
@@ -68,30 +67,6 @@ def is_gapless(server: Hakoiri, conversation: str) -> bool:
     return [event["id"] for event in log] == list(range(1, len(log) + 1)) and ends == sorted(
         set(ends)
     )
-
-
-class Talk:
-    """A turn that runs while the test does something to it."""
-
-    def __init__(self, server: Hakoiri, conversation: str, text: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._thread = threading.Thread(target=self._listen, args=(server, conversation, text))
-        self._thread.start()
-
-    def _listen(self, server: Hakoiri, conversation: str, text: str) -> None:
-        try:
-            for event in server.api.send(conversation, text):
-                self.events.append(event)
-        except ApiError:
-            return  # the server went away under the stream, which some tests want
-
-    def until_tool_runs(self) -> None:
-        until(lambda: any(event["type"] == "tool_use" for event in list(self.events)))
-
-    def end(self) -> dict[str, Any]:
-        self._thread.join(WAIT_S * 3)
-        assert not self._thread.is_alive()
-        return self.events[-1]
 
 
 @pytest.mark.parametrize(

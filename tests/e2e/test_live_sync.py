@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
-from tests.e2e.test_failures import Talk
+from tests.e2e.talk import Talk
 from tests.engine import TestEngine
 from tests.waiting import until
 

@@ -12,7 +12,7 @@ import pytest
 from tests.disks import boxes_with_devices
 from tests.e2e.running import Hakoiri, data_of, hakoiri, prepare
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk
+from tests.e2e.talk import Talk
 from tests.e2e.test_processes import GUARD, SERVER
 from tests.engine import TestEngine, mounts_below
 from tests.waiting import until

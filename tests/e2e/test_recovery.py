@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
-from tests.e2e.test_failures import Talk, is_gapless, is_usable
+from tests.e2e.talk import Talk
+from tests.e2e.test_failures import is_gapless, is_usable
 from tests.engine import TestEngine
 from tests.waiting import until
 

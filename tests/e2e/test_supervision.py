@@ -3,15 +3,15 @@
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
+from tests.e2e.talk import Talk
 from tests.engine import TestEngine
 from tests.waiting import until
 
@@ -36,7 +36,6 @@ SCRIPT = (
         delta_delay_s: 1
 """
 )
-WAIT_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -50,28 +49,6 @@ def server(
         settings={"HAKOIRI_CONTAINER__IMAGE": image},
     ) as running:
         yield running
-
-
-class Turn:
-    """A turn that runs while the test does something to it."""
-
-    def __init__(self, server: Hakoiri, conversation: str, text: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._thread = threading.Thread(target=self._listen, args=(server, conversation, text))
-        self._thread.start()
-
-    def _listen(self, server: Hakoiri, conversation: str, text: str) -> None:
-        with suppress(ApiError):  # the server went away; what came is judged
-            for event in server.api.send(conversation, text):
-                self.events.append(event)
-
-    def until_seen(self, kind: str, count: int = 1) -> None:
-        until(lambda: len(data_of(list(self.events), kind)) >= count)
-
-    def end(self) -> dict[str, Any]:
-        self._thread.join(WAIT_S * 3)
-        assert not self._thread.is_alive()
-        return self.events[-1]
 
 
 def kill_proxy(server: Hakoiri) -> float:
@@ -122,7 +99,7 @@ def test_a_turn_whose_model_stream_is_cut_by_a_kill_ends_in_its_result(server: H
     stood_by = spares(server)
     asked = times_asked(server, "speak slowly")
     with standing_still(server, "hakoiri.rehearsal") as stand_still:
-        turn = Turn(server, conversation, "speak slowly")
+        turn = Talk(server, conversation, "speak slowly")
         turn.until_seen("text_delta", 1)
         stand_still()  # else the answer may be whole before the kill
         killed_at_s = kill_proxy(server)
@@ -137,7 +114,7 @@ def test_a_turn_whose_model_stream_is_cut_by_a_kill_ends_in_its_result(server: H
 def test_every_live_container_goes_on_after_a_kill(server: Hakoiri) -> None:
     conversations = [server.conversation() for _ in range(3)]
     told = len(rebinds(server))
-    turns = [Turn(server, conversation, "speak slowly") for conversation in conversations]
+    turns = [Talk(server, conversation, "speak slowly") for conversation in conversations]
     for turn in turns:
         turn.until_seen("text_delta", 1)
     report(server, kill_proxy(server), told)
@@ -165,7 +142,7 @@ def test_a_request_in_flight_ends_with_an_error_rather_than_short_or_never(
 ) -> None:
     conversation = server.conversation()
     told, boxes = len(rebinds(server)), server.boxes
-    turn = Turn(server, conversation, "run: " + STREAM)
+    turn = Talk(server, conversation, "run: " + STREAM)
     until(lambda: any((server.tree / box / "workspace/streaming").exists() for box in boxes()))
     report(server, kill_proxy(server), told)
     assert turn.end()["type"] == "result"

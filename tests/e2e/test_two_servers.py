@@ -2,15 +2,15 @@
 
 import grp
 import os
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.running import Hakoiri, data_of, hakoiri, turn_types
+from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
+from tests.e2e.talk import Talk
 from tests.engine import TestEngine
 from tests.redis_server import PASSWORD, RedisServer, credentials_file, redis_server
 from tests.waiting import until
@@ -19,7 +19,6 @@ from hakoiri.cli.api_client import ApiError
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-WAIT_S = 60.0
 LEASE_S = 6
 COUNTER = "hakoiri:token"
 """Grows with each lease that is given (`adapters/redis/leases`)."""
@@ -89,26 +88,6 @@ def servers(
         yield made
 
 
-class Turn(threading.Thread):
-    """A turn that somebody waits for at a server."""
-
-    def __init__(self, server: Hakoiri, conversation: str, text: str) -> None:
-        super().__init__(daemon=True)
-        self.server, self.conversation, self.text = server, conversation, text
-        self.events: list[dict[str, Any]] = []
-        self.start()
-
-    def run(self) -> None:
-        with suppress(ApiError):  # the server went away; what came is judged
-            for event in self.server.api.send(self.conversation, self.text):
-                self.events.append(event)
-
-    def ended(self) -> list[dict[str, Any]]:
-        self.join(WAIT_S)
-        assert not self.is_alive()
-        return self.events
-
-
 def let_go(server: Hakoiri) -> None:
     """Let the one turn end that is held at this server, once it is."""
 
@@ -143,7 +122,7 @@ def test_a_turn_runs_once_is_seen_from_both_and_its_workspace_is_fetched(
 ) -> None:
     one, other = servers
     conversation = one.conversation()
-    turn = Turn(one, conversation, f"run: echo made > file; {HELD}; echo ended")
+    turn = Talk(one, conversation, f"run: echo made > file; {HELD}; echo ended")
     until(lambda: any(event["type"] == "tool_use" for event in turn.events))
     with pytest.raises(ApiError) as refused:
         other.turn(conversation, "run: echo twice")
@@ -156,7 +135,7 @@ def test_a_turn_runs_once_is_seen_from_both_and_its_workspace_is_fetched(
             let_go(one)
         if event["type"] in ("result", "error"):
             break
-    assert turn_types(turn.ended())[-1] == "result"
+    assert turn.end()["type"] == "result"
     assert [event["id"] for event in seen] == list(range(1, len(seen) + 1))
     assert one.boxes()
     # The other server needs the workspace now: the first gives its idle container up.
@@ -172,7 +151,7 @@ def test_a_redis_that_goes_and_comes_back_doubles_nothing(
 ) -> None:
     one, other = servers
     conversation, waiting = one.conversation(), one.conversation()
-    turn = Turn(one, conversation, f"run: {HELD}; echo ended")
+    turn = Talk(one, conversation, f"run: {HELD}; echo ended")
     until(lambda: any(event["type"] == "tool_use" for event in turn.events))
     redis.kill()
     with pytest.raises(ApiError) as refused:
@@ -188,7 +167,8 @@ def test_a_redis_that_goes_and_comes_back_doubles_nothing(
     assert refused.value.problem is not None
     assert refused.value.problem.code in ("turn-running", "unsettled")
     let_go(one)
-    events = turn.ended()
+    turn.end()
+    events = turn.events
     assert "ended" in str(data_of(events, "tool_result"))
     assert events[-1]["type"] == "result"
     assert one.turn(waiting, "run: true")[-1]["type"] == "result"

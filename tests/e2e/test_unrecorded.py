@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri, turn_types
 from tests.e2e.scripts import RUN
+from tests.e2e.talk import Talk
 from tests.e2e.test_audit import audit
 from tests.engine import TestEngine
 from tests.full_disk import SmallDisk, small_disk
@@ -34,24 +34,6 @@ def server(engine: TestEngine, image: str, disk: SmallDisk) -> Iterator[Hakoiri]
         settings={"HAKOIRI_CONTAINER__IMAGE": image},
     ) as running:
         yield running
-
-
-class Turn:
-    """A turn that somebody watches meanwhile."""
-
-    def __init__(self, server: Hakoiri, conversation: str, text: str) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._thread = threading.Thread(target=self._watch, args=(server, conversation, text))
-        self._thread.start()
-
-    def _watch(self, server: Hakoiri, conversation: str, text: str) -> None:
-        for event in server.api.send(conversation, text):
-            self.events.append(event)
-
-    def ended(self) -> list[dict[str, Any]]:
-        self._thread.join(120)
-        assert not self._thread.is_alive()
-        return self.events
 
 
 def refusal(act: Callable[[], object]) -> str | None:
@@ -93,7 +75,7 @@ def test_nothing_begins_that_cannot_be_recorded_and_a_turn_under_way_is_not_lost
     server.turn(waiting, "run: echo made > file")
     # what the proxy refuses is told in its chain: so it finds out that it cannot write
     tries = "for i in $(seq 20); do curl -s http://evil.example.test/; sleep 0.2; done"
-    turn = Turn(server, running, f"run: {tries}; echo it-went-on")
+    turn = Talk(server, running, f"run: {tries}; echo it-went-on")
     until(lambda: "tool_use" in turn_types(turn.events))
     disk.fill()
     until(lambda: refusal(lambda: change_policy(server)) == "audit-unavailable")
@@ -123,7 +105,8 @@ def test_nothing_begins_that_cannot_be_recorded_and_a_turn_under_way_is_not_lost
     assert figure(server, "hakoiri_proxy_audit_faulty") == 1
 
     disk.free()
-    events = turn.ended()
+    turn.end()
+    events = turn.events
     assert "it-went-on" in str(data_of(events, "tool_result"))
     assert turn_types(events)[-1] == "result", "the agent asked again until it was let through"
     until(lambda: refusal(lambda: change_policy(server)) is None)
@@ -142,11 +125,11 @@ def test_a_running_turn_can_be_interrupted_and_a_workspace_killed(
     server: Hakoiri, disk: SmallDisk
 ) -> None:
     conversation = server.conversation()
-    turn = Turn(server, conversation, "run: sleep 100")
+    turn = Talk(server, conversation, "run: sleep 100")
     until(lambda: "tool_use" in turn_types(turn.events))
     disk.fill()
     until(lambda: refusal(lambda: change_policy(server)) == "audit-unavailable")
     server.api.call("POST", f"/v1/conversations/{conversation}/interrupt")
-    assert data_of(turn.ended(), "error")[-1]["code"] == "interrupted"
+    assert turn.end()["data"]["code"] == "interrupted"
     server.api.call("DELETE", f"/v1/conversations/{conversation}/workspace")
     disk.free()

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from tests.e2e.running import data_of
-from tests.e2e.test_failures import Talk
+from tests.e2e.talk import Talk
 from tests.escape.installation import Installation
 
 QUESTION: Final = "run: echo the answer is $((6 * 7)) | tee answer.txt"

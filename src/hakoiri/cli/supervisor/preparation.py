@@ -1,13 +1,11 @@
 """What must be on this machine before the first process starts: users, directories, a lock."""
 
-import errno
 import fcntl
 import os
 import pwd
 import re
 import secrets
 import socket
-import stat
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -339,41 +337,6 @@ def docker_socket_group(docker_host: str) -> tuple[int, ...]:
     except OSError:
         return ()
     return (gid,) if gid else ()
-
-
-def read_proxy_environment(path: Path) -> dict[str, str]:
-    """Read `NAME=value` lines; nothing if the file is missing.
-
-    Raises `PreparationError` if others than root can open it, it is a link, or a line is no
-    assignment.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        reason = "is a link" if error.errno == errno.ELOOP else error.strerror
-        raise PreparationError(f"{path} {reason}: make it a file, root's alone") from error
-    with os.fdopen(descriptor, encoding="utf-8") as file:
-        status = os.fstat(file.fileno())
-        if status.st_uid != 0 or stat.S_IMODE(status.st_mode) & 0o077:
-            raise PreparationError(
-                f"{path} holds secrets: make it root's alone (chown root, chmod 600)"
-            )
-        return parse_assignments(path, file.read())
-
-
-def parse_assignments(path: Path, text: str) -> dict[str, str]:
-    """Parse `NAME=value` lines; `PreparationError` tells the line, never what it holds."""
-    found: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip() or line.lstrip().startswith("#"):
-            continue
-        name, equals, value = line.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise PreparationError(f"{path}, line {number}: expected NAME=value")
-        found[name.strip()] = value.strip().strip("'\"")
-    return found
 
 
 def _data_directory(path: Path, server: Account) -> Path:

@@ -19,9 +19,9 @@ from hakoiri.cli.supervisor.preparation import (
     PreparationError,
     code_directories,
     docker_socket_group,
-    read_proxy_environment,
 )
 from hakoiri.cli.supervisor.process import ProcessSpec, SealedView
+from hakoiri.cli.supervisor.proxy_environment import read_proxy_environment
 from hakoiri.cli.supervisor.proxy_file import PROXY_FILE
 from hakoiri.cli.supervisor.rehearsal import Rehearsal, check_rehearsal_script
 from hakoiri.cli.supervisor.store_directory import store_directories
