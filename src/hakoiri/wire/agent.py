@@ -43,6 +43,16 @@ UNKNOWN_TURN = "unknown-turn"
 """Code of the problem that answers a call about a turn that is neither running nor the last."""
 
 AGENT_SOCKET_NAME = "agent.sock"
+AGENT_KEEPS_IDLE_S = 60
+"""So long the agent holds a connection open on which nothing is asked."""
+
+HOST_KEEPS_IDLE_S = 15.0
+"""So long the host uses such a connection again: far less than the agent holds it.
+
+An agent that was frozen finds all its timers run out when it is thawed. It then closes what was
+idle for too long by its own clock, and a request on such a connection would be lost.
+"""
+
 PROXY_MOUNT = "/run/hakoiri/proxy"
 """Where the container finds the directory of its proxy socket."""
 

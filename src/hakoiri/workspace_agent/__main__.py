@@ -14,7 +14,13 @@ from typing import Final
 
 import uvicorn
 
-from hakoiri.wire.agent import AGENT_SOCKET_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME, RELAY_PORT
+from hakoiri.wire.agent import (
+    AGENT_KEEPS_IDLE_S,
+    AGENT_SOCKET_NAME,
+    PROXY_MOUNT,
+    PROXY_SOCKET_NAME,
+    RELAY_PORT,
+)
 from hakoiri.workspace_agent.commands import Commands
 from hakoiri.workspace_agent.early_app import EarlyApp
 from hakoiri.workspace_agent.relay import Relay
@@ -83,7 +89,7 @@ async def serve(
     turns = Turns(load_agent=load_agent)
     commands = Commands(workspace=workspace)
     deadline = threading.Timer(STOP_LIMIT_S, end_at_once, args=(0,))
-    server = AgentServer(_server_configuration(early), stop)
+    server = AgentServer(server_configuration(early), stop)
 
     async def load_app() -> None:
         module = await asyncio.to_thread(importlib.import_module, "hakoiri.workspace_agent.app")
@@ -110,13 +116,15 @@ async def serve(
     deadline.cancel()
 
 
-def _server_configuration(app: EarlyApp) -> uvicorn.Config:
+def server_configuration(app: EarlyApp) -> uvicorn.Config:
+    """How the interface is served: quietly, without lifespan or WebSockets."""
     return uvicorn.Config(
         app,
         lifespan="off",
         access_log=False,
         log_level="warning",
         ws="none",
+        timeout_keep_alive=AGENT_KEEPS_IDLE_S,
         timeout_graceful_shutdown=1,
     )
 

@@ -26,6 +26,7 @@ from hakoiri.host.containers.ports import (
 from hakoiri.wire.agent import (
     AGENT_SOCKET_NAME,
     EVENT_LINE_LIMIT_BYTES,
+    HOST_KEEPS_IDLE_S,
     UNKNOWN_TURN,
     Acknowledge,
     AgentHealth,
@@ -132,7 +133,10 @@ class AgentClient:
         if self._open is None:
             descriptor = open_socket(self._directory)
             path = f"/proc/self/fd/{descriptor}"
-            self._open = (unix_session(path, connect_timeout_s=CONNECT_TIMEOUT_S), descriptor)
+            session = unix_session(
+                path, connect_timeout_s=CONNECT_TIMEOUT_S, keep_idle_s=HOST_KEEPS_IDLE_S
+            )
+            self._open = (session, descriptor)
         return self._open[0]
 
     async def _command(

@@ -30,6 +30,9 @@ TIMEOUT_S: Final = 10.0
 FIGURES_TIMEOUT_S: Final = 5.0
 """Prometheus itself waits for 10 s."""
 
+KEEP_IDLE_S: Final = 15.0
+"""The proxy's control interface holds a connection open for an hour."""
+
 FIGURES_LIMIT_BYTES: Final = 8 * 1024 * 1024
 HTTP_UNPROCESSABLE: Final = 422
 
@@ -44,7 +47,9 @@ class ProxyClient:
 
     async def __aenter__(self) -> Self:
         """Open the session; the proxy is asked only when a call is made."""
-        self._open_session = unix_session(str(self._control_socket), connect_timeout_s=TIMEOUT_S)
+        self._open_session = unix_session(
+            str(self._control_socket), connect_timeout_s=TIMEOUT_S, keep_idle_s=KEEP_IDLE_S
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:

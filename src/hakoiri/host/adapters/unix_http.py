@@ -29,10 +29,15 @@ class UnixHttpAwayError(UnixHttpError):
     """Nobody answers at the socket, or not to the end."""
 
 
-def unix_session(path: str, *, connect_timeout_s: float) -> aiohttp.ClientSession:
-    """Return a session whose every connection goes to the socket at `path`."""
+def unix_session(
+    path: str, *, connect_timeout_s: float, keep_idle_s: float
+) -> aiohttp.ClientSession:
+    """Return a session whose every connection goes to the socket at `path`.
+
+    One that was idle for `keep_idle_s` is not used again; the peer must hold it open for longer.
+    """
     return aiohttp.ClientSession(
-        connector=aiohttp.UnixConnector(path=path),
+        connector=aiohttp.UnixConnector(path=path, keepalive_timeout=keep_idle_s),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),

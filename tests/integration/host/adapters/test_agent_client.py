@@ -1,5 +1,6 @@
 """A hostile container behind the agent's socket: nothing it does may hurt the host."""
 
+import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,7 +17,7 @@ from hakoiri.host.containers.ports import (
     AgentUnreachableError,
     TooManyCommandsError,
 )
-from hakoiri.wire.agent import RunTurn
+from hakoiri.wire.agent import AGENT_KEEPS_IDLE_S, HOST_KEEPS_IDLE_S, RunTurn
 from hakoiri.wire.command import (
     FRAME_LINE_LIMIT_BYTES,
     CommandExit,
@@ -26,6 +27,8 @@ from hakoiri.wire.command import (
 )
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.problems import Problem
+from hakoiri.workspace_agent.__main__ import server_configuration
+from hakoiri.workspace_agent.early_app import EarlyApp
 
 pytestmark = pytest.mark.anyio
 
@@ -297,6 +300,36 @@ async def test_a_closed_connection_stays_closed_whoever_still_asks(tmp_path: Pat
             with pytest.raises(AgentUnreachableError, match="closed"):
                 await ask()
         assert open_descriptors() <= before
+
+
+async def test_a_connection_that_a_thawed_agent_is_about_to_close_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: now)
+    together = asyncio.Barrier(2)
+    asked_on: dict[object, int] = {}
+
+    async def answer_once(request: web.Request) -> web.StreamResponse:
+        """As an agent does whose timers ran out while it was frozen: close what was idle."""
+        asked_on[request.protocol] = asked_on.get(request.protocol, 0) + 1
+        if asked_on[request.protocol] > 1:
+            request.protocol.force_close()
+            raise ConnectionResetError
+        if len(asked_on) <= together.parties:
+            await together.wait()  # each call has a connection of its own, and both stay open
+        return await well(request)
+
+    async with agent(tmp_path, answer_once) as client:
+        await asyncio.gather(client.health(), client.health())
+        now += AGENT_KEEPS_IDLE_S  # frozen for as long as the agent holds a connection
+        assert (await client.health()).state == "ready"
+    assert list(asked_on.values()) == [1, 1, 1]
+
+
+async def test_the_agent_holds_a_connection_far_longer_than_the_host_uses_it() -> None:
+    server = server_configuration(EarlyApp())
+    assert server.timeout_keep_alive == AGENT_KEEPS_IDLE_S >= 3 * HOST_KEEPS_IDLE_S
 
 
 async def test_a_new_agent_at_the_same_place_is_found_after_the_old_one_was_away(
