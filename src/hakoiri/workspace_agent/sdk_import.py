@@ -43,13 +43,15 @@ def import_agent(module: str) -> ModuleType:
 
 @contextmanager
 def _placeholders() -> Iterator[None]:
+    # The interface is imported by another thread meanwhile. One that goes through a list from which
+    # something is taken passes a finder over, so the lists of finders are never changed themselves.
     finder = _LeftOutFinder()
-    sys.meta_path.insert(0, finder)
+    sys.meta_path = [finder, *sys.meta_path]
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
-        # A copy, made in one go: the interface is imported by another thread meanwhile.
+        sys.meta_path = [other for other in sys.meta_path if other is not finder]
+        # A copy, made in one go, for the same reason.
         for name in filter(_is_left_out, list(sys.modules)):
             del sys.modules[name]
 

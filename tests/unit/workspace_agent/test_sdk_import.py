@@ -66,3 +66,18 @@ with sdk_import._placeholders():
 print("mcp" in sys.modules, "another_sys" in sys.modules)
 """
     assert said_by(program) == "False True\n"
+
+
+def test_who_looks_for_a_module_meanwhile_passes_no_finder_over() -> None:
+    """The agent ended with code 1, "No module named 'starlette._exception_handler'"."""
+    program = """
+import sys
+from hakoiri.workspace_agent import sdk_import
+before = list(sys.meta_path)
+with sdk_import._placeholders():
+    of_another_thread = iter(sys.meta_path)
+    next(of_another_thread), next(of_another_thread)
+asked = list(of_another_thread)
+print(asked == before[1:], sys.meta_path == before)
+"""
+    assert said_by(program) == "True True\n"
