@@ -4,14 +4,11 @@ import sys
 from io import TextIOWrapper
 from typing import Final
 
+from hakoiri.cli import exit_codes
 from hakoiri.host.own_environment import drop_credentials
 
 WITHOUT_CREDENTIALS: Final = ("serve", "docker-guard", "probe")
 """Commands whose processes must hold none; the proxy and what speaks to the API may."""
-
-
-INTERRUPTED_EXIT_CODE: Final = 130
-"""128 and the number of SIGINT, as shells say it."""
 
 
 def run() -> None:
@@ -27,7 +24,7 @@ def run() -> None:
 
         app()
     except KeyboardInterrupt:  # while something was imported; else typer has seen to it
-        sys.exit(INTERRUPTED_EXIT_CODE)
+        sys.exit(exit_codes.INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Final, Protocol
 
+from hakoiri.cli import exit_codes
 from hakoiri.cli.api_client import ApiClient, ApiError
 from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.plain_text import plain
@@ -16,13 +17,6 @@ from hakoiri.wire.command import OUTPUT_LIMIT_MAX_BYTES, decode, encode
 
 DOCUMENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """What is held in memory to be shown as one document."""
-
-TIMED_OUT_CODE: Final = 124
-"""As timeout(1) says it."""
-
-INTERRUPTED_CODE: Final = 130
-BROKEN_PIPE_CODE: Final = 141
-"""128 and the number of SIGINT and SIGPIPE, as shells say it."""
 
 SIGNAL_CODES: Final = 128
 
@@ -69,11 +63,11 @@ def run_command(api: ApiClient, path: str, line: CommandLine, *, as_json: bool, 
     try:
         end = _follow(api, path, line.body(output_limit_bytes=limit_bytes), sinks)
     except KeyboardInterrupt:
-        return INTERRUPTED_CODE
+        return exit_codes.INTERRUPTED
     except BrokenPipeError:
         # the interpreter would write what is left at its exit, and fail again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE_CODE
+        return exit_codes.BROKEN_PIPE
     if as_json:
         show_json(end | {name: one.text() for name, one in held.items()})
     elif end["timed_out"]:
@@ -103,7 +97,7 @@ def _follow(
 def exit_code(end: Mapping[str, Any]) -> int:
     """Return the code that tells the command's end."""
     if end["timed_out"]:
-        return TIMED_OUT_CODE
+        return exit_codes.TIMED_OUT
     if end["signal"] is not None:
         return SIGNAL_CODES + int(end["signal"])
     return int(end["exit_code"])

@@ -1,6 +1,5 @@
 """`hakoiri conversation`: dialogues with agents."""
 
-from contextlib import ExitStack
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -18,10 +17,11 @@ from hakoiri.cli.client_options import (
     wants_json,
 )
 from hakoiri.cli.event_printer import EventPrinter
-from hakoiri.cli.live_screen import screen, waiting
+from hakoiri.cli.live_screen import screen
 from hakoiri.cli.noun import noun
 from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.cli.steady_events import Steady
+from hakoiri.cli.turn_watch import watch_turn
 from hakoiri.wire.messages import Runtime
 
 app = noun("Talk to agents.")
@@ -115,29 +115,14 @@ def send(
 ) -> None:
     """Say something and watch the turn; exit code 1 if it ends in an error.
 
-    Ctrl-C ends the watching, not the turn: `hakoiri conversation interrupt` does that. If the
-    server stops meanwhile, the next one is waited for. As JSON, each event is one line.
+    Ctrl-C ends the watching (exit code 130), not the turn: `hakoiri conversation interrupt` does
+    that. If the server stops meanwhile, the next one is waited for. As JSON, an event is one line.
 
     Example: hakoiri conversation send c-123 "Count the lines of all files here"
     """
-    last = ""
-    printer = EventPrinter(screen())
-    with client(url, key) as api, ExitStack() as shown:
-        shown.enter_context(waiting("waiting for a box"))
-
-        def tell(line: str) -> None:
-            shown.close()
-            complain("", line)
-
-        for event in Steady(api, tell=tell).turn(conversation, text):
-            last = event["type"]
-            if last != "user_message":
-                shown.close()
-            if wants_json(output, as_json):
-                show_json(event, indent=None)
-            elif last != "user_message":
-                printer.show(event)
-    raise typer.Exit(0 if last == "result" else 1)
+    with client(url, key) as api:
+        code = watch_turn(api, conversation, text, as_json=wants_json(output, as_json))
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -39,7 +39,7 @@ class EventPrinter:
         if kind in STREAMED:
             self._stream(kind, str(data["text"]))
             return
-        self._end_stream()
+        self.end_line()
         line = line_of(kind, data)
         if line is not None:
             style = line.style if line.is_styled else ""
@@ -49,7 +49,7 @@ class EventPrinter:
     def _stream(self, kind: str, piece: str) -> None:
         label, label_style, style = STREAMED[kind]
         if self._streamed != kind:
-            self._end_stream()
+            self.end_line()
             self._streamed = kind
             self._begin(label, label_style)
         # Line ends are held back until something follows; a text often ends with one.
@@ -58,7 +58,8 @@ class EventPrinter:
         self._held_back = text[len(words) :]
         self._screen.print(_beside(words), style=style, end="", soft_wrap=True)
 
-    def _end_stream(self) -> None:
+    def end_line(self) -> None:
+        """End the line of a streamed text, so that something else can follow."""
         if self._streamed:
             self._screen.print()
         self._streamed = self._held_back = ""

@@ -4,8 +4,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Final
 
+from hakoiri.cli import exit_codes
 from hakoiri.cli.api_client import ApiClient, ApiError
-from hakoiri.cli.command_run import INTERRUPTED_CODE
 from hakoiri.cli.live_screen import Bar, percent_bar
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import say, show_json
@@ -41,7 +41,7 @@ def clone(api: ApiClient, place: str, repository: Repository, *, as_json: bool) 
         with percent_bar("starting") as move:
             done = _follow(api, place, repository, move)
     except KeyboardInterrupt:  # closing the stream has stopped it
-        return INTERRUPTED_CODE
+        return exit_codes.INTERRUPTED
     if as_json:
         show_json(done)
     else:
