@@ -31,6 +31,12 @@ AGENT_DIRECTORY: Final = Path("/run/hakoiri/agent")
 PROXY_DIRECTORY: Final = Path(PROXY_MOUNT)
 WORKSPACE: Final = Path("/workspace")
 HOME: Final = Path("/home/agent")
+CLI_START_LIMIT_S: Final = 180
+"""The SDK's own minute is too short where a busy host reads the CLI from a cold disk."""
+
+CLI_START_LIMIT_VARIABLE: Final = "CLAUDE_CODE_STREAM_CLOSE_TIMEOUT"
+"""Milliseconds; for the SDK, in `ClaudeSDKClient.connect`, how long a CLI may take to answer."""
+
 LoadAgent = Callable[[], Awaitable[Agent]]
 
 STOP_LIMIT_S: Final = 1.9
@@ -66,6 +72,7 @@ def bind_socket(path: Path) -> socket.socket:
 
 async def load_agent() -> Agent:
     """Import the SDK off the event loop, and make the agent."""
+    os.environ[CLI_START_LIMIT_VARIABLE] = str(CLI_START_LIMIT_S * 1000)
     module = await asyncio.to_thread(import_agent, "hakoiri.workspace_agent.sdk_client")
     agent: Agent = module.SdkAgent(workspace=WORKSPACE, home=HOME)
     return agent

@@ -1,19 +1,28 @@
 import asyncio
+import json
 import os
 import signal
 import stat
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
+from claude_agent_sdk import ClaudeSDKClient, Transport
 from tests.waiting import WAIT_S
 
 from hakoiri.wire.agent import AgentOptions, RunTurn
 from hakoiri.wire.events import AgentEvent, Error, Result
 from hakoiri.wire.sse import SseDecoder
-from hakoiri.workspace_agent.__main__ import bind_socket, serve
+from hakoiri.workspace_agent.__main__ import (
+    CLI_START_LIMIT_S,
+    CLI_START_LIMIT_VARIABLE,
+    bind_socket,
+    load_agent,
+    serve,
+)
 from hakoiri.workspace_agent.turns import Agent
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +116,45 @@ async def test_a_signal_ends_the_running_turn_for_its_reader_first(tmp_path: Pat
     (block,) = SseDecoder(line_limit_bytes=1000).feed(body)
     assert block.event == "error"
     assert "interrupted" in block.data
+
+
+class AnswersInitialize(Transport):
+    """A CLI that has come up."""
+
+    def __init__(self) -> None:
+        self._asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def connect(self) -> None:
+        return
+
+    async def write(self, data: str) -> None:
+        await self._asked.put(json.loads(data)["request_id"])
+
+    async def read_messages(self) -> AsyncGenerator[dict[str, Any], None]:
+        response = {"subtype": "success", "request_id": await self._asked.get(), "response": {}}
+        yield {"type": "control_response", "response": response}
+
+    async def close(self) -> None:
+        return
+
+    def is_ready(self) -> bool:
+        return True
+
+    async def end_input(self) -> None:
+        return
+
+
+async def test_the_cli_may_take_longer_to_come_up_than_the_sdk_gives_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(CLI_START_LIMIT_VARIABLE, "0")
+    await load_agent()
+    client = ClaudeSDKClient(transport=AnswersInitialize())
+    await client.connect()
+    assert client._query is not None
+    limit_s = client._query._initialize_timeout
+    await client.disconnect()
+    assert limit_s == CLI_START_LIMIT_S > 2 * 60
 
 
 def test_a_socket_left_from_before_is_replaced_and_open_to_all(tmp_path: Path) -> None:
