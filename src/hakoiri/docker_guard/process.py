@@ -13,6 +13,7 @@ from hakoiri.docker_guard.call_log import CallLog
 from hakoiri.docker_guard.call_records import CallRecords
 from hakoiri.docker_guard.disks import Disks
 from hakoiri.docker_guard.engine_client import EngineClient
+from hakoiri.docker_guard.even_memory import keep_memory_even
 from hakoiri.docker_guard.listener import Listener, listen_at, start
 from hakoiri.docker_guard.processes import Processes
 from hakoiri.docker_guard.rules import GuardLaunch
@@ -41,6 +42,7 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
 
     Raises `OSError` if the socket cannot be made, `AuditError` if the audit log cannot be used.
     """
+    keep_memory_even()
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -5,9 +5,9 @@ maps each of them anew and gives it back when it is freed (mallopt(3), M_MMAP_TH
 its pages is paid for with a page fault: more than hashing and compressing it costs.
 """
 
-import ctypes
-from functools import cache
 from typing import Final
+
+from hakoiri.malloc import tell_malloc, trim_malloc
 
 MAPPED_FROM_BYTES: Final = 32 * 1024 * 1024
 """Larger pieces get a mapping of their own; more than any pack, and the most that glibc takes."""
@@ -18,10 +18,6 @@ KEPT_BYTES: Final = 64 * 1024 * 1024
 GIVE_BACK_FROM_BYTES: Final = 16 * 1024 * 1024
 """After less than this has passed, nothing is worth giving back."""
 
-_M_TRIM_THRESHOLD: Final = -1  # malloc.h of glibc
-_M_MMAP_THRESHOLD: Final = -3
-_M_ARENA_MAX: Final = -8
-
 
 def keep_freed_memory() -> bool:
     """Tell the C library so; return whether it could be told: another than glibc cannot.
@@ -29,29 +25,9 @@ def keep_freed_memory() -> bool:
     Before threads are started: they then share one heap, for malloc_trim(3) does not give back what
     lies free at the end of others.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return False
-    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
-    return all(
-        [
-            mallopt(_M_ARENA_MAX, 1),
-            mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES),
-            mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES),
-        ]
-    )
+    return tell_malloc(mapped_from_bytes=MAPPED_FROM_BYTES, kept_bytes=KEPT_BYTES, heaps=1)
 
 
 def give_back() -> None:
-    """Give all that is free back to the kernel (malloc_trim(3)); in a worker thread."""
-    trim = _malloc_trim()
-    if trim is not None:
-        trim(0)
-
-
-@cache
-def _malloc_trim() -> "ctypes._NamedFuncPointer | None":
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim.argtypes, trim.restype = (ctypes.c_size_t,), ctypes.c_int
-    return trim
+    """Give all that is free back to the kernel; in a worker thread."""
+    trim_malloc()
