@@ -2,8 +2,6 @@
 
 import grp
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
 from tests.e2e.scripts import RUN
+from tests.e2e.talk import Talk
 from tests.engine import TestEngine
 from tests.s3_server import (
     SECRET_ACCESS_KEY,
@@ -24,13 +23,15 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-WAIT_S = 60.0
-AWAY_S = 6
+GOES_ON = 3
+"""So many calls of tools end while the store is away."""
+
+FILES = 20
 EACH = "".join(
     f"      - say: file {number}\n"
     f"        use: [{{tool: Bash, input: {{command: 'echo {number} > n{number}; sleep 1',"
     " description: one file}}]\n"
-    for number in range(AWAY_S + 14)
+    for number in range(FILES)
 )
 WORK = f"  - name: work\n    when: {{ regex: '^work$' }}\n    replies:\n{EACH}      - say: done\n"
 SCRIPT = RUN.replace("  - name: anything", WORK + "  - name: anything")
@@ -70,7 +71,6 @@ def server(
             "HAKOIRI_OBJECT_STORE_URL": f"s3://{s3.bucket('workspaces')}/files",
             "HAKOIRI_OBJECT_STORE__ENDPOINT": store.endpoint,
             "HAKOIRI_OBJECT_STORE__CREDENTIALS_FILE": str(credentials),
-            "HAKOIRI_OBJECT_STORE__TIMEOUT_S": "2",
             # a server drops these, and must not need them
             "AWS_ACCESS_KEY_ID": "AKIDOTHER",
             "AWS_SECRET_ACCESS_KEY": "other",
@@ -79,24 +79,23 @@ def server(
         yield running
 
 
+def tools_ended(events: list[dict[str, Any]]) -> int:
+    return sum(event["type"] == "tool_result" for event in list(events))
+
+
 def test_a_turn_goes_on_while_the_store_is_away_and_nothing_is_lost(
     server: Hakoiri, store: FaultyProxy, s3: S3Server
 ) -> None:
     conversation = server.conversation()
-    events: list[dict[str, Any]] = []
-
-    def listen() -> None:
-        for event in server.api.send(conversation, "work"):
-            events.append(event)  # noqa: PERF402 - others look while it grows
-
-    listener = threading.Thread(target=listen)
-    listener.start()
+    talk = Talk(server, conversation, "work")
+    events = talk.events
     until(lambda: any(event["type"] == "file_synced" for event in list(events)))
     store.fail("away")
     until(lambda: any(event["type"] == "notice" for event in list(events)))
-    time.sleep(AWAY_S / 2)
+    worked = tools_ended(events)
+    until(lambda: tools_ended(events) >= worked + GOES_ON)
     store.fail("none")
-    listener.join(WAIT_S * 2)
+    talk.end()
 
     kinds = [event["type"] for event in events]
     assert kinds[-1] == "result"
@@ -107,7 +106,7 @@ def test_a_turn_goes_on_while_the_store_is_away_and_nothing_is_lost(
     assert "tool_result" in kinds[told:]
     assert "file_synced" in kinds[told:-2], "it caught up before the turn's end"
     listing = server.api.call("GET", f"/v1/conversations/{conversation}/workspace/files")
-    assert {file["path"] for file in listing["files"]} == {f"n{n}" for n in range(AWAY_S + 14)}
+    assert {file["path"] for file in listing["files"]} == {f"n{n}" for n in range(FILES)}
     keys = [item["Key"] for item in s3.client().list_objects_v2(Bucket="workspaces")["Contents"]]
     assert all(key.startswith("files/") for key in keys)
 

@@ -146,6 +146,22 @@ def test_a_turn_runs_once_is_seen_from_both_and_its_workspace_is_fetched(
     is_gapless_and_once(one, conversation)
 
 
+def test_a_file_that_was_put_into_a_live_workspace_is_there_at_the_other_server(
+    servers: tuple[Hakoiri, Hakoiri],
+) -> None:
+    one, other = servers
+    conversation = one.conversation()
+    one.turn(conversation, "run: echo first > first")
+    for number, (giver, taker) in enumerate([(one, other), (other, one), (one, other)]):
+        assert giver.boxes()
+        content = f"put {number}\n".encode()
+        path = f"/v1/conversations/{conversation}/workspace/files/put-{number}"
+        giver.api.upload(path, iter([content]), size=len(content))
+        events = taker.turn(conversation, f"run: cat first put-{number}")
+        assert data_of(events, "tool_result")[0]["text"] == f"first\nput {number}"
+    is_gapless_and_once(one, conversation)
+
+
 def test_a_redis_that_goes_and_comes_back_doubles_nothing(
     servers: tuple[Hakoiri, Hakoiri], redis: RedisServer
 ) -> None:

@@ -192,6 +192,8 @@ class AgentTurn:
             await self._log.append(started)
         elif self._history and ran_in == claim.generation:
             self._resume_after = self._history.agent_seq
+            # if this agent never heard of the turn, one in a container before this one may have
+            self._is_taken_up = self._history.losses > 0
         elif self._history:
             loss, lost_paths = loss_with_server(self._history)
             await self._tell_recovered(claim, loss, lost_paths=lost_paths)

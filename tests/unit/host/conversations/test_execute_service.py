@@ -18,7 +18,7 @@ from tests.unit.host.conversations.scripted import (
     types,
 )
 
-from hakoiri.host.containers.ports import AgentUnreachableError
+from hakoiri.host.containers.ports import AgentUnreachableError, UnknownTurnError
 from hakoiri.host.conversations.model import Conversation, ConversationKind
 from hakoiri.host.conversations.ports import (
     NoSuchConversationError,
@@ -184,6 +184,7 @@ async def end_of(world: World, conversation: Conversation) -> list[ConversationE
 
 
 STARTED = TurnStarted(container="k-1", generation=1, start="cold")
+RECOVERED = ContainerRecovered(generation=2, reason="x", restored_seq=0)
 
 
 async def test_a_turn_of_an_earlier_server_is_read_on_in_its_container() -> None:
@@ -226,6 +227,26 @@ async def test_a_turn_whose_container_went_with_its_server_goes_on_in_another() 
     (request,) = world.containers.agent.requests
     assert (request.text, request.is_taken_up) == ("hello", True)
     assert (await world.store.get(tenant="default", conversation_id=conversation.id)).agent_seq == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "is_taken_up"),
+    [([STARTED], False), ([STARTED, RECOVERED], True)],
+    ids=["its first container", "another one"],
+)
+async def test_a_turn_that_its_container_was_not_given_is_given_as_one_that_an_earlier_one_had(
+    recorded: list[EventData], *, is_taken_up: bool
+) -> None:
+    """Else the message would be asked twice: the memory that was restored may hold it already."""
+    world = world_of([UnknownTurnError("no such turn")], [(1, Result(text="hi"))])
+    world.containers.start, world.containers.generation = "live", len(recorded)
+    conversation = await begun(world, *recorded)
+    async with world.service:
+        await world.service.take_up_unfinished()
+        events = await end_of(world, conversation)
+    assert events[-1].type == "result"
+    (request,) = world.containers.agent.requests
+    assert (request.text, request.is_taken_up) == ("hello", is_taken_up)
 
 
 async def test_a_turn_that_had_no_container_yet_begins() -> None:
