@@ -106,11 +106,14 @@ def turn(name: str) -> None:
     made = run(f"{ask} --data '{{}}' {at}")
     found = re.search(r'"id": ?"([^"]+)"', made["out"])
     message = json.dumps({"text": TURN})
+    began_s = time.monotonic()  # of the machine's start, as the kernel's log counts
     for _ in range(TURNS):
         done = run(f"{ask} --data '{message}' {at}/{found[1] if found else 'none'}/messages")
         if "event: error" not in done["out"]:
             break
-    tell("turn", name=name, made=made, processes=processes_of_boxes(), **done)
+    processes = processes_of_boxes()
+    span_s = [began_s, time.monotonic()]
+    tell("turn", name=name, made=made, processes=processes, span_s=span_s, **done)
 
 
 def processes_of_boxes() -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What a host that was set up by the guide cannot close, and what else it left open; purely."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,6 +36,15 @@ UNDER: Final[Mapping[str, Mapping[str, CannotClose]]] = {
         "production: falco": CannotClose("open", "under gVisor it does not see"),
     },
 }
+
+
+_REFUSAL: Final = re.compile(r"^(?:<\d+>)?\[ *([0-9.]+)\].*apparmor=.DENIED")
+
+
+def refusals(kernel_log: str, *, profile: str) -> list[tuple[float, str]]:
+    """Return what the kernel told of refusals by the profile: seconds since its start, and line."""
+    told = ((_REFUSAL.match(line), line) for line in kernel_log.splitlines())
+    return [(float(found[1]), line) for found, line in told if found and profile in line]
 
 
 def left_open(findings: Iterable[Finding], *, runtime: str) -> list[Finding]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.guest.judgement import Record, of_kind
 from tests.guest_production.guide import UNDOINGS, steps
-from tests.guest_production.judgement import UNDER, left_open
+from tests.guest_production.judgement import UNDER, left_open, refusals
 
 pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(4000)]
 
@@ -86,9 +86,12 @@ def test_nothing_is_left_of_containers_after_a_stop(records: Sequence[Record]) -
     assert of_kind(records, "step", "stop")["out"] == ""
 
 
-def test_the_kernel_told_of_no_refusal_by_the_profile(records: Sequence[Record]) -> None:
+def test_the_profile_refused_the_probe_and_nothing_of_the_turn(records: Sequence[Record]) -> None:
     (kernel,) = (one for one in records if one["kind"] == "kernel")
-    assert "workspace-container" not in kernel["out"]
+    refused = refusals(kernel["out"], profile="workspace-container")
+    began_s, ended_s = of_kind(records, "turn", "runc")["span_s"]
+    assert [line for at_s, line in refused if at_s < began_s], "the probe's were told"
+    assert [line for at_s, line in refused if began_s <= at_s <= ended_s] == []
 
 
 @pytest.mark.parametrize("runtime", sorted(UNDER))
