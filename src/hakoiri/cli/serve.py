@@ -9,7 +9,7 @@ import typer
 
 from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
-from hakoiri.cli.doctor.production_required import lacking
+from hakoiri.cli.production_gate import require_production
 from hakoiri.cli.screen import complain, remark
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
 from hakoiri.cli.supervisor.audit_shipping import shipper_process
@@ -86,21 +86,12 @@ def serve(
         require_root()
         settings = host_settings.load(host=host, port=port)
         if production:
-            _require_production(settings)
+            require_production(settings, command="serve")
         exit_code = _serve(settings, keep_containers=keep_containers)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         complain("serve", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
     raise typer.Exit(exit_code)
-
-
-def _require_production(settings: Settings) -> None:
-    """Exit with 2 and a line for each thing that production lacks; nothing was touched then."""
-    missing = lacking(settings)
-    for line in missing:
-        complain("serve", line)
-    if missing:
-        raise typer.Exit(USAGE_EXIT_CODE)
 
 
 def _serve(settings: Settings, *, keep_containers: bool) -> int:

@@ -12,7 +12,7 @@ import typer
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
-from hakoiri.cli.doctor.production_required import lacking
+from hakoiri.cli.production_gate import require_production
 from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.audit_ground import AuditGround
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
@@ -112,7 +112,8 @@ def service(
             prepare_all(settings, instance, own or ())
             return
         if process is Process.PRODUCTION:
-            require_production(settings)
+            require_production(settings, command=f"service {process}")
+            trusted_image(settings)
             return
         if process is Process.SERVER and not way_out:
             close_way_out()
@@ -154,16 +155,6 @@ def prepare_all(settings: Settings, instance: str, own: list[str] | tuple[()]) -
         path.mkdir(parents=True, exist_ok=True)
         os.chown(path, uid, gid, follow_symlinks=False)
         path.chmod(mode)
-
-
-def require_production(settings: Settings) -> None:
-    """Raise `PreparationError` with a line for each layer that is missing.
-
-    Raises `ImageBuildError` too: for an image that is not signed, where a key is set.
-    """
-    if missing := lacking(settings):
-        raise PreparationError("\n".join(("production lacks", *missing)))
-    trusted_image(settings)
 
 
 def _owned(text: str) -> tuple[Path, int, int, int]:

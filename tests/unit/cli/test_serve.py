@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-import typer
 from tests.unit.cli.supervisor.test_processes import ground, load
 
 from hakoiri.cli import serve
@@ -21,25 +20,6 @@ def test_what_is_seen_of_apparmor_reaches_the_server(
     (*_, server) = serve._processes(load(tmp_path), ground(tmp_path), None, keep_containers=False)
 
     assert ServerLaunch.model_validate_json(server.spec.standard_input).apparmor == known
-
-
-def test_production_is_refused_with_a_line_for_each_reason(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    lines = ["production: b: not there; mend: get one", "production: c: not there; mend: get two"]
-    monkeypatch.setattr(serve, "lacking", lambda _: lines)
-    with pytest.raises(typer.Exit) as ended:
-        serve._require_production(load(tmp_path))
-    assert ended.value.exit_code == 2
-    assert capsys.readouterr().err.splitlines() == [
-        "hakoiri serve: production: b: not there; mend: get one",
-        "hakoiri serve: production: c: not there; mend: get two",
-    ]
-
-
-def test_a_fit_host_is_let_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "lacking", lambda _: [])
-    serve._require_production(load(tmp_path))
 
 
 @pytest.mark.parametrize("left", ["nothing", "a box", "a disk"])
