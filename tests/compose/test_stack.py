@@ -306,7 +306,8 @@ def test_a_server_in_production_does_not_start_where_a_layer_is_missing(running:
             more=("deployment/compose/production.yml",),
         )
     said = str(refused.value)
-    lines = dict(re.findall(r"production: ([a-z -]+): (.+); mend: ", said))
+    line = r"hakoiri service production: production: ([a-z -]+): (.+); mend: "
+    lines = dict(re.findall(line, said))
     assert lines["model"].startswith("the rehearsal model answers")
     assert lines["probe"].startswith("no box is tried")
     # what only somebody with the engine's socket, the kernel's log and the database can tell
