@@ -1,6 +1,7 @@
 """A storm from its first strike to the reckoning."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ from tests.chaos.site import TENANTS, Site, site
 from tests.engine import PrivateEngine
 
 from hakoiri.cli.api_client import ApiError
+from hakoiri.host.adapters.obstore_objects import REQUESTS_AT_ONCE
 
 TICK_S: Final = 0.1
 WAIT_S: Final = 45.0
@@ -31,9 +33,13 @@ GONE_TIMEOUT_S: Final = 300.0
 IDLE_TIMEOUT_S: Final = 150.0
 """Longer than any pool keeps a connection that nobody uses (the store's: 90 s)."""
 
-SLACK: Final = {"": 4, "threads": 16, "database files": 12}
-"""A connection kept open comes and goes. Threads belong to pools, which fill up and are bounded; so
-do the files of the database: two for each of five connections, and SQLite may close one later."""
+DEFAULT_POOL: Final = min(32, (os.cpu_count() or 1) + 4)
+"""Of `asyncio.to_thread`: what `ThreadPoolExecutor` takes where nothing is said."""
+
+SLACK: Final = {"": 4, "threads": REQUESTS_AT_ONCE + DEFAULT_POOL + 4, "database files": 12}
+"""A connection kept open comes and goes. Threads belong to pools, which fill up and are bounded:
+the store's, asyncio's own, a few of libraries. So do the files of the database: two for each of
+five connections, and SQLite may close one later."""
 
 COMPLAINTS: Final = (
     "was never retrieved",

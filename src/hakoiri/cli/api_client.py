@@ -142,6 +142,7 @@ class ApiClient:
         connection = self._place.connection(timeout_s=self._timeout_s)
         headers = {"Connection": "close", **headers, **self._headers}
         try:
+            connection.connect()
             # a server that refuses a body does not read it to its end, but has answered
             with suppress(BrokenPipeError, ConnectionResetError):
                 connection.request(method, path, body=data, headers=headers)

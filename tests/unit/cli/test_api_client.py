@@ -1,8 +1,10 @@
 """What a client tells when a server is not there, is none, or breaks off."""
 
+import errno
 import json
 import threading
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -64,6 +66,17 @@ def test_a_server_that_is_not_there_is_told_with_the_mend(server: Server) -> Non
     server.socket.close()
     with pytest.raises(ApiError, match=r"no server answers at .* start one with `hakoiri serve`"):
         ApiClient(server.url, timeout_s=5).call("GET", "/v1/pool")
+
+
+def test_a_server_that_dies_as_it_is_called_is_told_with_the_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reset(_: HTTPConnection) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(HTTPConnection, "connect", reset)
+    with pytest.raises(ApiError, match=r"reset by peer\); start one with `hakoiri serve`"):
+        ApiClient("http://127.0.0.1:1").call("GET", "/v1/pool")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8420", "http://host:99999", "http://host/v1"])
