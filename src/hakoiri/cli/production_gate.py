@@ -1,14 +1,11 @@
 """What is started for production does not start while a layer of protection is missing."""
 
-from typing import Final
-
 import typer
 
 from hakoiri.cli.doctor.production_required import lacking
 from hakoiri.cli.screen import complain
+from hakoiri.cli.usage_error import USAGE_EXIT_CODE
 from hakoiri.host.settings import Settings
-
-LACKING_EXIT_CODE: Final = 2
 
 
 def require_production(settings: Settings, *, command: str) -> None:
@@ -17,4 +14,4 @@ def require_production(settings: Settings, *, command: str) -> None:
     for line in missing:
         complain(command, line)
     if missing:
-        raise typer.Exit(LACKING_EXIT_CODE)
+        raise typer.Exit(USAGE_EXIT_CODE)

@@ -1,5 +1,12 @@
 import subprocess
 import sys
+from typing import cast
+
+import pytest
+
+from hakoiri.docker_guard import process
+from hakoiri.docker_guard.call_log import CallLog
+from hakoiri.docker_guard.rules import GuardLaunch
 
 PIECES = 64
 
@@ -36,3 +43,13 @@ def mappings(how: str) -> int:
 def test_a_large_piece_leaves_no_hole_between_what_is_kept() -> None:
     assert mappings("even") > PIECES * 3 // 4  # the first find room that is there already
     assert mappings("as it is") == 0
+
+
+@pytest.mark.anyio
+async def test_a_guard_says_so_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> bool:
+        raise OSError("told first")
+
+    monkeypatch.setattr(process, "keep_memory_even", told)
+    with pytest.raises(OSError, match="told first"):
+        await process.serve(cast("GuardLaunch", None), log=CallLog())

@@ -103,7 +103,8 @@ class AgentTurn:
         self._claim: Claim | None = None
         self._lost: Claim | None = None
         self._deadline_s = math.inf
-        self._is_taken_up = False
+        # an agent that never heard of the turn is then not the first that was to have it
+        self._is_taken_up = history is not None and history.losses > 0
         self._resumes = history is not None
         self._is_kept = False
         self._resume_after: int | None = None
@@ -192,8 +193,6 @@ class AgentTurn:
             await self._log.append(started)
         elif self._history and ran_in == claim.generation:
             self._resume_after = self._history.agent_seq
-            # if this agent never heard of the turn, one in a container before this one may have
-            self._is_taken_up = self._history.losses > 0
         elif self._history:
             loss, lost_paths = loss_with_server(self._history)
             await self._tell_recovered(claim, loss, lost_paths=lost_paths)
