@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
-from hakoiri.wire.messages import Message
+from hakoiri.wire.messages import REMEMBERS_NAMES, Message
 
 COMMANDS_AT_ONCE: Final = 16
 """In one box; host and agent both keep to it."""
@@ -196,4 +196,4 @@ class CommandExit(Message):
 
 
 CommandFrame = Annotated[CommandOutput | CommandExit, Field(discriminator="type")]
-command_frame_adapter: TypeAdapter[CommandFrame] = TypeAdapter(CommandFrame)
+command_frame_adapter: TypeAdapter[CommandFrame] = TypeAdapter(CommandFrame, config=REMEMBERS_NAMES)

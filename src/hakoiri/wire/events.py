@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue, TypeAdapter
 
 from hakoiri.wire.messages import (
+    REMEMBERS_NAMES,
     EventText,
     Generation,
     Identifier,
@@ -193,8 +194,8 @@ EventType = Literal[
 TERMINAL_TYPES: frozenset[str] = frozenset({"result", "error"})
 """The types that end a turn."""
 
-agent_event_adapter: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent)
-event_data_adapter: TypeAdapter[EventData] = TypeAdapter(EventData)
+agent_event_adapter: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent, config=REMEMBERS_NAMES)
+event_data_adapter: TypeAdapter[EventData] = TypeAdapter(EventData, config=REMEMBERS_NAMES)
 
 
 class ConversationEvent(Message):

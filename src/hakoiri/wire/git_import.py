@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
 from hakoiri.wire.command import decode
-from hakoiri.wire.messages import Message, ShortText
+from hakoiri.wire.messages import REMEMBERS_NAMES, Message, ShortText
 
 IMPORT_DIRECTORY: Final = ".hakoiri-import"
 """At the top of a workspace, where a clone lies until it is whole. It is never saved."""
@@ -181,4 +181,4 @@ class CloneFailed(Message):
 
 
 CloneLine = Annotated[CloneProgress | CloneDone | CloneFailed, Field(discriminator="type")]
-clone_line_adapter: TypeAdapter[CloneLine] = TypeAdapter(CloneLine)
+clone_line_adapter: TypeAdapter[CloneLine] = TypeAdapter(CloneLine, config=REMEMBERS_NAMES)

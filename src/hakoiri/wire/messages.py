@@ -1,20 +1,28 @@
 """The base of every message, and the bounded field types they share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+REMEMBERS_NAMES: Final = ConfigDict(cache_strings="keys")
+"""Of the JSON that is read, only the names of fields are remembered.
+
+By default pydantic remembers the values, too, if they are short: 16,384 of them, for as long as the
+process lives. They are ids and words of conversations, which seldom come again: some 1.5 MiB, and
+what a tenant said would outlive its deletion.
+"""
 
 
 class Message(BaseModel):
     """A closed, immutable message: unknown fields are refused, never ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = REMEMBERS_NAMES | ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
 class LenientMessage(BaseModel):
     """A message whose unknown fields are dropped, for documents other parties extend."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = REMEMBERS_NAMES | ConfigDict(extra="ignore", frozen=True)
 
 
 MESSAGE_TEXT_LIMIT_CHARS = 1_000_000

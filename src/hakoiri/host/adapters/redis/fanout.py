@@ -20,6 +20,7 @@ from hakoiri.host.coordination.ports import (
     News,
     Topic,
 )
+from hakoiri.wire.messages import REMEMBERS_NAMES
 
 MESSAGE_LIMIT_CHARS: Final = 512 * 1024
 """Above what a full message takes; what is cut off here is no JSON any more."""
@@ -38,7 +39,7 @@ Subject = Annotated[str, StringConstraints(max_length=NAME_LIMIT_CHARS)]
 class Sent(BaseModel):
     """One message. Numbers count a sender's messages, so that a missing one shows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = REMEMBERS_NAMES | ConfigDict(extra="forbid", frozen=True, strict=True)
 
     version: Literal[1] = 1
     origin: str = Field(pattern=r"^[0-9a-f]{16}$")
