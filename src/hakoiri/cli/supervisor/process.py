@@ -1,12 +1,17 @@
 """A supervised process as plain data, and the command that brings it up with its rights."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 ENTER_MODULE = "hakoiri.cli.supervisor.enter"
+
+UNLESS_ORPHANED: Final = 'unset PWD; test "$PPID" = "$0" && exec "$@"'
+"""Runs the arguments if the parent is still the one named first; its shell adds no variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
         "shown": [str(path) for path in (*shown, *spec.shown)],
         "shared": [str(path) for path in spec.shared],
         "view": _view(spec.view, shown) if spec.view is not None else None,
-        "command": [*fewer_rights(spec), sys.executable, *spec.arguments],
+        "command": [*fewer_rights(spec), *below_us(), sys.executable, *spec.arguments],
     }
     return [
         "unshare",
@@ -95,6 +100,15 @@ def _view(view: SealedView, shown: tuple[Path, ...]) -> dict[str, list[str]]:
         "kept": [str(path) for path in (*shown, *view.kept)],
         "scratch": [str(path) for path in view.scratch],
     }
+
+
+def below_us() -> list[str]:
+    """Return how a command comes to nothing if this process is not its parent any more.
+
+    The kernel tells a process of its parent's death from when it asked for that on; one whose
+    supervisor was killed before would serve for ever, and hold what the next one needs.
+    """
+    return ["/bin/sh", "-c", UNLESS_ORPHANED, str(os.getpid())]
 
 
 def fewer_rights(spec: ProcessSpec) -> list[str]:

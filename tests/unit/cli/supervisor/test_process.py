@@ -1,8 +1,9 @@
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
-from hakoiri.cli.supervisor.process import ProcessSpec, SealedView, launch_command
+from hakoiri.cli.supervisor.process import ProcessSpec, SealedView, below_us, launch_command
 
 SPEC = ProcessSpec(
     name="server",
@@ -27,6 +28,29 @@ def test_rights_are_given_up_before_the_program_runs() -> None:
     assert {"--reuid=900", "--regid=901", "--no-new-privs"} <= set(rights)
     assert rights[rights.index("--groups") + 1] == "7,8"
     assert command[-2:] == ["-m", "hakoiri.host"]
+
+
+def test_who_lost_its_parent_before_it_asked_to_be_told_does_not_run(tmp_path: Path) -> None:
+    command = plan_of(SPEC)["command"]
+    (told,) = (place for place, word in enumerate(command) if word == "--pdeathsig=TERM")
+    asked = command[told + 2 :]
+    assert asked[: len(below_us())] == below_us()
+
+    ran = tmp_path / "ran"
+    ours = [*below_us(), "touch", str(ran)]
+    another_parent = ["sh", "-c", '"$@"; exit $?', "sh", *ours]
+    assert subprocess.run(another_parent, check=False).returncode != 0
+    assert not ran.exists()
+    assert subprocess.run(ours, check=False).returncode == 0
+    assert ran.exists()
+
+
+def test_the_look_at_the_parent_leaves_the_environment_as_it_is() -> None:
+    given = {"HERE": "1"}
+    seen = subprocess.run(
+        [*below_us(), "/usr/bin/env"], env=given, check=True, capture_output=True, text=True
+    )
+    assert seen.stdout.splitlines() == ["HERE=1"]
 
 
 def test_only_the_named_capabilities_stay_and_none_can_come_back() -> None:
