@@ -55,7 +55,14 @@ SCRIPT: Final = (
         for number in range(4)
     )
     + "      - say: all steps done\n"
+    + """
+  - name: talk
+    when: { regex: '^(hello|usable)' }
+    replies:
+      - say: "You said: {{user_text}}"
+"""
 )
+"""A chat, which has no tools, is given what is asked for by name alone."""
 
 SETTINGS: Final = {
     "HAKOIRI_CONTAINER__PAUSE_AFTER_S": "3",
