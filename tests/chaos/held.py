@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import pwd
 import socket
 import subprocess
@@ -67,7 +68,7 @@ def guards_boxes(server: Hakoiri) -> list[str]:
         "asker", ("-I", "-c", ASK, str(socket)), user.pw_uid, user.pw_gid, shown=(server.run_dir,)
     )
     asked = subprocess.run(
-        launch_command(spec, shown=code_directories()),
+        launch_command(spec, shown=code_directories(), supervisor_pid=os.getpid()),
         capture_output=True,
         text=True,
         check=False,

@@ -1,17 +1,12 @@
 """A supervised process as plain data, and the command that brings it up with its rights."""
 
 import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 ENTER_MODULE = "hakoiri.cli.supervisor.enter"
-
-UNLESS_ORPHANED: Final = 'unset PWD; test "$PPID" = "$0" && exec "$@"'
-"""Runs the arguments if the parent is still the one named first; its shell adds no variable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +59,23 @@ class ProcessSpec:
     can_leave: bool = False
 
 
-def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
+def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...], supervisor_pid: int) -> list[str]:
     """Return the command that root runs: namespaces, then `enter`, then fewer rights.
 
     `shown` are the directories that every process must be able to reach (interpreter and code).
+    Only a child of the supervisor runs the program; it ends when that is killed.
     """
     plan = {
         "hidden": [str(path) for path in spec.hidden],
         "shown": [str(path) for path in (*shown, *spec.shown)],
         "shared": [str(path) for path in spec.shared],
         "view": _view(spec.view, shown) if spec.view is not None else None,
-        "command": [*fewer_rights(spec), *below_us(), sys.executable, *spec.arguments],
+        "command": [
+            *fewer_rights(spec),
+            *_unless_orphaned(supervisor_pid),
+            sys.executable,
+            *spec.arguments,
+        ],
     }
     return [
         "unshare",
@@ -102,13 +103,14 @@ def _view(view: SealedView, shown: tuple[Path, ...]) -> dict[str, list[str]]:
     }
 
 
-def below_us() -> list[str]:
-    """Return how a command comes to nothing if this process is not its parent any more.
+def _unless_orphaned(supervisor_pid: int) -> list[str]:
+    """Return how to run a program only if the supervisor lives: prctl(2), PR_SET_PDEATHSIG.
 
-    The kernel tells a process of its parent's death from when it asked for that on; one whose
-    supervisor was killed before would serve for ever, and hold what the next one needs.
+    The signal is not sent to whom asks for it too late, and giving up being root takes the wish
+    back. An orphan would serve on, hold its locks, and the next supervisor could not start.
+    The shell adds no variable to what the program is given.
     """
-    return ["/bin/sh", "-c", UNLESS_ORPHANED, str(os.getpid())]
+    return ["sh", "-c", 'unset PWD; test "$PPID" = "$0" && exec "$@"', str(supervisor_pid)]
 
 
 def fewer_rights(spec: ProcessSpec) -> list[str]:

@@ -1,9 +1,8 @@
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from hakoiri.cli.supervisor.process import ProcessSpec, SealedView, below_us, launch_command
+from hakoiri.cli.supervisor.process import ProcessSpec, SealedView, launch_command
 
 SPEC = ProcessSpec(
     name="server",
@@ -17,7 +16,9 @@ SPEC = ProcessSpec(
 
 
 def plan_of(spec: ProcessSpec) -> dict[str, Any]:
-    plan: dict[str, Any] = json.loads(launch_command(spec, shown=(Path("/code"),))[-1])
+    plan: dict[str, Any] = json.loads(
+        launch_command(spec, shown=(Path("/code"),), supervisor_pid=77)[-1]
+    )
     return plan
 
 
@@ -28,29 +29,6 @@ def test_rights_are_given_up_before_the_program_runs() -> None:
     assert {"--reuid=900", "--regid=901", "--no-new-privs"} <= set(rights)
     assert rights[rights.index("--groups") + 1] == "7,8"
     assert command[-2:] == ["-m", "hakoiri.host"]
-
-
-def test_who_lost_its_parent_before_it_asked_to_be_told_does_not_run(tmp_path: Path) -> None:
-    command = plan_of(SPEC)["command"]
-    (told,) = (place for place, word in enumerate(command) if word == "--pdeathsig=TERM")
-    asked = command[told + 2 :]
-    assert asked[: len(below_us())] == below_us()
-
-    ran = tmp_path / "ran"
-    ours = [*below_us(), "touch", str(ran)]
-    another_parent = ["sh", "-c", '"$@"; exit $?', "sh", *ours]
-    assert subprocess.run(another_parent, check=False).returncode != 0
-    assert not ran.exists()
-    assert subprocess.run(ours, check=False).returncode == 0
-    assert ran.exists()
-
-
-def test_the_look_at_the_parent_leaves_the_environment_as_it_is() -> None:
-    given = {"HERE": "1"}
-    seen = subprocess.run(
-        [*below_us(), "/usr/bin/env"], env=given, check=True, capture_output=True, text=True
-    )
-    assert seen.stdout.splitlines() == ["HERE=1"]
 
 
 def test_only_the_named_capabilities_stay_and_none_can_come_back() -> None:
@@ -66,7 +44,7 @@ def test_a_process_without_groups_and_capabilities_has_none() -> None:
 
 
 def test_what_is_hidden_is_hidden_in_a_mount_namespace_of_its_own() -> None:
-    command = launch_command(SPEC, shown=())
+    command = launch_command(SPEC, shown=(), supervisor_pid=77)
     assert command[:4] == ["unshare", "--mount", "--propagation", "slave"]
     assert plan_of(SPEC)["hidden"] == ["/etc/hakoiri"]
 
@@ -78,7 +56,7 @@ def test_what_a_process_keeps_is_shown_to_it_beside_the_code() -> None:
 
 def test_mounts_go_out_from_a_shared_directory_alone() -> None:
     spec = ProcessSpec(name="p", arguments=(), uid=1, gid=1, shared=(Path("/tree"),))
-    command = launch_command(spec, shown=())
+    command = launch_command(spec, shown=(), supervisor_pid=77)
     assert command[:4] == ["unshare", "--mount", "--propagation", "unchanged"]
     assert plan_of(spec)["shared"] == ["/tree"]
     assert plan_of(SPEC)["shared"] == []
@@ -104,6 +82,6 @@ def test_a_sealed_view_keeps_the_code() -> None:
 
 def test_a_process_without_a_network_gets_an_empty_one() -> None:
     bare = ProcessSpec(name="p", arguments=(), uid=1, gid=1, has_network=False)
-    command = launch_command(bare, shown=())
+    command = launch_command(bare, shown=(), supervisor_pid=77)
     assert command[:3] == ["unshare", "--mount", "--net"]
-    assert "--net" not in launch_command(SPEC, shown=())
+    assert "--net" not in launch_command(SPEC, shown=(), supervisor_pid=77)
