@@ -67,15 +67,26 @@ class Watcher(threading.Thread):
 
 
 @contextmanager
-def scraped(server: Hakoiri) -> Iterator[list[int]]:
-    """Have `/metrics` read again and again meanwhile; yields the sizes of the pages in bytes."""
+def scraped(server: Hakoiri, *, every_s: float = SCRAPE_S) -> Iterator[list[int]]:
+    """Have `/metrics` read again and again meanwhile; yields the sizes of the pages in bytes.
+
+    Raises `RuntimeError` in the end if one could not be read.
+    """
     sizes: list[int] = []
+    failures: list[OSError] = []
     over = threading.Event()
+    url = f"http://127.0.0.1:{server.server.port}/metrics"
+
+    def once() -> None:
+        try:
+            with urlopen(url, timeout=30) as answer:
+                sizes.append(len(answer.read()))
+        except OSError as error:
+            failures.append(error)
 
     def scrape() -> None:
-        while not over.wait(SCRAPE_S):
-            with urlopen(f"http://127.0.0.1:{server.server.port}/metrics", timeout=30) as answer:
-                sizes.append(len(answer.read()))
+        while not over.wait(every_s):
+            once()
 
     thread = threading.Thread(target=scrape, name="scraper", daemon=True)
     thread.start()
@@ -84,6 +95,9 @@ def scraped(server: Hakoiri) -> Iterator[list[int]]:
     finally:
         over.set()
         thread.join()
+    once()
+    if failures:
+        raise RuntimeError(f"{len(failures)} of the scrapes failed, the first with {failures[0]!r}")
 
 
 def converse(server: Hakoiri, number: int) -> str | None:
