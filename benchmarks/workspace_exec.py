@@ -29,6 +29,9 @@ from hakoiri.host.settings import DEFAULT_DOCKER_HOST
 
 ARGV = ("echo", "hi")
 SAID = b"hi\n"
+AWAKE = {"HAKOIRI_CONTAINER__PAUSE_AFTER_S": "0", "HAKOIRI_CONTAINER__IDLE_TIMEOUT_S": "86400"}
+"""The workspace stays live, however long the other parts of a round take."""
+
 HAKOIRI = Path(sys.executable).with_name("hakoiri")
 
 
@@ -119,7 +122,7 @@ def live_workspace(say: Callable[[str], None]) -> Iterator[Site]:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
         server = ServerProcess(
-            environment=server_environment(root, free_port()), log=root / "server.log"
+            environment=server_environment(root, free_port()) | AWAKE, log=root / "server.log"
         )
         say("starting a server with a live workspace")
         with server:
