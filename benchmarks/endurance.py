@@ -118,6 +118,7 @@ def run(
 ) -> None:
     """Have all the conversations, `at_once` at a time; `keep` a sample after each `every`."""
     first: dict[str, Counter[str]] = {}
+    last: dict[str, Counter[str]] = {}
     left: dict[int, str] = {}
     with ThreadPoolExecutor(at_once) as pool, scraped(server) as sizes:
         for begin in range(0, conversations, every):
@@ -128,10 +129,10 @@ def run(
             left = {number: one for number, one in zip(numbers, made, strict=True) if one}
             server.api.call("PUT", "/v1/pool", NO_POOL)
             until_gone(server)
-            sample = look(server)
+            sample, last = look(server), descriptors(server)
             server.api.call("DELETE", "/v1/pool")
             keep(numbers[-1] + 1, sample)
-            first = first or descriptors(server)
+            first = first or last
             say(
                 f"{numbers[-1] + 1} of {conversations}, {time.monotonic() - began_s:.0f} s; "
                 f"server {sample['server PSS, MiB']} MiB, "
@@ -139,8 +140,8 @@ def run(
                 f"{len(sizes)} scrapes of {max(sizes, default=0)} bytes at most"
             )
 
-    for role, last in descriptors(server).items():
-        for line in differences(first[role], last):
+    for role, kinds in last.items():
+        for line in differences(first[role], kinds):
             say(f"descriptors of the {role} since the first sample: {line}")
 
 
