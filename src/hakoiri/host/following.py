@@ -1,4 +1,4 @@
-"""What this server does about what other servers did, and about turns that a lost one left."""
+"""What this server does about what other servers did, and about turns that nobody runs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -63,7 +63,11 @@ class Following:
                     group.create_task(self._do(work), name=f"follow {news.topic}")
 
     async def look_after_turns(self, *, every_s: float) -> None:
-        """Take up turns whose server is gone and cannot do it itself, until cancelled."""
+        """Take up turns that nobody runs, until cancelled.
+
+        Of a server that is gone, or of this one, where the database answered that it had not begun
+        a turn, or lost the turn's track, though the log has it as running.
+        """
         while True:
             await self._sleep(every_s)
             try:
