@@ -45,17 +45,16 @@ class LiveAnswer:
         self._removal = removal
 
     async def may_serve(self, live: Live, runtime: Runtime, holder: str) -> bool:
-        """Whether it answers and runs as is asked for now; one that others need not is removed.
+        """Whether it answers and runs as is asked for now; one that others need not is given up.
 
         One that is not idle, or that holds what could not be saved, stays whatever is asked for.
-        Raises `BeingReplacedError`, `FilesUnsavedError`.
+        Raises `BeingReplacedError`, `FilesUnsavedError`, `ProxyControlError`.
         """
         if not await self._is_healthy(live, holder):
             return False
         if live.runtime == runtime or live.idle_since_s is None or live.is_unsaved:
             return True
-        reason = f"the conversation runs under {runtime} now"
-        await self._removal.of(live, reason, is_replaced=True)
+        await self._removal.behind(live, f"the conversation runs under {runtime} now")
         return False
 
     async def _is_healthy(self, live: Live, holder: str) -> bool:
@@ -67,5 +66,5 @@ class LiveAnswer:
             raise FilesUnsavedError(live.workspace_id)
         if live.holders - {holder}:
             raise BeingReplacedError(live.workspace_id)
-        await self._removal.of(live, "its agent does not answer", is_replaced=True)
+        await self._removal.behind(live, "its agent does not answer")
         return False
