@@ -45,16 +45,17 @@ class LiveAnswer:
         self._removal = removal
 
     async def may_serve(self, live: Live, runtime: Runtime, holder: str) -> bool:
-        """Whether it answers and runs as is asked for now; one that others need not is given up.
+        """Whether it answers and runs as is asked for now; one that others need not is removed.
 
         One that is not idle, or that holds what could not be saved, stays whatever is asked for.
-        Raises `BeingReplacedError`, `FilesUnsavedError`, `ProxyControlError`.
+        Raises `BeingReplacedError`, `FilesUnsavedError`.
         """
         if not await self._is_healthy(live, holder):
             return False
         if live.runtime == runtime or live.idle_since_s is None or live.is_unsaved:
             return True
-        await self._removal.behind(live, f"the conversation runs under {runtime} now")
+        reason = f"the conversation runs under {runtime} now"
+        await self._removal.of(live, reason, is_replaced=True)
         return False
 
     async def _is_healthy(self, live: Live, holder: str) -> bool:
@@ -66,5 +67,5 @@ class LiveAnswer:
             raise FilesUnsavedError(live.workspace_id)
         if live.holders - {holder}:
             raise BeingReplacedError(live.workspace_id)
-        await self._removal.behind(live, "its agent does not answer")
+        await self._removal.of(live, "its agent does not answer", is_replaced=True)
         return False
