@@ -53,38 +53,26 @@ class Removal:
         """So many are being removed, and have their places still."""
 
     async def of(self, live: Live, reason: str, *, is_replaced: bool = False) -> None:
-        """Remove it, unless that was done; if it `is_replaced`, its place is kept."""
+        """Remove it, unless that was done; if it `is_replaced`, behind the claim of another.
+
+        Then its files have to be saved. When this returns its way out is cut and its claim given
+        back; its place goes to the workspace's claim once it is gone, or is kept for it. Raises
+        `ProxyControlError`, which leaves it as it was.
+        """
+        if is_replaced:
+            await self._behind(live, reason)
+            return
         if not self._take_out(live, reason):
             return
         try:
             await self._lifecycle.stop(live.container)
         finally:
             self.under_way -= 1
-            if is_replaced:
-                self._admission.keep(live.workspace_id)
             try:
                 await self._claims.release(live.container.container_id)
             finally:
                 self._pool.wake()
                 self._admission.changed()
-
-    async def behind(self, live: Live, reason: str) -> None:
-        """Give up one whose files are saved, for a claim that needs another; the engine can wait.
-
-        When this returns its way out is cut and its claim given back. Its place is free once it is
-        gone, and goes to the claim, if that still waits for one (see `disinherit`). Raises
-        `ProxyControlError`, which leaves it as it was.
-        """
-        await self._proxy.close_socket(live.container.container_id)
-        if not self._take_out(live, reason):
-            return
-        self._heirs.add(live.workspace_id)
-        task = asyncio.get_running_loop().create_task(
-            self._remove(live), name=f"remove {live.container.container_id}"
-        )
-        self._going[task] = live.workspace_id
-        task.add_done_callback(self._going.pop)
-        await self._claims.release(live.container.container_id)
 
     def is_replacing(self, workspace_id: str) -> bool:
         """Whether a container of the workspace is being removed behind a claim."""
@@ -104,6 +92,20 @@ class Removal:
         if late:
             log.warning("removals_given_up", count=len(late))
             await asyncio.wait(late)
+
+    async def _behind(self, live: Live, reason: str) -> None:
+        if self._live.get(live.workspace_id) is not live:
+            return
+        await self._proxy.close_socket(live.container.container_id)
+        if not self._take_out(live, reason):
+            return
+        self._heirs.add(live.workspace_id)
+        task = asyncio.get_running_loop().create_task(
+            self._remove(live), name=f"remove {live.container.container_id}"
+        )
+        self._going[task] = live.workspace_id
+        task.add_done_callback(self._going.pop)
+        await self._claims.release(live.container.container_id)
 
     def _take_out(self, live: Live, reason: str) -> bool:
         """Take it out of what is live, to be removed; False if that was done before."""

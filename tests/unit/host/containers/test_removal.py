@@ -107,6 +107,36 @@ async def test_another_runtime_does_not_wait_for_a_hung_engine(tmp_path: Path) -
     assert (await claim(orchestrator, "w1", runtime="runsc")).generation == 2
 
 
+async def test_a_turn_that_replaces_its_lost_container_does_not_wait_for_the_engine(
+    tmp_path: Path,
+) -> None:
+    fleet = hanging(tmp_path, limit=2)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    engine = hang(fleet)
+    await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
+    assert fleet.claims.by_container == {}
+    assert (await claim(orchestrator, "w1")).generation == 2
+    engine.works.set()
+    await settled()
+    assert orchestrator.admission.taken() == 1
+
+
+async def test_its_place_is_kept_until_the_turn_asks_for_it(tmp_path: Path) -> None:
+    fleet = hanging(tmp_path, limit=1)
+    orchestrator = fleet.orchestrator()
+    await claim(orchestrator, "w1")
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(claim(orchestrator, "w2"))
+        await settled()
+        await orchestrator.retire("w1", reason="container-lost", is_replaced=True)
+        await settled()
+        assert not other.done()
+        assert (await claim(orchestrator, "w1")).generation == 2
+        await orchestrator.release("w1", is_saved=True)
+    assert (await other).workspace_id == "w2"
+
+
 async def test_without_a_free_place_the_claim_waits_in_the_line_and_no_longer(
     tmp_path: Path,
 ) -> None:
