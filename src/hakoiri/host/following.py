@@ -12,7 +12,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
-from hakoiri.host.conversations.ports import ConversationsError, StoreError
+from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.coordination.ports import Fanout, News, Topic
 
@@ -65,14 +65,14 @@ class Following:
     async def look_after_turns(self, *, every_s: float) -> None:
         """Take up turns that nobody runs, until cancelled.
 
-        Of a server that is gone, or of this one, where the database answered that it had not begun
-        a turn, or lost the turn's track, though the log has it as running.
+        Of a server that is gone; or of this one, which was told that a turn could not be begun
+        though the database had begun it.
         """
         while True:
             await self._sleep(every_s)
             try:
                 await self._execute.take_up_unfinished()
-            except ConversationsError as error:
+            except Exception as error:  # noqa: BLE001 - one that cannot be read ends no server
                 log.warning("unfinished_turns_not_read", reason=str(error))
 
     def follow(self, news: News) -> list[Work]:
