@@ -1,9 +1,9 @@
 """What this server does about what other servers did, and about turns that nobody runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -22,6 +22,14 @@ RETRY_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 Work = Callable[[], Awaitable[None]]
+Keeping = tuple[str, Coroutine[Any, Any, None]]
+
+
+class Others(Protocol):
+    """Looks after other servers."""
+
+    async def run(self, *, every_s: float) -> None:
+        """Look every so often until cancelled."""
 
 
 class Following:
@@ -54,6 +62,16 @@ class Following:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._policies = asyncio.Lock()
         self._is_round_due = False
+
+    def keepings(self, others: Others | None, *, every_s: float) -> list[Keeping]:
+        """Return what runs as long as the server, by name: one alone has turns to look after, too.
+
+        `others` look after other servers; None where there are none.
+        """
+        alone: list[Keeping] = [("unfinished turns", self.look_after_turns(every_s=every_s))]
+        if others is None:
+            return alone
+        return [*alone, ("news", self.run()), ("other servers", others.run(every_s=every_s))]
 
     async def run(self) -> None:
         """Follow the news until cancelled."""

@@ -182,6 +182,22 @@ async def test_news_are_heard_from_other_servers() -> None:
     assert sorted(around.done) == ["hand over w-1", "wake c-1"]
 
 
+@pytest.mark.parametrize("has_others", [False, True])
+async def test_a_server_looks_after_turns_with_and_without_others(*, has_others: bool) -> None:
+    around = Around()
+    others: Any = SimpleNamespace(run=lambda *, every_s: around.sleep(every_s))
+    keepings = following(around).keepings(others if has_others else None, every_s=15)
+    assert [name for name, _ in keepings] == [
+        "unfinished turns",
+        *(["news", "other servers"] if has_others else []),
+    ]
+    for _, work in keepings[1:]:
+        work.close()
+    with pytest.raises(asyncio.CancelledError):
+        await keepings[0][1]
+    assert "take up" in around.done
+
+
 @pytest.mark.parametrize("failure", [StoreError("away"), ValueError("not to be read")])
 async def test_turns_without_a_server_are_looked_for_again_and_again(failure: Exception) -> None:
     around = Around(take_up_failure=failure)
