@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hakoiri.cli.pinned_image import image_id_of
 from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host.settings import Settings
@@ -45,7 +46,7 @@ async def guarded_engine(
         rules=guard_rules(
             settings,
             instances=[INSTANCE],
-            images=[image],
+            images={image: await asyncio.to_thread(image_id_of, image, docker_host=engine_host)},
             runtimes=[settings.container.runtime],
         ),
     )

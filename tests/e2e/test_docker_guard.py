@@ -2,10 +2,11 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.e2e.test_processes import (
     taken_over,
 )
 from tests.engine import TestEngine
+from tests.moved_tag import tagged
 from tests.waiting import until
 
 from hakoiri.wire.guard import engine_name
@@ -47,14 +49,31 @@ print(json.dumps([answer.status, json.loads(answer.read() or b"null")]))
 
 
 @pytest.fixture(scope="module")
+def tag() -> str:
+    """The name of the server's image: of these tests alone, so that they may move it."""
+    return f"hakoiri-guarded-{secrets.token_hex(8)}:1"
+
+
+@pytest.fixture(scope="module")
+def put_another_image(engine: TestEngine, image: str, tag: str) -> Iterator[Callable[[], str]]:
+    """Put another image under the tag, and return its id."""
+    with tagged(engine, tag, image) as put:
+        yield put
+
+
+@pytest.fixture(scope="module")
 def server(
-    engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
+    engine: TestEngine,
+    put_another_image: Callable[[], str],
+    tag: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Hakoiri]:
+    del put_another_image  # the tag is there
     with hakoiri(
         tmp_path_factory.mktemp("guard"),
         docker_host=engine.docker_host,
         script=RUN,
-        settings={"HAKOIRI_CONTAINER__IMAGE": image},
+        settings={"HAKOIRI_CONTAINER__IMAGE": tag},
     ) as running:
         running.turn(running.conversation(), "hello")
         yield running
@@ -208,6 +227,29 @@ def test_another_image_is_refused(server: Hakoiri) -> None:
     body["Image"] = body["Labels"]["hakoiri.image"] = "sha256:" + "0" * 64
     status, answer = create(server, body)
     assert (status, answer["type"]) == (403, "urn:hakoiri:problem:image-not-ours")
+
+
+def test_an_image_that_is_put_under_the_tag_is_not_ours_and_turns_go_on(
+    server: Hakoiri, put_another_image: Callable[[], str], tag: str
+) -> None:
+    """Neither the guard that runs nor one that the supervisor starts anew takes it."""
+    first, boxes = container_of(server)[1]["Image"], server.boxes()
+    another = put_another_image()
+    for is_anew in (False, True):
+        if is_anew:
+            before = process(server, GUARD)
+            os.kill(before, signal.SIGKILL)
+            until(lambda: is_ready(server) and server.processes(GUARD) not in ([], [before]))  # noqa: B023
+        body = sealed_body(server, NEW)
+        body["Image"] = body["Labels"]["hakoiri.image"] = another
+        status, answer = create(server, body)
+        assert (status, answer["type"]) == (403, "urn:hakoiri:problem:image-not-ours")
+        assert call(server, "GET", f"/v1.41/images/{tag}/json") == (200, {"Id": first})
+    conversation = server.conversation()
+    assert server.turn(conversation, "hello")[-1]["type"] == "result"
+    assert {server.inspect(one)["Image"] for one in server.containers()} == {first}
+    server.api.call("DELETE", f"/v1/conversations/{conversation}")
+    until(lambda: len(server.boxes()) == len(boxes))
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,7 @@ def read_body(document: object) -> ContainerBody:
 
 
 def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
-    """Raise `CallRefusedError` unless it is one of ours, under our profiles, within the ceilings.
-
-    The image is left to `check_image`, which needs the engine.
-    """
+    """Raise `CallRefusedError` unless it is ours: of our image and profiles, within ceilings."""
     labels, host = body.Labels, body.HostConfig
     if labels.instance not in rules.instances:
         raise _refused("Labels", "hakoiri.instance is not an instance that this guard serves")
@@ -61,15 +58,11 @@ def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
     if {mount.Source: mount.Target for mount in host.Mounts} != TARGETS:
         raise _refused("Mounts", f"they must be {', '.join(TARGETS)}, each in its own place")
     _check_limits(host, rules)
-
-
-def check_image(image_id: str, *, ours: Collection[str]) -> None:
-    """Raise `CallRefusedError` unless it is the content id of an image of ours."""
-    if image_id not in ours:
+    if body.Image not in rules.images.values():
         raise CallRefusedError(
             "image-not-ours",
-            f"Image: {image_id} is not the image that this guard was started with; after an image "
-            "is built anew, start `hakoiri serve` anew",
+            f"Image: {body.Image} is not the image that this guard was started with; after an "
+            "image is built anew, or a tag is moved, start `hakoiri serve` anew",
         )
 
 
