@@ -5,7 +5,7 @@ guard's own, everything else was one of the values in the closed model.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from hakoiri.docker_guard.container_body import (
 from hakoiri.docker_guard.kernel_paths import MASKED_PATHS, READ_ONLY_PATHS
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
-from hakoiri.wire.guard import RUNSC_FLAGS
+from hakoiri.docker_guard.runsc_flags import why_not_sealed
 from hakoiri.wire.messages import Runtime
 
 MIB: Final = 1024 * 1024
@@ -66,14 +66,10 @@ def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
         )
 
 
-def check_runtime(runtime: Runtime, arguments: Collection[str] | None) -> None:
+def check_runtime(runtime: Runtime, arguments: Iterable[str] | None) -> None:
     """Raise `CallRefusedError` unless the engine runs `runsc` with the flags that seal it."""
-    if runtime == "runsc" and (
-        lacking := [flag for flag in RUNSC_FLAGS if flag not in (arguments or ())]
-    ):
-        raise _refused(
-            "Runtime", f"the engine registers runsc without {' '.join(lacking)}; see `doctor`"
-        )
+    if runtime == "runsc" and (why := why_not_sealed(arguments or ())) is not None:
+        raise _refused("Runtime", f"the engine has runsc registered {why}; see `doctor`")
 
 
 def security_options(runtime: Runtime, rules: Rules) -> list[str]:

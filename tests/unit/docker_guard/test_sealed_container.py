@@ -342,12 +342,14 @@ def test_only_an_image_of_ours_by_its_content_is_started() -> None:
         (),
         ("--network=none", "--host-uds=all"),
         ("--network=host", "--host-uds=all", "--oci-seccomp"),
+        ("--network=none", "--host-uds=all", "--oci-seccomp", "--oci-seccomp=false"),
+        ("--network=none", "--host-uds=all", "--oci-seccomp", "-network", "host"),
     ],
 )
 def test_runsc_without_its_flags_is_refused(arguments: tuple[str, ...] | None) -> None:
     with pytest.raises(CallRefusedError, match="runsc"):
         check_runtime("runsc", arguments)
-    check_runtime("runsc", ("--network=none", "--host-uds=all", "--oci-seccomp", "--debug"))
+    check_runtime("runsc", ("--network=none", "--host-uds=all", "--oci-seccomp", "--debug=true"))
     check_runtime("runc", None)
 
 
