@@ -156,6 +156,30 @@ def create(server: Hakoiri, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return call(server, "POST", f"/v1.41/containers/create?name={engine_name(NEW)}", body)
 
 
+AUDIT_PAGE = 200
+
+
+def refusals(server: Hakoiri) -> list[dict[str, Any]]:
+    """What the audit log says of refused calls, newest first."""
+    query = f"event=engine_call_refused&limit={AUDIT_PAGE}"
+    found: list[dict[str, Any]] = server.api.call("GET", f"/v1/audit?{query}")["events"]
+    assert len(found) < AUDIT_PAGE
+    return found
+
+
+def newest_refusal(server: Hakoiri, *, after: int) -> dict[str, Any]:
+    """Return it once the audit log has more than `after`; it must be the guard's own word."""
+
+    def newer() -> list[dict[str, Any]]:
+        found = refusals(server)
+        return found if len(found) > after else []
+
+    newest = until(newer, "the refusal is not in the audit log")[0]
+    assert newest["metadata"]["log_name"] == "guard"
+    told: dict[str, Any] = newest["unmapped"]
+    return told
+
+
 def test_what_the_server_itself_asks_for_passes_and_is_sealed(server: Hakoiri) -> None:
     """The control of the tests below: the same body, unchanged, makes a container."""
     name = engine_name(NEW)
@@ -209,9 +233,13 @@ def test_a_container_that_is_less_sealed_is_refused(
 ) -> None:
     body = sealed_body(server, NEW)
     body["HostConfig"] |= change
+    before = len(refusals(server))
     status, answer = create(server, body)
     assert status == 403, answer
     assert answer["type"] == "urn:hakoiri:problem:container-not-sealed"
+    audited = newest_refusal(server, after=before)
+    assert (audited["code"], audited["container"]) == ("container-not-sealed", NEW)
+    assert audited["reason"] == answer["detail"]
     assert server.docker("ps", "--all", "--quiet", "--filter", f"name={engine_name(NEW)}") == ""
 
 
@@ -225,8 +253,10 @@ def test_a_mount_with_a_path_is_refused(server: Hakoiri, source: str) -> None:
 def test_another_image_is_refused(server: Hakoiri) -> None:
     body = sealed_body(server, NEW)
     body["Image"] = body["Labels"]["hakoiri.image"] = "sha256:" + "0" * 64
+    before = len(refusals(server))
     status, answer = create(server, body)
     assert (status, answer["type"]) == (403, "urn:hakoiri:problem:image-not-ours")
+    assert newest_refusal(server, after=before)["code"] == "image-not-ours"
 
 
 def test_an_image_that_is_put_under_the_tag_is_not_ours_and_turns_go_on(
@@ -274,11 +304,12 @@ def test_every_other_call_and_every_foreign_container_is_refused(
 ) -> None:
     ours = engine_name(container_of(server)[0])
     document = {"Cmd": ["id"]} if method == "POST" and "stop" not in path else None
-    status, answer = call(
-        server, method, "/v1.41/" + path.format(foreign=foreign, ours=ours), document
-    )
+    target, before = "/v1.41/" + path.format(foreign=foreign, ours=ours), len(refusals(server))
+    status, answer = call(server, method, target, document)
     assert status in {400, 403}, answer
-    assert answer["type"].startswith("urn:hakoiri:problem:")
+    audited = newest_refusal(server, after=before)
+    assert (audited["method"], audited["target"]) == (method, target)
+    assert answer["type"] == f"urn:hakoiri:problem:{audited['code']}"
     assert server.inspect(foreign)["State"]["Running"]
 
 
