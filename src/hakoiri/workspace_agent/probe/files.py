@@ -16,6 +16,7 @@ from hakoiri.workspace_agent.probe.attempt import Attempt, RefusedError
 RUN_DIRECTORY: Final = Path(PROXY_MOUNT).parent
 PROXY: Final = Path(PROXY_MOUNT)
 _NEW_NAME: Final = ".hakoiri-probe"
+_NONE: Final[frozenset[int]] = frozenset()
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
 """Of Linux's `if_tun.h`."""
@@ -61,12 +62,13 @@ def file_attempts() -> list[Attempt]:
         Attempt("tunnel device", _tunnel_device),
         Attempt("device node: block", _node_maker(stat.S_IFBLK)),
         Attempt("device node: character", _node_maker(stat.S_IFCHR)),
-        Attempt("program that gains rights", _privileged_programs),
-        Attempt("sockets of others", _other_sockets),
+        Attempt("program that gains rights", _privileged_programs, refusals=_NONE),
+        Attempt("sockets of others", _other_sockets, refusals=_NONE),
         Attempt("proxy socket: remove", _proxy_remover),
         Attempt("proxy socket: replace", _proxy_replacer),
         Attempt("proxy socket: one of its own beside it", _proxy_neighbour),
-        Attempt("proxy socket: speak without a policy", _unbound_proxy),
+        # only its own answer counts: one that could not be asked has refused nothing
+        Attempt("proxy socket: speak without a policy", _unbound_proxy, refusals=_NONE),
     ]
 
 
@@ -163,10 +165,12 @@ def _other_sockets() -> str:
         PROXY / PROXY_SOCKET_NAME,
         PROXY / CA_BUNDLE_NAME,
     }
-    others = sorted({*RUN_DIRECTORY.rglob("*")} - expected)
-    if not others:
-        raise RefusedError("only its own two")
-    return ", ".join(map(str, others))
+    seen = {*RUN_DIRECTORY.rglob("*")}
+    if PROXY not in seen:  # what cannot be listed is passed over in silence
+        return f"{RUN_DIRECTORY} cannot be listed"
+    if others := sorted(seen - expected):
+        return ", ".join(map(str, others))
+    raise RefusedError("only its own two")
 
 
 def _proxy_remover() -> str:
