@@ -63,51 +63,102 @@ def make(attempt: Attempt) -> Finding:
     return make_all([attempt])[0]
 
 
-def make_all(attempts: Sequence[Attempt]) -> list[Finding]:
-    """Make the attempts one after the other; return what became of each, in their order.
+def make_all(attempts: Sequence[Attempt], *, at_once: int = 1) -> list[Finding]:
+    """Make the attempts, so many `at_once`; return what became of each, in their order.
 
-    A child process makes them until one gets through, hangs or is killed; the next child begins
-    with what that one may have changed undone. What is not understood counts as open.
+    A child process makes one after the other until one gets through, hangs or is killed; the next
+    child begins with what that one may have changed undone. What is not understood counts as open.
     """
-    findings: list[Finding] = []
-    while len(findings) < len(attempts):
-        findings += _make_in_a_child(attempts[len(findings) :])
-    return findings
-
-
-def _make_in_a_child(attempts: Sequence[Attempt]) -> list[Finding]:
-    """Return what became of the first attempt, and of those after it that the child came to."""
-    reader, writer = os.pipe()
-    sys.stdout.flush()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        _act(attempts, writer)
-    os.close(writer)
-    said = _Said(reader)
-    findings: list[Finding] = []
+    lanes = [_Lane(attempts[first::at_once]) for first in range(min(at_once, len(attempts)))]
     try:
-        for attempt in attempts:
-            line = said.line(timeout_s=attempt.timeout_s)
-            if line is None:
-                findings.append(
-                    Finding(attempt.name, "open", f"did not end within {attempt.timeout_s:g} s")
-                )
-                return findings
-            if not line:
-                _, status = os.waitpid(child, 0)
-                child = 0
-                findings.append(_of_a_dead_child(attempt, status))
-                return findings
-            findings.append(_as_it_said(attempt, line))
-            if findings[-1].result == "open":
-                return findings
+        while busy := [lane for lane in lanes if lane.is_busy]:
+            wait_s = max(0.0, min(lane.until_s for lane in busy) - time.monotonic())
+            ready, _, _ = select.select(busy, [], [], wait_s)
+            for lane in busy:
+                lane.go_on(has_said=lane in ready)
     finally:
-        os.close(reader)
-        if child:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-    return findings
+        for lane in lanes:
+            lane.end()
+    findings = [iter(lane.findings) for lane in lanes]
+    return [next(findings[number % at_once]) for number in range(len(attempts))]
+
+
+class _Lane:
+    """Attempts that are made one after the other, by one child at a time."""
+
+    def __init__(self, attempts: Sequence[Attempt]) -> None:
+        self.findings: list[Finding] = []
+        self.until_s = 0.0
+        self._attempts = attempts
+        self._child = 0
+        self._reader = -1
+        self._said = b""
+        self._begin()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a child is at it."""
+        return self._child != 0
+
+    def fileno(self) -> int:
+        """Return where the child is heard."""
+        return self._reader
+
+    def go_on(self, *, has_said: bool) -> None:
+        """Take what the child has said, or that it has ended, or that its time is over."""
+        if has_said:
+            chunk = os.read(self._reader, CHUNK_BYTES)
+            if not chunk:
+                self._found(_of_a_dead_child(self._attempt, self._wait()))
+                return
+            self._said += chunk
+            while b"\n" in self._said and self.is_busy:
+                line, _, self._said = self._said.partition(b"\n")
+                self._found(_as_it_said(self._attempt, line))
+        elif time.monotonic() >= self.until_s:
+            timeout_s = self._attempt.timeout_s
+            finding = Finding(self._attempt.name, "open", f"did not end within {timeout_s:g} s")
+            self.end()
+            self._found(finding)
+
+    def end(self) -> None:
+        """End the child, if there is one."""
+        if self.is_busy:
+            os.kill(self._child, signal.SIGKILL)
+            self._wait()
+
+    @property
+    def _attempt(self) -> Attempt:
+        return self._attempts[len(self.findings)]
+
+    def _found(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        if finding.result == "open" or len(self.findings) == len(self._attempts):
+            self.end()
+        if len(self.findings) == len(self._attempts):
+            return
+        if self.is_busy:
+            self.until_s = time.monotonic() + self._attempt.timeout_s
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Have a new child make what is left."""
+        self._reader, writer = os.pipe()
+        self._said = b""
+        sys.stdout.flush()
+        self._child = os.fork()
+        if self._child == 0:
+            os.close(self._reader)
+            _act(self._attempts[len(self.findings) :], writer)
+        os.close(writer)
+        self.until_s = time.monotonic() + self._attempt.timeout_s
+
+    def _wait(self) -> int:
+        _, status = os.waitpid(self._child, 0)
+        os.close(self._reader)
+        self._child = 0
+        return status
 
 
 def _act(attempts: Sequence[Attempt], writer: int) -> NoReturn:
@@ -132,29 +183,6 @@ def _outcome(attempt: Attempt) -> tuple[Result, str]:
         return "refused" if held_back else "open", errno.errorcode.get(code, str(code))
     except BaseException as error:  # noqa: BLE001 - whatever it is, it must not leave the child
         return "open", f"{type(error).__name__}: {error}"
-
-
-class _Said:
-    """What a child says, line by line."""
-
-    def __init__(self, reader: int) -> None:
-        self._reader = reader
-        self._rest = b""
-
-    def line(self, *, timeout_s: float) -> bytes | None:
-        """Return the next line, an empty one when it has ended, None if nothing comes in time."""
-        until_s = time.monotonic() + timeout_s
-        while b"\n" not in self._rest:
-            left_s = max(0.0, until_s - time.monotonic())
-            ready, _, _ = select.select([self._reader], [], [], left_s)
-            if not ready:
-                return None
-            chunk = os.read(self._reader, CHUNK_BYTES)
-            if not chunk:
-                return b""
-            self._rest += chunk
-        line, _, self._rest = self._rest.partition(b"\n")
-        return line
 
 
 def _as_it_said(attempt: Attempt, line: bytes) -> Finding:

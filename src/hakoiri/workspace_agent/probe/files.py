@@ -15,7 +15,6 @@ from hakoiri.workspace_agent.probe.attempt import Attempt, RefusedError
 
 RUN_DIRECTORY: Final = Path(PROXY_MOUNT).parent
 PROXY: Final = Path(PROXY_MOUNT)
-_NEW_NAME: Final = ".hakoiri-probe"
 _NONE: Final[frozenset[int]] = frozenset()
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
@@ -72,9 +71,14 @@ def file_attempts() -> list[Attempt]:
     ]
 
 
+def _new_name() -> str:
+    """Return a name that no attempt of another process makes meanwhile."""
+    return f".hakoiri-probe-{os.getpid()}"
+
+
 def _maker(directory: Path) -> Callable[[], str]:
     def act() -> str:
-        path = directory / _NEW_NAME
+        path = directory / _new_name()
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         path.unlink()
         return "made and removed a file"
@@ -127,7 +131,7 @@ def _tunnel_device() -> str:
 
 def _node_maker(kind: int) -> Callable[[], str]:
     def act() -> str:
-        path = Path("/tmp") / _NEW_NAME  # noqa: S108 - the box's own
+        path = Path("/tmp") / _new_name()  # noqa: S108 - the box's own
         os.mknod(path, kind | 0o600, os.makedev(1, 3))
         path.unlink()
         return "made a device node"
@@ -179,7 +183,7 @@ def _proxy_remover() -> str:
 
 
 def _proxy_replacer() -> str:
-    fake = Path("/tmp") / _NEW_NAME  # noqa: S108 - the box's own
+    fake = Path("/tmp") / _new_name()  # noqa: S108 - the box's own
     fake.touch()
     try:
         fake.replace(PROXY / PROXY_SOCKET_NAME)
@@ -194,7 +198,7 @@ def _proxy_replacer() -> str:
 
 def _proxy_neighbour() -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
-        attempt.bind(str(PROXY / _NEW_NAME))
+        attempt.bind(str(PROXY / _new_name()))
         return "listens beside it"
 
 

@@ -140,3 +140,41 @@ def test_after_one_that_is_not_held_the_next_has_a_new_process(upset: Attempt) -
 
 def test_no_attempts_no_findings() -> None:
     assert make_all([]) == []
+
+
+def test_several_at_once_are_told_in_their_order() -> None:
+    attempts = [Attempt(f"try {number}", number_of_the_process) for number in range(11)]
+    attempts[4] = Attempt("try 4", end_by(signal.SIGSYS))
+    attempts[7] = Attempt("try 7", lambda: "got through")
+    found = make_all(attempts, at_once=4)
+    assert [one.name for one in found] == [one.name for one in attempts]
+    assert [one.how for one in found if one.name == "try 4"] == ["killed by the system-call filter"]
+    assert [one.name for one in found if one.result == "open"] == ["try 7"]
+    others = [one.how for one in found if one.name not in {"try 4", "try 7"}]
+    # lanes of 0, 4, 8; of 1, 5, 9; of 2, 6, 10; of 3, 7: two of them go on in a new process
+    assert len(set(others)) == 5
+
+
+def test_one_that_hangs_holds_up_no_other_lane() -> None:
+    reader, writer = os.pipe()
+
+    def wait() -> str:
+        os.read(reader, 1)
+        raise RefusedError("was let go")
+
+    def let_go() -> str:
+        os.write(writer, b"x")
+        raise RefusedError("lets go")
+
+    before = children()
+    found = make_all([Attempt("wait", wait), Attempt("let go", let_go)], at_once=2)
+    assert [one.how for one in found] == ["was let go", "lets go"]
+    os.close(reader)
+    os.close(writer)
+    assert children() <= before
+
+
+def test_fewer_attempts_than_lanes() -> None:
+    assert [one.how for one in make_all([Attempt("one", refuse)], at_once=4)] == [
+        "the door is shut"
+    ]
