@@ -151,11 +151,19 @@ def list_foreign_processes(directory: Path) -> tuple[str, ...]:
 
 
 def shows_nothing(path: Path) -> bool:
-    """Return whether the path is the null device or an empty directory. Raises `OSError`."""
+    """Return whether the path is the null device or an empty directory. Raises `OSError`.
+
+    So is a directory that may not be listed, as under an AppArmor profile.
+    """
     status = path.stat()
     if stat.S_ISCHR(status.st_mode):
         return (os.major(status.st_rdev), os.minor(status.st_rdev)) == _NULL_DEVICE
-    return stat.S_ISDIR(status.st_mode) and not any(path.iterdir())
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    try:
+        return not any(path.iterdir())
+    except PermissionError:
+        return True
 
 
 def _look_behind(pattern: str) -> Iterable[tuple[str, bool]]:

@@ -102,6 +102,16 @@ def test_what_shows_nothing(tmp_path: Path) -> None:
     assert not shows_nothing(Path("/dev/zero"))
 
 
+def test_a_directory_that_may_not_be_listed_shows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert shows_nothing(tmp_path)
+
+
 def test_only_what_is_there_is_looked_behind(tmp_path: Path) -> None:
     (tmp_path / "cpu1" / "heat").mkdir(parents=True)
     (tmp_path / "cpu2" / "heat").mkdir(parents=True)
