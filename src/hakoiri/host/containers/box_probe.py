@@ -132,7 +132,7 @@ def summed(told: Told) -> ProbeTold:
 class ProbeTally(Protocol):
     """Is told of each look that was finished."""
 
-    def probed(self, runtime: Runtime, *, refused: int, still_open: int, took_s: float) -> None:
+    def probed(self, runtime: Runtime, *, refused: int, still_open: int) -> None:
         """Take note of it."""
 
 
@@ -177,7 +177,7 @@ class BoxProbe:
         report, took_s = look.report, look.took_s
         names = tuple(f"{found.name}: {found.how}" for found in report.open)
         refused = len(report.findings) - len(names)
-        self._tally.probed(runtime, refused=refused, still_open=len(names), took_s=took_s)
+        self._tally.probed(runtime, refused=refused, still_open=len(names))
         self._put_on_record(
             runtime, succeeded=not names, refused=refused, open=len(names), findings=names
         )

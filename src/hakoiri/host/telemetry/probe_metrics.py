@@ -15,15 +15,8 @@ class ProbeMetrics:
             ["runtime", "result"],
             registry=registry,
         )
-        self._seconds = Gauge(
-            "hakoiri_probe_seconds",
-            "How long the newest look at a box took, by runtime, without its container's start.",
-            ["runtime"],
-            registry=registry,
-        )
 
-    def probed(self, runtime: Runtime, *, refused: int, still_open: int, took_s: float) -> None:
+    def probed(self, runtime: Runtime, *, refused: int, still_open: int) -> None:
         """Show what a look found."""
         self._findings.labels(runtime, "refused").set(refused)
         self._findings.labels(runtime, "open").set(still_open)
-        self._seconds.labels(runtime).set(took_s)
