@@ -4,13 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from hakoiri.wire.box import Namespace
 from hakoiri.wire.guard import HostId
 from hakoiri.wire.messages import Message, Runtime, ShortText
 
 FINDINGS_LIMIT = 1000
-
-Namespace = Literal["cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts"]
-"""The kinds of namespaces(7), as `/proc/PID/ns` names them."""
 
 NamespaceId = Annotated[int, Field(ge=0, lt=2**64)]
 """The number of a namespace's inode. It tells nothing but which is which."""

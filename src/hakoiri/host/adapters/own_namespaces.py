@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final, get_args
 
-from hakoiri.wire.probe import Namespace
+from hakoiri.wire.box import Namespace
 
 NAMESPACES: Final = Path("/proc/self/ns")
 _NUMBERED: Final = re.compile(r"[a-z]+:\[(?P<number>[0-9]{1,20})\]")

@@ -13,8 +13,9 @@ from hakoiri.host.containers.hardening import ContainerLimits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.ports import ContainersError
+from hakoiri.wire.box import Namespace
 from hakoiri.wire.messages import Runtime
-from hakoiri.wire.probe import Namespace, ProbeReport, ProbeRequest
+from hakoiri.wire.probe import ProbeReport, ProbeRequest
 
 SHOWN_LIMIT: Final = 20
 """Open findings that are told of a runtime; of more there is only the number."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hakoiri.wire.agent import AGENT_SOCKET_NAME, CA_BUNDLE_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME
+from hakoiri.wire.box import AGENT_SOCKET_NAME, CA_BUNDLE_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME
 from hakoiri.workspace_agent.probe.attempt import Attempt, RefusedError
 
 RUN_DIRECTORY: Final = Path(PROXY_MOUNT).parent

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
+from hakoiri.wire.box import CONTAINER_GID, CONTAINER_UID, Namespace
 from hakoiri.wire.id_map import WHOLE, IdRange, outside_id
-from hakoiri.wire.probe import Namespace, ProbeRequest
+from hakoiri.workspace_agent.probe.asked import Asked
 from hakoiri.workspace_agent.probe.attempt import Finding
 from hakoiri.workspace_agent.probe.standing import Standing
 
@@ -31,7 +31,7 @@ INITIAL_NAMESPACES: Final[dict[Namespace, int]] = {
 have them in young kernels only). Who asks may itself be in a container, and tell others."""
 
 
-def expected_posture(asked: ProbeRequest) -> dict[str, Any]:
+def expected_posture(asked: Asked) -> dict[str, Any]:
     """Return what `posture.json` says for a runtime, with what who asks has told put in.
 
     Where the box's user is not the same number on the host, the engine maps users, and what is said

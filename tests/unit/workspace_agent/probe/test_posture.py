@@ -7,7 +7,7 @@ import pytest
 
 from hakoiri.host.containers.hardening import MASKED_PATHS
 from hakoiri.wire.id_map import WHOLE, IdRange
-from hakoiri.wire.probe import ProbeRequest
+from hakoiri.workspace_agent.probe.asked import Asked
 from hakoiri.workspace_agent.probe.posture import INITIAL_NAMESPACES, expected_posture, judge
 from hakoiri.workspace_agent.probe.standing import Standing, read_standing
 
@@ -17,7 +17,7 @@ ASKERS = {
 }  # fmt: skip
 """The numbers of the namespaces of who asks."""
 
-ASKED = ProbeRequest(
+ASKED = Asked(
     runtime="runc",
     owner_uid=1000,
     owner_gid=1000,
@@ -25,11 +25,12 @@ ASKED = ProbeRequest(
     open_files=4096,
     file_limit_bytes=2**30,
     apparmor="workspace-container (enforce)",
+    thorough=False,
 )
 
 
-def expected_of(**changes: object) -> dict[str, Any]:
-    return expected_posture(ProbeRequest.model_validate(ASKED.model_dump() | changes))
+def expected_of(**changes: Any) -> dict[str, Any]:
+    return expected_posture(dataclasses.replace(ASKED, **changes))
 
 
 SHIFTED_USERS = (IdRange(0, 165_536, 65_536),)
