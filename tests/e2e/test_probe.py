@@ -12,6 +12,10 @@ from tests.e2e.running import hakoiri
 from tests.engine import TestEngine
 from tests.waiting import until
 
+from hakoiri.host.adapters.own_namespaces import read_own_namespaces
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
+from hakoiri.wire.probe import ProbeRequest
+
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
 TIMEOUT_S = 180
@@ -62,7 +66,15 @@ def test_nothing_in_a_box_is_open_and_the_probe_leaves_nothing(
         "secret in the environment",
         "proxy socket: speak without a policy",
         "posture: system-call filter",
+        "posture: AppArmor label",
+        "posture: open files",
+        "posture: masked paths",
+        "posture: limit nofile",
+        "posture: namespace net",
+        "posture: namespace user",
     } <= names
+    kinds = {name.removeprefix("posture: namespace ") for name in names if "namespace " in name}
+    assert ({"cgroup", "ipc", "mnt", "pid", "time", "uts"} <= kinds) == (runtime == "runc")
     assert traces() <= before
 
 
@@ -82,11 +94,21 @@ def test_what_uses_up_the_box_ends_at_its_limits(
 
 def test_a_box_that_is_not_sealed_is_found_out(engine: TestEngine, image: str) -> None:
     """The control: the same program, where the doors are open."""
+    asked = ProbeRequest(
+        runtime="runc",
+        owner_uid=CONTAINER_UID,
+        owner_gid=CONTAINER_GID,
+        namespaces=read_own_namespaces(),
+        open_files=4096,
+        file_limit_bytes=2**30,
+        apparmor=None,
+    )
     ended = subprocess.run(
         [
-            *("docker", "run", "--rm", "--network=bridge", "--security-opt=seccomp=unconfined"),
+            *("docker", "run", "--rm", "--network=host", "--security-opt=seccomp=unconfined"),
+            *("--ipc=host", "--uts=host", "--pid=host", "--cgroupns=host"),
             *("--env=DB_PASSWORD=planted", "--entrypoint=/opt/hakoiri/bin/python", image),
-            *("-I", "-m", "hakoiri.workspace_agent.probe", "--runtime=runc", "--owner=1000:1000"),
+            *("-I", "-m", "hakoiri.workspace_agent.probe", asked.model_dump_json()),
         ],
         env={"PATH": os.environ["PATH"], "DOCKER_HOST": engine.docker_host},
         capture_output=True,
@@ -99,9 +121,16 @@ def test_a_box_that_is_not_sealed_is_found_out(engine: TestEngine, image: str) -
     found = {one["name"] for one in findings if one["result"] == "open"}
     assert {
         "posture: system-call filter",
+        "posture: no new privileges",
         "posture: capabilities capbnd",
+        *(f"posture: namespace {kind}" for kind in ("cgroup", "ipc", "net", "pid", "uts")),
+        "posture: masked paths",
+        "posture: limit nofile",
+        "posture: limit fsize",
+        "posture: processes of others",
         "posture: mount /",
         "posture: host name",
+        "network interfaces besides lo",
         "secret in the environment",
         "socket netlink route",
     } <= found
@@ -116,7 +145,7 @@ def test_a_runtime_that_is_none_is_refused_with_the_two_there_are(
     assert "it is runc or runsc" in ended.stderr
 
 
-def test_a_server_looks_at_a_box_when_it_starts_and_tells_what_it_found(
+def test_a_server_looks_at_a_box_of_each_runtime_when_it_starts_and_tells_what_it_found(
     engine: TestEngine, image: str, tmp_path: Path
 ) -> None:
     with hakoiri(
@@ -124,6 +153,7 @@ def test_a_server_looks_at_a_box_when_it_starts_and_tells_what_it_found(
         docker_host=engine.docker_host,
         settings={
             "HAKOIRI_CONTAINER__IMAGE": image,
+            "HAKOIRI_CONTAINER__RUNTIMES": "runc,runsc",
             "HAKOIRI_CONTAINER__PROBE_AT_START": "true",
         },
     ) as running:
@@ -134,7 +164,19 @@ def test_a_server_looks_at_a_box_when_it_starts_and_tells_what_it_found(
 
         told = until(looked, "it never ended", wait_s=TIMEOUT_S)
         assert (told["state"], told["open"]) == ("done", [])
-        assert told["refused"] > 200
+        assert told["refused"] > 400
+        assert set(told["runtimes"]) == {"runc", "runsc"}
+        for runtime, one in told["runtimes"].items():
+            assert (one["state"], one["open"], one["reason"]) == ("done", [], ""), runtime
+            assert one["refused"] > 200
+            assert one["took_s"] > 0
+            assert one["processor_s"] > 0
+        lines = {line["runtime"]: line for line in running.server_log("probe_done")}
+        assert {runtime: line["open"] for runtime, line in lines.items()} == {"runc": 0, "runsc": 0}
+        assert lines["runsc"]["took_s"] == told["runtimes"]["runsc"]["took_s"]
+        page = running.api.download("/metrics").decode()
+        for runtime in ("runc", "runsc"):
+            assert f'hakoiri_probe_findings{{result="open",runtime="{runtime}"}} 0.0' in page
         assert running.containers() == []
         turn = running.turn(running.conversation(), "hello")
         assert turn[-1]["type"] == "result"

@@ -19,11 +19,13 @@ from benchmarks.guarded_engine import INSTANCE, guarded_engine
 from tests.engine import TestEngine, mounts_below
 from tests.escape.conftest import Tell
 
+from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.container_fleet import make_lifecycle
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.box_probe import look_at_a_box
+from hakoiri.host.probe_keeping import see_from_outside
 from hakoiri.host.settings import Settings
 from hakoiri.wire.probe import ProbeReport
 
@@ -88,7 +90,11 @@ async def looked_at(
             async with DockerEngine(guarded.address) as behind, ProxyClient(control) as client:
                 image_id = await behind.image_id(image)
                 lifecycle = make_lifecycle(box, engine=behind, proxy=client, image_id=image_id)
-                return await look_at_a_box(lifecycle, runtime=runtime, thorough=is_thorough)
+                outside = await see_from_outside(box, behind, kernel=read_apparmor())
+                look = await look_at_a_box(
+                    lifecycle, runtime=runtime, outside=outside, thorough=is_thorough
+                )
+                return look.report
 
 
 @pytest.mark.short

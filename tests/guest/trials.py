@@ -6,6 +6,7 @@ through the guard's own check to what the engine is asked for. Only the paths ar
 
 import copy
 import dataclasses
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,16 @@ from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec, engine_configuration
 from hakoiri.host.settings import ContainerSettings, Settings
-from hakoiri.wire.guard import SOURCE_AGENT, SOURCE_HOME, SOURCE_PROXY, SOURCE_WORKSPACE
+from hakoiri.wire.guard import (
+    CONTAINER_GID,
+    CONTAINER_UID,
+    SOURCE_AGENT,
+    SOURCE_HOME,
+    SOURCE_PROXY,
+    SOURCE_WORKSPACE,
+)
+from hakoiri.wire.probe import ProbeRequest
+from hakoiri.workspace_agent.probe.posture import INITIAL_NAMESPACES
 
 ROOT: Final = Path(__file__).parents[2]
 PROFILE_FILE: Final = ROOT / "deployment/apparmor/workspace-container"
@@ -121,9 +131,19 @@ def programs() -> dict[str, str]:
     return {"turn": turn} | dict(sorted(measured.items(), reverse=True))
 
 
+ASKED: Final = ProbeRequest(
+    runtime="runc",
+    owner_uid=CONTAINER_UID,
+    owner_gid=CONTAINER_GID,
+    # those that the guest booted with: its engine is in them, and so would a server be
+    namespaces=dict(INITIAL_NAMESPACES),
+    open_files=LIMITS.open_files,
+    file_limit_bytes=LIMITS.file_limit_bytes,
+    apparmor=f"{PROFILE} (enforce)",
+)
 PROBE: Final = (
     "exec /opt/hakoiri/bin/python -I -m hakoiri.workspace_agent.probe"
-    " --runtime runc --owner 1000:1000"
+    f" {shlex.quote(ASKED.model_dump_json())}"
 )
 
 

@@ -130,6 +130,18 @@ _TRIED = Row(
             ],
             size="half",
         ),
+        Panel(
+            "Boxes that are open",
+            "What a look from inside found at the server's start, by runtime: /ready names it, and "
+            "hakoiri audit search --event box_probed.",
+            [
+                Query(
+                    largest("hakoiri_probe_findings", 'result="open"', by="runtime"), "{{runtime}}"
+                )
+            ],
+            size="wide",
+            bad=1,
+        ),
     ],
 )
 

@@ -38,6 +38,9 @@ class EventKind(StrEnum):
     KEY_REVOKED = "key_revoked"
     LOGIN_FAILED = "login_failed"
     SECCOMP_VIOLATION = "seccomp_violation"
+    BOX_PROBED = "box_probed"
+    """A box was tried from inside; it did not succeed where something was open."""
+
     PROXY_REQUEST_ALLOWED = "proxy_request_allowed"
     """Names the credential that was put on the request, if one was: its use."""
 

@@ -69,6 +69,7 @@ _CLASS_OF: Final = {
     EventKind.KEY_REVOKED: _Class(ENTITY, 9, LOW),
     EventKind.LOGIN_FAILED: _Class(AUTHENTICATION, 1, MEDIUM),
     EventKind.SECCOMP_VIOLATION: _Class(FINDING, 1, HIGH),
+    EventKind.BOX_PROBED: _Class(API, 2),
     EventKind.PROXY_REQUEST_ALLOWED: _Class(HTTP, OTHER),
     EventKind.PROXY_REQUEST_BLOCKED: _Class(HTTP, OTHER, MEDIUM),
     EventKind.QUOTA_HIT: _Class(FINDING, 1, MEDIUM),

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.demo.server_process import free_port
+from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.pinned_image import trusted_image
 from hakoiri.cli.screen import complain, remark, say
 from hakoiri.cli.supervisor.guard_rules import guard_rules
@@ -42,10 +43,10 @@ from hakoiri.cli.supervisor.supervisor import (
 from hakoiri.cli.workspace_image import image_reference
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
+from hakoiri.host.launch import ProbeOutcome
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.image.errors import ImageBuildError
 from hakoiri.wire.messages import Runtime
-from hakoiri.wire.probe import ProbeReport
 
 USAGE_EXIT_CODE = 2
 REPORT_LIMIT_BYTES = 1024 * 1024
@@ -76,14 +77,14 @@ def probe(
         require_root()
         settings = host_settings.load()
         given = _runtime(runtime or settings.container.runtime)
-        report = look(settings, runtime=given, thorough=thorough)
+        outcome = look(settings, runtime=given, thorough=thorough)
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         complain("probe", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
-    if report is None:
+    if outcome is None:
         raise typer.Exit(1)
-    _show(report, runtime=given, as_json=wants_json(output, as_json))
-    raise typer.Exit(1 if report.open else 0)
+    _show(outcome, runtime=given, as_json=wants_json(output, as_json))
+    raise typer.Exit(1 if outcome.report.open else 0)
 
 
 def _runtime(name: str) -> Runtime:
@@ -92,7 +93,7 @@ def _runtime(name: str) -> Runtime:
     return "runc" if name == "runc" else "runsc"
 
 
-def look(settings: Settings, *, runtime: Runtime, thorough: bool) -> ProbeReport | None:
+def look(settings: Settings, *, runtime: Runtime, thorough: bool) -> ProbeOutcome | None:
     """Return what the probe found; None if it could not look, which it has said then.
 
     Raises `PreparationError`, `BoxError` or `ImageBuildError`.
@@ -135,7 +136,7 @@ def _settings_of_its_own(settings: Settings, scratch: Path, runtime: Runtime) ->
 
 def _run(
     settings: Settings, ground: Ground, *, shown: tuple[Path, ...], thorough: bool
-) -> ProbeReport | None:
+) -> ProbeOutcome | None:
     image = image_reference(settings)
     runtime = settings.container.runtime
     rules = guard_rules(
@@ -148,7 +149,9 @@ def _run(
     proxy = replace(proxy_process(settings, ground, None), has_spare=False)
     report = os.memfd_create("report")
     try:
-        errand = probe_process(settings, ground, image, thorough=thorough, report=report)
+        errand = probe_process(
+            settings, ground, image, thorough=thorough, report=report, apparmor=read_apparmor()
+        )
         supervised = [
             Supervised(
                 guard_process(settings, ground, rules),
@@ -167,13 +170,14 @@ def _run(
     finally:
         os.close(report)
     try:
-        return ProbeReport.model_validate_json(written)
+        return ProbeOutcome.model_validate_json(written)
     except ValidationError:
         complain("probe", "it ended without a report")
         return None
 
 
-def _show(report: ProbeReport, *, runtime: Runtime, as_json: bool) -> None:
+def _show(outcome: ProbeOutcome, *, runtime: Runtime, as_json: bool) -> None:
+    report = outcome.report
     if as_json:
         found = [finding.model_dump() for finding in report.findings]
         say(json.dumps({"runtime": runtime, "findings": found}))
@@ -181,4 +185,7 @@ def _show(report: ProbeReport, *, runtime: Runtime, as_json: bool) -> None:
     for finding in report.open:
         say(f"OPEN     {finding.name}: {finding.how}")
     refused = len(report.findings) - len(report.open)
-    say(f"{runtime}: {refused} attempts refused, {len(report.open)} open")
+    say(
+        f"{runtime}: {refused} attempts refused, {len(report.open)} open, "
+        f"in {outcome.took_s:.1f} s ({report.processor_s:.1f} s of the processor)"
+    )

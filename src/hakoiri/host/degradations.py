@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hakoiri.audit.shipping.status import ShipStatus
-from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.box_probe import Told
 from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.telemetry.conditions import Degradation
@@ -21,7 +21,7 @@ class Degradations:
     """Looks at what this server knows already: asks nobody, and so never waits."""
 
     confinement: Confinement
-    probe: Callable[[], ProbeTold]
+    probe: Callable[[], Told]
     pool: Callable[[], Mapping[Runtime, PoolRuntimeReport]]
     memory: Callable[[], Level]
     redis: Callable[[], str | None] = lambda: None
@@ -48,16 +48,22 @@ class Degradations:
         return told
 
 
-def of_the_box(probe: ProbeTold, confinement: Confinement) -> Iterator[Degradation]:
+def of_the_box(told: Told, confinement: Confinement) -> Iterator[Degradation]:
     """What the boxes of this server lack."""
-    if probe.state == "failed":
-        yield Degradation("probe", probe.reason, "run `hakoiri probe`, which says more")
-    elif probe.open:
-        yield Degradation(
-            "probe",
-            f"a box can do what it should not: {', '.join(probe.open)}",
-            "run `hakoiri probe`; see docs/security/probe.md for what each of them needs",
-        )
+    for runtime, probe in told.items():
+        if probe.state == "failed":
+            yield Degradation(
+                "probe",
+                f"no box of {runtime} could be looked at: {probe.reason}",
+                f"run `hakoiri probe --runtime {runtime}`, which says more",
+            )
+        elif probe.open:
+            yield Degradation(
+                "probe",
+                f"a box of {runtime} can do what it should not: {', '.join(probe.open)}",
+                f"run `hakoiri probe --runtime {runtime}`; see docs/security/probe.md for what "
+                "each of them needs",
+            )
     if confinement.mend:
         yield Degradation("apparmor", confinement.reason, confinement.mend)
 

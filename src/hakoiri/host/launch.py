@@ -5,6 +5,7 @@ from pathlib import Path
 from hakoiri.host.settings import Settings
 from hakoiri.host.settings_section import Section
 from hakoiri.tracing.launch import TracingLaunch
+from hakoiri.wire.probe import ProbeReport
 
 
 class AppArmorKnown(Section):
@@ -50,9 +51,16 @@ class ServerLaunch(Section):
 class ProbeLaunch(Section):
     """What is handed to the probe: a launch of its own, and where its report goes.
 
-    `report` is an open descriptor; what is written there is a `ProbeReport`.
+    `report` is an open descriptor; what is written there is a `ProbeOutcome`.
     """
 
     server: ServerLaunch
     thorough: bool
     report: int
+
+
+class ProbeOutcome(Section):
+    """What the probe writes: the report, and how long it took without its container's start."""
+
+    report: ProbeReport
+    took_s: float

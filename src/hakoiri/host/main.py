@@ -36,7 +36,6 @@ from hakoiri.host.container_fleet import make_fleet
 from hakoiri.host.container_keeping import Leaving, let_go, make_collector
 from hakoiri.host.containers.adoption import Adoption
 from hakoiri.host.containers.box import Box, BoxError, read_box
-from hakoiri.host.containers.box_probe import BoxProbe
 from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.orchestrator import Orchestrator
@@ -54,6 +53,7 @@ from hakoiri.host.following import Following
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.other_servers import OtherServers, make_other_servers
 from hakoiri.host.own_environment import credential_variables
+from hakoiri.host.probe_keeping import make_box_probe
 from hakoiri.host.readiness import (
     Readiness,
     answers,
@@ -154,7 +154,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         shipping = _watch_files(launch, metrics)
         readiness = _readiness(settings, edges, audit, metrics, together.coordination)
-        box_probe = BoxProbe(lifecycle=fleet.lifecycle, runtime=settings.container.runtime)
+        box_probe = make_box_probe(launch, box, fleet, edges, metrics=metrics, audit=audit)
         leaves = Leaving(launch)
         services = make_services(
             settings,

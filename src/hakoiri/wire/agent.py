@@ -17,10 +17,11 @@ Each SSE block carries `id:` (the number), `event:` (the type) and `data:` (the 
 Closing the stream does not stop the turn. The stream ends after `result` or `error`.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, StringConstraints
 
+from hakoiri.wire import box
 from hakoiri.wire.messages import (
     MESSAGE_TEXT_LIMIT_CHARS,
     Identifier,
@@ -42,7 +43,7 @@ of memory: the container is to be replaced, and the turn taken up."""
 UNKNOWN_TURN = "unknown-turn"
 """Code of the problem that answers a call about a turn that is neither running nor the last."""
 
-AGENT_SOCKET_NAME = "agent.sock"
+AGENT_SOCKET_NAME: Final = box.AGENT_SOCKET_NAME
 AGENT_KEEPS_IDLE_S = 60
 """So long the agent holds a connection open on which nothing is asked."""
 
@@ -53,11 +54,11 @@ An agent that was frozen finds all its timers run out when it is thawed. It then
 idle for too long by its own clock, and a request on such a connection would be lost.
 """
 
-PROXY_MOUNT = "/run/hakoiri/proxy"
+PROXY_MOUNT: Final = box.PROXY_MOUNT
 """Where the container finds the directory of its proxy socket."""
 
-PROXY_SOCKET_NAME = "proxy.sock"
-CA_BUNDLE_NAME = "ca.pem"
+PROXY_SOCKET_NAME: Final = box.PROXY_SOCKET_NAME
+CA_BUNDLE_NAME: Final = box.CA_BUNDLE_NAME
 """Beside the socket: the certificates that clients in the container trust."""
 RELAY_PORT = 3128
 """Inside the container, 127.0.0.1:3128 is the way to `proxy.sock`."""

@@ -30,6 +30,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, StringConstraints
 
+from hakoiri.wire import box
 from hakoiri.wire.messages import Message
 
 API_VERSION: Final = "v1.41"
@@ -39,8 +40,8 @@ LABEL_CONTAINER: Final = "hakoiri.container"
 LABEL_IMAGE: Final = "hakoiri.image"
 LABEL_RUNTIME: Final = "hakoiri.runtime"
 
-CONTAINER_UID: Final = 1000
-CONTAINER_GID: Final = 1000
+CONTAINER_UID: Final = box.CONTAINER_UID
+CONTAINER_GID: Final = box.CONTAINER_GID
 """The user in the box, by the box's own numbers."""
 
 CONTAINER_ID_PATTERN: Final = r"c[0-9a-f]{16}"

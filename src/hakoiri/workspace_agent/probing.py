@@ -23,12 +23,9 @@ async def run_probe(request: ProbeRequest, *, program: Sequence[str] = PROGRAM) 
         ProbeError: it did not end in time, or said something else than a report.
     """
     timeout_s = THOROUGH_TIMEOUT_S if request.thorough else TIMEOUT_S
-    owner = f"{request.owner_uid}:{request.owner_gid}"
-    arguments = ["--runtime", request.runtime, "--owner", owner]
-    arguments += ["--thorough"] if request.thorough else []
     process = await asyncio.create_subprocess_exec(
         *program,
-        *arguments,
+        request.model_dump_json(),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

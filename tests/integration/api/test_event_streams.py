@@ -40,7 +40,6 @@ from hakoiri.host.adapters.sql.workspace_store import SqlWorkspaceStore
 from hakoiri.host.api.application import create_app
 from hakoiri.host.api.last_requests import LastRequests
 from hakoiri.host.api.uploads import Uploads
-from hakoiri.host.containers.box_probe import ProbeTold
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
 from hakoiri.host.conversations.archive_import import ArchiveImport
@@ -148,7 +147,7 @@ def make_app(
         collection=ScriptedCollection(),
         readiness=no_reasons,
         degraded=list,
-        box_probe=lambda: ProbeTold("off"),
+        box_probe=dict,
         confinement=CONFINED,
         pool=PoolService(
             keeper=keeper, store=MemoryPoolStore(), from_settings=keeper.configuration

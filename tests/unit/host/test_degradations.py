@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import pytest
 
 from hakoiri.audit.shipping.status import ShipStatus, TargetStatus
-from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.box_probe import ProbeTold, Told
 from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.degradations import SHIPPER_SILENT_S, Degradations
@@ -14,6 +14,8 @@ from hakoiri.wire.pool import PoolRuntimeReport
 CONFINED = Confinement(ConfinementState.CONFINED, "p", "the engine applies it")
 BARE = Confinement(ConfinementState.DEGRADED, None, "the kernel has no AppArmor", "boot another")
 NOW_S = 1000.0
+OPEN = ProbeTold("done", 9, ("system call bpf",))
+FAILED = ProbeTold("failed", reason="no agent")
 TARGETS = [
     TargetStatus(name="siem", kind="syslog", error="no route"),
     TargetStatus(name="share", kind="file"),
@@ -31,7 +33,7 @@ def report(state: str) -> Mapping[Runtime, PoolRuntimeReport]:
 def looked_at(
     *,
     confinement: Confinement = CONFINED,
-    probe: ProbeTold | None = None,
+    probe: Told | None = None,
     pool: str = "refilling",
     memory: Level = Level.CALM,
     redis: str | None = None,
@@ -39,7 +41,7 @@ def looked_at(
 ) -> Degradations:
     return Degradations(
         confinement=confinement,
-        probe=lambda: probe or ProbeTold("done", refused=9),
+        probe=lambda: probe or {"runc": ProbeTold("done", refused=9)},
         pool=lambda: report(pool),
         memory=lambda: memory,
         redis=lambda: redis,
@@ -56,8 +58,8 @@ def test_all_is_well() -> None:
     ("what", "reason", "given"),
     [
         ("apparmor", "no AppArmor", looked_at(confinement=BARE)),
-        ("probe", "system call bpf", looked_at(probe=ProbeTold("done", 9, ("system call bpf",)))),
-        ("probe", "no agent", looked_at(probe=ProbeTold("failed", reason="no agent"))),
+        ("probe", "system call bpf", looked_at(probe={"runc": OPEN})),
+        ("probe", "no agent", looked_at(probe={"runc": FAILED})),
         ("pool", "runc can be started: why", looked_at(pool="failing")),
         ("memory", "no warm container", looked_at(memory=Level.HOLD)),
         ("memory", "are removed", looked_at(memory=Level.DRAIN)),
@@ -75,10 +77,18 @@ def test_what_is_degraded_is_named_with_its_mend(
     assert found.mend
 
 
+def test_each_runtime_whose_boxes_lack_something_is_named() -> None:
+    told: Told = {"runc": OPEN, "runsc": FAILED}
+    first, second = looked_at(probe=told).found()
+    assert first.reason == "a box of runc can do what it should not: system call bpf"
+    assert second.reason == "no box of runsc could be looked at: no agent"
+    assert "--runtime runsc" in second.mend
+
+
 def shipping(status: ShipStatus | None) -> list[Degradation]:
     return Degradations(
         confinement=CONFINED,
-        probe=lambda: ProbeTold("off"),
+        probe=dict,
         pool=dict,
         memory=lambda: Level.CALM,
         shipping=lambda: status,

@@ -212,19 +212,28 @@ async def test_a_body_over_the_limit_is_refused() -> None:
         refused(await it.post("/turns", TURN | {"text": text}), 413, "body-too-long")
 
 
+PROBE = {
+    "runtime": "runc",
+    "owner_uid": 7,
+    "owner_gid": 8,
+    "namespaces": {"ipc": 9},
+    "open_files": 256,
+    "file_limit_bytes": 1024,
+    "apparmor": None,
+}
+
+
 async def test_no_probe_where_a_turn_ever_ran() -> None:
     async with running() as agent:
         await agent.post("/turns", TURN)
-        answer = await agent.post("/probe", {"runtime": "runc", "owner_uid": 7, "owner_gid": 8})
+        answer = await agent.post("/probe", PROBE)
         assert answer.status_code == 409
         assert Problem.model_validate_json(answer.content).type.endswith("turn-running")
 
 
 async def test_a_probe_is_asked_for_as_agreed() -> None:
     async with running() as agent:
-        assert (
-            await agent.post("/probe", {"runtime": "crun", "owner_uid": 7, "owner_gid": 8})
-        ).status_code == 422
+        assert (await agent.post("/probe", PROBE | {"runtime": "crun"})).status_code == 422
         assert (await agent.post("/probe", {})).status_code == 422
 
 

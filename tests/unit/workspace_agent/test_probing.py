@@ -8,8 +8,16 @@ from hakoiri.workspace_agent.probing import REPORT_LIMIT_BYTES, run_probe
 
 pytestmark = pytest.mark.anyio
 
-REQUEST = ProbeRequest(runtime="runc", owner_uid=1000, owner_gid=1000)
-REPORT = '{"findings": [{"name": "a", "result": "open", "how": "b"}]}'
+REQUEST = ProbeRequest(
+    runtime="runc",
+    owner_uid=1000,
+    owner_gid=1000,
+    namespaces={"ipc": 4_026_531_839},
+    open_files=4096,
+    file_limit_bytes=2**30,
+    apparmor=None,
+)
+REPORT = '{"findings": [{"name": "a", "result": "open", "how": "b"}], "processor_s": 0.5}'
 
 
 def program(script: str) -> tuple[str, ...]:
@@ -22,10 +30,11 @@ async def test_a_report_is_read_whatever_the_exit_code() -> None:
 
 
 async def test_the_program_is_told_what_to_look_at() -> None:
-    script = f"print('{REPORT}'.replace('b', ' '.join(sys.argv[1:])))"
-    asked = ProbeRequest(runtime="runsc", owner_uid=7, owner_gid=8, thorough=True)
+    finding = "{'name': 'a', 'result': 'open', 'how': sys.argv[1]}"
+    script = f"import json; print(json.dumps({{'findings': [{finding}], 'processor_s': 0}}))"
+    asked = REQUEST.model_copy(update={"runtime": "runsc", "thorough": True})
     report = await run_probe(asked, program=program(script))
-    assert report.findings[0].how == "--runtime runsc --owner 7:8 --thorough"
+    assert ProbeRequest.model_validate_json(report.findings[0].how) == asked
 
 
 @pytest.mark.parametrize(

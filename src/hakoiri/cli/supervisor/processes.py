@@ -179,10 +179,16 @@ def guard_process(settings: Settings, ground: Ground, rules: Rules) -> ProcessSp
 
 
 def probe_process(
-    settings: Settings, ground: Ground, image: str, *, thorough: bool, report: int
+    settings: Settings,
+    ground: Ground,
+    image: str,
+    *,
+    thorough: bool,
+    report: int,
+    apparmor: AppArmorKnown,
 ) -> ProcessSpec:
     """Return the probe, in the control plane's place; `report` is the descriptor it writes to."""
-    server = _server_launch(settings, ground, image)
+    server = _server_launch(settings, ground, image, apparmor=apparmor)
     launch = ProbeLaunch(server=server, thorough=thorough, report=report)
     return replace(
         server_process(settings, ground, image),

@@ -34,7 +34,7 @@ from hakoiri.host.api.request_guard import BodyGuard, HostGuard
 from hakoiri.host.api.request_tracing import RequestTracing, Traces
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.api.usage import UsageOf
-from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.box_probe import Told
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.conversations.archive_import import ArchiveImport
@@ -63,7 +63,7 @@ def create_app(
     collection: collection_routes.Collection,
     readiness: Readiness,
     degraded: Degraded,
-    box_probe: Callable[[], ProbeTold],
+    box_probe: Callable[[], Told],
     confinement: Confinement,
     pool: PoolService,
     figures: Figures,

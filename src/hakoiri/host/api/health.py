@@ -6,7 +6,7 @@ from typing import Final, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.box_probe import ProbeTold, Told, summed
 from hakoiri.host.containers.confinement import Confinement
 from hakoiri.host.telemetry.conditions import Degradation, PartAnswer
 from hakoiri.host.telemetry.health_metrics import Part
@@ -28,16 +28,28 @@ class Health(BaseModel):
     status: Literal["ok"] = "ok"
 
 
-class Probe(BaseModel):
+class BoxProbed(BaseModel):
     """What a look at a box from inside found at the server's start; `open` should be empty.
 
-    It does not decide on `ready`: a turn can start, and an operator decides whether it may.
+    `took_s` is how long it took, and `processor_s` what it took of the processor, without the start
+    of its container.
     """
 
     state: Literal["off", "running", "done", "failed"]
     refused: int
     open: list[str]
     reason: str
+    took_s: float
+    processor_s: float
+
+
+class Probe(BoxProbed):
+    """The looks at a box of each runtime together; done when all are, failed if one is.
+
+    It does not decide on `ready`: a turn can start, and an operator decides whether it may.
+    """
+
+    runtimes: dict[Runtime, BoxProbed]
 
 
 class AppArmor(BaseModel):
@@ -81,7 +93,7 @@ def router(
     *,
     readiness: Readiness,
     degraded: Degraded,
-    box_probe: Callable[[], ProbeTold],
+    box_probe: Callable[[], Told],
     confinement: Confinement,
     pool: Callable[[], PoolReport],
 ) -> APIRouter:
@@ -105,8 +117,8 @@ def router(
             response.status_code = 503
         response.headers["Cache-Control"] = "no-store"
         told = box_probe()
-        found = [name[:REASON_LIMIT_CHARS] for name in told.open]
-        probe = Probe(state=told.state, refused=told.refused, open=found, reason=told.reason)
+        looks = {runtime: _of_a_look(one) for runtime, one in told.items()}
+        probe = Probe(**_of_a_look(summed(told)).model_dump(), runtimes=looks)
         return Ready(
             ready=not reasons,
             reasons=reasons,
@@ -123,6 +135,17 @@ def router(
 def _of_a_part(answer: PartAnswer) -> PartReport:
     reasons = [reason[:REASON_LIMIT_CHARS] for reason in answer.reasons]
     return PartReport(up=not reasons, reasons=reasons, mend=answer.mend)
+
+
+def _of_a_look(told: ProbeTold) -> BoxProbed:
+    return BoxProbed(
+        state=told.state,
+        refused=told.refused,
+        open=[name[:REASON_LIMIT_CHARS] for name in told.open],
+        reason=told.reason[:REASON_LIMIT_CHARS],
+        took_s=round(told.took_s, 3),
+        processor_s=round(told.processor_s, 3),
+    )
 
 
 def _of_a_degradation(one: Degradation) -> DegradedReport:

@@ -30,6 +30,14 @@ _WORKSPACE: Final[dict[str, Any]] = {
     "generation": 1,
     "recovery_point": _POINT_ID,
 }
+_LOOK: Final[dict[str, Any]] = {
+    "state": "done",
+    "refused": 240,
+    "open": [],
+    "reason": "",
+    "took_s": 0.9,
+    "processor_s": 0.7,
+}
 _POINT: Final[dict[str, Any]] = {
     "id": _POINT_ID,
     "created_at": _MADE_AT,
@@ -191,7 +199,7 @@ EXAMPLES: Final[dict[str, Any]] = {
                 "mend": "see what else runs on the host, or lower HAKOIRI_CONTAINER__LIMIT",
             }
         ],
-        "probe": {"state": "done", "refused": 230, "open": [], "reason": ""},
+        "probe": _LOOK | {"runtimes": {"runc": _LOOK}},
         "apparmor": {"state": "confined", "profile": "workspace-container", "reason": ""},
         "pool": {"runc": _POOL_NOW},
     },

@@ -17,6 +17,9 @@ OWN_PROFILE: Final = "workspace-container"
 ENGINE_OPTION: Final = "apparmor"
 """What `GET /info` of the engine lists in SecurityOptions as `name=apparmor`."""
 
+ENGINE_PROFILE: Final = "docker-default"
+"""What the engine makes and applies by itself (Docker's AppArmor page)."""
+
 LOAD: Final = "`deployment/apparmor/load.sh load`"
 _NAME: Final = f"HAKOIRI_CONTAINER__APPARMOR_PROFILE={OWN_PROFILE}"
 
@@ -90,6 +93,19 @@ def judge_confinement(
             "run containers with HAKOIRI_CONTAINER__RUNTIME=runc, if the profile matters more",
         )
     return _of_the_profile(profile, kernel)
+
+
+def label_of_a_box(
+    *, profile: str | None, kernel: AppArmorKnown, engine_options: Sequence[str]
+) -> str | None:
+    """Return the label that the processes of a box must have; None where the kernel has no labels.
+
+    As apparmor(7) writes labels. An engine that applies AppArmor puts containers under its own
+    profile where none is named.
+    """
+    is_applied = ENGINE_OPTION in engine_options
+    label = f"{profile or ENGINE_PROFILE} (enforce)" if is_applied else "unconfined"
+    return label if kernel.enabled else None
 
 
 def _of_the_profile(profile: str, kernel: AppArmorKnown) -> Confinement:

@@ -99,7 +99,7 @@ class ScriptedAgent:
     async def probe(self, request: ProbeRequest) -> ProbeReport:
         """Find everything refused."""
         found = ProbeFinding(name="everything", result="refused", how=request.runtime)
-        return ProbeReport(findings=[found])
+        return ProbeReport(findings=[found], processor_s=0.5)
 
     async def close(self) -> None:
         """Remember it."""

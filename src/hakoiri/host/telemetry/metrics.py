@@ -14,6 +14,7 @@ from hakoiri.host.telemetry.container_metrics import ContainerMetrics
 from hakoiri.host.telemetry.coordination_metrics import CoordinationMetrics
 from hakoiri.host.telemetry.health_metrics import HealthMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics
+from hakoiri.host.telemetry.probe_metrics import ProbeMetrics
 from hakoiri.host.telemetry.sync_metrics import SyncMetrics
 from hakoiri.host.telemetry.turn_metrics import TurnMetrics
 
@@ -40,6 +41,7 @@ class ServerMetrics:
         self.pool = PoolMetrics(self._registry)
         self.admission = AdmissionMetrics(self._registry)
         self.containers = ContainerMetrics(self._registry)
+        self.probe = ProbeMetrics(self._registry)
         self.turns = TurnMetrics(self._registry)
         self.sync = SyncMetrics(self._registry)
         self.health = HealthMetrics(self._registry)

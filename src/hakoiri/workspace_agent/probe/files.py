@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from hakoiri.wire.agent import AGENT_SOCKET_NAME, CA_BUNDLE_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME
+from hakoiri.wire.box import AGENT_SOCKET_NAME, CA_BUNDLE_NAME, PROXY_MOUNT, PROXY_SOCKET_NAME
 from hakoiri.workspace_agent.probe.attempt import Attempt, RefusedError
 
 RUN_DIRECTORY: Final = Path(PROXY_MOUNT).parent
 PROXY: Final = Path(PROXY_MOUNT)
-_NEW_NAME: Final = ".hakoiri-probe"
+_NONE: Final[frozenset[int]] = frozenset()
 _TUNSETIFF: Final = 0x400454CA
 _IFF_TUN: Final = 0x0001
 """Of Linux's `if_tun.h`."""
@@ -61,18 +61,24 @@ def file_attempts() -> list[Attempt]:
         Attempt("tunnel device", _tunnel_device),
         Attempt("device node: block", _node_maker(stat.S_IFBLK)),
         Attempt("device node: character", _node_maker(stat.S_IFCHR)),
-        Attempt("program that gains rights", _privileged_programs),
-        Attempt("sockets of others", _other_sockets),
+        Attempt("program that gains rights", _privileged_programs, refusals=_NONE),
+        Attempt("sockets of others", _other_sockets, refusals=_NONE),
         Attempt("proxy socket: remove", _proxy_remover),
         Attempt("proxy socket: replace", _proxy_replacer),
         Attempt("proxy socket: one of its own beside it", _proxy_neighbour),
-        Attempt("proxy socket: speak without a policy", _unbound_proxy),
+        # only its own answer counts: one that could not be asked has refused nothing
+        Attempt("proxy socket: speak without a policy", _unbound_proxy, refusals=_NONE),
     ]
+
+
+def _new_name() -> str:
+    """Return a name that no attempt of another process makes meanwhile."""
+    return f".hakoiri-probe-{os.getpid()}"
 
 
 def _maker(directory: Path) -> Callable[[], str]:
     def act() -> str:
-        path = directory / _NEW_NAME
+        path = directory / _new_name()
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         path.unlink()
         return "made and removed a file"
@@ -125,7 +131,7 @@ def _tunnel_device() -> str:
 
 def _node_maker(kind: int) -> Callable[[], str]:
     def act() -> str:
-        path = Path("/tmp") / _NEW_NAME  # noqa: S108 - the box's own
+        path = Path("/tmp") / _new_name()  # noqa: S108 - the box's own
         os.mknod(path, kind | 0o600, os.makedev(1, 3))
         path.unlink()
         return "made a device node"
@@ -163,10 +169,12 @@ def _other_sockets() -> str:
         PROXY / PROXY_SOCKET_NAME,
         PROXY / CA_BUNDLE_NAME,
     }
-    others = sorted({*RUN_DIRECTORY.rglob("*")} - expected)
-    if not others:
-        raise RefusedError("only its own two")
-    return ", ".join(map(str, others))
+    seen = {*RUN_DIRECTORY.rglob("*")}
+    if PROXY not in seen:  # what cannot be listed is passed over in silence
+        return f"{RUN_DIRECTORY} cannot be listed"
+    if others := sorted(seen - expected):
+        return ", ".join(map(str, others))
+    raise RefusedError("only its own two")
 
 
 def _proxy_remover() -> str:
@@ -175,7 +183,7 @@ def _proxy_remover() -> str:
 
 
 def _proxy_replacer() -> str:
-    fake = Path("/tmp") / _NEW_NAME  # noqa: S108 - the box's own
+    fake = Path("/tmp") / _new_name()  # noqa: S108 - the box's own
     fake.touch()
     try:
         fake.replace(PROXY / PROXY_SOCKET_NAME)
@@ -190,7 +198,7 @@ def _proxy_replacer() -> str:
 
 def _proxy_neighbour() -> str:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as attempt:
-        attempt.bind(str(PROXY / _NEW_NAME))
+        attempt.bind(str(PROXY / _new_name()))
         return "listens beside it"
 
 

@@ -1,116 +1,80 @@
-"""How the box must stand: rights, mounts, limits, processes. What must be is in `posture.json`.
+"""How the box must stand. What must be is in `posture.json`, and any difference is a finding.
 
-The reading is apart from the judging, so that every difference can be tested. Whether the engine
-maps users (`userns-remap`) is not guessed from what is seen: who asks says who owns the box on the
-host, as the engine said it, and the box's own id maps must say the same.
+What only who asks can know, it says: whom the engine makes of the box's user, in which namespaces
+it is itself, which limits and which label the box was given. `told` stands in their place in the
+file.
 """
 
-import ctypes
 import json
-import os
-import resource
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID
-from hakoiri.wire.id_map import WHOLE, IdRange, outside_id, parse_id_map
+from hakoiri.wire.box import CONTAINER_GID, CONTAINER_UID, Namespace
+from hakoiri.wire.id_map import WHOLE, IdRange, outside_id
+from hakoiri.workspace_agent.probe.asked import Asked
 from hakoiri.workspace_agent.probe.attempt import Finding
+from hakoiri.workspace_agent.probe.standing import Standing
 
-_GET_NO_NEW_PRIVILEGES: Final = 39
-"""prctl(2)'s PR_GET_NO_NEW_PRIVS."""
-
-_ESCAPES: Final = (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\"))
-_CAPABILITY_SETS: Final = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
-
-
-@dataclass(frozen=True, slots=True)
-class Posture:
-    """What was read. `mounts` are options by target, `limits` are hard limits by name."""
-
-    user_ids: frozenset[int]
-    group_ids: frozenset[int]
-    user_map: tuple[IdRange, ...]
-    group_map: tuple[IdRange, ...]
-    status: Mapping[str, str]
-    has_no_new_privileges: bool
-    host_name: str
-    mounts: Mapping[str, frozenset[str]]
-    limits: Mapping[str, int]
-    open_files: tuple[str, ...]
-    foreign_processes: tuple[str, ...]
-    devices: frozenset[str]
+TOLD: Final = "told"
+INITIAL_NAMESPACES: Final[dict[Namespace, int]] = {
+    "cgroup": 0xEFFF_FFFB,
+    "ipc": 0xEFFF_FFFF,
+    "mnt": 0xEFFF_FFF8,
+    "net": 0xEFFF_FFF9,
+    "pid": 0xEFFF_FFFC,
+    "time": 0xEFFF_FFFA,
+    "user": 0xEFFF_FFFD,
+    "uts": 0xEFFF_FFFE,
+}
+"""The numbers of the namespaces that a machine boots with (Linux, uapi `nsfs.h`; `mnt` and `net`
+have them in young kernels only). Who asks may itself be in a container, and tell others."""
 
 
-def read_posture() -> Posture:
-    """Read how this process stands, before it opens anything of its own."""
-    open_files = _open_files()
-    status = _pairs(Path("/proc/self/status").read_text(encoding="ascii", errors="replace"))
-    return Posture(
-        user_ids=frozenset(os.getresuid()),
-        group_ids=frozenset((*os.getresgid(), *os.getgroups())),
-        user_map=_id_map("uid_map"),
-        group_map=_id_map("gid_map"),
-        status=status,
-        has_no_new_privileges=ctypes.CDLL(None).prctl(_GET_NO_NEW_PRIVILEGES, 0, 0, 0, 0) == 1,
-        host_name=socket.gethostname(),
-        mounts=parse_mounts(Path("/proc/self/mountinfo").read_text(encoding="utf-8")),
-        limits={
-            "core": resource.getrlimit(resource.RLIMIT_CORE)[1],
-            "nofile": resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-            "fsize": resource.getrlimit(resource.RLIMIT_FSIZE)[1],
-        },
-        open_files=open_files,
-        foreign_processes=tuple(_foreign_processes()),
-        devices=frozenset(entry.name for entry in os.scandir("/dev")),
-    )
+def expected_posture(asked: Asked) -> dict[str, Any]:
+    """Return what `posture.json` says for a runtime, with what who asks has told put in.
 
-
-def parse_mounts(mountinfo: str) -> dict[str, frozenset[str]]:
-    """Return options by target; of targets mounted twice the last counts (proc(5), mountinfo)."""
-    mounts = {}
-    for line in mountinfo.splitlines():
-        fields = line.split(" ")
-        target = fields[4]
-        for escape, character in _ESCAPES:
-            target = target.replace(escape, character)
-        mounts[target] = frozenset(fields[5].split(","))
-    return mounts
-
-
-def expected_posture(runtime: str, *, owner: tuple[int, int]) -> dict[str, Any]:
-    """Return what `posture.json` says for a runtime.
-
-    `owner` are user and group of the box on the host. Where they are not the box's own numbers, the
-    engine maps users, and what is said of the runtime `remapped` holds instead.
+    Where the box's user is not the same number on the host, the engine maps users, and what is said
+    of the runtime `remapped` holds instead.
     """
     everything = json.loads(Path(__file__).with_name("posture.json").read_text(encoding="utf-8"))
-    expected = dict(everything[runtime]) | {"owner": owner}
-    if owner == (CONTAINER_UID, CONTAINER_GID):
-        return expected
-    remapped = dict(everything[f"{runtime} remapped"])
-    below = expected["mounts_below"] | remapped.pop("mounts_below", {})
-    return expected | remapped | {"mounts_below": below}
+    owner = (asked.owner_uid, asked.owner_gid)
+    expected = dict(everything[asked.runtime])
+    if owner != (CONTAINER_UID, CONTAINER_GID):
+        remapped = everything[f"{asked.runtime} remapped"]
+        for name, said in remapped.items():
+            expected[name] = expected[name] | said if isinstance(said, dict) else said
+    told = {"nofile": [asked.open_files] * 2, "fsize": [asked.file_limit_bytes] * 2}
+    limits = {
+        name: told[name] if said == TOLD else said for name, said in expected["limits"].items()
+    }
+    label = asked.apparmor if expected["apparmor"] == TOLD else expected["apparmor"]
+    return expected | {
+        "owner": owner,
+        "limits": limits,
+        "apparmor": label,
+        "namespaces of who asks": dict(asked.namespaces),
+    }
 
 
-def judge(posture: Posture, expected: Mapping[str, Any]) -> list[Finding]:
+def judge(standing: Standing, expected: Mapping[str, Any]) -> list[Finding]:
     """Compare what is with what must be; each difference is an open finding."""
     user_id = expected["user_id"]
     host_uid, host_gid = expected["owner"]
     return [
-        _finding("user", posture.user_ids == {user_id}, sorted(posture.user_ids)),
-        _finding("groups", posture.group_ids == {user_id}, sorted(posture.group_ids)),
-        _judge_ids("users", posture.user_map, expected, host_id=host_uid),
-        _judge_ids("groups", posture.group_map, expected, host_id=host_gid),
-        *_judge_rights(posture),
-        _finding("host name", posture.host_name == expected["host_name"], posture.host_name),
-        *_judge_mounts(posture.mounts, expected["mounts"], expected["mounts_below"]),
-        *_judge_limits(posture.limits, expected["limits"]),
-        _finding("open files", posture.open_files in ((), ("0", "1", "2")), posture.open_files),
-        _judge_devices(posture.devices, expected["devices"]),
-        _finding("processes of others", not posture.foreign_processes, posture.foreign_processes),
+        _finding("user", standing.user_ids == {user_id}, sorted(standing.user_ids)),
+        _finding("groups", standing.group_ids == {user_id}, sorted(standing.group_ids)),
+        _judge_ids("users", standing.user_map, expected, host_id=host_uid),
+        _judge_ids("groups", standing.group_map, expected, host_id=host_gid),
+        *_judge_namespaces(standing.namespaces, expected),
+        *_judge_rights(standing, expected),
+        _finding("host name", standing.host_name == expected["host_name"], standing.host_name),
+        *_judge_mounts(standing.mounts, expected),
+        _judge_masked(standing, expected["masked"]),
+        *_judge_limits(standing.limits, expected["limits"]),
+        _judge_list("open files", standing.open_files, expected["open_files"]),
+        _judge_devices(standing.devices, expected["devices"]),
+        _judge_list("processes of others", standing.foreign_processes, []),
     ]
 
 
@@ -128,21 +92,43 @@ def _judge_ids(
     return _finding(f"{whose} on the host", is_held, told)
 
 
-def _judge_rights(posture: Posture) -> Iterator[Finding]:
-    for name in _CAPABILITY_SETS:
-        told = posture.status.get(name, "0" if name == "CapAmb" else "not told")
-        yield _finding(f"capabilities {name.lower()}", told.strip("0") == "", told)
-    yield _finding("no new privileges", posture.has_no_new_privileges, "set")
-    told = posture.status.get("Seccomp", "not told")
-    yield _finding("system-call filter", told == "2", f"mode {told}")
+def _judge_namespaces(
+    namespaces: Mapping[str, int] | None, expected: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """`own` is neither that of who asks nor the machine's first; `shared` is one of these two."""
+    wanted = expected["namespaces"]
+    yield _judge_list(
+        "namespaces", None if namespaces is None else sorted(namespaces), sorted(wanted)
+    )
+    for kind, word in wanted.items():
+        number = (namespaces or {}).get(kind)
+        asker = expected["namespaces of who asks"].get(kind)
+        if number is None or asker is None:
+            yield Finding(f"posture: namespace {kind}", "open", "its number is not known")
+            continue
+        is_others = number in {asker, INITIAL_NAMESPACES[kind]}
+        seen = "who asks is in it, or the host" if is_others else "its own"
+        yield _finding(f"namespace {kind}", is_others == (word == "shared"), seen)
+
+
+def _judge_rights(standing: Standing, expected: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, mask in expected["capabilities"].items():
+        told = standing.capabilities.get(name)
+        yield _finding(f"capabilities {name.lower()}", told == mask, told or "not told")
+    bar = standing.has_no_new_privileges
+    yield _finding(
+        "no new privileges", bar == expected["no_new_privileges"], "set" if bar else "not set"
+    )
+    mode = standing.filter_mode
+    yield _finding("system-call filter", mode == expected["filter_mode"], f"mode {mode}")
+    label = standing.apparmor
+    yield _finding("AppArmor label", label == expected["apparmor"], label or "none")
 
 
 def _judge_mounts(
-    mounts: Mapping[str, frozenset[str]],
-    expected: Mapping[str, list[str]],
-    below: Mapping[str, list[str]],
+    mounts: Mapping[str, frozenset[str]], expected: Mapping[str, Any]
 ) -> Iterator[Finding]:
-    for target, options in expected.items():
+    for target, options in expected["mounts"].items():
         if target not in mounts:
             yield Finding(f"posture: mount {target}", "open", "there is no such mount")
             continue
@@ -152,16 +138,27 @@ def _judge_mounts(
             not missing,
             f"lacks {', '.join(missing)}" if missing else ",".join(sorted(mounts[target])),
         )
-    others = [target for target in mounts if target not in expected]
     unexpected = [
         target
-        for target in others
-        if not any(
-            target.startswith(parent) and {*options} <= mounts[target]
-            for parent, options in below.items()
+        for target, options in mounts.items()
+        if target not in expected["mounts"]
+        and not any(Path(target).match(path) for path in expected["masked"]["paths"])
+        and not any(
+            target.startswith(parent) and {*least} <= options
+            for parent, least in expected["mounts_below"].items()
         )
     ]
     yield _finding("mounts besides", not unexpected, sorted(unexpected)[:20])
+
+
+def _judge_masked(standing: Standing, expected: Mapping[str, Any]) -> Finding:
+    """What is there shows nothing; where it is the engine that masks, something lies over it."""
+    shown = [
+        path
+        for path, is_nothing in standing.masked.items()
+        if not is_nothing or (expected["by"] == "mounts" and path not in standing.mounts)
+    ]
+    return _finding("masked paths", not shown, sorted(shown)[:20] or f"{len(standing.masked)}")
 
 
 def _judge_devices(devices: frozenset[str], expected: Sequence[str]) -> Finding:
@@ -169,45 +166,20 @@ def _judge_devices(devices: frozenset[str], expected: Sequence[str]) -> Finding:
     return _finding("devices besides the harmless", not others, others)
 
 
-def _judge_limits(limits: Mapping[str, int], expected: Mapping[str, int]) -> Iterator[Finding]:
-    for name, most in expected.items():
-        limit = limits[name]
-        is_held = limit != resource.RLIM_INFINITY and limit <= most
-        yield _finding(f"limit {name}", is_held, limit)
+def _judge_limits(
+    limits: Mapping[str, tuple[int, int]], expected: Mapping[str, Sequence[int]]
+) -> Iterator[Finding]:
+    for name, (soft, hard) in expected.items():
+        seen = limits[name]
+        yield _finding(f"limit {name}", seen == (soft, hard), f"{seen[0]}, at most {seen[1]}")
+
+
+def _judge_list(name: str, seen: Sequence[str] | None, expected: Sequence[str]) -> Finding:
+    if seen is None:
+        return Finding(f"posture: {name}", "open", "it cannot be read")
+    return _finding(name, [*seen] == [*expected], list(seen))
 
 
 def _finding(name: str, is_held: bool, seen: object) -> Finding:  # noqa: FBT001 - the judgement
     told = ", ".join(map(str, seen)) if isinstance(seen, list | tuple) else str(seen)
     return Finding(f"posture: {name}", "refused" if is_held else "open", told[:400] or "none")
-
-
-def _pairs(text: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {name: value.strip() for name, _, value in pairs}
-
-
-def _id_map(name: str) -> tuple[IdRange, ...]:
-    try:
-        return parse_id_map(Path("/proc/self", name).read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return ()
-
-
-def _open_files() -> tuple[str, ...]:
-    directory = Path("/proc/self/fd")
-    try:
-        names = [entry.name for entry in directory.iterdir()]
-    except OSError:
-        return ()
-    # the listing's own descriptor is closed by now
-    return tuple(sorted((name for name in names if (directory / name).exists()), key=int))
-
-
-def _foreign_processes() -> Iterator[str]:
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            owner = directory.stat().st_uid
-        except OSError:
-            continue
-        if owner != os.getuid():
-            yield f"{directory.name} of user {owner}"

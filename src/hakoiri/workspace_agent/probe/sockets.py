@@ -1,5 +1,6 @@
 """Ways out of the box that are no files: socket families, addresses, names."""
 
+import errno
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -38,15 +39,24 @@ _ADDRESSES: Final = {
 }
 """The last two are set aside for documentation (RFC 5737, RFC 3849)."""
 
+WITHOUT_NETWORK: Final = frozenset(
+    {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN}
+)
+"""What a kernel says that has no way to an address (connect(2); gVisor says EHOSTUNREACH).
+
+ECONNREFUSED is not among them: somebody answered, so a packet went out and another came back. Nor
+is EPERM: a firewall of the host's that may be opened, where there should be nothing to open.
+"""
+
 
 def socket_attempts() -> list[Attempt]:
     """Return an attempt for each family, address and name."""
     return [
         *(Attempt(f"socket {name}", _opener(*numbers)) for name, numbers in _FAMILIES.items()),
-        *(Attempt(f"connect: {name}", _connector(*at)) for name, at in _ADDRESSES.items()),
+        *(Attempt(f"connect: {name}", connector(*at)) for name, at in _ADDRESSES.items()),
         Attempt("datagram to a name server", _datagram),
         Attempt("name lookup", _look_up),
-        Attempt("network interfaces besides lo", _interfaces),
+        Attempt("network interfaces besides lo", _interfaces, refusals=frozenset()),
     ]
 
 
@@ -58,30 +68,43 @@ def _opener(family: int, kind: int, protocol: int) -> Callable[[], str]:
     return act
 
 
-def _connector(host: str, port: int) -> Callable[[], str]:
+def connector(host: str, port: int) -> Callable[[], str]:
+    """Return an act that connects; it is refused only where there is no way to the address."""
+
     def act() -> str:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_STREAM) as attempt:
             attempt.settimeout(CONNECT_TIMEOUT_S)
-            try:
-                attempt.connect((host, port))
-            except TimeoutError:
-                return "no answer, but no refusal either: packets left"
-            return "connected"
+            return _sent(lambda: attempt.connect((host, port)), "connected")
 
     return act
 
 
 def _datagram() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attempt:
-        attempt.sendto(b"\0" * 12, ("192.0.2.53", 53))
-        return "sent"
+        return _sent(lambda: attempt.sendto(b"\0" * 12, ("192.0.2.53", 53)), "sent")
+
+
+def _sent(send: Callable[[], object], done: str) -> str:
+    """Send; raise `RefusedError` if there is no way, else return why there seems to be one."""
+    try:
+        send()
+    except TimeoutError:
+        return "no answer, but no refusal either: packets left"
+    except OSError as error:
+        said = errno.errorcode.get(error.errno or 0, str(error.errno))
+        if error.errno in WITHOUT_NETWORK:
+            raise RefusedError(said) from error
+        return f"{said}: there is a way"
+    return done
 
 
 def _look_up() -> str:
     try:
         found = socket.getaddrinfo("example.com", 443)
     except socket.gaierror as error:
+        if error.errno != socket.EAI_AGAIN:  # any other comes from a name server that was reached
+            return f"answered: {error.strerror}"
         raise RefusedError(f"no answer: {error.strerror}") from error
     return f"{found[0][4][0]}"
 

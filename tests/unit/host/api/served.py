@@ -19,7 +19,7 @@ from hakoiri.host.api.folder_downloads import ZippedFolder
 from hakoiri.host.api.last_requests import LastRequests
 from hakoiri.host.api.request_tracing import Traces
 from hakoiri.host.api.uploads import Uploads
-from hakoiri.host.containers.box_probe import ProbeTold
+from hakoiri.host.containers.box_probe import ProbeTold, Told
 from hakoiri.host.containers.confinement import Confinement, ConfinementState
 from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.testing import MemoryPoolStore
@@ -136,7 +136,7 @@ class Served:
         self.reasons: list[str] = []
         self.degraded: list[Degradation] = []
         self.hindrance: str | None = None
-        self.probe_told = ProbeTold("off")
+        self.probe_told: Told = {"runc": ProbeTold("off")}
         self.pool_store = MemoryPoolStore()
         keeper = fleet.Fleet(Path("/nonexistent")).keeper()
         self.pool = PoolService(

@@ -8,11 +8,13 @@ from hakoiri.host.telemetry.conditions import MENDS, Degradation
 
 pytestmark = pytest.mark.anyio
 
+NO_TIME = {"took_s": 0, "processor_s": 0}
+
 
 async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
     served = Served()
     async with served.client() as client:
-        off = {"state": "off", "refused": 0, "open": [], "reason": ""}
+        off = {"state": "off", "refused": 0, "open": [], "reason": "", **NO_TIME}
         confined = {
             "state": "confined",
             "profile": "workspace-container",
@@ -24,7 +26,7 @@ async def test_readiness_is_503_with_reasons_until_a_turn_can_start() -> None:
             "reasons": [],
             "parts": {"engine": up, "proxy": up},
             "degraded": [],
-            "probe": off,
+            "probe": {**off, "runtimes": {"runc": off}},
             "apparmor": confined,
         }
         told = (await client.get("/ready")).json()
@@ -67,17 +69,40 @@ async def test_a_host_without_apparmor_is_told_and_decides_nothing() -> None:
     assert ready.json()["apparmor"] == {"state": "degraded", "profile": None, "reason": reason}
 
 
-async def test_what_the_probe_found_is_told_and_decides_nothing() -> None:
+async def test_what_the_probe_found_is_told_of_each_runtime_and_decides_nothing() -> None:
     served = Served()
-    served.probe_told = ProbeTold("done", refused=230, open=("system call bpf: EINVAL",))
+    served.probe_told = {
+        "runc": ProbeTold("done", refused=230, took_s=0.91239, processor_s=0.5),
+        "runsc": ProbeTold("done", 220, ("system call bpf: EINVAL",), took_s=1, processor_s=0.7),
+    }
     async with served.client() as client:
         ready = await client.get("/ready")
     assert ready.status_code == 200
     assert ready.json()["probe"] == {
         "state": "done",
-        "refused": 230,
-        "open": ["system call bpf: EINVAL"],
+        "refused": 450,
+        "open": ["runsc: system call bpf: EINVAL"],
         "reason": "",
+        "took_s": 1.912,
+        "processor_s": 1.2,
+        "runtimes": {
+            "runc": {
+                "state": "done",
+                "refused": 230,
+                "open": [],
+                "reason": "",
+                "took_s": 0.912,
+                "processor_s": 0.5,
+            },
+            "runsc": {
+                "state": "done",
+                "refused": 220,
+                "open": ["system call bpf: EINVAL"],
+                "reason": "",
+                "took_s": 1,
+                "processor_s": 0.7,
+            },
+        },
     }
 
 

@@ -5,6 +5,7 @@ from hakoiri.host.containers.confinement import (
     Confinement,
     ConfinementState,
     judge_confinement,
+    label_of_a_box,
 )
 from hakoiri.host.launch import AppArmorKnown
 
@@ -79,3 +80,24 @@ def test_confined_means_that_kernel_engine_and_profile_are_all_known_to_be_there
         for name in (OWN_PROFILE, "other")
         for options in (("apparmor",), ALL)
     ]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options", "profile", "label"),
+    [
+        (AppArmorKnown(), ("seccomp",), OWN_PROFILE, None),
+        (LOADED, ("seccomp",), OWN_PROFILE, "unconfined"),
+        (LOADED, ALL, OWN_PROFILE, f"{OWN_PROFILE} (enforce)"),
+        (LOADED, ALL, None, "docker-default (enforce)"),
+        (
+            AppArmorKnown(enabled=True, profiles={OWN_PROFILE: "complain"}),
+            ALL,
+            OWN_PROFILE,
+            f"{OWN_PROFILE} (enforce)",
+        ),
+    ],
+)
+def test_which_label_a_box_must_have(
+    kernel: AppArmorKnown, options: tuple[str, ...], profile: str | None, label: str | None
+) -> None:
+    assert label_of_a_box(profile=profile, kernel=kernel, engine_options=options) == label
