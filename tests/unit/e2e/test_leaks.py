@@ -72,10 +72,15 @@ def test_files_are_searched_past_their_holes_and_links_are_left(tmp_path: Path) 
 
 
 def test_processes_are_searched_and_one_that_is_gone_holds_nothing() -> None:
-    command = [sys.executable, "-c", "input()"]
+    command = [sys.executable, "-c", "print(flush=True); input()"]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, env={**os.environ, "SITE_TOKEN": SECRET.decode()}
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "SITE_TOKEN": SECRET.decode()},
     ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # before, the kernel may not show its variables yet
         found = leaks_of_processes([process.pid], NEEDLES)
         process.communicate(b"\n")
     assert found == [f"SITE_TOKEN in /proc/{process.pid}/environ"]
