@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import structlog
 
@@ -68,7 +69,12 @@ class Orchestrator(LiveContainers):
             limits=admission, occupancy=self, metrics=admission_metrics, clock=clock
         )
         self._removal = Removal(
-            live=self._live, lifecycle=lifecycle, claims=owed, pool=pool, admission=self.admission
+            live=self._live,
+            lifecycle=lifecycle,
+            proxy=proxy,
+            claims=owed,
+            pool=pool,
+            admission=self.admission,
         )
         self._live_answer = LiveAnswer(lifecycle=lifecycle, removal=self._removal)
         self._new_policy = NewPolicy(start=self._start, lifecycle=lifecycle, removal=self._removal)
@@ -119,11 +125,15 @@ class Orchestrator(LiveContainers):
                         self._metrics.claimed(start, seconds=self._clock() - began_s)
                         return live.claim(start)
                 # not under the workspace's lock, which others need meanwhile
-                has_place = await self.admission.wait(asked)
+                is_replaced = self._removal.is_replacing(workspace_id)
+                has_place = await self.admission.wait(
+                    replace(asked, resumes=asked.resumes or is_replaced)
+                )
         finally:
             if has_place:
                 self.admission.give_back()
             self.admission.let_go(workspace_id)
+            self._removal.disinherit(workspace_id)
 
     def check_room(self, *, workspace_id: str, tenant: str) -> None:
         """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
@@ -317,6 +327,7 @@ class Orchestrator(LiveContainers):
         Warm ones, which nobody owns, are removed.
         """
         await self.admission.settle_removals()
+        await self._removal.settle()
         await close_agents(self._live)
         self._live.clear()
         await self._pool.drain()
@@ -327,6 +338,7 @@ class Orchestrator(LiveContainers):
         Warm ones go too. A few at a time.
         """
         await self.admission.settle_removals()
+        await self._removal.settle()
         async with asyncio.TaskGroup() as group:
             group.create_task(retire_saved(self._live, self.retire), name="retire live containers")
             group.create_task(self._pool.drain(), name="drain the warm pool")
