@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ RUNTIME_VARIABLE: Final = "HAKOIRI_TESTS_RUNTIME"
 
 MAY_HOLD_SECRETS: Final = ("hakoiri.credential_proxy", "hakoiri.rehearsal")
 """The proxy, and the model that checks its signatures."""
+LOOKS: Final = 50
+LOOK_AGAIN_S: Final = 0.2
 
 
 class SweptServer(ServerProcess):
@@ -64,20 +67,30 @@ class SweptServer(ServerProcess):
                 with suppress(OSError):
                     self.needles |= needles_of(Path(f"/proc/{pid}/environ").read_bytes())
 
+    def _leaks_of_processes(self) -> list[str]:
+        """Look until none is found: one that is about to become a proxy is not one yet."""
+        leaks: list[str] = []
+        for _ in range(LOOKS):
+            others = [
+                pid
+                for pid in (self.pid, *descendants(self.pid))
+                if not set(MAY_HOLD_SECRETS) & set(of_process(pid, "cmdline").split("\0"))
+            ]
+            leaks = leaks_of_processes(others, self.needles)
+            if not leaks:
+                break
+            time.sleep(LOOK_AGAIN_S)
+        return leaks
+
     def _leaks_while_it_runs(self) -> list[str]:
         instance = Path(self._settings["HAKOIRI_DATA_DIR"]) / "instance"
         if self.exit_code is not None or not instance.is_file():
             return []
         self._learn()
         name = instance.read_text().strip()
-        others = [
-            pid
-            for pid in (self.pid, *descendants(self.pid))
-            if not set(MAY_HOLD_SECRETS) & set(of_process(pid, "cmdline").split("\0"))
-        ]
         label = f"hakoiri.instance={name}"
         return [
-            *leaks_of_processes(others, self.needles),
+            *self._leaks_of_processes(),
             *leaks_of_containers(self._docker_host, label, self.needles),
             *leaks_in([Path("/run/hakoiri") / name], self.needles),
         ]
