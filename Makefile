@@ -74,7 +74,7 @@ test-systemd: ## Install the service under a systemd of its own, upgrade it, res
 	$(VENV)/bin/pytest tests/systemd $(ARGS)
 
 .PHONY: mutants
-mutants: ## Take each defence out and see its tests fail; pass ids with ARGS="…"
+mutants: ## Take each defence out and see its tests fail; ids, or --untried, with ARGS="…"
 	@deployment/setup/host.sh --for test
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build

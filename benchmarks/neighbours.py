@@ -1,16 +1,24 @@
-"""What a neighbour feels of a box that uses up all that it can: its turns alone and beside it."""
+"""What a neighbour feels of a box that uses up all that it can: its turns alone and beside it.
+
+The boxes are those of `tests/escape`: their limits are small, so that a bomb meets them again and
+again for as long as the neighbour is looked at. One that met none has not gone off, and ends this.
+"""
 
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 from tests.e2e.running import Hakoiri, hakoiri
 from tests.e2e.scripts import RUN
 from tests.e2e.talk import Talk
-from tests.escape.bombs import BOMBS
+from tests.escape.bombs import BOMBS, Bomb, stopped_by
+from tests.escape.findings import RUNTIMES
+from tests.escape.installation import box_settings
 
 from benchmarks.report import Report
 from hakoiri.cli.workspace_image import workspace_image
@@ -24,42 +32,63 @@ QUESTION: Final = "run: for n in 1 2 3; do echo $n > $n.txt; git --version; done
 
 
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
-    """Measure live turns of one workspace while another does nothing, or its worst, in turns."""
-    report = Report("A neighbour's turn beside each bomb", baseline=BASELINE)
+    """Measure live turns of one workspace while another does nothing, or its worst, in turns.
+
+    Each runtime by itself: a neighbour and a bomb have the same.
+    """
+    report = Report("A neighbour's turn beside each bomb")
+    for runtime in RUNTIMES:
+        with _server(runtime) as server:
+            neighbour = server.conversation()
+            _turn_ms(server, neighbour)  # its container starts
+            for number in range(samples):
+                say(f"{runtime}: round {number + 1} of {samples}")
+                report.add(f"{runtime}: {BASELINE}", _turn_ms(server, neighbour))
+                for name, bomb in BOMBS.items():
+                    took_ms = _beside(server, neighbour, name, bomb, runtime)
+                    report.add(f"{runtime}: {name}", took_ms)
+    report.notes = verdicts(report)
+    return report
+
+
+def verdicts(report: Report) -> dict[str, str]:
+    """Say of each bomb how often as long the neighbour's turn took, and whether it may."""
+    return {
+        name: _verdict(median(samples) / median(report.samples_ms[f"{runtime}: {BASELINE}"]))
+        for name, samples in report.samples_ms.items()
+        for runtime, _, bomb in (name.partition(": "),)
+        if bomb != BASELINE
+    }
+
+
+def _verdict(ratio: float) -> str:
+    return f"{ratio:.2f}x ({'pass' if ratio <= BAR else 'miss'}, at most {BAR:g}x)"
+
+
+@contextmanager
+def _server(runtime: str) -> Iterator[Hakoiri]:
     with (
         tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name,
         hakoiri(
             Path(name),
             docker_host=os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST),
             script=RUN,
-            settings={"HAKOIRI_CONTAINER__IMAGE": workspace_image()},
+            settings=box_settings(workspace_image(), runtime),
         ) as server,
     ):
-        neighbour = server.conversation()
-        _turn_ms(server, neighbour)  # its container starts
-        for number in range(samples):
-            say(f"round {number + 1} of {samples}")
-            report.add(BASELINE, _turn_ms(server, neighbour))
-            for bomb, command in BOMBS.items():
-                report.add(bomb, _beside(server, neighbour, command))
-    report.notes = {bomb: verdict(report, bomb) for bomb in BOMBS}
-    return report
+        yield server
 
 
-def verdict(report: Report, bomb: str) -> str:
-    """Say how often as long the neighbour's turn took, and whether that is within the bar."""
-    ratio = report.ratio(bomb) or 0.0
-    return f"{ratio:.2f}x ({'pass' if ratio <= BAR else 'miss'}, at most {BAR:g}x)"
-
-
-def _beside(server: Hakoiri, neighbour: str, command: str) -> float:
+def _beside(server: Hakoiri, neighbour: str, name: str, bomb: Bomb, runtime: str) -> float:
     hostile = server.conversation()
     server.turn(hostile, "run: true")
-    talk = Talk(server, hostile, f"run: {command}")
+    talk = Talk(server, hostile, f"run: {bomb.command}")
     talk.until_tool_runs()
     time.sleep(1)  # until it is under way
     took_ms = _turn_ms(server, neighbour)
     talk.end()
+    if not stopped_by(bomb, runtime, talk.events):
+        raise RuntimeError(f"{name} did not go off under {runtime}: {talk.events[-2:]}")
     server.api.call("DELETE", f"/v1/conversations/{hostile}")
     return took_ms
 

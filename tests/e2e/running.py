@@ -4,19 +4,96 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final
 from urllib.request import urlopen
 
+from tests.e2e.leaks import leaks_in, leaks_of_containers, leaks_of_processes, needles_of
 from tests.waiting import until
 
 from hakoiri.cli.api_client import ApiClient
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 
 RUNTIME_VARIABLE: Final = "HAKOIRI_TESTS_RUNTIME"
+
+MAY_HOLD_SECRETS: Final = ("hakoiri.credential_proxy", "hakoiri.rehearsal")
+"""The proxy, and the model that checks its signatures."""
+LOOKS: Final = 50
+LOOK_AGAIN_S: Final = 0.2
+
+
+class SweptServer(ServerProcess):
+    """A server at whose end no secret of its proxy may be left anywhere: see `leaks`.
+
+    `needles` are those that it knows until now.
+    """
+
+    def __init__(
+        self, *, environment: Mapping[str, str], log: Path, key: str | None, docker_host: str
+    ) -> None:
+        super().__init__(environment=environment, log=log, key=key)
+        self._settings = environment
+        self._docker_host = docker_host
+        self.needles: dict[str, bytes] = {}
+
+    def until_ready(self) -> None:
+        super().until_ready()
+        self._learn()
+        assert self.needles, "the proxy's secrets are not known, so they cannot be looked for"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        leaks = self._leaks_while_it_runs() if kind is None else []
+        super().__exit__(kind, error, trace)
+        if kind is None:
+            places = ("DATA_DIR", "AUDIT__DIR", "PROXY__STATE_DIR", "GUARD__LIVE_DIR")
+            directories = [Path(self._settings[f"HAKOIRI_{name}"]) for name in places]
+            leaks += leaks_in([self.log, *directories], self.needles)
+        assert not leaks, f"a secret is where none may be: {'; '.join(leaks[:10])}"
+
+    def _learn(self) -> None:
+        """Keep the secrets that the proxies of now have: a restart makes new ones."""
+        for pid in descendants(self.pid):
+            if MAY_HOLD_SECRETS[0] in of_process(pid, "cmdline").split("\0"):
+                with suppress(OSError):
+                    self.needles |= needles_of(Path(f"/proc/{pid}/environ").read_bytes())
+
+    def _leaks_of_processes(self) -> list[str]:
+        """Look until none is found: one that is about to become a proxy is not one yet."""
+        leaks: list[str] = []
+        for _ in range(LOOKS):
+            others = [
+                pid
+                for pid in (self.pid, *descendants(self.pid))
+                if not set(MAY_HOLD_SECRETS) & set(of_process(pid, "cmdline").split("\0"))
+            ]
+            leaks = leaks_of_processes(others, self.needles)
+            if not leaks:
+                break
+            time.sleep(LOOK_AGAIN_S)
+        return leaks
+
+    def _leaks_while_it_runs(self) -> list[str]:
+        instance = Path(self._settings["HAKOIRI_DATA_DIR"]) / "instance"
+        if self.exit_code is not None or not instance.is_file():
+            return []
+        self._learn()
+        name = instance.read_text().strip()
+        label = f"hakoiri.instance={name}"
+        return [
+            *self._leaks_of_processes(),
+            *leaks_of_containers(self._docker_host, label, self.needles),
+            *leaks_in([Path("/run/hakoiri") / name], self.needles),
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +315,11 @@ def prepare(
         variables["HAKOIRI_MODEL__REHEARSAL_SCRIPT"] = str(path)
     return Hakoiri(
         root=root,
-        server=ServerProcess(
-            environment=variables | dict(settings or {}), log=root / "server.log", key=key
+        server=SweptServer(
+            environment=variables | dict(settings or {}),
+            log=root / "server.log",
+            key=key,
+            docker_host=docker_host,
         ),
         rehearsal_port=rehearsal_port,
         docker_host=docker_host,

@@ -172,7 +172,8 @@ def test_a_repository_comes_with_a_login_that_the_box_never_has(
     assert (newest["id"], newest["reason"]) == (done["recovery_point"], "changed")
     mine = "stat -c %u in/site/README; git -C in/site log --format=%s; git -C in/site status -s"
     assert shell(server, workspace, mine) == "1000\nsecond\nfirst\n"
-    planted = f"grep -rsl {TOKEN} /workspace /home /tmp /proc/self/environ || echo none"
+    pattern = f"{TOKEN[:-1]}[{TOKEN[-1]}]"  # the message must not be what is found later
+    planted = f"grep -rsl '{pattern}' /workspace /home /tmp /proc/self/environ || echo none"
     assert shell(server, workspace, planted) == "none\n"
     assert TOKEN not in shell(server, workspace, "cat in/site/.git/config; env")
     server.api.call("DELETE", place)

@@ -29,11 +29,21 @@ DENIED: Final = (
 """All have the site's address: nothing but the whitelist keeps them away."""
 
 ANSWER: Final = "hello from outside"
+_SMALL: Final = {
+    # so that what uses them up is soon done, and begins again
+    "TMP_MIB": "64",
+    "SHM_MIB": "16",
+    "WORKSPACE_MIB": "128",
+    "WORKSPACE_INODES": "8192",
+    "HOME_MIB": "128",
+    "HOME_INODES": "8192",
+    # less than there are, so that burning all is seen to end at it
+    "CPUS": "1.5",
+}
 LIMITS: Final[dict[str, dict[str, str]]] = {
-    # small, so that what uses them up is soon done
-    "runc": {"MEMORY_MIB": "768", "PIDS": "192", "TMP_MIB": "64", "SHM_MIB": "16"},
-    # gVisor's own kernel is in these, too
-    "runsc": {"TMP_MIB": "64", "SHM_MIB": "16"},
+    "runc": {**_SMALL, "MEMORY_MIB": "768", "PIDS": "192"},
+    # gVisor's own kernel is in those two, too
+    "runsc": _SMALL,
 }
 
 FILE_LIMIT_BYTES: Final = 64 * 1024**2
@@ -144,6 +154,15 @@ allow_addresses = ["127.0.0.1:{site.port}"]
 """
 
 
+def box_settings(image: str, runtime: str) -> dict[str, str]:
+    """Return the variables of boxes with small limits."""
+    return {
+        "HAKOIRI_CONTAINER__RUNTIME": runtime,
+        "HAKOIRI_CONTAINER__IMAGE": image,
+        **{f"HAKOIRI_CONTAINER__{name}": value for name, value in LIMITS[runtime].items()},
+    }
+
+
 @contextmanager
 def installation(
     root: Path,
@@ -154,17 +173,14 @@ def installation(
     settings: Mapping[str, str] | None = None,
 ) -> Iterator[Installation]:
     """Run a server and a site; every conversation may reach the site by its allowed name."""
-    limits = {f"HAKOIRI_CONTAINER__{name}": value for name, value in LIMITS[runtime].items()}
     with outside() as site:
         made = prepare(
             root,
             docker_host=engine.docker_host,
             script=RUN,
             settings={
-                "HAKOIRI_CONTAINER__RUNTIME": runtime,
-                "HAKOIRI_CONTAINER__IMAGE": image,
+                **box_settings(image, runtime),
                 "HAKOIRI_FILES__FILE_LIMIT_BYTES": str(FILE_LIMIT_BYTES),
-                **limits,
                 **(settings or {}),
             },
         )

@@ -59,9 +59,10 @@ def test_a_disk_is_full_at_its_quota_and_the_neighbour_notices_nothing(
 ) -> None:
     command = {"bytes": FILL, "inodes": MANY}[what].replace("{directory}", directory)
     before = os.statvfs(small.server.root)
-    events, neighbour = beside(small, command)
+    found = beside(small, command)
     after = os.statvfs(small.server.root)
-    said = data_of(events, "tool_result")[0]["text"] if data_of(events, "tool_result") else ""
+    results = data_of(found.events, "tool_result")
+    said = results[0]["text"] if results else ""
     held = next((int(word.split()[1]) for word in said.splitlines() if "held " in word), 0)
     most = QUOTA_MIB * 2**20 if what == "bytes" else INODES
     lost_mib = (before.f_bavail - after.f_bavail) * before.f_frsize // 2**20
@@ -69,9 +70,9 @@ def test_a_disk_is_full_at_its_quota_and_the_neighbour_notices_nothing(
         f"fill the {what} of {directory}",
         command=command,
         expected=f"no space left within {most} {what}; the neighbour's answer is right",
-        seen=f"{said.strip()}; the neighbour: {neighbour}",
+        seen=f"{said.strip()}; the neighbour: {found.neighbour}",
         held="No space left" in said
         and 0 < held <= most
-        and neighbour == "right"
+        and found.neighbour == "right"
         and lost_mib < TRIED_MIB / 2,
     )

@@ -13,32 +13,19 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from tests.mutation.catalogue import ROOT, CatalogueError, Defence, check
 from tests.mutation.observer import REPORT_VARIABLE, SOURCE_VARIABLE
+from tests.mutation.tried import Verdict
 
 AT_ONCE: Final = 2
 TIMEOUT_S: Final = 300
 _TEST_TIMEOUT_S: Final = 60
 _ALL_PASSED: Final = 0
 _SOME_FAILED: Final = 1
-
-
-class Verdict(StrEnum):
-    """What became of one mutant."""
-
-    CAUGHT = "caught"
-    """Each of its tests failed."""
-
-    SURVIVED = "SURVIVED"
-    """A test passed although the defence was out."""
-
-    BROKEN = "BROKEN"
-    """It could not be told: the tests could not run, or the change makes no sense."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,14 @@ HOSTILE: dict[str, tuple[str, Any]] = {
         {"Name": "nofile", "Soft": 1, "Hard": 1024},
     ),
     "files without end": ("HostConfig.Ulimits.0", {"Name": "nofile", "Soft": 1, "Hard": 1025}),
+    "too many open files": (
+        "HostConfig.Ulimits.0",
+        {"Name": "nofile", "Soft": 1025, "Hard": 1025},
+    ),
+    "too large files": (
+        "HostConfig.Ulimits.2",
+        {"Name": "fsize", "Soft": 2**30 + 1, "Hard": 2**30 + 1},
+    ),
     "locked memory": ("HostConfig.Ulimits.0", {"Name": "memlock", "Soft": -1, "Hard": -1}),
     "root": ("User", "0:0"),
     "root by name": ("User", "root"),

@@ -5,7 +5,6 @@ import pytest
 from tests.mutation.catalogue import ROOT, Defence, Edit
 from tests.mutation.runner import (
     Run,
-    Verdict,
     compiled_source,
     fault_of_whole,
     is_of,
@@ -13,6 +12,7 @@ from tests.mutation.runner import (
     linked_source,
     try_one,
 )
+from tests.mutation.tried import Verdict
 
 NODE = "tests/unit/credential_proxy/test_addresses.py::test_a_special_address_is_refused"
 LINE = '        ("10.0.0.0/8", "private"),\n'

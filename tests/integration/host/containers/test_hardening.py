@@ -121,7 +121,17 @@ def test_the_limits_of_a_process(inside: dict[str, Any]) -> None:
         "FSIZE": [FilesSettings().file_limit_bytes] * 2,
         "NOFILE": [GIVEN.open_files] * 2,
     }
+
+
+def test_the_kernel_takes_a_box_before_what_is_ours(inside: dict[str, Any]) -> None:
     assert inside["oom_score_adj"] == 500
+
+
+def test_it_is_given_no_device_by_a_rule_or_by_a_request(inside: dict[str, Any]) -> None:
+    host = inside["shown"]["HostConfig"]
+    assert not host["DeviceCgroupRules"]
+    assert not host["DeviceRequests"]
+    assert not host["Devices"]
 
 
 def test_only_loopback_and_the_engines_own_devices_are_there(inside: dict[str, Any]) -> None:
