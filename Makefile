@@ -32,6 +32,13 @@ test: ## Run all tests but those on machines of their own; pass options to pytes
 	$(VENV)/bin/pytest -m "not guest and not booted and not compose and not alone" $(WORKERS) --durations=30 --durations-min=5 $(ARGS)
 	$(VENV)/bin/pytest -m alone $(ARGS) || [ $$? -eq 5 ]  # none of them was chosen
 
+.PHONY: test-runsc
+test-runsc: ## Run the tests of whole systems with gVisor as the usual runtime
+	@deployment/setup/host.sh --for test
+	@deployment/setup/venv.sh
+	@$(HAKOIRI) image build
+	HAKOIRI_TESTS_RUNTIME=runsc $(VENV)/bin/pytest tests/e2e -m "not alone" $(WORKERS) $(ARGS)
+
 .PHONY: compose-test
 compose-test: ## Bring up the stack of docker-compose.yml, run a turn, look at its rights, upgrade it in the middle of turns
 	@deployment/setup/host.sh --for compose

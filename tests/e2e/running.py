@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.request import urlopen
 
 from hakoiri.cli.api_client import ApiClient
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
+
+RUNTIME_VARIABLE: Final = "HAKOIRI_TESTS_RUNTIME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,14 @@ def stands_by(pid: int) -> bool:
         return True  # it has just ended
 
 
+def usual_runtime() -> str:
+    """The runtime of the servers under test whose tests choose none: runc, or as the caller says.
+
+    `make test-runsc` says runsc.
+    """
+    return os.environ.get(RUNTIME_VARIABLE, "runc")
+
+
 def turn_types(events: list[dict[str, Any]]) -> list[str]:
     """The events' types, runs of deltas as one."""
     types: list[str] = []
@@ -203,6 +213,7 @@ def prepare(
         "HAKOIRI_GUARD__LIVE_DIR": str(root / "live"),
         "HAKOIRI_AUDIT__DIR": str(root / "audit"),
         "HAKOIRI_CONTAINER__PROBE_AT_START": "false",
+        "HAKOIRI_CONTAINER__RUNTIME": usual_runtime(),
         "HAKOIRI_WARM_POOL__MIN": "0",
         "HAKOIRI_MODEL__PROVIDER": "rehearsal",
         "HAKOIRI_MODEL__REHEARSAL_PORT": str(rehearsal_port),

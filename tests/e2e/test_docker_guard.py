@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.running import Hakoiri, hakoiri
+from tests.e2e.running import Hakoiri, hakoiri, usual_runtime
 from tests.e2e.scripts import RUN
 from tests.e2e.test_failures import is_ready
 from tests.e2e.test_processes import (
@@ -179,7 +179,7 @@ HOSTILE: list[tuple[str, dict[str, Any]]] = [
     ("volumes of another", {"VolumesFrom": ["other"]}),
     ("devices", {"Devices": [{"PathOnHost": "/dev/kmsg", "PathInContainer": "/k"}]}),
     ("unconfined", {"SecurityOpt": ["no-new-privileges:true", "seccomp=unconfined"]}),
-    ("runtime", {"Runtime": "runsc"}),
+    ("runtime", {"Runtime": "runc" if usual_runtime() == "runsc" else "runsc"}),
     ("memory", {"Memory": 2**50, "MemorySwap": 2**50}),
 ]
 

@@ -237,7 +237,7 @@ def test_without_root_it_is_one_sentence(engine: TestEngine, tmp_path: Path) -> 
         gid=NOBODY,
     )
     ended = subprocess.run(
-        launch_command(spec, shown=code_directories()),
+        launch_command(spec, shown=code_directories(), supervisor_pid=os.getpid()),
         env=variables(tmp_path, engine.docker_host),
         cwd="/",
         capture_output=True,

@@ -33,6 +33,7 @@ def server(
         script=RUN,
         settings={
             "HAKOIRI_CONTAINER__IMAGE": image,
+            "HAKOIRI_CONTAINER__RUNTIME": "runc",
             "HAKOIRI_CONTAINER__RUNTIMES": "runc,runsc",
             "HAKOIRI_WARM_POOL__MIN": "1",
         },

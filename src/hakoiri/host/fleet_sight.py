@@ -27,8 +27,9 @@ class FleetSight:
     unsaved: UnsavedAges
 
     def saved(self, workspace_id: str, began_s: float) -> None:
-        """Say that a workspace was saved, and when that save began."""
+        """Say that a workspace was saved, and when that save began; forget those that are gone."""
         self.unsaved.saved(workspace_id, began_s=began_s)
+        self.unsaved_ages_s()
 
     def unsaved_ages_s(self) -> list[float]:
         """Since when the files of workspaces in use are not saved."""

@@ -121,6 +121,7 @@ def make_services(
 
     def recorded(events: Sequence[ConversationEvent]) -> None:
         audited.recorded(events)
+        owners.recorded(events)
         metrics.turns.recorded(events)
 
     feed = EventFeed(store=store, recorded=told_to_others(recorded, coordination))

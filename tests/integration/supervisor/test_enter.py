@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -103,7 +104,10 @@ def run(view: SealedView | None, *ways: tuple[str, ...]) -> list[str]:
         view=view,
     )
     done = subprocess.run(
-        launch_command(spec, shown=code_directories()), capture_output=True, text=True, check=False
+        launch_command(spec, shown=code_directories(), supervisor_pid=os.getpid()),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     said: list[str] = json.loads(done.stdout)
@@ -192,7 +196,7 @@ pathlib.Path(sys.argv[1]).with_name("written").touch()
         view=ground.view(),
     )
     with subprocess.Popen(
-        launch_command(spec, shown=code_directories()),
+        launch_command(spec, shown=code_directories(), supervisor_pid=os.getpid()),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -219,7 +223,10 @@ def test_what_is_mounted_in_a_covered_directory_is_not_held_on_to(ground: Ground
         name="tried", arguments=("-I", "-c", code), uid=65534, gid=65534, view=ground.view()
     )
     done = subprocess.run(
-        launch_command(spec, shown=code_directories()), capture_output=True, text=True, check=True
+        launch_command(spec, shown=code_directories(), supervisor_pid=os.getpid()),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     mounted = {line.split()[4] for line in done.stdout.splitlines() if line}
     assert str(foreign) not in mounted
@@ -244,7 +251,9 @@ for path in sys.argv[1:]:
         capabilities=("sys_admin", "dac_override"),
         shared=(ground.tree,),
     )
-    subprocess.run(launch_command(spec, shown=code_directories()), check=True)
+    subprocess.run(
+        launch_command(spec, shown=code_directories(), supervisor_pid=os.getpid()), check=True
+    )
     mounted = [
         Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()
     ]

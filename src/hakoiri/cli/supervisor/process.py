@@ -59,17 +59,23 @@ class ProcessSpec:
     can_leave: bool = False
 
 
-def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...]) -> list[str]:
+def launch_command(spec: ProcessSpec, *, shown: tuple[Path, ...], supervisor_pid: int) -> list[str]:
     """Return the command that root runs: namespaces, then `enter`, then fewer rights.
 
     `shown` are the directories that every process must be able to reach (interpreter and code).
+    Only a child of the supervisor runs the program; it ends when that is killed.
     """
     plan = {
         "hidden": [str(path) for path in spec.hidden],
         "shown": [str(path) for path in (*shown, *spec.shown)],
         "shared": [str(path) for path in spec.shared],
         "view": _view(spec.view, shown) if spec.view is not None else None,
-        "command": [*fewer_rights(spec), sys.executable, *spec.arguments],
+        "command": [
+            *fewer_rights(spec),
+            *_unless_orphaned(supervisor_pid),
+            sys.executable,
+            *spec.arguments,
+        ],
     }
     return [
         "unshare",
@@ -95,6 +101,15 @@ def _view(view: SealedView, shown: tuple[Path, ...]) -> dict[str, list[str]]:
         "kept": [str(path) for path in (*shown, *view.kept)],
         "scratch": [str(path) for path in view.scratch],
     }
+
+
+def _unless_orphaned(supervisor_pid: int) -> list[str]:
+    """Return how to run a program only if the supervisor lives: prctl(2), PR_SET_PDEATHSIG.
+
+    The signal is not sent to whom asks for it too late, and giving up being root takes the wish
+    back. An orphan would serve on, hold its locks, and the next supervisor could not start.
+    """
+    return ["sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(supervisor_pid)]
 
 
 def fewer_rights(spec: ProcessSpec) -> list[str]:

@@ -169,7 +169,7 @@ class Supervisor:
 
     async def _launch(self, spec: ProcessSpec) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *launch_command(spec, shown=self._shown),
+            *launch_command(spec, shown=self._shown, supervisor_pid=os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=self._stdout,
             env=dict(spec.environment),

@@ -6,8 +6,8 @@ from typing import Final
 from hakoiri.audit.event import AuditEvent, Detail, EventKind
 from hakoiri.audit.writer import AuditLog
 
-REMEMBERED_LIMIT: Final = 10_000
-"""Workspaces whose newest word is remembered; beyond it one may be told twice."""
+REMEMBERED_LIMIT: Final = 1_024
+"""Workspaces, the latest told, whose newest word is remembered; another may be told twice."""
 
 _FAILING: Final = "failing"
 

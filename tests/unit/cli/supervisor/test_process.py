@@ -16,7 +16,9 @@ SPEC = ProcessSpec(
 
 
 def plan_of(spec: ProcessSpec) -> dict[str, Any]:
-    plan: dict[str, Any] = json.loads(launch_command(spec, shown=(Path("/code"),))[-1])
+    plan: dict[str, Any] = json.loads(
+        launch_command(spec, shown=(Path("/code"),), supervisor_pid=77)[-1]
+    )
     return plan
 
 
@@ -42,7 +44,7 @@ def test_a_process_without_groups_and_capabilities_has_none() -> None:
 
 
 def test_what_is_hidden_is_hidden_in_a_mount_namespace_of_its_own() -> None:
-    command = launch_command(SPEC, shown=())
+    command = launch_command(SPEC, shown=(), supervisor_pid=77)
     assert command[:4] == ["unshare", "--mount", "--propagation", "slave"]
     assert plan_of(SPEC)["hidden"] == ["/etc/hakoiri"]
 
@@ -54,7 +56,7 @@ def test_what_a_process_keeps_is_shown_to_it_beside_the_code() -> None:
 
 def test_mounts_go_out_from_a_shared_directory_alone() -> None:
     spec = ProcessSpec(name="p", arguments=(), uid=1, gid=1, shared=(Path("/tree"),))
-    command = launch_command(spec, shown=())
+    command = launch_command(spec, shown=(), supervisor_pid=77)
     assert command[:4] == ["unshare", "--mount", "--propagation", "unchanged"]
     assert plan_of(spec)["shared"] == ["/tree"]
     assert plan_of(SPEC)["shared"] == []
@@ -80,6 +82,6 @@ def test_a_sealed_view_keeps_the_code() -> None:
 
 def test_a_process_without_a_network_gets_an_empty_one() -> None:
     bare = ProcessSpec(name="p", arguments=(), uid=1, gid=1, has_network=False)
-    command = launch_command(bare, shown=())
+    command = launch_command(bare, shown=(), supervisor_pid=77)
     assert command[:3] == ["unshare", "--mount", "--net"]
-    assert "--net" not in launch_command(SPEC, shown=())
+    assert "--net" not in launch_command(SPEC, shown=(), supervisor_pid=77)
