@@ -98,7 +98,6 @@ class SavedRemoval:
             return is_saved
 
     async def _is_saved(self, live: Live, *, limit_s: float) -> bool:
-        live.is_unsaved = True  # until it is known better, whatever fails
         await self._last_save.hold(live)
         live.is_unsaved = not await self._last_save.of(live, limit_s=limit_s)
         return not live.is_unsaved

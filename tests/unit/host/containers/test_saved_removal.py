@@ -223,9 +223,6 @@ async def test_one_that_is_too_old_is_left_to_those_who_use_it(tmp_path: Path) -
 async def test_one_that_died_between_two_turns_is_saved_before_it_is_replaced(box: Box) -> None:
     await box.idle()
     box.fleet.engine.running.clear()
-    box.fleet.server_dies()
-    for agent in box.fleet.agents.by_directory.values():
-        agent.dead = True
     box.live().container.agent = None
     assert (await box.claim()).generation == 2
     assert box.saved_with == [True]
@@ -238,6 +235,26 @@ async def test_one_that_died_and_cannot_be_saved_is_not_replaced(box: Box) -> No
     with pytest.raises(FilesUnsavedError):
         await box.claim()
     assert box.live().container.directories.workspace.exists()
+
+
+async def test_one_that_died_with_its_engine_is_replaced_as_soon_as_that_is_back(
+    box: Box,
+) -> None:
+    await box.idle()
+    box.fleet.engine.running.clear()
+    box.live().container.agent = None
+    pauses, looks = box.fleet.engine.pause, 0
+
+    async def pause(engine_id: str) -> None:
+        nonlocal looks
+        looks += 1
+        if looks < 3:
+            raise EngineAwayError("the engine is away")
+        await pauses(engine_id)
+
+    box.fleet.engine.pause = pause  # type: ignore[method-assign]
+    assert (await box.claim()).generation == 2
+    assert box.saved_with == [True]
 
 
 async def test_a_turn_that_never_began_takes_no_file_of_an_earlier_one_with_it(box: Box) -> None:
