@@ -85,19 +85,27 @@ async def test_what_a_killed_server_left_is_closed_and_what_a_turn_uses_is_not()
 async def test_a_turn_that_begins_while_its_old_socket_is_closed_has_a_new_one() -> None:
     proxy = MemoryProxy(sockets={"chat-c1": None})
     chats = sockets(proxy)
-    begun, closes = anyio.Event(), proxy.close_socket
+    begun, go_on, closed = anyio.Event(), anyio.Event(), anyio.Event()
+    closes = proxy.close_socket
 
     async def close_slowly(container_id: str) -> None:
         begun.set()
-        await anyio.wait_all_tasks_blocked()
+        await go_on.wait()
         await closes(container_id)
+        closed.set()
+
+    async def turn() -> None:
+        async with chats.socket_for(CHAT):
+            await closed.wait()
+            assert proxy.sockets == {"chat-c1": ("c1", "t1", 1, NARROW)}
 
     proxy.close_socket = close_slowly  # type: ignore[method-assign]
     async with anyio.create_task_group() as group:
         group.start_soon(chats.close_left_over)
         await begun.wait()
-        async with chats.socket_for(CHAT):
-            assert proxy.sockets == {"chat-c1": ("c1", "t1", 1, NARROW)}
+        group.start_soon(turn)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
 
 
 async def test_one_that_could_not_be_closed_is_closed_later() -> None:
