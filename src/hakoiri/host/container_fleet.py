@@ -8,10 +8,10 @@ from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.host_resources import HostResources
 from hakoiri.host.adapters.proxy_client import ProxyClient
-from hakoiri.host.container_keeping import gc_limits
 from hakoiri.host.containers.admission_gate import AdmissionLimits
 from hakoiri.host.containers.box import Box
 from hakoiri.host.containers.capacity import Level, Need, Threshold, Thresholds
+from hakoiri.host.containers.gc_limits import gc_limits
 from hakoiri.host.containers.host_watch import HostLimits, HostWatch
 from hakoiri.host.containers.last_save import Saves
 from hakoiri.host.containers.lifecycle import Lifecycle

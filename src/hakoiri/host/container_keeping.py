@@ -12,7 +12,7 @@ import structlog
 
 from hakoiri.host.containers.adoption import Adoption, Owners
 from hakoiri.host.containers.collector import Collector
-from hakoiri.host.containers.gc import GcLimits
+from hakoiri.host.containers.gc_limits import gc_limits
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ChatSockets, ClaimStore, ContainersError
@@ -24,9 +24,6 @@ log = structlog.get_logger(__name__)
 
 LAST_SAVES_S: Final = 8.0
 """For what containers hold at a stop, out of the time that a stop may take."""
-
-STRAY_GRACE_S: Final = 60.0
-"""Added to the longest start: nothing that somebody may still be about is taken for a stray."""
 
 
 def make_collector(
@@ -44,19 +41,6 @@ def make_collector(
         tell=metrics,
         limits=gc_limits(settings),
         clock=time.monotonic,
-    )
-
-
-def gc_limits(settings: Settings) -> GcLimits:
-    """Return what the settings say of how long containers are kept."""
-    given = settings.container
-    return GcLimits(
-        idle_timeout_s=given.idle_timeout_s,
-        idle_timeout_max_s=given.idle_timeout_max_s or given.idle_timeout_s,
-        lifetime_s=given.lifetime_s,
-        pause_after_s=given.pause_after_s or None,
-        # longer than any start or removal that somebody else may be about
-        stray_grace_s=given.start_timeout_s + STRAY_GRACE_S,
     )
 
 

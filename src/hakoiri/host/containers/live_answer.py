@@ -27,7 +27,7 @@ async def is_answering(live: Live, lifecycle: Lifecycle) -> bool:
 
     Raises `EngineAwayError`, which says nothing of a frozen container: it is not lost.
     """
-    if live.container.agent is None:
+    if live.container.agent is None or live.container.state is ContainerState.HALTED:
         return False
     try:
         await lifecycle.thaw(live.container)

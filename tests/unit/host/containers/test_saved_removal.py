@@ -257,6 +257,14 @@ async def test_one_that_died_with_its_engine_is_replaced_as_soon_as_that_is_back
     assert box.saved_with == [True]
 
 
+async def test_one_that_was_ended_for_a_lie_is_saved_before_it_is_replaced(box: Box) -> None:
+    made = await box.claim()
+    await box.orchestrator.halt("w1", container_id=made.container_id)
+    await box.orchestrator.release("w1")
+    assert (await box.claim()).generation == 2
+    assert box.saved_with == [True]
+
+
 async def test_a_turn_that_never_began_takes_no_file_of_an_earlier_one_with_it(box: Box) -> None:
     await box.idle()
     box.fleet.proxy.refuse = lambda _: True
