@@ -12,9 +12,10 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
-IDLE_S = 4
-LATE = "run: setsid sh -c 'sleep 2; echo late > late' > /dev/null 2>&1 & echo on"
-"""Writes well after the turn, and before the container is idle for long enough to go."""
+IDLE_S = 8
+WAITS = "until [ -e go ]; do sleep 0.1; done; sleep 1; echo late > late"
+LATE = f"run: touch waits; setsid sh -c '{WAITS}' > /dev/null 2>&1 & echo on"
+"""Writes when it is told to: after the turn has ended, and was saved."""
 
 
 @pytest.fixture(params=["runc", "runsc"])
@@ -39,9 +40,10 @@ def left_behind(server: Hakoiri) -> str:
     """A conversation whose turn left something that writes, once it has written."""
     conversation = server.conversation()
     server.turn(conversation, LATE)
-    until(
-        lambda: any((server.tree / box / "workspace" / "late").exists() for box in server.boxes())
-    )
+    (workspace,) = (path.parent for path in server.tree.glob("*/workspace/waits"))
+    assert not (workspace / "late").exists()
+    (workspace / "go").touch()
+    until((workspace / "late").exists)
     return conversation
 
 
