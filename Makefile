@@ -102,7 +102,7 @@ endurance: ## Many conversations through one server, and whether it grows; ARGS=
 	$(VENV)/bin/python -m benchmarks.endurance $(ARGS)
 
 .PHONY: bench
-bench: ## Measure starts, turns, the proxy and file sync beside their peers
+bench: ## Measure starts and turns; ARGS=orchestrator for the whole table beside its peers, ARGS=all for everything
 	@deployment/setup/host.sh --for demo
 	@deployment/setup/venv.sh
 	@$(HAKOIRI) image build

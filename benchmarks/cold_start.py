@@ -17,8 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from urllib.request import urlopen
 
+from benchmarks.orchestrator_bars import DOCKER_RUN, lines_of
 from benchmarks.plain_container import plain_container
-from benchmarks.report import Report
+from benchmarks.report import Part, Report, in_turns
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host.containers.box import read_box
@@ -95,7 +96,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure; the first round warms caches and is not counted."""
     engine_host = os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST)
     rehearsal_port = free_port()
-    report = Report("Starts and turns", baseline="docker run, to first output")
+    report = Report("Starts and turns", baseline=DOCKER_RUN)
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
@@ -104,7 +105,7 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
         )
         settings = load(data_dir=root / "data", docker_host=engine_host)
         image = settings.container.image or workspace_image()
-        report.notes = {"engine": _engine(engine_host), "image": image}
+        report.notes = machine_notes(engine_host, image)
         box = read_box(settings, instance="bench")
         say("starting a server with the rehearsal model")
         with (
@@ -112,16 +113,16 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
             plain_container(engine_host=engine_host, box=box, image_id=image) as plain,
         ):
             site = Site(root, server, rehearsal_port, engine_host)
-            parts = [plain.docker_run, plain.steps, site.conversation]
-            for part in parts:
-                part(Report("warm-up"))
-            for number in range(samples):
-                say(f"round {number + 1} of {samples}")
-                first = number % len(parts)
-                for part in parts[first:] + parts[:first]:
-                    part(report)
+            parts: list[Part] = [plain.docker_run, plain.steps, site.conversation]
+            in_turns(parts, samples, report, say=say)
     report.samples_ms = dict(sorted(report.samples_ms.items(), key=_place))
+    report.lines = lines_of(report)
     return report
+
+
+def machine_notes(engine_host: str, image: str) -> dict[str, str]:
+    """Return what a report says of the engine and the image."""
+    return {"engine": _engine(engine_host), "image": image}
 
 
 def server_environment(root: Path, rehearsal_port: int) -> dict[str, str]:

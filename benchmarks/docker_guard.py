@@ -4,28 +4,43 @@ import asyncio
 import os
 import secrets
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import aiodocker
 
+from benchmarks.guard_calls import Step, add, lines_of
 from benchmarks.guarded_engine import INSTANCE, GuardedEngine, guarded_engine
+from benchmarks.instant_engine import Recorded, instant_engine
 from benchmarks.report import Report
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.hardening import engine_configuration
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST, Settings, load
+from hakoiri.wire.agent import AGENT_SOCKET_NAME
 from hakoiri.wire.guard import SOURCE_HOME, SOURCE_WORKSPACE, engine_name
 
 ROUNDS_EACH = 10
-"""One sample is a round of so many calls for each call; a create is one call."""
+ROUNDS_OF_CHANGES = 2
+"""One sample is a round of so many calls for each call; those that the engine works for, fewer."""
+
+SETTLE_TIMEOUT_S: Final = 180
+SETTLE_POLL_S: Final = 0.1
+FREEZE_TRIES: Final = 50
+"""On a busy machine runc gives up on processes that do not come to run ("unable to freeze")."""
+
+FREEZE_REST_S: Final = 0.3
+"""The engine learns of a thaw by an event, which may come after the next freeze is done."""
+
+_OURS: Final = f'{{"label":["hakoiri.instance={INSTANCE}"]}}'
+INSTANT: Final = "engine at once"
 
 
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
-    """Measure inspect, list, start of a running container, and create with remove."""
+    """Measure every call that the guard takes (`hakoiri.wire.guard`)."""
     return asyncio.run(_measure(samples, say))
 
 
@@ -34,6 +49,7 @@ async def _measure(samples: int, say: Callable[[str], None]) -> Report:
     settings = load(docker_host=host)
     image = settings.container.image or workspace_image()
     report = Report("Calls with and without the docker guard")
+    report.notes["load average"] = "{:.1f}, {:.1f}, {:.1f}".format(*os.getloadavg())
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         root = Path(name)
         async with (
@@ -41,32 +57,71 @@ async def _measure(samples: int, say: Callable[[str], None]) -> Report:
             DockerEngine(guarded.address) as behind,
             aiodocker.Docker(url=host) as bare,
         ):
-            image_id = await behind.image_id(image)
             pair = await _Pair.made(
                 guarded=guarded,
                 behind=behind,
                 bare=bare,
                 settings=settings,
-                image_id=image_id,
+                image=image,
                 root=root,
             )
             try:
                 for number in range(-1, samples):
                     say(f"round {number + 1} of {samples}")
                     await pair.round(Report("warm-up") if number < 0 else report)
+                recorded = await Recorded.of(bare, image=image, name=pair.name, filters=_OURS)
+                say("the same before an engine that answers at once")
+                await _alone(recorded, report, samples=samples, settings=settings, image=image)
             finally:
                 await pair.remove()
+    report.notes["load average at the end"] = "{:.1f}, {:.1f}, {:.1f}".format(*os.getloadavg())
+    report.lines = lines_of(report.samples_ms)
     return report
+
+
+async def _alone(
+    recorded: Recorded, report: Report, *, samples: int, settings: Settings, image: str
+) -> None:
+    """Measure the guard before an engine whose own time is next to nothing."""
+    with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
+        root = Path(name)
+        async with (
+            instant_engine(recorded, root / "engine.sock") as host,
+            guarded_engine(host, settings=settings, image=image, root=root) as guarded,
+            DockerEngine(guarded.address) as behind,
+            aiodocker.Docker(url=host) as bare,
+        ):
+            pair = await _Pair.made(
+                guarded=guarded,
+                behind=behind,
+                bare=bare,
+                settings=settings,
+                image=image,
+                root=root,
+            )
+            try:
+                for number in range(-1, samples):
+                    quick = Report("warm-up") if number < 0 else report
+                    await pair.quick_round(quick, processor_ms=guarded.processor_ms)
+            finally:
+                await pair.remove()
 
 
 class _Pair:
     """A running container that is asked about both ways."""
 
     def __init__(
-        self, behind: DockerEngine, bare: aiodocker.Docker, body: dict[str, Any], container_id: str
+        self,
+        *,
+        behind: DockerEngine,
+        bare: aiodocker.Docker,
+        body: dict[str, Any],
+        container_id: str,
+        image: str,
+        agent_socket: Path,
     ) -> None:
         self.behind, self.bare, self.body = behind, bare, body
-        self.container_id = container_id
+        self.container_id, self.image, self.agent_socket = container_id, image, agent_socket
         self.name = engine_name(container_id)
         self.engine_body: dict[str, Any] = {}
 
@@ -78,16 +133,23 @@ class _Pair:
         behind: DockerEngine,
         bare: aiodocker.Docker,
         settings: Settings,
-        image_id: str,
+        image: str,
         root: Path,
     ) -> "_Pair":
         container_id = f"c{secrets.token_hex(8)}"
         (guarded.proxy_sockets / container_id).mkdir()
         body = engine_configuration(
-            read_box(settings, instance=INSTANCE).maker(image_id)(container_id)
+            read_box(settings, instance=INSTANCE).maker(await behind.image_id(image))(container_id)
         )
-        pair = cls(behind, bare, body, container_id)
-        await behind.make_box(container_id)
+        box = await behind.make_box(container_id)
+        pair = cls(
+            behind=behind,
+            bare=bare,
+            body=body,
+            container_id=container_id,
+            image=image,
+            agent_socket=Path(box.agent) / AGENT_SOCKET_NAME,
+        )
         await behind.create(name=pair.name, config=body)
         await behind.start(pair.name)
         pair.engine_body = body | {"HostConfig": dict(body["HostConfig"])}
@@ -97,29 +159,118 @@ class _Pair:
         ]
         return pair
 
+    async def _settled(self) -> None:
+        """Wait until the agent listens: a box that still starts is hard to freeze."""
+        async with asyncio.timeout(SETTLE_TIMEOUT_S):
+            while True:
+                try:
+                    _, writer = await asyncio.open_unix_connection(self.agent_socket)
+                except OSError:
+                    await asyncio.sleep(SETTLE_POLL_S)
+                else:
+                    writer.close()
+                    return
+
     async def remove(self) -> None:
         await self.behind.remove(self.name)
         await self.behind.remove_box(self.container_id)
 
     async def round(self, report: Report) -> None:
-        """Time each call bare and guarded, alternating which is first."""
+        """Time each call bare and guarded, alternating which is first; the container runs after."""
+        await self._settled()
+        for steps in (self._asking(), self._frozen()):
+            for number in range(ROUNDS_EACH):
+                await add(report, steps, number=number)
+        for steps in (self._boxes(), self._ended()):
+            for number in range(ROUNDS_OF_CHANGES):
+                await add(report, steps, number=number)
+        await self.behind.remove(self.name)
+        for number in range(ROUNDS_OF_CHANGES):
+            await add(report, self._made(), number=number)
+        await self._create_guarded()
+        await self.behind.start(self.name)
+
+    async def quick_round(self, report: Report, *, processor_ms: Callable[[], float]) -> None:
+        """Time each call before an engine that answers at once, and what it costs the guard."""
+        steps = [*self._asking(), *self._frozen(), *self._ended(), *self._made()]
+        own = [
+            replace(step, name=f"{step.name}, {INSTANT}", rest_s=0.0)
+            for step in steps
+            if step.bare is not None
+        ]
+        for number in range(ROUNDS_EACH):
+            await add(report, own, number=number, processor_ms=processor_ms)
+
+    def _asking(self) -> list[Step]:
+        """What changes nothing."""
         container = self.bare.containers.container(self.name)
-        filters = f'{{"label":["hakoiri.instance={INSTANCE}"]}}'
-        calls: dict[str, tuple[Callable[[], Awaitable[Any]], Callable[[], Awaitable[Any]]]] = {
-            "inspect": (container.show, lambda: self.behind.is_running(self.name)),
-            "start (running already)": (container.start, lambda: self.behind.start(self.name)),
-            "list": (
-                lambda: self.bare.containers.list(all=True, filters=filters),
+        return [
+            Step("info", self.bare.system.info, self.behind.has_user_namespaces),
+            Step(
+                "image",
+                lambda: self.bare.images.inspect(self.image),
+                lambda: self.behind.image_id(self.image),
+            ),
+            Step(
+                "list",
+                lambda: self.bare.containers.list(all=True, filters=_OURS),
                 lambda: self.behind.list_ours(INSTANCE),
             ),
-        }
-        for name, (bare, guarded) in calls.items():
-            for number in range(ROUNDS_EACH):
-                await _add(report, name, _in_turns(number, ("bare", bare), ("guarded", guarded)))
-        for number in range(2):
-            ways = _in_turns(number, ("bare", self._create_bare), ("guarded", self._create_guarded))
-            await _add(report, "create", ways, before=lambda: self.behind.remove(self.name))
-        await self.behind.start(self.name)
+            Step("inspect", container.show, lambda: self.behind.is_running(self.name)),
+            Step("start (running already)", container.start, lambda: self.behind.start(self.name)),
+            Step("boxes: list", None, self.behind.list_boxes),
+            Step("boxes: find", None, lambda: self.behind.find_box(self.container_id)),
+        ]
+
+    def _frozen(self) -> list[Step]:
+        container = self.bare.containers.container(self.name)
+        return [
+            Step(
+                "pause",
+                container.pause,
+                lambda: self.behind.pause(self.name),
+                tries=FREEZE_TRIES,
+                rest_s=FREEZE_REST_S,
+            ),
+            Step(
+                "unpause",
+                container.unpause,
+                lambda: self.behind.unpause(self.name),
+                rest_s=FREEZE_REST_S,
+            ),
+        ]
+
+    def _ended(self) -> list[Step]:
+        """The last one starts it again; a start of the guard's looks at the processes as well."""
+        container = self.bare.containers.container(self.name)
+        return [
+            Step(
+                "stop",
+                lambda: container.stop(t=0),
+                lambda: self.behind.stop(self.name, grace_s=0),
+            ),
+            Step("start", container.start, lambda: self.behind.start(self.name)),
+        ]
+
+    def _made(self) -> list[Step]:
+        """Begins and ends without the container."""
+        container = self.bare.containers.container(self.name)
+        return [
+            Step("create", self._create_bare, self._create_guarded),
+            Step(
+                "remove",
+                lambda: container.delete(force=True, v=True),
+                lambda: self.behind.remove(self.name),
+            ),
+        ]
+
+    def _boxes(self) -> list[Step]:
+        """Directories of another container, which is never made."""
+        other = f"c{secrets.token_hex(8)}"
+        return [
+            Step("boxes: make", None, lambda: self.behind.make_box(other)),
+            Step("boxes: remove", None, lambda: self.behind.remove_box(other)),
+        ]
 
     async def _create_bare(self) -> None:
         await self.bare.containers.create(self.engine_body, name=self.name)
@@ -131,34 +282,3 @@ class _Pair:
 def _place(root: Path, source: str) -> Path:
     """Where the engine finds a box's directory."""
     return root / ("disks" if source in (SOURCE_WORKSPACE, SOURCE_HOME) else "tree")
-
-
-Way = tuple[str, Callable[[], Awaitable[Any]]]
-
-
-def _in_turns(number: int, first: Way, second: Way) -> tuple[Way, Way]:
-    return (first, second) if number % 2 else (second, first)
-
-
-async def _add(
-    report: Report,
-    name: str,
-    ways: tuple[Way, Way],
-    *,
-    before: Callable[[], Awaitable[None]] | None = None,
-) -> None:
-    """Time both ways, one right after the other; what the guard added is their difference."""
-    took_ms: dict[str, float] = {}
-    for way, call in ways:
-        if before is not None:
-            await before()
-        took_ms[way] = await _timed(call)
-    report.add(f"{name}: bare", took_ms["bare"])
-    report.add(f"{name}: guarded", took_ms["guarded"])
-    report.add(f"{name}: added", took_ms["guarded"] - took_ms["bare"])
-
-
-async def _timed(call: Callable[[], Awaitable[Any]]) -> float:
-    started_s = time.perf_counter()
-    await call()
-    return (time.perf_counter() - started_s) * 1000

@@ -1,9 +1,11 @@
 """Many conversations through one server: does it grow?
 
-Each conversation has a turn that writes a file, a file put, a command run and a file read. Then
-every other one is deleted, and of the rest only the box is given up, its files saved. Whenever
-some are through and no container is left, everything that our processes hold is counted; a line
-through the counts, and the noise around it, say whether they are flat.
+Each conversation has a turn that writes a file, a file put, a command run and a file read, and
+somebody who watches it; some are frozen and thawed, some lose their container and come back
+(`endurance_load`). Warm containers grow too old all the time, and the metrics are read each quarter
+of a minute. Whenever some are through, the pool is put down; when no container is left, everything
+that our processes hold is counted. A line through the counts, and the noise around it, say whether
+they are flat.
 
 Writes a CSV of all samples, the trends as JSON, and a plot as SVG.
 """
@@ -30,6 +32,7 @@ from tests.e2e.scripts import RUN
 
 from benchmarks.arguments import count
 from benchmarks.descriptors import by_kind, differences
+from benchmarks.endurance_load import NO_POOL, SETTINGS, come_back, converse, scraped
 from benchmarks.flatness import Trend, fewest_samples, trend
 from benchmarks.line_plot import page
 from benchmarks.report import machine
@@ -48,6 +51,7 @@ ROLES: Final = {
     "proxy": "hakoiri.credential_proxy",
     "guard": "hakoiri.docker_guard",
     "audit keeper": "hakoiri.audit",
+    "audit reader": "hakoiri.audit.reader",
     "model": "hakoiri.rehearsal",
 }
 GRAINS: Final = {"MiB": 1.0, "descriptors": 1.0, "threads": 1.0, "count": 0.0}
@@ -57,29 +61,6 @@ GONE_TIMEOUT_S: Final = 180.0
 SETTLE_S: Final = 1.0
 
 Sample = dict[str, float]
-
-
-def converse(server: Hakoiri, number: int) -> None:
-    """Have one conversation from its begin to the end of its box."""
-    call = server.api.call
-    conversation = server.conversation()
-    last = server.turn(conversation, f"run: echo {number} > written; cat written")[-1]
-    if last["type"] != "result":
-        raise RuntimeError(f"conversation {number}: {last}")
-    place = f"/v1/conversations/{conversation}"
-    content = os.urandom(4096)
-    server.api.upload(f"{place}/workspace/files/put", iter([content]), size=len(content))
-    command = {"argv": ["sh", "-c", "cat written > copied"]}
-    ended = call("POST", f"{place}/workspace/exec", command)
-    if ended["exit_code"] != 0:
-        raise RuntimeError(f"conversation {number}: {ended}")
-    if server.api.download(f"{place}/workspace/files/copied") != f"{number}\n".encode():
-        raise RuntimeError(f"conversation {number}: the command's file is not there")
-    if number % 2:
-        call("DELETE", place)
-    else:
-        workspace = call("GET", place)["workspace_id"]
-        call("DELETE", f"/v1/workspaces/{workspace}?files=save")
 
 
 def until_gone(server: Hakoiri) -> None:
@@ -95,8 +76,8 @@ def until_gone(server: Hakoiri) -> None:
 def look(server: Hakoiri) -> Sample:
     """Count what is held, while there is no container: by process, and on the host."""
     found: Sample = {}
-    for role, module in ROLES.items():
-        pids = server.processes(module, with_spares=True)
+    by_role = {role: server.processes(module, with_spares=True) for role, module in ROLES.items()}
+    for role, pids in [*by_role.items(), ("supervisor", [server.server.pid])]:
         found[f"{role} RSS, MiB"] = sum(_mib(pid, "Rss") for pid in pids)
         found[f"{role} PSS, MiB"] = sum(_mib(pid, "Pss") for pid in pids)
         found[f"{role} anonymous, MiB"] = sum(_mib(pid, "Anonymous") for pid in pids)
@@ -137,19 +118,25 @@ def run(
 ) -> None:
     """Have all the conversations, `at_once` at a time; `keep` a sample after each `every`."""
     first: dict[str, Counter[str]] = {}
-    with ThreadPoolExecutor(at_once) as pool:
+    left: dict[int, str] = {}
+    with ThreadPoolExecutor(at_once) as pool, scraped(server) as sizes:
         for begin in range(0, conversations, every):
             numbers = range(begin, min(begin + every, conversations))
             began_s = time.monotonic()
-            list(pool.map(lambda number: converse(server, number), numbers))
+            list(pool.map(lambda one: come_back(server, one[1], one[0]), left.items()))
+            made = pool.map(lambda number: converse(server, number), numbers)
+            left = {number: one for number, one in zip(numbers, made, strict=True) if one}
+            server.api.call("PUT", "/v1/pool", NO_POOL)
             until_gone(server)
             sample = look(server)
+            server.api.call("DELETE", "/v1/pool")
             keep(numbers[-1] + 1, sample)
             first = first or descriptors(server)
             say(
                 f"{numbers[-1] + 1} of {conversations}, {time.monotonic() - began_s:.0f} s; "
                 f"server {sample['server PSS, MiB']} MiB, "
-                f"{sample['server, descriptors']:.0f} descriptors"
+                f"{sample['server, descriptors']:.0f} descriptors, "
+                f"{len(sizes)} scrapes of {max(sizes, default=0)} bytes at most"
             )
 
     for role, last in descriptors(server).items():
@@ -183,7 +170,12 @@ def told(found: dict[str, Trend]) -> Iterable[str]:
 
 
 def verdict(name: str, one: Trend) -> str:
-    """Say whether it is flat. PSS is not judged: what is shared with others grows as they end."""
+    """Say whether it is flat.
+
+    PSS is not judged, as what is shared with others counts for more when one of them ends. It hides
+    nothing: what a process has in memory (RSS) and what it alone wrote there (anonymous) are
+    judged, and a PSS that grows beside them is a sharer's end.
+    """
     if "PSS" in name:
         return "not judged"
     return "flat" if one.is_flat else "GROWS"
@@ -212,7 +204,7 @@ def main() -> int:
             Path(name),
             docker_host=os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST),
             script=RUN,
-            settings={"HAKOIRI_CONTAINER__IMAGE": workspace_image()},
+            settings=SETTINGS | {"HAKOIRI_CONTAINER__IMAGE": workspace_image()},
         ) as server,
     ):
         run(

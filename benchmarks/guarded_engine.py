@@ -4,10 +4,11 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hakoiri.cli.pinned_image import image_id_of
 from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host.settings import Settings
@@ -18,10 +19,19 @@ INSTANCE = "bench"
 
 @dataclass(frozen=True, slots=True)
 class GuardedEngine:
-    """Where the guard listens, and where it looks for proxies' directories."""
+    """Where the guard listens, where it looks for proxies' directories, and which process it is."""
 
     address: str
     proxy_sockets: Path
+    pid: int
+
+    def processor_ms(self) -> float:
+        """Return the time that its threads have had a processor (proc(5), `schedstat`)."""
+        ran_ns = 0
+        for task in Path(f"/proc/{self.pid}/task").iterdir():
+            with suppress(OSError):  # a thread that ends meanwhile
+                ran_ns += int((task / "schedstat").read_text().split()[0])
+        return ran_ns / 1_000_000
 
 
 @asynccontextmanager
@@ -45,7 +55,7 @@ async def guarded_engine(
         rules=guard_rules(
             settings,
             instances=[INSTANCE],
-            images=[image],
+            images={image: await asyncio.to_thread(image_id_of, image, docker_host=engine_host)},
             runtimes=[settings.container.runtime],
         ),
     )
@@ -61,7 +71,7 @@ async def guarded_engine(
         async with asyncio.timeout(START_TIMEOUT_S):
             while not socket.exists():  # noqa: ASYNC110 - another process makes it
                 await asyncio.sleep(0.02)
-        yield GuardedEngine(f"unix://{socket}", sockets)
+        yield GuardedEngine(f"unix://{socket}", sockets, process.pid)
     finally:
         process.terminate()
         await process.wait()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.cold_start import server_environment
 from benchmarks.proxy_bars import Line
-from benchmarks.report import Report, p95
+from benchmarks.report import Report, percentile
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 
 FILES = 5000
@@ -104,7 +104,7 @@ def lines_of(samples_ms: Mapping[str, Sequence[float]]) -> list[Line]:
 
 
 def _said(samples_ms: Sequence[float]) -> str:
-    return f"{statistics.median(samples_ms):.0f} ms, p95 {p95(list(samples_ms)):.0f}"
+    return f"{statistics.median(samples_ms):.0f} ms, p95 {percentile(list(samples_ms), 95):.0f}"
 
 
 def _load() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmarks.guarded_engine import guarded_engine
+from benchmarks.orchestrator_bars import COLD, DOCKER_RUN
 from benchmarks.report import Report
 from hakoiri.host.adapters.agent_client import AgentConnectorOverSockets
 from hakoiri.host.adapters.docker import DockerEngine
@@ -62,7 +63,7 @@ class PlainContainer:
             code = process.wait()
         if code or said != b"out\n":
             raise RuntimeError(f"docker run failed with exit code {code}")
-        report.add("docker run, to first output", (first_output_s - started_s) * 1000)
+        report.add(DOCKER_RUN, (first_output_s - started_s) * 1000)
         report.add("docker run, to exit", (time.perf_counter() - started_s) * 1000)
 
     def steps(self, report: Report) -> None:
@@ -86,12 +87,14 @@ class PlainContainer:
         ):
             (guarded.proxy_sockets / container_id).mkdir()
             try:
+                began_s = time.perf_counter()
                 made = await timed("directories", lambda: engine.make_box(container_id))
                 image_id = await engine.image_id(self.image)
                 configuration = self.configuration(image_id, container_id)
                 await timed("create", lambda: engine.create(name=name, config=configuration))
                 await timed("start", lambda: engine.start(name))
                 await timed("healthy", lambda: _until_healthy(Path(made.agent)))
+                report.add(COLD, (time.perf_counter() - began_s) * 1000)
             finally:
                 await engine.remove(name)
                 await engine.remove_box(container_id)

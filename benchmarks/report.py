@@ -3,6 +3,7 @@
 import os
 import platform
 import statistics
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,11 +40,12 @@ class Report:
         """Return the report for a person."""
         table = Table(title=self.title, caption=self._caption(), title_justify="left")
         table.add_column("measure", no_wrap=True)
-        columns = ["n", "p50 ms", "p95 ms"]
+        columns = ["n", "p50 ms", "p95 ms", "p99 ms"]
         for name in [*columns, "ratio"] if self.baseline else columns:
             table.add_column(name, justify="right")
         for name, samples in self.samples_ms.items():
-            row = [name, str(len(samples)), _ms(statistics.median(samples)), _ms(p95(samples))]
+            at = (statistics.median(samples), percentile(samples, 95), percentile(samples, 99))
+            row = [name, str(len(samples)), *map(_ms, at)]
             ratio = self.ratio(name)
             table.add_row(*row, *([f"{ratio:.2f}"] if ratio is not None else []))
         return table
@@ -59,7 +61,8 @@ class Report:
                 name: {
                     "n": len(samples),
                     "p50_ms": round(statistics.median(samples), 3),
-                    "p95_ms": round(p95(samples), 3),
+                    "p95_ms": round(percentile(samples, 95), 3),
+                    "p99_ms": round(percentile(samples, 99), 3),
                     "ratio_p50": self.ratio(name),
                     "samples_ms": [round(sample, 3) for sample in samples],
                 }
@@ -72,11 +75,29 @@ class Report:
         return "; ".join([*said, *(f"{name} {value}" for name, value in self.notes.items())])
 
 
-def p95(samples: list[float]) -> float:
-    """Return the 95th percentile; of a single sample, the sample."""
+Part = Callable[[Report], None]
+"""Adds one sample of something, or a few that belong together."""
+
+
+def in_turns(
+    parts: Sequence[Part], samples: int, report: Report, *, say: Callable[[str], None]
+) -> None:
+    """Have each part in each round, in an order that rotates.
+
+    The first round warms caches and is not counted.
+    """
+    for number in range(-1, samples):
+        say(f"round {number + 1} of {samples}")
+        first = number % len(parts)
+        for part in (*parts[first:], *parts[:first]):
+            part(Report("warm-up") if number < 0 else report)
+
+
+def percentile(samples: list[float], part: int) -> float:
+    """Return the percentile of this number, 1 to 99; of a single sample, the sample."""
     if len(samples) == 1:
         return samples[0]
-    return statistics.quantiles(samples, n=20, method="inclusive")[18]
+    return statistics.quantiles(samples, n=100, method="inclusive")[part - 1]
 
 
 def machine() -> dict[str, str]:

@@ -10,17 +10,19 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from typing import Final, Protocol
 
 import aiodocker
 
+from benchmarks.orchestrator_bars import lines_of
 from benchmarks.peers.sandboxes import PeerMissingError, llm_sandbox, swe_rex
 from benchmarks.plain_container import PlainContainer, plain_container
-from benchmarks.report import Report
+from benchmarks.report import Report, in_turns
 from benchmarks.warm_pool import WarmSite, serving
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host.containers.box import read_box
@@ -130,30 +132,38 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     report = Report(
         "Sandboxes: create to first output, and a command", baseline="aiodocker: create"
     )
-    with ExitStack() as stack:
-        site = stack.enter_context(serving(say))
+    with serving(say) as site:
         box = read_box(load(docker_host=host), instance="bench")
-        plain = stack.enter_context(plain_container(engine_host=host, box=box, image_id=image))
-        kinds: list[Sandbox] = [
-            PlainEngine("aiodocker", plain),
-            Workspace("ours, warm", site, 1),
-            Workspace("ours, cold", site, 0),
-        ]
-        for start in (llm_sandbox, swe_rex):
-            try:
-                kinds.append(stack.enter_context(start(engine_host=host, image=image)))
-            except PeerMissingError as missing:
-                report.notes["missing"] = f"{report.notes.get('missing', '')} {missing}".strip()
-        for number in range(-1, samples):
-            say(f"round {number + 1} of {samples}")
-            first = number % len(kinds)
-            for kind in kinds[first:] + kinds[:first]:
-                _one(Report("warm-up") if number < 0 else report, kind)
+        with (
+            plain_container(engine_host=host, box=box, image_id=image) as plain,
+            kinds(site, plain, report) as all_kinds,
+        ):
+            in_turns([partial(one_of, kind) for kind in all_kinds], samples, report, say=say)
     report.samples_ms = dict(sorted(report.samples_ms.items()))
+    report.lines = lines_of(report)
     return report
 
 
-def _one(report: Report, kind: Sandbox) -> None:
+@contextmanager
+def kinds(site: WarmSite, plain: PlainContainer, report: Report) -> Iterator[list[Sandbox]]:
+    """Start those that are to be had, with the image of `plain`; a note has those that are not."""
+    found: list[Sandbox] = [
+        PlainEngine("aiodocker", plain),
+        Workspace("ours, warm", site, 1),
+        Workspace("ours, cold", site, 0),
+    ]
+    with ExitStack() as stack:
+        for start in (llm_sandbox, swe_rex):
+            try:
+                made = start(engine_host=plain.engine_host, image=plain.image)
+                found.append(stack.enter_context(made))
+            except PeerMissingError as missing:
+                report.notes["missing"] = f"{report.notes.get('missing', '')} {missing}".strip()
+        yield found
+
+
+def one_of(kind: Sandbox, report: Report) -> None:
+    """Add a sandbox's create and its commands, then remove it."""
     report.add(f"{kind.name}: create", kind.ms("create"))
     for _ in range(COMMANDS):
         report.add(f"{kind.name}: command", kind.ms("command"))

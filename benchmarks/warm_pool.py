@@ -5,18 +5,17 @@ without, each with a first message and a later one. Between two samples the pool
 filled again, so that each member is of the kind that is measured. How long a claim itself took is
 read from the server's own histogram, whose sum grows by one claim between two looks.
 
-`idle_pool` fills the pool with `IDLE` containers without the process: the server's processor time
-while they idle, and a burst of claims on them at once.
+`idle_pool` fills the pool with `IDLE_COUNT` containers without the process: the server's processor
+time while they idle, and a burst of claims on them at once.
 """
 
 import os
-import statistics
 import subprocess
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from urllib.request import urlopen
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import cold_start
+from benchmarks.orchestrator_bars import IDLE_COUNT, IDLE_NOTE, IN_REFILL, MEMORY_NOTE, lines_of
 from benchmarks.report import Report
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
@@ -33,10 +33,12 @@ from hakoiri.wire.guard import engine_name
 
 PATH = "/v1/pool"
 WAIT_S = 600.0
-IDLE = 60
 IDLE_ROUNDS = 2
 IDLE_WATCHED_S = 60.0
 BURST = 50
+REFILLED = 4
+"""So many a pool wants whose one member is claimed while it refills."""
+
 TICKS_S = os.sysconf("SC_CLK_TCK")
 KINDS = {"ahead": True, "without": False}
 
@@ -69,24 +71,39 @@ class WarmSite:
             for event in ("turn_started", "first model request"):
                 (sample,) = turns.samples_ms[f"{start}: message to {event}"]
                 report.add(f"{kind}: {name} message to {event}", sample)
-        report.notes[f"MiB of a warm container, process {kind}"] = f"{memory_mib:.0f}"
-        self._set(0, preconnect=KINDS[kind], at_once=1)
-        api.call("DELETE", f"/v1/conversations/{made}")
+        most = max(memory_mib, float(report.notes.get(MEMORY_NOTE.format(kind), 0)))
+        report.notes[MEMORY_NOTE.format(kind)] = f"{most:.1f}"
+        self._end(made)
+
+    def claim_in_refill(self, report: Report) -> None:
+        """Add a claim of the one warm container of a pool that refills below its minimum."""
+        self.fill(1, preconnect=False)
+        self._set(REFILLED, preconnect=False, at_once=2, least=REFILLED)
+        self._until(lambda now: now["starting"] > 0)
+        before_s = self._claim_seconds()
+        made = self.site.server.api.call("POST", "/v1/conversations", {})["id"]
+        self.site.turn(Report("one conversation"), made, "warm")
+        report.add(IN_REFILL, (self._claim_seconds() - before_s) * 1000)
+        self._end(made)
+
+    def _end(self, conversation: str) -> None:
+        self._set(0, preconnect=False, at_once=1)
+        self.site.server.api.call("DELETE", f"/v1/conversations/{conversation}")
         self.site.until_gone()
 
-    def idle(self, report: Report) -> None:
-        """Note the server's processor time while the full pool idles."""
+    def idle(self, report: Report, count: int) -> None:
+        """Note the server's processor time while the full pool of `count` idles."""
         pid = self._server_pid()
         began, began_s = _cpu_ticks(pid), time.monotonic()
         time.sleep(IDLE_WATCHED_S)
         used_s = (_cpu_ticks(pid) - began) / TICKS_S
         share = used_s / (time.monotonic() - began_s)
-        report.notes[f"server's share of a core, {IDLE} idle"] = f"{share:.2%}"
+        report.notes[IDLE_NOTE.format(count)] = f"{share:.2%}"
 
-    def burst(self, report: Report) -> None:
-        """Claim `BURST` at once; each must get a warm container of its own, and an answer."""
+    def burst(self, report: Report, count: int) -> None:
+        """Claim `count` at once; each must get a warm container of its own, and an answer."""
         api = self.site.server.api
-        conversations = [api.call("POST", "/v1/conversations", {})["id"] for _ in range(BURST)]
+        conversations = [api.call("POST", "/v1/conversations", {})["id"] for _ in range(count)]
         before_s = self._claim_seconds()
         containers: list[str] = []
         ends: list[str] = []
@@ -106,15 +123,16 @@ class WarmSite:
             thread.start()
         for thread in threads:
             thread.join()
-        mean_ms = (self._claim_seconds() - before_s) / BURST * 1000
+        mean_ms = (self._claim_seconds() - before_s) / count * 1000
         report.notes["burst"] = (
             f"{len(containers)} claims, {len(set(containers))} containers, {dict(Counter(ends))}, "
-            f"mean claim {mean_ms:.0f} ms"
+            f"mean claim {mean_ms:.0f} ms, load average then {os.getloadavg()[0]:.0f}"
         )
+        check_burst(containers, ends, count)
 
-    def _set(self, count: int, *, preconnect: bool, at_once: int) -> None:
+    def _set(self, count: int, *, preconnect: bool, at_once: int, least: int = 0) -> None:
         body = {
-            "runtimes": {"runc": {"min": 0, "target": count, "max": count}},
+            "runtimes": {"runc": {"min": least, "target": count, "max": count}},
             "max_age_s": 86_400,
             "refills_at_once": at_once,
             "preconnect": preconnect,
@@ -162,6 +180,16 @@ class WarmSite:
         raise RuntimeError("the server's process is not there")
 
 
+def check_burst(containers: Sequence[str], ends: Sequence[str], count: int) -> None:
+    """Raise `RuntimeError` unless `count` containers were had, each once, warm, with a result."""
+    wanted = Counter({"warm": count, "result": count})
+    if Counter(ends) != wanted or len(containers) != count or len({*containers}) != count:
+        raise RuntimeError(
+            f"of {count} claims at once {len(containers)} got {len({*containers})} containers: "
+            f"{dict(Counter(ends))}"
+        )
+
+
 def measure(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure claims and turns; the first round warms caches and is not counted."""
     report = Report("The warm pool")
@@ -173,23 +201,21 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
             for kind in KINDS if number % 2 else reversed(KINDS):
                 warm.conversation(report, kind)
     report.samples_ms = dict(sorted(report.samples_ms.items()))
-    if samples > 1:
-        for kind in KINDS:
-            p99_ms = statistics.quantiles(report.samples_ms[f"{kind}: claim"], n=100)[98]
-            report.notes[f"{kind}: claim p99"] = f"{p99_ms:.1f} ms"
+    report.lines = lines_of(report)
     return report
 
 
 def measure_idle(samples: int, *, say: Callable[[str], None]) -> Report:
     """Measure a pool that idles, and a burst on it; it takes minutes, so twice at most."""
-    report = Report(f"{IDLE} warm containers")
+    report = Report(f"{IDLE_COUNT} warm containers")
     with serving(say) as warm:
         for number in range(min(samples, IDLE_ROUNDS)):
-            say(f"round {number + 1}: filling the pool with {IDLE}")
-            warm.fill(IDLE, preconnect=False)
-            warm.idle(report)
+            say(f"round {number + 1}: filling the pool with {IDLE_COUNT}")
+            warm.fill(IDLE_COUNT, preconnect=False)
+            warm.idle(report, IDLE_COUNT)
             say(f"{BURST} claims at once")
-            warm.burst(report)
+            warm.burst(report, BURST)
+    report.lines = lines_of(report)
     return report
 
 
@@ -202,7 +228,7 @@ def serving(say: Callable[[str], None]) -> Iterator[WarmSite]:
         root = Path(name)
         root.chmod(0o755)
         limit = {
-            "HAKOIRI_CONTAINER__LIMIT": str(IDLE + BURST + 4),
+            "HAKOIRI_CONTAINER__LIMIT": str(IDLE_COUNT + BURST + 4),
             "HAKOIRI_CONTAINER__PIDS": "256",  # or a host with few process ids bears fewer
             "HAKOIRI_ADMISSION__MEMORY_OVERCOMMIT": "16",
         }

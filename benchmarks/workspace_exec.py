@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,12 +22,16 @@ from pathlib import Path
 import aiodocker
 
 from benchmarks.cold_start import server_environment
-from benchmarks.report import Report
+from benchmarks.orchestrator_bars import lines_of
+from benchmarks.report import Part, Report, in_turns
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
 
 ARGV = ("echo", "hi")
 SAID = b"hi\n"
+AWAKE = {"HAKOIRI_CONTAINER__PAUSE_AFTER_S": "0", "HAKOIRI_CONTAINER__IDLE_TIMEOUT_S": "86400"}
+"""The workspace stays live, however long the other parts of a round take."""
+
 HAKOIRI = Path(sys.executable).with_name("hakoiri")
 
 
@@ -38,6 +43,16 @@ class Site:
     workspace: str
     container: str
     engine_host: str
+
+    def parts(self) -> list[Part]:
+        """Return all the ways."""
+        return [
+            self.docker_exec,
+            self.engine_api,
+            self.request,
+            self.new_request,
+            self.command_line,
+        ]
 
     def docker_exec(self, report: Report) -> None:
         """Add one `docker exec`."""
@@ -99,31 +114,27 @@ class Site:
         _check(answer["stdout"].encode())
 
 
-def measure(samples: int, *, say: Callable[[str], None]) -> Report:
-    """Measure; the first round warms caches and is not counted."""
+@contextmanager
+def live_workspace(say: Callable[[str], None]) -> Iterator[Site]:
+    """Start a server with a live workspace."""
     engine_host = os.environ.get("HAKOIRI_DOCKER_HOST", DEFAULT_DOCKER_HOST)
-    report = Report("echo in a live workspace", baseline="docker exec")
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
         root = Path(name)
         root.chmod(0o755)  # the server runs as a user of its own
         server = ServerProcess(
-            environment=server_environment(root, free_port()), log=root / "server.log"
+            environment=server_environment(root, free_port()) | AWAKE, log=root / "server.log"
         )
         say("starting a server with a live workspace")
         with server:
-            site = _site(server, root, engine_host)
-            parts = [
-                site.docker_exec,
-                site.engine_api,
-                site.request,
-                site.new_request,
-                site.command_line,
-            ]
-            for number in range(-1, samples):
-                say(f"round {number + 1} of {samples}")
-                first = number % len(parts)
-                for part in parts[first:] + parts[:first]:
-                    part(Report("warm-up") if number < 0 else report)
+            yield _site(server, root, engine_host)
+
+
+def measure(samples: int, *, say: Callable[[str], None]) -> Report:
+    """Measure; the first round warms caches and is not counted."""
+    report = Report("echo in a live workspace", baseline="docker exec")
+    with live_workspace(say) as site:
+        in_turns(site.parts(), samples, report, say=say)
+    report.lines = lines_of(report)
     return report
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, read_engine
+from hakoiri.docker_guard.runsc_flags import why_not_sealed
 from hakoiri.wire.guard import RUNSC_FLAGS
 
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
@@ -47,7 +48,7 @@ def default_engine() -> TestEngine | None:
         arguments = read_engine(docker_host).runtimes.get("runsc", ())
     except EngineUnknownError:
         return None
-    if not set(RUNSC_FLAGS) <= set(arguments):
+    if why_not_sealed(arguments) is not None:
         return None
     return TestEngine(docker_host=docker_host, owned=False)
 

@@ -74,7 +74,16 @@ def read_arguments(words: Sequence[str] | None = None) -> tuple[argparse.Namespa
             "without a strike proves nothing; strike more often, or longer (--minutes, --seconds)"
         )
     seed = given.seed if given.seed is not None else SystemRandom().randrange(10**6)
-    return given, Weather(seed, seconds, given.every, given.users, kinds, servers=given.servers)
+    weather = Weather(
+        seed,
+        seconds,
+        given.every,
+        users=given.users,
+        chats=given.chats,
+        kinds=kinds,
+        servers=given.servers,
+    )
+    return given, weather
 
 
 def say(text: str) -> None:
@@ -98,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, help="of an earlier storm (default: a new one)")
     parser.add_argument("--every", type=duration, default=6.0, help="seconds between two strikes")
     parser.add_argument("--users", type=count, default=4, help="conversations at once (default: 4)")
+    parser.add_argument("--chats", type=count, default=1, help="and chats at once (default: 1)")
     parser.add_argument(
         "--servers", type=int, default=1, choices=(1, 2, 3), help="on one database (default: 1)"
     )

@@ -62,7 +62,7 @@ def is_usable(api: ApiClient, user: User) -> list[Violation]:
         number += 1
         word = f"usable-{conversation[2:10]}-{number}"
         try:
-            user.follow(user.say(f"run: echo {word}"))
+            user.follow(user.say(word if user.promises.is_chat else f"run: echo {word}"))
         except ApiError as error:
             return [Violation("usable", f"a message was refused: {error}", conversation)]
         last = user.promises.seen[-1]
@@ -128,10 +128,12 @@ def _judged(site: Site, user: User, journal: Sequence[Sequence[str]]) -> list[Vi
     if not started:
         return [*violations, Violation("usable", "no turn ever started", promises.conversation)]
     # of the turn that was sent when all was calm
-    homes = [one.tree / started[-1]["container"] / "home" for one in site.servers]
+    home = () if promises.is_chat else (started[-1]["container"], "home")
+    homes = [one.tree.joinpath(*home) for one in site.servers if home]
     return violations + judge(
         log,
         promises,
-        stored=stored_files(api, promises.conversation),
+        hits=site.hits,
+        stored={} if promises.is_chat else stored_files(api, promises.conversation),
         told=[*journal, *(texts for home in homes for texts in transcripts(home))],
     )

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from redis.exceptions import RedisError
+from tests.chaos.hits import GONE, NOBODY, SILENT
 from tests.chaos.schedule import Kind
 from tests.chaos.site import Site
 from tests.engine import EngineStartError
@@ -17,8 +18,6 @@ from tests.redis_server import RedisServer
 
 ENGINE_STARTS: Final = 5
 """As an init system would."""
-
-NOBODY: Final = "nobody was there"
 
 Begin = Callable[[Site, int], str]
 End = Callable[[Site], str]
@@ -57,8 +56,8 @@ def kill_container(site: Site, pick: int) -> str:
     try:
         site.docker("kill", container)
     except subprocess.SubprocessError:
-        return f"{container[:12]} could not be killed: it has gone, or is frozen"
-    return container[:12]
+        return f"{container} {GONE}: it has gone, or is frozen"
+    return container
 
 
 def _inside(site: Site, pick: int, word: str) -> str:
@@ -71,7 +70,7 @@ def _inside(site: Site, pick: int, word: str) -> str:
     except subprocess.SubprocessError:
         return NOBODY
     found = [int(line.split()[0]) for line in lines if word in line.partition(" ")[2]]
-    return f"{container[:12]}: {_kill(found)}"
+    return f"{container}: {_kill(found)}"
 
 
 def kill_init(site: Site, pick: int) -> str:
@@ -80,7 +79,7 @@ def kill_init(site: Site, pick: int) -> str:
         return NOBODY
     with suppress(subprocess.SubprocessError):
         pid = int(site.docker("inspect", "--format", "{{.State.Pid}}", container))
-        return f"{container[:12]}: {_kill([pid] if pid else [])}"
+        return f"{container}: {_kill([pid] if pid else [])}"
     return NOBODY
 
 
@@ -110,31 +109,35 @@ def thaw_processes(site: Site) -> str:
 def kill_all(site: Site, pick: int) -> str:
     struck = site.struck(pick)
     struck.kill_all()
-    struck.server.start()
+    site.begin(struck)
     return "all processes of the installation"
 
 
 def kill_supervisor(site: Site, pick: int) -> str:
-    server = site.struck(pick).server
-    told = _kill([server.pid])
-    server.stop()
-    server.start()
+    struck = site.struck(pick)
+    told = _kill([struck.server.pid])
+    struck.server.stop()
+    site.begin(struck)
     return told
 
 
 def restart(site: Site, pick: int) -> str:
-    server = site.struck(pick).server
-    code = server.stop()
-    server.start()
+    struck = site.struck(pick)
+    code = site.stop(struck)
+    site.begin(struck)
     return f"stopped with exit code {code}, and started"
 
 
 def stop_engine(site: Site, pick: int) -> str:
+    if site.engine.pid is None:
+        return NOBODY
     site.engine.stop()
     return "stopped"
 
 
 def kill_engine(site: Site, pick: int) -> str:
+    if site.engine.pid is None:
+        return NOBODY
     site.engine.kill()
     return "killed"
 
@@ -208,7 +211,7 @@ def empty_redis(site: Site, pick: int) -> str:
         with _redis(site).client() as client:
             client.flushall()
     except RedisError:
-        return "it does not answer"
+        return f"it {SILENT}"
     return "it has forgotten everything"
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from tests.chaos.site import Site
 from tests.disks import loop_devices_of
@@ -25,8 +26,8 @@ def left_behind(site: Site) -> dict[str, list[str]]:
 
 def _left_by(server: Hakoiri) -> dict[str, list[str]]:
     return {
-        "directories": _below(server.tree),
-        "disks": _below(server.disks),
+        "directories": below(server.tree),
+        "disks": below(server.disks),
         "sockets": sockets_below(server.run_dir, server.root),
         "run directory": [str(server.run_dir)] if server.run_dir.exists() else [],
         "mounts": mounts_below(server.root, server.run_dir),
@@ -35,7 +36,7 @@ def _left_by(server: Hakoiri) -> dict[str, list[str]]:
     }
 
 
-def _below(directory: Path) -> list[str]:
+def below(directory: Path) -> list[str]:
     return sorted(str(path) for path in directory.iterdir()) if directory.exists() else []
 
 
@@ -83,12 +84,38 @@ def holdings(site: Site) -> dict[str, dict[str, int]]:
     return {name: dict(held_by(pid)) for name, pid in _lasting(site).items()}
 
 
+ROLES: Final = (
+    "hakoiri.host",
+    "hakoiri.credential_proxy",
+    "hakoiri.docker_guard",
+    "hakoiri.audit",
+    "hakoiri.audit.reader",
+    "hakoiri.rehearsal",
+)
+"""The modules of the processes that a server keeps up; one of each, but for those that stand by."""
+
+
+def absent(site: Site) -> list[str]:
+    """Return the roles that no process has, or more than one."""
+    there = _lasting(site)
+    return [
+        f"{module}{mark}"
+        for number, _ in enumerate(site.servers, 1)
+        for mark in [_mark(site, number)]
+        for module in ROLES
+        if f"{module}{mark}" not in there
+    ]
+
+
+def _mark(site: Site, number: int) -> str:
+    return f" of server {number}" if len(site.servers) > 1 else ""
+
+
 def _lasting(site: Site) -> dict[str, int]:
-    modules = ("hakoiri.host", "hakoiri.credential_proxy", "hakoiri.docker_guard", "hakoiri.audit")
     lasting = {}
     for number, server in enumerate(site.servers, 1):
-        mark = f" of server {number}" if len(site.servers) > 1 else ""
-        for module in modules:
+        mark = _mark(site, number)
+        for module in ROLES:
             pids = server.processes(module)
             if len(pids) == 1:
                 lasting[f"{module}{mark}"] = pids[0]

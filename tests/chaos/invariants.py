@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import dropwhile
 from typing import Any, Final
 
+from tests.chaos.endings import ENDS, unforeseen, untold
+from tests.chaos.hits import LONG_S, Hit, never_hit
 from tests.chaos.promises import Promises
 
 Event = Mapping[str, Any]
 
-ENDS: Final = frozenset({"result", "error"})
 ALL_LOST: Final = "all that changed since the last recovery point"
 TAKEN_OVER: Final = "workspace-taken-over"
 """A notice with which a workspace loses as much, though no turn ran in it."""
@@ -61,14 +62,6 @@ def turns(log: Sequence[Event]) -> Iterator[str]:
         ends = [kind for kind in types if kind in ENDS]
         if len(ends) != 1 or types[-1] not in ENDS:
             yield f"turn {number} does not end with one result or error: {types[-4:]}"
-
-
-def unforeseen(log: Sequence[Event]) -> Iterator[str]:
-    """No turn ends with an error that nobody foresaw, or for which no storm is a reason."""
-    for event in log:
-        code = event["data"].get("code")
-        if event["type"] == "error" and code in ("internal", "agent-silent"):
-            yield f"turn {event['turn']} ended with the error `{code}`"
 
 
 def messages(log: Sequence[Event], promises: Promises) -> Iterator[str]:
@@ -135,13 +128,21 @@ def files(log: Sequence[Event], promises: Promises, stored: Mapping[str, bytes])
             yield f"{path} should be {_short(content)} and is {_short(found)}"
 
 
-def leftovers(found: Mapping[str, Sequence[str]]) -> list[Violation]:
+def leftovers(
+    found: Mapping[str, Sequence[str]], *, while_what: str = "after the stop"
+) -> list[Violation]:
     """Nothing is left on the host: `found` is what is, by kind."""
     return [
-        Violation("left over", f"{kind}: {', '.join(names)}")
+        Violation("left over", f"{kind}, {while_what}: {', '.join(names)}")
         for kind, names in found.items()
         if names
     ]
+
+
+def struck(kinds: Iterable[str], hits: Sequence[Hit], *, seconds: float) -> list[Violation]:
+    """Whatever a long storm was to strike was there at least once; a short one may miss."""
+    missed = never_hit(kinds, hits) if seconds >= LONG_S else []
+    return [Violation("struck", f"{kind}: nobody was there, each time") for kind in missed]
 
 
 def flat(
@@ -150,12 +151,13 @@ def flat(
     *,
     slack: Mapping[str, int],
 ) -> list[Violation]:
-    """No process holds more descriptors or threads than before, but for the slack.
+    """No process is missing, or holds more descriptors or threads than before, but for the slack.
 
     Both give counts by what is counted, by process. `slack` is by what is counted, too; that of
     `""` is for all that it does not name.
     """
-    return [
+    gone = [Violation("flat", f"{name} is not there") for name in sorted({*before} - {*after})]
+    return gone + [
         Violation("flat", f"{process} has {count} {what} where it had {had.get(what, 0)}")
         for process, counts in after.items()
         for had in [before.get(process, {})]
@@ -170,12 +172,19 @@ def judge(
     *,
     stored: Mapping[str, bytes],
     told: Sequence[Sequence[str]],
+    hits: Sequence[Hit] = (),
 ) -> list[Violation]:
-    """Check all that concerns one conversation."""
+    """Check all that concerns one conversation; `hits` are those of the whole storm."""
     found: dict[str, Iterable[str]] = {
         "numbering": numbering(log),
         "turns": turns(log),
-        "unforeseen": unforeseen(log),
+        "unforeseen": unforeseen(
+            log,
+            hits=hits,
+            interrupted=frozenset(promises.interrupted),
+            is_chat=promises.is_chat,
+        ),
+        "untold": untold(log, hits),
         "messages": messages(log, promises),
         "shown": shown(log, promises.seen),
         "told once": told_once(told, promises.texts()),

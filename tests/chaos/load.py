@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
-from tests.chaos.invariants import ENDS
+from tests.chaos.endings import ENDS
 from tests.chaos.promises import Outcome, Promises, Sent, Wrote
 
 from hakoiri.cli.api_client import ApiClient, ApiError
@@ -19,6 +19,10 @@ TURN_TIMEOUT_S: Final = 600.0
 """No turn of ours works for longer than some seconds; what is above is waiting for what is away."""
 
 PAUSE_S: Final = 0.3
+
+
+Acts = tuple[tuple[Callable[[], None], int], ...]
+"""What a user does, and how often beside the rest."""
 
 
 class User(threading.Thread):
@@ -34,7 +38,13 @@ class User(threading.Thread):
         self._place = f"/v1/conversations/{promises.conversation}"
         self._number = 0
         self._stopping = threading.Event()
-        self._acts: tuple[tuple[Callable[[], None], int], ...] = (
+        chatting: Acts = (
+            (self._talk, 4),
+            (self._listen, 2),
+            (self._interrupt_talk, 2),
+            (self._rest, 1),
+        )
+        working: Acts = (
             (self._write_in_turn, 4),
             (self._write_slowly, 3),
             (self._listen, 2),
@@ -47,6 +57,7 @@ class User(threading.Thread):
             (self._run_beside_a_turn, 2),
             (self._rest, 1),
         )
+        self._acts = chatting if promises.is_chat else working
 
     def stop(self) -> None:
         """Begin nothing more."""
@@ -118,8 +129,18 @@ class User(threading.Thread):
     def _steps(self) -> None:
         self.follow(self.say(f"steps {self._token()}"))
 
+    def _talk(self) -> None:
+        self.follow(self.say(f"hello to {self._token()}"))
+
     def _interrupt(self) -> None:
-        turn = self.say(self._writing(5))
+        self._end_early(self.say(self._writing(5)))
+
+    def _interrupt_talk(self) -> None:
+        self._end_early(self.say(f"speak slowly to {self._token()}"))
+
+    def _end_early(self, turn: int | None) -> None:
+        if turn is not None:
+            self.promises.interrupted.add(turn)
         time.sleep(self._chance.uniform(0.1, 3))
         try:
             self._api.call("POST", f"{self._place}/interrupt")

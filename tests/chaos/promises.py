@@ -32,16 +32,19 @@ class Promises:
 
     `files`: contents by path, None for a removal, as acknowledged by `PUT`, `DELETE` or a command's
     exit. `doubtful`: paths whose last change was not acknowledged. `wrote`: what turns write.
-    `seen`: events that streams showed, in their order. `faults`: what was wrong on the spot.
+    `seen`: events that streams showed, in their order. `interrupted`: turns that were asked to end.
+    `faults`: what was wrong on the spot. A chat has no container and no files.
     """
 
     conversation: str
     tenant: str
+    is_chat: bool = False
     sent: list[Sent] = field(default_factory=list)
     files: dict[str, bytes | None] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)
     wrote: list[Wrote] = field(default_factory=list)
     seen: list[dict[str, Any]] = field(default_factory=list)
+    interrupted: set[int] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
     def texts(self) -> frozenset[str]:

@@ -6,14 +6,17 @@ Whoever wants another service in the storm starts it here and gives it disturban
 
 import grp
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from tests.chaos.hits import Hit
 from tests.e2e.running import Hakoiri, prepare
 from tests.e2e.scripts import RUN, SLOW
 from tests.e2e.test_tenants import key_command
@@ -28,6 +31,9 @@ from hakoiri.cli.api_client import ApiClient
 TENANTS: Final = ("shop", "bank")
 KEEPER: Final = "default"
 """The tenant that may set the pool."""
+
+MODEL: Final = "anthropic.claude-rehearsal-v1:0"
+"""Of chats, which have to name one."""
 
 COMMAND_TIMEOUT_S: Final = 30.0
 CALL_TIMEOUT_S: Final = 30.0
@@ -49,7 +55,14 @@ SCRIPT: Final = (
         for number in range(4)
     )
     + "      - say: all steps done\n"
+    + """
+  - name: talk
+    when: { regex: '^(hello|usable)' }
+    replies:
+      - say: "You said: {{user_text}}"
+"""
 )
+"""A chat, which has no tools, is given what is asked for by name alone."""
 
 SETTINGS: Final = {
     "HAKOIRI_CONTAINER__PAUSE_AFTER_S": "3",
@@ -71,10 +84,19 @@ BESIDE_ANOTHER: Final = {"HAKOIRI_COORDINATION__GIVE_UP_AFTER_S": "4"}
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """When a server was started last, and how long its log was then."""
+
+    at: datetime
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """All that runs, and the keys of the tenants. `frozen`: processes that were stopped.
 
-    Several `servers` have one database, one object store and one Redis.
+    Several `servers` have one database, one object store and one Redis. `hits` are whom the storm
+    struck, `faults` what no server may do, `begun` the last starts by the servers' directories.
     """
 
     engine: PrivateEngine
@@ -83,6 +105,9 @@ class Site:
     servers: tuple[Hakoiri, ...]
     keys: dict[str, str]
     frozen: list[int] = field(default_factory=list)
+    hits: list[Hit] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    begun: dict[Path, Begun] = field(default_factory=dict)
 
     @property
     def server(self) -> Hakoiri:
@@ -92,6 +117,21 @@ class Site:
     def struck(self, pick: int) -> Hakoiri:
         """Return the server that a strike hits."""
         return self.servers[pick % len(self.servers)]
+
+    def begin(self, one: Hakoiri) -> None:
+        """Start a server again."""
+        self.begun[one.root] = Begun(datetime.now(UTC), one.server.log.stat().st_size)
+        one.server.start()
+
+    def stop(self, one: Hakoiri) -> int:
+        """Tell a server to stop; return its exit code. One that does not end in order is a fault.
+
+        One that has only just been started does not listen yet, and is ended by the signal.
+        """
+        code = one.server.stop()
+        if code not in (0, -signal.SIGTERM):
+            self.faults.append(f"a server that was told to stop ended with {code}")
+        return code
 
     def apis(self, tenant: str) -> tuple[ApiClient, ...]:
         """Return a tenant's ways, one to each server."""
@@ -119,8 +159,8 @@ class Site:
         ).stdout.strip()
 
     def containers(self) -> list[str]:
-        """Engine ids of the containers that run; the engine is the storm's own."""
-        return sorted(self.docker("ps", "--quiet", "--no-trunc").split())
+        """Names of the containers that run; the engine is the storm's own."""
+        return sorted(self.docker("ps", "--format", "{{.Names}}").split())
 
 
 @contextmanager

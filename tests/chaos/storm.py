@@ -1,10 +1,9 @@
 """A storm from its first strike to the reckoning."""
 
 import json
-import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,32 +14,23 @@ from urllib.request import urlopen
 
 from tests.chaos.aftermath import CALM_TIMEOUT_S, answers, judged, recorded, until
 from tests.chaos.disturbances import DISTURBANCES, REDIS, kinds_of
-from tests.chaos.host_state import engine_answers, holdings, left_behind, sockets_held
-from tests.chaos.invariants import Violation, flat, leftovers
+from tests.chaos.endings import struck_at_work
+from tests.chaos.hits import end, hit_of, never_hit
+from tests.chaos.host_state import engine_answers, left_behind
+from tests.chaos.invariants import Violation, leftovers, struck
 from tests.chaos.load import User
 from tests.chaos.log_lines import around
 from tests.chaos.promises import Promises
+from tests.chaos.rest import GONE_TIMEOUT_S, at_rest, grown, warm_up
 from tests.chaos.schedule import Strike, plan
-from tests.chaos.site import TENANTS, Site, site
+from tests.chaos.site import MODEL, TENANTS, Site, site
+from tests.chaos.upkeep import Upkeep
 from tests.engine import PrivateEngine
 
 from hakoiri.cli.api_client import ApiError
-from hakoiri.host.adapters.obstore_objects import REQUESTS_AT_ONCE
 
 TICK_S: Final = 0.1
 WAIT_S: Final = 45.0
-GONE_TIMEOUT_S: Final = 300.0
-IDLE_TIMEOUT_S: Final = 150.0
-"""Longer than any pool keeps a connection that nobody uses (the store's: 90 s)."""
-
-DEFAULT_POOL: Final = min(32, (os.cpu_count() or 1) + 4)
-"""Of `asyncio.to_thread`: what `ThreadPoolExecutor` takes where nothing is said."""
-
-SLACK: Final = {"": 4, "threads": REQUESTS_AT_ONCE + DEFAULT_POOL + 4, "database files": 12}
-"""A connection kept open comes and goes. Threads belong to pools, which fill up and are bounded:
-the store's, asyncio's own, a few of libraries. So do the files of the database: two for each of
-five connections, and SQLite may close one later."""
-
 COMPLAINTS: Final = (
     "was never retrieved",
     "was never awaited",
@@ -63,6 +53,9 @@ class Weather:
     seconds: float = 75.0
     every_s: float = 4.0
     users: int = 4
+    chats: int = 1
+    """Users whose conversations have no container."""
+
     kinds: tuple[str, ...] = ()
     """What is struck, as `disturbances.kinds_by` knows it; nothing means everything."""
 
@@ -150,16 +143,18 @@ def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say
     with site(
         root, engine=engine, image=image, is_shared=weather.is_shared, servers=weather.servers
     ) as place:
-        before = _at_rest(place, warm_up=True)
+        warm_up(place)
+        before, outcome.violations = at_rest(place)
         users = _users(place, weather)
         journals = [Journal(one.rehearsal_port) for one in place.servers]
         for thread in (*users, *journals):
             thread.start()
         tell = _teller(outcome, say)
-        _strike(place, weather, tell)
+        upkeep = Upkeep(place, tell)
+        _strike(place, weather, upkeep)
         for user in users:
             user.stop()
-        _calm(place, outcome, users)
+        _calm(upkeep, outcome, users)
         for journal in journals:
             journal.end()
         tell("all is back, and every turn has ended")
@@ -168,27 +163,34 @@ def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say
         _count(place, users, outcome)
         tell("every conversation has been judged")
         _give_up(place, users)
-        outcome.violations += _grown(place, before, outcome)
-        tell("no container is left")
+        left, explained = grown(place, before)
+        outcome.violations += left
+        outcome.time_line += explained
+        tell(f"at rest: {len(left)} things are not as they should be")
+        upkeep.look()
         for one in place.servers:
-            one.server.stop()
+            place.stop(one)
         until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
         outcome.violations += leftovers(left_behind(place))
         tell("every server has been stopped")
         logs = [one.server.log.read_text(errors="replace") for one in place.servers]
         outcome.server_log = "\n".join(logs).splitlines()
         outcome.violations += _complaints(outcome.server_log)
+        outcome.violations += [Violation("exit", fault) for fault in place.faults]
     return outcome
 
 
 def _users(place: Site, weather: Weather) -> list[User]:
     users = []
-    for number in range(weather.users):
+    for number in range(weather.users + weather.chats):
+        is_chat = number >= weather.users
         tenant = TENANTS[number % len(TENANTS)]
-        made = place.api(tenant).call("POST", "/v1/conversations", {})["id"]
-        seed = f"{weather.seed}/{number}"
-        apis = place.apis(tenant)
-        users.append(User(apis=apis, promises=Promises(made, tenant), seed=seed))
+        wanted = {"kind": "chat", "model": MODEL} if is_chat else {}
+        made = place.api(tenant).call("POST", "/v1/conversations", wanted)["id"]
+        promises = Promises(made, tenant, is_chat=is_chat)
+        users.append(
+            User(apis=place.apis(tenant), promises=promises, seed=f"{weather.seed}/{number}")
+        )
     return users
 
 
@@ -205,42 +207,43 @@ def _teller(outcome: Outcome, say: Say) -> Say:
     return tell
 
 
-def _strike(place: Site, weather: Weather, tell: Say) -> None:
+def _strike(place: Site, weather: Weather, upkeep: Upkeep) -> None:
     """Do what is planned, each at its time or as soon as what is before it is done.
 
     In this thread: an engine or a server that a thread started would end with it.
     """
-    began_s = time.monotonic()
+    began_s, tell = time.monotonic(), upkeep.tell
     kinds = kinds_of(is_shared=weather.is_shared, only=weather.kinds)
     strikes = plan(weather.seed, kinds=kinds, seconds=weather.seconds, every_s=weather.every_s)
 
     waited_s = 0.0
     for strike in strikes:
         while time.monotonic() - began_s < strike.at_s + waited_s:
-            _keep_up(place, tell)
+            upkeep.look()
             time.sleep(TICK_S)
         if strike.waits:
-            waited_s += _wait(place, tell, lull_s=weather.lull_s)
+            waited_s += _wait(upkeep, lull_s=weather.lull_s)
+        upkeep.look()  # what ended before is none of the strike's doing
         tell(f"{strike.kind}, {strike.act}: {_do(place, strike)}")
     while time.monotonic() - began_s < weather.seconds + waited_s:
-        _keep_up(place, tell)
+        upkeep.look()
         time.sleep(TICK_S)
     tell("the storm is over")
 
 
-def _wait(place: Site, tell: Say, *, lull_s: float) -> float:
+def _wait(upkeep: Upkeep, *, lull_s: float) -> float:
     """Wait for the server to answer, and let it work for a moment; return how long that took.
 
     Not for it to be ready: the engine or the store may be away for as long as the storm wants. Nor
     for one that stands still: it goes on when its time comes, which would be put off for ever.
     """
-    if place.frozen:
+    if upkeep.place.frozen:
         return 0.0
     began_s = time.monotonic()
 
     def is_up() -> bool:
-        _keep_up(place, tell)
-        return all(answers(one.api, "/health") for one in place.servers)
+        upkeep.look()
+        return all(answers(one.api, "/health") for one in upkeep.place.servers)
 
     if not is_up() and until(is_up, timeout_s=WAIT_S):
         time.sleep(lull_s)
@@ -248,29 +251,24 @@ def _wait(place: Site, tell: Say, *, lull_s: float) -> float:
 
 
 def _do(place: Site, strike: Strike) -> str:
-    disturbance = DISTURBANCES[strike.kind]
+    """Strike, or bring back what was away; what it hit is noted."""
+    disturbance, at = DISTURBANCES[strike.kind], datetime.now(UTC)
     if strike.act == "begin":
-        return disturbance.begin(place, strike.pick)
-    return disturbance.end(place) if disturbance.end is not None else ""
+        told = disturbance.begin(place, strike.pick)
+        hit = hit_of(strike.kind, told, at=at, holds=disturbance.end is not None)
+        place.hits.extend([hit] if hit is not None else [])
+        return told
+    told = disturbance.end(place) if disturbance.end is not None else ""
+    end(place.hits, strike.kind, at=datetime.now(UTC))
+    return told
 
 
-def _keep_up(place: Site, tell: Say) -> None:
-    """Start a server that ended by itself again, as an init system would."""
-    for one in place.servers:
-        code = one.server.exit_code
-        if code is not None:
-            tell(f"the server had ended with {code}, and is started again")
-            one.server.start()
-
-
-def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
+def _calm(upkeep: Upkeep, outcome: Outcome, users: list[User]) -> None:
     """Wait until all is back, and all turns have ended."""
-
-    def tell(text: str) -> None:
-        outcome.time_line.append(text)
+    place = upkeep.place
 
     def is_ready() -> bool:
-        _keep_up(place, tell)
+        upkeep.look()
         return all(answers(one.api, "/ready") for one in place.servers)
 
     if not until(is_ready, timeout_s=CALM_TIMEOUT_S):
@@ -294,12 +292,19 @@ def _calm(place: Site, outcome: Outcome, users: list[User]) -> None:
 
 
 def _count(place: Site, users: list[User], outcome: Outcome) -> None:
-    """Keep the logs, and count what the load and the storm were."""
-    counts = outcome.counts
+    """Keep the logs, count what the load and the storm were, and whether the storm hit anybody."""
+    counts, weather = outcome.counts, outcome.weather
+    kinds = [kind.name for kind in kinds_of(is_shared=weather.is_shared, only=weather.kinds)]
+    outcome.violations += struck(kinds, place.hits, seconds=weather.seconds)
+    for missed in never_hit(kinds, place.hits):
+        outcome.time_line.append(f"{missed} hit nobody")
+    counts["hits"] = len(place.hits)
     for user in users:
         conversation = user.promises.conversation
         log = recorded(place.api(user.promises.tenant), conversation)
         outcome.logs[conversation] = log
+        at_work = struck_at_work(log, place.hits)
+        counts["turns struck at work"] = counts.get("turns struck at work", 0) + len(at_work)
         for event in log:
             name = f"{event['type']}s"
             if event["type"] == "error":
@@ -326,35 +331,6 @@ def _give_up(place: Site, users: list[User]) -> None:
         api = place.api(user.promises.tenant)
         with suppress(ApiError):
             api.call("DELETE", f"/v1/conversations/{user.promises.conversation}")
-
-
-def _grown(
-    place: Site, before: Mapping[str, Mapping[str, int]], outcome: Outcome
-) -> list[Violation]:
-    """Return what the processes still hold too much when pools have closed what is not used."""
-    found = flat(before, _at_rest(place), slack=SLACK)
-    if found:
-        until(lambda: not flat(before, holdings(place), slack=SLACK), timeout_s=IDLE_TIMEOUT_S)
-        found = flat(before, holdings(place), slack=SLACK)
-    if found:
-        outcome.time_line += sockets_held(place)
-    return found
-
-
-def _at_rest(place: Site, *, warm_up: bool = False) -> dict[str, dict[str, int]]:
-    """Return what the processes hold while there is no container at all."""
-    api = place.server.api
-    if warm_up:
-        made = api.call("POST", "/v1/conversations", {})["id"]
-        list(api.send(made, "run: echo warm > warm"))
-        api.call("DELETE", f"/v1/conversations/{made}")
-    none = {"min": 0, "target": 0, "max": 0}
-    rest = {"max_age_s": 900, "refills_at_once": 1, "preconnect": True}
-    api.call("PUT", "/v1/pool", {"runtimes": {"runc": none}, **rest})
-    until(lambda: not any(one.boxes() for one in place.servers), timeout_s=GONE_TIMEOUT_S)
-    found = holdings(place)
-    api.call("DELETE", "/v1/pool")
-    return found
 
 
 def _complaints(lines: Sequence[str]) -> list[Violation]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
+from tests.waiting import until
+
 from hakoiri.cli.api_client import ApiClient
 from hakoiri.cli.demo.server_process import ServerProcess, free_port
 
@@ -88,6 +90,15 @@ class Hakoiri:
         """All that was printed so far, but for a line that is being written."""
         text = self.server.log.read_text(errors="replace")
         return text.rpartition("\n")[0].splitlines()
+
+    def audited(self, query: str) -> list[dict[str, Any]]:
+        """What `/v1/audit` tells, newest first; waits, for each process writes in its own time."""
+
+        def found() -> list[dict[str, Any]]:
+            told: list[dict[str, Any]] = self.api.call("GET", f"/v1/audit?{query}")["events"]
+            return told
+
+        return until(found, query)
 
     def docker(self, *arguments: str) -> str:
         return subprocess.run(

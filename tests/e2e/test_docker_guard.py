@@ -2,10 +2,11 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.e2e.test_processes import (
     taken_over,
 )
 from tests.engine import TestEngine
+from tests.moved_tag import tagged
 from tests.waiting import until
 
 from hakoiri.wire.guard import engine_name
@@ -47,14 +49,31 @@ print(json.dumps([answer.status, json.loads(answer.read() or b"null")]))
 
 
 @pytest.fixture(scope="module")
+def tag() -> str:
+    """The name of the server's image: of these tests alone, so that they may move it."""
+    return f"hakoiri-guarded-{secrets.token_hex(8)}:1"
+
+
+@pytest.fixture(scope="module")
+def put_another_image(engine: TestEngine, image: str, tag: str) -> Iterator[Callable[[], str]]:
+    """Put another image under the tag, and return its id."""
+    with tagged(engine, tag, image) as put:
+        yield put
+
+
+@pytest.fixture(scope="module")
 def server(
-    engine: TestEngine, image: str, tmp_path_factory: pytest.TempPathFactory
+    engine: TestEngine,
+    put_another_image: Callable[[], str],
+    tag: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Hakoiri]:
+    del put_another_image  # the tag is there
     with hakoiri(
         tmp_path_factory.mktemp("guard"),
         docker_host=engine.docker_host,
         script=RUN,
-        settings={"HAKOIRI_CONTAINER__IMAGE": image},
+        settings={"HAKOIRI_CONTAINER__IMAGE": tag},
     ) as running:
         running.turn(running.conversation(), "hello")
         yield running
@@ -137,6 +156,30 @@ def create(server: Hakoiri, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     return call(server, "POST", f"/v1.41/containers/create?name={engine_name(NEW)}", body)
 
 
+AUDIT_PAGE = 200
+
+
+def refusals(server: Hakoiri) -> list[dict[str, Any]]:
+    """What the audit log says of refused calls, newest first."""
+    query = f"event=engine_call_refused&limit={AUDIT_PAGE}"
+    found: list[dict[str, Any]] = server.api.call("GET", f"/v1/audit?{query}")["events"]
+    assert len(found) < AUDIT_PAGE
+    return found
+
+
+def newest_refusal(server: Hakoiri, *, after: int) -> dict[str, Any]:
+    """Return it once the audit log has more than `after`; it must be the guard's own word."""
+
+    def newer() -> list[dict[str, Any]]:
+        found = refusals(server)
+        return found if len(found) > after else []
+
+    newest = until(newer, "the refusal is not in the audit log")[0]
+    assert newest["metadata"]["log_name"] == "guard"
+    told: dict[str, Any] = newest["unmapped"]
+    return told
+
+
 def test_what_the_server_itself_asks_for_passes_and_is_sealed(server: Hakoiri) -> None:
     """The control of the tests below: the same body, unchanged, makes a container."""
     name = engine_name(NEW)
@@ -190,9 +233,13 @@ def test_a_container_that_is_less_sealed_is_refused(
 ) -> None:
     body = sealed_body(server, NEW)
     body["HostConfig"] |= change
+    before = len(refusals(server))
     status, answer = create(server, body)
     assert status == 403, answer
     assert answer["type"] == "urn:hakoiri:problem:container-not-sealed"
+    audited = newest_refusal(server, after=before)
+    assert (audited["code"], audited["container"]) == ("container-not-sealed", NEW)
+    assert audited["reason"] == answer["detail"]
     assert server.docker("ps", "--all", "--quiet", "--filter", f"name={engine_name(NEW)}") == ""
 
 
@@ -206,8 +253,33 @@ def test_a_mount_with_a_path_is_refused(server: Hakoiri, source: str) -> None:
 def test_another_image_is_refused(server: Hakoiri) -> None:
     body = sealed_body(server, NEW)
     body["Image"] = body["Labels"]["hakoiri.image"] = "sha256:" + "0" * 64
+    before = len(refusals(server))
     status, answer = create(server, body)
     assert (status, answer["type"]) == (403, "urn:hakoiri:problem:image-not-ours")
+    assert newest_refusal(server, after=before)["code"] == "image-not-ours"
+
+
+def test_an_image_that_is_put_under_the_tag_is_not_ours_and_turns_go_on(
+    server: Hakoiri, put_another_image: Callable[[], str], tag: str
+) -> None:
+    """Neither the guard that runs nor one that the supervisor starts anew takes it."""
+    first, boxes = container_of(server)[1]["Image"], server.boxes()
+    another = put_another_image()
+    for is_anew in (False, True):
+        if is_anew:
+            before = process(server, GUARD)
+            os.kill(before, signal.SIGKILL)
+            until(lambda: is_ready(server) and server.processes(GUARD) not in ([], [before]))  # noqa: B023
+        body = sealed_body(server, NEW)
+        body["Image"] = body["Labels"]["hakoiri.image"] = another
+        status, answer = create(server, body)
+        assert (status, answer["type"]) == (403, "urn:hakoiri:problem:image-not-ours")
+        assert call(server, "GET", f"/v1.41/images/{tag}/json") == (200, {"Id": first})
+    conversation = server.conversation()
+    assert server.turn(conversation, "hello")[-1]["type"] == "result"
+    assert {server.inspect(one)["Image"] for one in server.containers()} == {first}
+    server.api.call("DELETE", f"/v1/conversations/{conversation}")
+    until(lambda: len(server.boxes()) == len(boxes))
 
 
 @pytest.mark.parametrize(
@@ -232,11 +304,12 @@ def test_every_other_call_and_every_foreign_container_is_refused(
 ) -> None:
     ours = engine_name(container_of(server)[0])
     document = {"Cmd": ["id"]} if method == "POST" and "stop" not in path else None
-    status, answer = call(
-        server, method, "/v1.41/" + path.format(foreign=foreign, ours=ours), document
-    )
+    target, before = "/v1.41/" + path.format(foreign=foreign, ours=ours), len(refusals(server))
+    status, answer = call(server, method, target, document)
     assert status in {400, 403}, answer
-    assert answer["type"].startswith("urn:hakoiri:problem:")
+    audited = newest_refusal(server, after=before)
+    assert (audited["method"], audited["target"]) == (method, target)
+    assert answer["type"] == f"urn:hakoiri:problem:{audited['code']}"
     assert server.inspect(foreign)["State"]["Running"]
 
 

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -103,15 +102,7 @@ def test_one_workspaces_use_is_told_and_is_the_engines_own(run: Run) -> None:
 
 
 def test_the_audit_log_is_looked_at_over_http_with_all_chains_in_it(run: Run) -> None:
-    def ask(query: str) -> list[dict[str, Any]]:
-        """Wait for what is asked for: each process writes in its own time."""
-
-        def found() -> list[dict[str, Any]]:
-            told: list[dict[str, Any]] = run.server.api.call("GET", f"/v1/audit?{query}")["events"]
-            return told
-
-        return until(found, query)
-
+    ask = run.server.audited
     (began,) = ask(f"event=turn_started&conversation={run.conversation}")
     told = began["unmapped"]
     assert began["metadata"]["tenant_uid"] == "default"

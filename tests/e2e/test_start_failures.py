@@ -144,8 +144,9 @@ WITH_MOUNT = json.dumps(
         (None, "No such file"),
         (json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}), "defaultAction"),
         (WITH_MOUNT, "lets through mount"),
+        (WITH_MOUNT.replace("mount", "some_call_of_2027"), "lets through some_call_of_2027"),
     ],
-    ids=["missing", "allows all", "wider than ours"],
+    ids=["missing", "allows all", "wider than ours", "what ours knows nothing of"],
 )
 def test_a_seccomp_profile_that_protects_nothing_is_refused(
     engine: TestEngine, image: str, tmp_path: Path, profile: str | None, why: str
@@ -168,7 +169,7 @@ def test_a_missing_image_is_told_with_the_command_that_builds_it(
 ) -> None:
     changed = {"HAKOIRI_CONTAINER__IMAGE": "hakoiri/workspace:there-is-none"}
     ended = serve(variables(tmp_path, engine.docker_host, changed))
-    assert ended.returncode in {1, 2}
+    assert ended.returncode == 2
     (said,) = sentences(ended)
     assert "hakoiri/workspace:there-is-none" in said
     assert "`hakoiri image build`" in said
@@ -178,7 +179,7 @@ def test_a_missing_image_is_told_with_the_command_that_builds_it(
 def test_an_engine_that_does_not_answer_is_told(image: str, tmp_path: Path) -> None:
     docker_host = f"unix://{tmp_path}/no-engine.sock"
     ended = serve(variables(tmp_path, docker_host, {"HAKOIRI_CONTAINER__IMAGE": image}))
-    assert ended.returncode in {1, 2}
+    assert ended.returncode == 1, "a unit that starts it again may do so"
     (said,) = sentences(ended)
     assert "no-engine.sock" in said
     assert is_all_gone(tmp_path)

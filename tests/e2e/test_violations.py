@@ -62,6 +62,11 @@ def test_a_killed_call_is_told_with_its_workspace(server: Hakoiri) -> None:
         return [one for one in violations(server) if one["workspace_id"] == workspace]
 
     ours = until(told, server.server.log_tail)
+    audited = server.audited(f"event=seccomp_violation&workspace={workspace}")
+    assert {one["unmapped"]["call"] for one in audited} == {"mount"}
+    assert {one["unmapped"]["workspace"] for one in audited} == {workspace}
+    assert {one["metadata"]["log_name"] for one in audited} == {"server"}
+    assert {one["unmapped"]["pid"] for one in audited} & {one["pid"] for one in ours}
     assert {one["call"] for one in ours} == {"mount"}
     assert {one["level"] for one in ours} == {"warning"}
     url = f"http://127.0.0.1:{server.server.port}/metrics"

@@ -64,7 +64,7 @@ def sealed_body(
     )
     rules = Rules(
         instances=(INSTANCE,),
-        images=(image_id,),
+        images={image_id: image_id},
         runtimes=("runc",),
         seccomp_profiles=dict(box.seccomp_profiles),
         apparmor_profile=PROFILE,

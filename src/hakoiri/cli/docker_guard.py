@@ -8,6 +8,7 @@ import typer
 import uvloop
 
 from hakoiri.cli.listening import require_directory_of
+from hakoiri.cli.pinned_image import image_id_of
 from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.guard_rules import disk_rules, guard_rules
 from hakoiri.cli.supervisor.preparation import DISKS_SUFFIX
@@ -17,6 +18,7 @@ from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST, SettingsError
+from hakoiri.image.errors import ImageBuildError
 from hakoiri.wire.messages import Runtime
 
 _EXIT_USAGE = 2
@@ -34,7 +36,8 @@ def docker_guard(
         typer.Option(help="Whose containers: the label hakoiri.instance. May be given again."),
     ] = None,
     image: Annotated[
-        list[str] | None, typer.Option(help="An image that may be started. May be given again.")
+        list[str] | None,
+        typer.Option(help="An image, as it is now, that may be started. May be given again."),
     ] = None,
     runtime: Annotated[
         list[str] | None, typer.Option(help="runc or runsc; absent means the setting's.")
@@ -82,7 +85,7 @@ def docker_guard(
             rules=guard_rules(
                 settings,
                 instances=instance or (),
-                images=image or (),
+                images={name: image_id_of(name, docker_host=engine) for name in image or ()},
                 runtimes=[
                     _runtime(name) for name in runtime or settings.container.allowed_runtimes
                 ],
@@ -91,7 +94,7 @@ def docker_guard(
         if not instance:
             complain("docker-guard", "no --instance, so no container is ours")
         uvloop.run(serve(launch, log=CallLog()))
-    except (SettingsError, BoxError, ValueError, OSError) as error:
+    except (SettingsError, BoxError, ImageBuildError, ValueError, OSError) as error:
         complain("docker-guard", error)
         raise typer.Exit(_EXIT_USAGE) from None
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.demo.server_process import free_port
+from hakoiri.cli.pinned_image import trusted_image
 from hakoiri.cli.screen import complain, remark, say
 from hakoiri.cli.supervisor.guard_rules import guard_rules
 from hakoiri.cli.supervisor.preparation import (
@@ -38,7 +39,7 @@ from hakoiri.cli.supervisor.supervisor import (
     is_ready_at_once,
     unix_socket_answers,
 )
-from hakoiri.cli.workspace_image import trusted_image
+from hakoiri.cli.workspace_image import image_reference
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import Settings, SettingsError
@@ -135,9 +136,14 @@ def _settings_of_its_own(settings: Settings, scratch: Path, runtime: Runtime) ->
 def _run(
     settings: Settings, ground: Ground, *, shown: tuple[Path, ...], thorough: bool
 ) -> ProbeReport | None:
-    image = trusted_image(settings)
+    image = image_reference(settings)
     runtime = settings.container.runtime
-    rules = guard_rules(settings, instances=[ground.instance], images=[image], runtimes=[runtime])
+    rules = guard_rules(
+        settings,
+        instances=[ground.instance],
+        images={image: trusted_image(settings)},
+        runtimes=[runtime],
+    )
     write_proxy_file({}, ground=ground)  # no credential: an unbound socket lets nothing out
     proxy = replace(proxy_process(settings, ground, None), has_spare=False)
     report = os.memfd_create("report")

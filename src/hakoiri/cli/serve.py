@@ -9,6 +9,7 @@ import typer
 
 from hakoiri.audit.verification import PUBLIC_KEY_NAME
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
+from hakoiri.cli.pinned_image import EngineSilentError, trusted_image
 from hakoiri.cli.production_gate import require_production
 from hakoiri.cli.screen import complain, remark
 from hakoiri.cli.supervisor.audit_processes import keeper_process, reader_process
@@ -46,7 +47,7 @@ from hakoiri.cli.supervisor.supervisor import (
     unix_socket_answers,
 )
 from hakoiri.cli.supervisor.trace_launch import tracing_launch
-from hakoiri.cli.workspace_image import trusted_image
+from hakoiri.cli.workspace_image import image_reference
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
 from hakoiri.host.settings import Settings, SettingsError
@@ -88,6 +89,9 @@ def serve(
         if production:
             require_production(settings, command="serve")
         exit_code = _serve(settings, keep_containers=keep_containers)
+    except EngineSilentError as error:
+        complain("serve", error)
+        raise typer.Exit(1) from None
     except (SettingsError, PreparationError, BoxError, ImageBuildError) as error:
         complain("serve", error)
         raise typer.Exit(USAGE_EXIT_CODE) from None
@@ -163,11 +167,11 @@ def _processes(
         if shipper is not None:
             told = file_is_there(ground.run_dir / SHIP_STATUS)
             processes.append(Supervised(shipper, told))
-    image = trusted_image(settings)
+    image = image_reference(settings)
     rules = guard_rules(
         settings,
         instances=[ground.instance],
-        images=[image],
+        images={image: trusted_image(settings)},
         runtimes=settings.container.allowed_runtimes,
     )
     guard = guard_process(settings, ground, rules)

@@ -12,6 +12,7 @@ import typer
 
 from hakoiri.audit.chain import AuditError
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
+from hakoiri.cli.pinned_image import EngineSilentError, trusted_image
 from hakoiri.cli.production_gate import require_production
 from hakoiri.cli.screen import complain
 from hakoiri.cli.supervisor.audit_ground import AuditGround
@@ -42,7 +43,7 @@ from hakoiri.cli.supervisor.process import ProcessSpec
 from hakoiri.cli.supervisor.processes import guard_process, proxy_process, server_process
 from hakoiri.cli.supervisor.trace_launch import tracing_launch
 from hakoiri.cli.supervisor.way_out import close_way_out
-from hakoiri.cli.workspace_image import trusted_image
+from hakoiri.cli.workspace_image import image_reference
 from hakoiri.docker_guard.kernel_mounts import MS_RDONLY, mount_points
 from hakoiri.host import settings as host_settings
 from hakoiri.host.containers.box import BoxError
@@ -120,6 +121,8 @@ def service(
         become(SPECS[process](settings, lay_out(settings, instance)))
     except OSError as error:
         _give_up(process, PreparationError(str(error)), exit_code=1)
+    except EngineSilentError as error:
+        _give_up(process, error, exit_code=1)
     except (SettingsError, PreparationError, BoxError, ImageBuildError, AuditError) as error:
         _give_up(process, error, exit_code=USAGE_EXIT_CODE)
 
@@ -168,7 +171,7 @@ def _guard(settings: Settings, ground: Ground) -> ProcessSpec:
     rules = guard_rules(
         settings,
         instances=[ground.instance],
-        images=[trusted_image(settings)],
+        images={image_reference(settings): trusted_image(settings)},
         runtimes=settings.container.allowed_runtimes,
     )
     show_boxes(ground.tree, stage=ground.guard_dir / VIEW_STAGE)
@@ -185,7 +188,7 @@ def _server(settings: Settings, ground: Ground) -> ProcessSpec:
     return server_process(
         settings,
         replace(ground, lock=take_lock(settings.data_dir / LOCK_FILE)),
-        trusted_image(settings),
+        image_reference(settings),  # the guard has its id, and saw its signature
         kernel_log=open_kernel_log(),
         keep_containers=True,
         apparmor=read_apparmor(),

@@ -1,24 +1,16 @@
 """Which image this version's containers run: the one built from the sources beside it."""
 
 import os
-import re
 import stat
 from pathlib import Path
 
 import hakoiri
 from hakoiri.host.settings import Settings
 from hakoiri.image.build import image_tag
-from hakoiri.image.engine import Engine
 from hakoiri.image.errors import ImageBuildError
-from hakoiri.image.signature import (
-    SignatureRefusedError,
-    directory_of,
-    read_signed,
-    verify_image,
-)
+from hakoiri.image.signature import SignatureRefusedError
 
 IMAGE_SOURCES = "workspace-base"
-IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _KEY_LIMIT_BYTES = 64 * 1024
 
 
@@ -38,29 +30,9 @@ def workspace_image() -> str:
     return image_tag(source_root())
 
 
-def trusted_image(settings: Settings) -> str:
-    """Return which image containers are made of: by its id, and signed, where a key is set.
-
-    The id is what was verified: a tag may name another image a moment later.
-
-    Raises:
-        ImageBuildError: the image is not known, or not signed with the key.
-    """
-    reference = settings.container.image or workspace_image()
-    key = settings.container.image_public_key
-    if key is None:
-        return reference
-    is_id = IMAGE_ID.fullmatch(reference) is not None
-    image_id = reference if is_id else Engine(settings.docker_host).describe(reference).image_id
-    try:
-        verify_image(
-            read_signed(directory_of(settings.container.image_signatures, image_id)),
-            image_id=image_id,
-            public_key=read_public_key(key),
-        )
-    except SignatureRefusedError as error:
-        raise SignatureRefusedError(f"HAKOIRI_CONTAINER__IMAGE_PUBLIC_KEY: {error}") from error
-    return image_id
+def image_reference(settings: Settings) -> str:
+    """Return by which name containers' image is asked for: the setting's, or this version's tag."""
+    return settings.container.image or workspace_image()
 
 
 def read_public_key(path: Path) -> bytes:

@@ -45,7 +45,7 @@ class ListContainers:
 
 @dataclass(frozen=True, slots=True)
 class InspectImage:
-    """The content id of an image."""
+    """The content id of an image of ours, by the name that the guard was told of."""
 
     reference: str
 

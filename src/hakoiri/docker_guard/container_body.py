@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from hakoiri.docker_guard.rules import ImageId
 from hakoiri.wire.agent import PROXY_MOUNT
 from hakoiri.wire.guard import (
     AGENT_TARGET,
@@ -156,7 +157,7 @@ class HostConfig(_Closed):
 class ContainerBody(_Closed):
     """A sealed container."""
 
-    Image: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+    Image: ImageId
     User: Literal["1000:1000"]
     Hostname: Literal["workspace"]
     WorkingDir: Literal["/workspace"]

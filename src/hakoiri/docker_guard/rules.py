@@ -7,6 +7,9 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from hakoiri.wire.messages import Message, Runtime
 
+ImageId = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""An image by its content: no tag, which may name another image a moment later."""
+
 
 def _is_confined(profile: str) -> str:
     """Refuse the engine's word for no profile at all."""
@@ -50,8 +53,9 @@ class Rules(Message):
     """Whose containers, of which images, under which runtimes and profiles, how large."""
 
     instances: tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")], ...]
-    images: tuple[str, ...]
-    """References that the engine resolves; only their content ids are started."""
+    images: dict[str, ImageId]
+    """Which images are started: by the name that the server asks for, the id that it had when the
+    guard was told of it. The engine is never asked again what a name means."""
 
     runtimes: tuple[Runtime, ...]
     seccomp_profiles: dict[Runtime, str]

@@ -5,7 +5,7 @@ guard's own, everything else was one of the values in the closed model.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from hakoiri.docker_guard.container_body import (
 from hakoiri.docker_guard.kernel_paths import MASKED_PATHS, READ_ONLY_PATHS
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
-from hakoiri.wire.guard import RUNSC_FLAGS
+from hakoiri.docker_guard.runsc_flags import why_not_sealed
 from hakoiri.wire.messages import Runtime
 
 MIB: Final = 1024 * 1024
@@ -38,10 +38,7 @@ def read_body(document: object) -> ContainerBody:
 
 
 def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
-    """Raise `CallRefusedError` unless it is one of ours, under our profiles, within the ceilings.
-
-    The image is left to `check_image`, which needs the engine.
-    """
+    """Raise `CallRefusedError` unless it is ours: of our image and profiles, within ceilings."""
     labels, host = body.Labels, body.HostConfig
     if labels.instance not in rules.instances:
         raise _refused("Labels", "hakoiri.instance is not an instance that this guard serves")
@@ -61,26 +58,18 @@ def check_body(body: ContainerBody, *, container_id: str, rules: Rules) -> None:
     if {mount.Source: mount.Target for mount in host.Mounts} != TARGETS:
         raise _refused("Mounts", f"they must be {', '.join(TARGETS)}, each in its own place")
     _check_limits(host, rules)
-
-
-def check_image(image_id: str, *, ours: Collection[str]) -> None:
-    """Raise `CallRefusedError` unless it is the content id of an image of ours."""
-    if image_id not in ours:
+    if body.Image not in rules.images.values():
         raise CallRefusedError(
             "image-not-ours",
-            f"Image: {image_id} is not the image that this guard was started with; after an image "
-            "is built anew, start `hakoiri serve` anew",
+            f"Image: {body.Image} is not the image that this guard was started with; after an "
+            "image is built anew, or a tag is moved, start `hakoiri serve` anew",
         )
 
 
-def check_runtime(runtime: Runtime, arguments: Collection[str] | None) -> None:
+def check_runtime(runtime: Runtime, arguments: Iterable[str] | None) -> None:
     """Raise `CallRefusedError` unless the engine runs `runsc` with the flags that seal it."""
-    if runtime == "runsc" and (
-        lacking := [flag for flag in RUNSC_FLAGS if flag not in (arguments or ())]
-    ):
-        raise _refused(
-            "Runtime", f"the engine registers runsc without {' '.join(lacking)}; see `doctor`"
-        )
+    if runtime == "runsc" and (why := why_not_sealed(arguments or ())) is not None:
+        raise _refused("Runtime", f"the engine has runsc registered {why}; see `doctor`")
 
 
 def security_options(runtime: Runtime, rules: Rules) -> list[str]:

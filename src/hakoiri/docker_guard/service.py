@@ -30,7 +30,6 @@ from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
     check_body,
-    check_image,
     check_runtime,
     engine_body,
     read_body,
@@ -90,7 +89,6 @@ class Guard:
         self._audit = audit
         self._rules = rules
         self._known: dict[str, str] = {}
-        self._image_ids: set[str] = set()
         self._places: dict[str, _Place] = {}
 
     async def carry_out(self, call: Call, body: bytes) -> Answer:
@@ -104,7 +102,7 @@ class Guard:
             case ListContainers(instance):
                 answer = await self._list(instance)
             case InspectImage(reference):
-                answer = Answer(200, {"Id": await self._resolve(reference)})
+                answer = Answer(200, {"Id": await self._inspect_image(reference)})
             case AskRuntimes():
                 answer = await self._info()
             case MakeBox(container_id):
@@ -139,10 +137,6 @@ class Guard:
     async def _create(self, container_id: str, content: bytes) -> Answer:
         body = read_body(strict_json.parse(content))
         check_body(body, container_id=container_id, rules=self._rules)
-        if body.Image not in self._image_ids:
-            for reference in self._rules.images:
-                await self._resolve(reference)
-        check_image(body.Image, ours=self._image_ids)
         if body.HostConfig.Runtime == "runsc":
             check_runtime("runsc", (await self._runtimes()).get("runsc"))
         is_remapped = await self._users.owner() != PLAIN
@@ -221,13 +215,12 @@ class Guard:
             for name, one in runtimes.items()
         }
 
-    async def _resolve(self, reference: str) -> str:
-        """Return the content id of one of our images, and take containers of it from now on."""
-        if reference not in self._rules.images:
+    async def _inspect_image(self, reference: str) -> str:
+        """Return the id that one of our images had at our start; the engine must still have it."""
+        image_id = self._rules.images.get(reference)
+        if image_id is None:
             raise CallRefusedError("image-not-ours", f"{reference[:128]} is not an image of ours")
-        shown = _object((await self._engine.call("GET", f"/images/{reference}/json")).document)
-        image_id = _id_of(shown)
-        self._image_ids.add(image_id)
+        await self._engine.call("GET", f"/images/{image_id}/json")
         return image_id
 
     def _require_recorded(self, call: Call) -> None:

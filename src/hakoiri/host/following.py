@@ -1,9 +1,9 @@
-"""What this server does about what other servers did, and about turns that a lost one left."""
+"""What this server does about what other servers did, and about turns that nobody runs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -12,7 +12,7 @@ from hakoiri.host.containers.pool_service import PoolService
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.conversations.event_feed import EventFeed
 from hakoiri.host.conversations.execute_service import ExecuteService
-from hakoiri.host.conversations.ports import ConversationsError, StoreError
+from hakoiri.host.conversations.ports import StoreError
 from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
 from hakoiri.host.coordination.ports import Fanout, News, Topic
 
@@ -22,6 +22,14 @@ RETRY_S: Final = 1.0
 log = structlog.get_logger(__name__)
 
 Work = Callable[[], Awaitable[None]]
+Keeping = tuple[str, Coroutine[Any, Any, None]]
+
+
+class Others(Protocol):
+    """Looks after other servers."""
+
+    async def run(self, *, every_s: float) -> None:
+        """Look every so often until cancelled."""
 
 
 class Following:
@@ -55,6 +63,16 @@ class Following:
         self._policies = asyncio.Lock()
         self._is_round_due = False
 
+    def keepings(self, others: Others | None, *, every_s: float) -> list[Keeping]:
+        """Return what runs as long as the server, by name: one alone has turns to look after, too.
+
+        `others` look after other servers; None where there are none.
+        """
+        alone: list[Keeping] = [("unfinished turns", self.look_after_turns(every_s=every_s))]
+        if others is None:
+            return alone
+        return [*alone, ("news", self.run()), ("other servers", others.run(every_s=every_s))]
+
     async def run(self) -> None:
         """Follow the news until cancelled."""
         async with asyncio.TaskGroup() as group, self._fanout.listen() as all_news:
@@ -63,12 +81,16 @@ class Following:
                     group.create_task(self._do(work), name=f"follow {news.topic}")
 
     async def look_after_turns(self, *, every_s: float) -> None:
-        """Take up turns whose server is gone and cannot do it itself, until cancelled."""
+        """Take up turns that nobody runs, until cancelled.
+
+        Of a server that is gone; or of this one, which was told that a turn could not be begun
+        though the database had begun it.
+        """
         while True:
             await self._sleep(every_s)
             try:
                 await self._execute.take_up_unfinished()
-            except ConversationsError as error:
+            except Exception as error:  # noqa: BLE001 - one that cannot be read ends no server
                 log.warning("unfinished_turns_not_read", reason=str(error))
 
     def follow(self, news: News) -> list[Work]:

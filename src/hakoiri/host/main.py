@@ -220,14 +220,8 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         await stack.enter_async_context(services.workspaces.saver)
         await stack.enter_async_context(services.execute)
         await services.execute.take_up_unfinished()
-        if others is not None:
-            every_s = settings.coordination.lease_s
-            for name, keeping in (
-                ("news", following.run()),
-                ("unfinished turns", following.look_after_turns(every_s=every_s)),
-                ("other servers", others.run(every_s=every_s)),
-            ):
-                stack.callback(keepers.create_task(keeping, name=name).cancel)
+        for name, keeping in following.keepings(others, every_s=settings.coordination.lease_s):
+            stack.callback(keepers.create_task(keeping, name=name).cancel)
         confinement = await look_at_confinement(launch, edges.engine)
         degradations = Degradations(
             confinement=confinement,

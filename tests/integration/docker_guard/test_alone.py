@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.engine import TestEngine
+from tests.moved_tag import tagged
 
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.containers.box import read_box
@@ -238,10 +239,45 @@ async def test_another_image_is_refused_and_a_missing_one_is_told(
 ) -> None:
     with pytest.raises(EngineError, match="is not an image of ours"):
         await behind.image_id("other:latest")
-    with alone(tmp_path, engine.docker_host, "--image", "hakoiri/workspace:none") as made:
+    gone = "sha256:" + "0" * 64
+    with alone(tmp_path, engine.docker_host, "--image", gone) as made:
         async with DockerEngine(f"unix://{made.socket}") as other:
             with pytest.raises(ImageMissingError, match="hakoiri image build"):
-                await other.image_id("hakoiri/workspace:none")
+                await other.image_id(gone)
+
+
+async def test_a_tag_that_is_moved_makes_no_other_image_ours(
+    engine: TestEngine, image: str, tmp_path: Path
+) -> None:
+    """With a control: what it named at the guard's start is still made."""
+    tag, made_id = f"hakoiri-moved-{secrets.token_hex(8)}:1", f"c{secrets.token_hex(8)}"
+    name = engine_name(made_id)
+    options = ("--instance", INSTANCE, "--image", tag, "--runtime", "runc")
+    with tagged(engine, tag, image) as put_another:
+        with alone(tmp_path, engine.docker_host, *options) as made:
+            (made.sockets / made_id).mkdir()
+            async with DockerEngine(f"unix://{made.socket}") as adapter:
+                first = await adapter.image_id(tag)
+                another = put_another()
+                assert another != first
+                await adapter.make_box(made_id)
+                try:
+                    assert await adapter.image_id(tag) == first
+                    body = await body_of(adapter, made_id, tag)
+                    body["Image"] = body["Labels"]["hakoiri.image"] = another
+                    with pytest.raises(EngineError, match="not the image that this guard was"):
+                        await adapter.create(name=name, config=body)
+                    engine_id = await adapter.create(
+                        name=name, config=await body_of(adapter, made_id, tag)
+                    )
+                    assert made.docker("inspect", "--format={{.Image}}", engine_id) == first
+                finally:
+                    with contextlib.suppress(EngineError):
+                        await adapter.remove(name)
+                    await adapter.remove_box(made_id)
+        with alone(tmp_path, engine.docker_host, *options) as again:
+            async with DockerEngine(f"unix://{again.socket}") as adapter:
+                assert await adapter.image_id(tag) == another, "a new start takes the new one"
 
 
 async def test_every_call_is_one_line_of_the_log(guard: Alone) -> None:
@@ -284,7 +320,12 @@ async def test_without_an_instance_no_container_and_no_directory_is_made(
 
 @pytest.mark.parametrize(
     "options",
-    [("--engine", "tcp://127.0.0.1:2375"), ("--runtime", "crun"), ("--instance", "../x")],
+    [
+        ("--engine", "tcp://127.0.0.1:2375"),
+        ("--runtime", "crun"),
+        ("--instance", "../x"),
+        ("--engine", "unix:///nowhere/none.sock", "--image", "hakoiri/workspace:none"),
+    ],
 )
 def test_options_that_cannot_be_are_one_usage_error(tmp_path: Path, options: tuple[str]) -> None:
     done = subprocess.run(

@@ -5,12 +5,12 @@ import pytest
 from tests.chaos.disturbances import (
     DISTURBANCES,
     KINDS,
-    NOBODY,
     UnknownKindError,
     kinds_by,
     kinds_of,
     slug,
 )
+from tests.chaos.hits import NOBODY
 from tests.chaos.schedule import plan
 from tests.chaos.site import Site
 from tests.chaos.storm import Weather

@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.chaos.invariants import Violation, flat, judge, leftovers, turns
+from tests.chaos.hits import Hit
+from tests.chaos.invariants import Violation, flat, judge, leftovers, struck, turns
 from tests.chaos.promises import Promises, Sent, Wrote
 
 from hakoiri.host.conversations.turn_history import TAKEN_OVER
@@ -14,7 +16,8 @@ Log = list[dict[str, Any]]
 
 
 def event(number: int, turn: int, kind: str, **data: Any) -> dict[str, Any]:
-    return {"id": number, "turn": turn, "type": kind, "data": data}
+    time = f"2026-01-01T10:00:{number:02}+00:00"
+    return {"id": number, "turn": turn, "type": kind, "data": data, "time": time}
 
 
 def good_log() -> Log:
@@ -25,7 +28,7 @@ def good_log() -> Log:
         event(4, 1, "file_synced", recovery_point="r"),
         event(5, 1, "result", text="done"),
         event(6, 2, "user_message", text="second"),
-        event(7, 2, "error", code="container-lost", text="…"),
+        event(7, 2, "error", code="container-start-failed", text="…"),
     ]
 
 
@@ -46,6 +49,8 @@ def good_promises() -> Promises:
     )
 
 
+AT = datetime(2026, 1, 1, 10, 0, tzinfo=UTC)
+HITS = [Hit("engine killed", AT, AT)]
 STORED = {"put": b"content", "turn": b"1\n", "doubted": b"new", "other": b""}
 TOLD = [["first"], ["first", "second"]]
 
@@ -61,6 +66,7 @@ def judged(
         promises or good_promises(),
         stored=STORED if stored is None else stored,
         told=TOLD if told is None else told,
+        hits=HITS,
     )
 
 
@@ -192,10 +198,24 @@ def test_what_was_wrong_on_the_spot_is_told() -> None:
     assert [violation.rule for violation in judged(promises=promises)] == ["on the spot"]
 
 
+def test_a_kind_that_never_hit_anybody_is_found_in_a_long_storm() -> None:
+    kinds = ("agent", "engine killed")
+    assert [v.detail for v in struck(kinds, HITS, seconds=1800)] == [
+        "agent: nobody was there, each time"
+    ]
+    assert struck(kinds, HITS, seconds=60) == []
+    assert struck(("engine killed",), HITS, seconds=1800) == []
+
+
+def test_a_process_that_is_missing_is_found() -> None:
+    (violation,) = flat({"proxy": {"threads": 1}, "guard": {}}, {"guard": {}}, slack={"": 4})
+    assert violation.detail == "proxy is not there"
+
+
 def test_what_is_left_on_the_host_is_found_by_kind() -> None:
     assert leftovers({"mounts": [], "sockets": []}) == []
     (violation,) = leftovers({"mounts": ["/live/box/home"], "sockets": []})
-    assert violation.detail == "mounts: /live/box/home"
+    assert violation.detail == "mounts, after the stop: /live/box/home"
 
 
 def test_a_process_that_holds_more_than_before_is_found() -> None:

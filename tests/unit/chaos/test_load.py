@@ -95,3 +95,17 @@ def test_a_file_is_promised_when_it_was_acknowledged_and_in_doubt_before() -> No
             act()
     assert not refused.promises.files
     assert len(refused.promises.doubtful) == 2
+
+
+def test_a_turn_that_was_asked_to_end_is_noted() -> None:
+    api = ScriptedApi(events=1)
+    one = user(api)
+    one._end_early(1)
+    assert one.promises.interrupted == {1}
+
+
+def test_a_chat_is_asked_for_nothing_that_needs_a_container() -> None:
+    promises = Promises("c-0123456789", "shop", is_chat=True)
+    one = User(apis=(ScriptedApi(),), promises=promises, seed="1")
+    acts = {act.__name__ for act, _ in one._acts}
+    assert acts == {"_talk", "_listen", "_interrupt_talk", "_rest"}

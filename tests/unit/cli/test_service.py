@@ -129,7 +129,7 @@ def test_each_process_is_told_where_all_lies(
     guard = spec_of(Process.GUARD, settings)
     launch = GuardLaunch.model_validate_json(guard.standard_input)
     assert launch.tree == tmp_path / "live" / INSTANCE
-    assert launch.rules.images == (IMAGE,)
+    assert launch.rules.images == {IMAGE: IMAGE}
     assert launch.rules.instances == (INSTANCE,)
     assert shown == [launch.tree]
     proxy = spec_of(Process.PROXY, settings)
@@ -140,6 +140,25 @@ def test_each_process_is_told_where_all_lies(
             str(tmp_path / "audit" / INSTANCE / "guard").encode()
             in spec_of(process, settings).standard_input
         )
+
+
+def test_the_guard_alone_asks_what_a_tag_means(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server's container has no engine to ask."""
+    tagged = settings.model_copy(
+        update={"container": settings.container.model_copy(update={"image": "box:1"})}
+    )
+    monkeypatch.setattr(module, "show_boxes", lambda tree, stage: None)
+    monkeypatch.setattr(module, "mount_points", list)
+    settings.data_dir.mkdir()
+    server = spec_of(Process.SERVER, tagged)
+    for descriptor in server.inherited:
+        os.close(descriptor)
+    assert ServerLaunch.model_validate_json(server.standard_input).image == "box:1"
+    monkeypatch.setattr(module, "trusted_image", lambda _: IMAGE)
+    launch = GuardLaunch.model_validate_json(spec_of(Process.GUARD, tagged).standard_input)
+    assert launch.rules.images == {"box:1": IMAGE}
 
 
 def test_the_server_leaves_its_boxes_and_holds_the_lock(

@@ -4,14 +4,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.docker_guard.bodies import ID, IMAGE_ID, LIMITS, PROFILE, RULES, changed, sealed
+from tests.unit.docker_guard.bodies import ID, LIMITS, PROFILE, RULES, changed, sealed
 
 from hakoiri.docker_guard import kernel_paths
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
 from hakoiri.docker_guard.sealed_container import (
     check_body,
-    check_image,
     check_runtime,
     engine_body,
     read_body,
@@ -19,6 +18,8 @@ from hakoiri.docker_guard.sealed_container import (
 from hakoiri.host.containers import hardening
 from hakoiri.host.containers.hardening import ContainerLimits
 
+OTHER_ID = "sha256:" + "00" * 32
+BARE = RULES.model_copy(update={"images": {}})
 TMP = "/tmp"  # noqa: S108 - the container's own
 SOURCES = {name: Path("/tree") / ID / name for name in ("workspace", "home", "proxy", "agent")}
 
@@ -327,12 +328,11 @@ def test_any_value_anywhere_is_the_sealed_one_a_smaller_limit_or_refused(
 
 
 def test_only_an_image_of_ours_by_its_content_is_started() -> None:
-    check_image(IMAGE_ID, ours={IMAGE_ID})
-    with pytest.raises(CallRefusedError) as refused:
-        check_image("sha256:" + "00" * 32, ours={IMAGE_ID})
-    assert refused.value.code == "image-not-ours"
-    with pytest.raises(CallRefusedError):
-        check_image(IMAGE_ID, ours=set())
+    judged(sealed())
+    for rules in (RULES.model_copy(update={"images": {"hakoiri/workspace:test": OTHER_ID}}), BARE):
+        with pytest.raises(CallRefusedError, match="start `hakoiri serve` anew") as refused:
+            judged(sealed(), rules)
+        assert refused.value.code == "image-not-ours"
 
 
 @pytest.mark.parametrize(
@@ -342,12 +342,14 @@ def test_only_an_image_of_ours_by_its_content_is_started() -> None:
         (),
         ("--network=none", "--host-uds=all"),
         ("--network=host", "--host-uds=all", "--oci-seccomp"),
+        ("--network=none", "--host-uds=all", "--oci-seccomp", "--oci-seccomp=false"),
+        ("--network=none", "--host-uds=all", "--oci-seccomp", "-network", "host"),
     ],
 )
 def test_runsc_without_its_flags_is_refused(arguments: tuple[str, ...] | None) -> None:
     with pytest.raises(CallRefusedError, match="runsc"):
         check_runtime("runsc", arguments)
-    check_runtime("runsc", ("--network=none", "--host-uds=all", "--oci-seccomp", "--debug"))
+    check_runtime("runsc", ("--network=none", "--host-uds=all", "--oci-seccomp", "--debug=true"))
     check_runtime("runc", None)
 
 

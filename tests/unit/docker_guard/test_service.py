@@ -165,11 +165,28 @@ async def test_a_sealed_container_is_created_from_the_guards_own_body() -> None:
     ]
 
 
-async def test_an_image_is_checked_by_what_its_reference_is_now() -> None:
-    engine = MemoryEngine(image_id="sha256:" + "cd" * 32)
+async def test_what_an_image_was_at_the_start_is_ours_whatever_its_name_is_now() -> None:
+    moved_to = "sha256:" + "cd" * 32
+    engine = MemoryEngine(image_id=moved_to)
+    answer = await carried_out(engine, InspectImage("hakoiri/workspace:test"))
+    assert answer.document == {"Id": IMAGE_ID}
     with pytest.raises(CallRefusedError, match="not the image"):
-        await carried_out(engine, CreateContainer(ID), sealed())
+        await carried_out(engine, CreateContainer(ID), sealed(image_id=moved_to))
     assert not engine.containers
+    asked = {path for _, path, _ in engine.asked if path.startswith("/images/")}
+    assert asked == {f"/images/{IMAGE_ID}/json"}, "the name is not asked about again"
+    await carried_out(engine, CreateContainer(ID), sealed())
+
+
+async def test_an_image_that_the_engine_has_no_more_is_told() -> None:
+    class Emptied(MemoryEngine):
+        async def call(self, method: str, path: str, **more: Any) -> EngineAnswer:
+            if path.startswith("/images/"):
+                raise CallRefusedError("engine-refused", "No such image", status=404)
+            return await super().call(method, path, **more)
+
+    with pytest.raises(CallRefusedError, match="No such image"):
+        await carried_out(Emptied(), InspectImage("hakoiri/workspace:test"))
 
 
 async def test_runsc_is_refused_where_the_engine_runs_it_open() -> None:

@@ -31,7 +31,7 @@ class Around:
     wanted: dict[str, Policy] = field(default_factory=dict)
     store_failures: int = 0
     rebind_failure: ContainersError | None = None
-    take_up_failure: StoreError | None = None
+    take_up_failure: Exception | None = None
 
     def wake(self, subject: str) -> None:
         self.done.append(f"wake {subject}")
@@ -182,8 +182,25 @@ async def test_news_are_heard_from_other_servers() -> None:
     assert sorted(around.done) == ["hand over w-1", "wake c-1"]
 
 
-async def test_turns_without_a_server_are_looked_for_again_and_again() -> None:
-    around = Around(take_up_failure=StoreError("away"))
+@pytest.mark.parametrize("has_others", [False, True])
+async def test_a_server_looks_after_turns_with_and_without_others(*, has_others: bool) -> None:
+    around = Around()
+    others: Any = SimpleNamespace(run=lambda *, every_s: around.sleep(every_s))
+    keepings = following(around).keepings(others if has_others else None, every_s=15)
+    assert [name for name, _ in keepings] == [
+        "unfinished turns",
+        *(["news", "other servers"] if has_others else []),
+    ]
+    for _, work in keepings[1:]:
+        work.close()
+    with pytest.raises(asyncio.CancelledError):
+        await keepings[0][1]
+    assert "take up" in around.done
+
+
+@pytest.mark.parametrize("failure", [StoreError("away"), ValueError("not to be read")])
+async def test_turns_without_a_server_are_looked_for_again_and_again(failure: Exception) -> None:
+    around = Around(take_up_failure=failure)
     with pytest.raises(asyncio.CancelledError):
         await following(around).look_after_turns(every_s=15)
     assert around.done[:4] == ["wait", "take up", "wait", "take up"]

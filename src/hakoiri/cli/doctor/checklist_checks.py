@@ -14,9 +14,9 @@ from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.cli.doctor.lifecycle_check import LifecycleTold, check_lifecycle
 from hakoiri.cli.doctor.production_checks import PREFIX
+from hakoiri.docker_guard.runsc_flags import why_not_sealed
 from hakoiri.host.settings import Settings
 from hakoiri.image.scan_record import ScanRecord, age_days
-from hakoiri.wire.guard import RUNSC_FLAGS
 
 SCAN_AGE_DAYS: Final = 8
 """A look each week, and a day for it to fail."""
@@ -97,9 +97,11 @@ def _gvisor(settings: Settings, engine: EngineFacts | None) -> Finding:
             mend="HAKOIRI_CONTAINER__RUNTIME=runsc, where strangers' code runs; "
             "docs/security/gvisor.md says what it costs",
         )
-    arguments = engine.runtimes.get("runsc", ()) if engine is not None else ()
-    if lacking := [flag for flag in RUNSC_FLAGS if flag not in arguments]:
-        return _warning(name, f"runsc is not registered with {' '.join(lacking)}", mend=RUNSC_MEND)
+    arguments = engine.runtimes.get("runsc") if engine is not None else None
+    if arguments is None:
+        return _warning(name, "runsc is not registered", mend=RUNSC_MEND)
+    if (why := why_not_sealed(arguments)) is not None:
+        return _warning(name, f"runsc is registered {why}", mend=RUNSC_MEND)
     return _ok(name, "each container has a kernel of its own (runsc)")
 
 

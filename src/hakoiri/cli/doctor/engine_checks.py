@@ -4,9 +4,9 @@ from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import Finding
 from hakoiri.docker_guard.ownership import PLAIN, owner_told_by
 from hakoiri.docker_guard.refusal import CallRefusedError
+from hakoiri.docker_guard.runsc_flags import why_not_sealed
 from hakoiri.host.containers.confinement import ConfinementState, judge_confinement
 from hakoiri.host.launch import AppArmorKnown
-from hakoiri.wire.guard import RUNSC_FLAGS
 
 RUNSC_MEND = (
     'register it in the engine\'s daemon.json: "runtimes": {"runsc": {"path": "/usr/bin/runsc", '
@@ -116,8 +116,8 @@ def check_runsc(engine: EngineFacts, *, needed: bool) -> Finding:
     arguments = engine.runtimes.get("runsc")
     if arguments is None:
         text = "not registered; containers share the host's kernel"
-    elif lacking := [flag for flag in RUNSC_FLAGS if flag not in arguments]:
-        text = f"registered without {' '.join(lacking)}"
+    elif (why := why_not_sealed(arguments)) is not None:
+        text = f"registered {why}"
     else:
         return Finding.ok("runsc", f"registered with {' '.join(arguments)}")
     judge = Finding.missing if needed else Finding.warning

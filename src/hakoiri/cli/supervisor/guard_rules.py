@@ -1,7 +1,7 @@
 """What the docker guard lets through: containers like those that the server is set to make."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from hakoiri.docker_guard.rules import DiskRules, DiskSize, LimitCeilings, Rules
@@ -27,10 +27,12 @@ def guard_rules(
     settings: Settings,
     *,
     instances: Sequence[str],
-    images: Sequence[str],
+    images: Mapping[str, str],
     runtimes: Sequence[Runtime],
 ) -> Rules:
     """Return the rules; profiles and ceilings are the settings'.
+
+    `images` are ids by the name that the server asks for (`pinned_image`).
 
     Raises `BoxError` if a profile cannot be used.
     """
@@ -38,7 +40,7 @@ def guard_rules(
     profiles = {runtime: box.seccomp_profiles[runtime] for runtime in runtimes}
     return Rules(
         instances=tuple(instances),
-        images=tuple(images),
+        images=dict(images),
         runtimes=tuple(runtimes),
         seccomp_profiles=profiles,
         apparmor_profile=settings.container.apparmor_profile,

@@ -7,9 +7,12 @@ import re
 import secrets
 import socket
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import hakoiri
 from hakoiri.cli.supervisor.audit_ground import (
@@ -39,6 +42,10 @@ KERNEL_LOG = Path("/dev/kmsg")
 INSTANCE_FILE = "instance"
 INSTANCE = re.compile(r"[0-9a-f]{12}")
 LOCK_FILE = "lock"
+LOCK_TIMEOUT_S: Final = 15.0
+"""How long the end of an earlier server is waited for: of one whose supervisor was killed, say."""
+
+LOCK_POLL_S: Final = 0.1
 NO_LOCK = -1
 """Of who only needs to know where things are."""
 
@@ -113,7 +120,7 @@ def prepare(settings: Settings) -> Ground:
     try:
         data_dir = _data_directory(settings.data_dir, server)
         instance = instance_id(data_dir / INSTANCE_FILE)
-        lock = take_lock(data_dir / LOCK_FILE)
+        lock = take_lock(data_dir / LOCK_FILE, wait_s=LOCK_TIMEOUT_S)
         require_free_port(settings.host, settings.port)
         ground = lay_out(settings, instance, lock=lock)
         make_places(settings, ground)
@@ -260,17 +267,35 @@ def account(name: str) -> Account:
     return Account(name, entry.pw_uid, entry.pw_gid)
 
 
-def take_lock(path: Path) -> int:
-    """Return a held lock; raise `PreparationError` if another server has this data directory."""
+def take_lock(
+    path: Path,
+    *,
+    wait_s: float = 0.0,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Return a held lock; wait for the end of whoever has it. `clock` gives monotonic seconds.
+
+    Raises `PreparationError` if another server still has this data directory after `wait_s`.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    deadline_s = clock() + wait_s
+    while not _is_taken(descriptor):
+        if clock() >= deadline_s:
+            os.close(descriptor)
+            raise PreparationError(
+                f"another hakoiri serve uses {path.parent}; stop it, or set HAKOIRI_DATA_DIR"
+            )
+        sleep(LOCK_POLL_S)
+    return descriptor
+
+
+def _is_taken(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
-        raise PreparationError(
-            f"another hakoiri serve uses {path.parent}; stop it, or set HAKOIRI_DATA_DIR"
-        ) from None
-    return descriptor
+        return False
+    return True
 
 
 def open_kernel_log(path: Path = KERNEL_LOG) -> int | None:

@@ -108,8 +108,9 @@ def _unless_orphaned(supervisor_pid: int) -> list[str]:
 
     The signal is not sent to whom asks for it too late, and giving up being root takes the wish
     back. An orphan would serve on, hold its locks, and the next supervisor could not start.
+    The shell adds no variable to what the program is given.
     """
-    return ["sh", "-c", 'test "$PPID" = "$0" && exec "$@"', str(supervisor_pid)]
+    return ["sh", "-c", 'unset PWD; test "$PPID" = "$0" && exec "$@"', str(supervisor_pid)]
 
 
 def fewer_rights(spec: ProcessSpec) -> list[str]:

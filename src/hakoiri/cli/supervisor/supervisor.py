@@ -127,20 +127,27 @@ class Supervisor:
             exit_code = await _exit_code(one.process)
             if one.spec.is_errand:
                 return exit_code
-            decision = after_exit(
-                one.restarts, exit_code=exit_code, ran_s=time.monotonic() - one.started_at_s
-            )
-            if isinstance(decision, GiveUp):
-                return decision.exit_code
-            log.warning(
-                "process_died",
-                process=one.spec.name,
-                exit_code=exit_code,
-                restart_in_s=decision.delay_s,
-            )
-            one.restarts = decision.state
-            await asyncio.sleep(decision.delay_s)
-            await self._start(one)
+            given_up = await self._start_again(one, exit_code)
+            if given_up is not None:
+                return given_up.exit_code
+
+    async def _start_again(self, one: Supervised, exit_code: int) -> GiveUp | None:
+        """Start what ended again, when it may be; return why not, where that is of no use."""
+        decision = after_exit(
+            one.restarts, exit_code=exit_code, ran_s=time.monotonic() - one.started_at_s
+        )
+        if isinstance(decision, GiveUp):
+            return decision
+        log.warning(
+            "process_died",
+            process=one.spec.name,
+            exit_code=exit_code,
+            restart_in_s=decision.delay_s,
+        )
+        one.restarts = decision.state
+        await asyncio.sleep(decision.delay_s)
+        await self._start(one)
+        return None
 
     async def _start(self, one: Supervised) -> None:
         """Let the spare serve, or a new process where there is none."""
@@ -182,10 +189,13 @@ class Supervisor:
     async def _until_ready(self, one: Supervised) -> None:
         deadline_s = time.monotonic() + READY_TIMEOUT_S
         while not self._stopping.is_set() and not await one.is_ready():
-            if one.process is not None and one.process.returncode is not None:
+            code = None if one.process is None else one.process.returncode
+            if code is not None and code < 0:  # it did not give up: somebody killed it
+                await self._start_again(one, _as_exit_code(code))
+            elif code is not None:
                 raise StartError(
                     f"{one.spec.name} ended at its start; its last lines above say why",
-                    exit_code=one.process.returncode if one.process.returncode > 0 else 1,
+                    exit_code=code or 1,
                 )
             if time.monotonic() > deadline_s:
                 raise StartError(f"{one.spec.name} did not serve within {READY_TIMEOUT_S:.0f} s")
@@ -195,8 +205,11 @@ class Supervisor:
 async def _exit_code(process: asyncio.subprocess.Process | None) -> int:
     if process is None:
         return 0
-    code = await process.wait()
-    return code if code >= 0 else 128 - code
+    return _as_exit_code(await process.wait())
+
+
+def _as_exit_code(returncode: int) -> int:
+    return returncode if returncode >= 0 else 128 - returncode
 
 
 async def _end(

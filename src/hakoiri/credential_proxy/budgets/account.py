@@ -51,6 +51,8 @@ class Account:
     """How many requests may come at once, as of `allowance_at_s`; full at first."""
 
     allowance_at_s: float | None = None
+    allowance_full_at_s: float = 0.0
+    """Until then it makes a difference how many came before."""
 
     @classmethod
     def of(cls, entry: Entry) -> "Account":
@@ -96,11 +98,22 @@ class Account:
             self.month = today.month
             self.month_spend_microusd = 0
 
-    def is_idle(self, today: Day) -> bool:
-        """Whether nothing would be lost without it."""
-        is_of_today = self.day >= today.number
+    def is_idle(self, today: Day, now_s: float) -> bool:
+        """Whether nothing would be lost without it.
+
+        Its day may be today's though nothing was used today: who asks for a report begins it.
+        """
+        is_held = self.open_requests or self.open_tunnels
+        is_reserved = self.reserved_tokens or self.reserved_microusd
+        is_of_today = self.day >= today.number and self._has_used_today
         is_of_month = self.month >= today.month and self.month_spend_microusd > 0
-        return not (self.open_requests or self.open_tunnels or is_of_today or is_of_month)
+        is_waited_for = now_s < self.allowance_full_at_s
+        return not (is_held or is_reserved or is_of_today or is_of_month or is_waited_for)
+
+    @property
+    def _has_used_today(self) -> bool:
+        sums = (self.requests, self.bytes_up, self.bytes_down, self.model_tokens)
+        return any(sums) or self.spend_microusd > 0 or self.untold_calls > 0
 
     def refill(self, limits: Limits, now_s: float) -> None:
         """Let the time that passed count towards the requests that may come at once."""
@@ -114,6 +127,8 @@ class Account:
             grown = self.allowance + passed_s * limits.requests_per_s
             self.allowance = min(float(limits.requests_burst), grown)
         self.allowance_at_s = now_s
+        lacking = limits.requests_burst - self.allowance + 1  # with the one that is about to come
+        self.allowance_full_at_s = now_s + lacking / limits.requests_per_s
 
     def check_open_now(
         self, limits: Limits, today: Day, now_s: float, *, is_tunnel: bool, bytes_up: int

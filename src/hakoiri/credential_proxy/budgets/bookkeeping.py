@@ -63,7 +63,11 @@ class Bookkeeping:
         self._writing = loop.create_task(self._keep_writing(), name="keep the ledger")
 
     async def write(self) -> None:
-        """Write what changed. A failure is told once; what was not written stays to be."""
+        """Write what changed. A failure is told once; what was not written stays to be.
+
+        At the change of the day what is over is forgotten; in the file, with the next write.
+        """
+        self._ledger.sweep(self._now_s())
         changed = self._ledger.take_changed()
         if not changed:
             return

@@ -38,7 +38,7 @@ class Ledger:
         """Go on from what was kept."""
         self._accounts = {entry.holder.key: Account.of(entry) for entry in entries}
         self._accounts_limit = accounts_limit
-        self._full_on_day: int | None = None
+        self._swept_on_day: int | None = None
         self.changed: set[Account] = set()
 
     def claims(
@@ -49,6 +49,7 @@ class Ledger:
         Raises:
             OverBudgetError: there are too many, and one of these has a budget to be kept.
         """
+        self.sweep(now_s)
         today = day_at(now_s)
         claims = []
         for holder, limit in zip(holders, limits, strict=True):
@@ -61,21 +62,22 @@ class Ledger:
 
     def _new(self, holder: Holder, limits: Limits, today: Day, now_s: float) -> Account:
         account = Account(holder, today.number, today.month)
-        if self._has_room(today):
+        if len(self._accounts) < self._accounts_limit:
             self._accounts[holder.key] = account
         elif limits != NO_LIMITS:
             reason = f"the proxy keeps books for {self._accounts_limit} holders, not more today"
             raise OverBudgetError(reason, retry_after_s=today.ends_s - now_s, is_passing=False)
         return account
 
-    def _has_room(self, today: Day) -> bool:
-        if len(self._accounts) < self._accounts_limit:
-            return True
-        if self._full_on_day != today.number:  # looking through all of them is for once a day
-            self._full_on_day = today.number
-            for account in [a for a in self._accounts.values() if a.is_idle(today)]:
-                del self._accounts[account.holder.key]
-        return len(self._accounts) < self._accounts_limit
+    def sweep(self, now_s: float) -> None:
+        """Forget, once a day, the accounts without which nothing would be lost."""
+        today = day_at(now_s)
+        if self._swept_on_day == today.number:  # looking through all of them is for once a day
+            return
+        self._swept_on_day = today.number
+        for account in [a for a in self._accounts.values() if a.is_idle(today, now_s)]:
+            del self._accounts[account.holder.key]
+            self.changed.discard(account)
 
     def open(self, claims: Claims, *, is_tunnel: bool, bytes_up: int, now_s: float) -> None:
         """Let a request or tunnel begin; `close` it in any case.

@@ -28,8 +28,9 @@ CREATE TABLE IF NOT EXISTS account (
 ) WITHOUT ROWID
 """
 _KEEP: Final = "INSERT OR REPLACE INTO account VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_READ: Final = "SELECT * FROM account WHERE day >= ? OR month >= ?"
-_FORGET: Final = "DELETE FROM account WHERE day < ? AND month < ?"
+_COUNTS: Final = "(day >= ? OR (month >= ? AND month_spend_microusd > 0))"
+_READ: Final = f"SELECT * FROM account WHERE {_COUNTS}"  # noqa: S608 - nothing of it is input
+_FORGET: Final = f"DELETE FROM account WHERE NOT {_COUNTS}"  # noqa: S608 - the same
 _ENTRY: Final = TypeAdapter(Entry)
 
 

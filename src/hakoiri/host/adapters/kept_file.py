@@ -2,17 +2,22 @@
 
 import os
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 LIMIT_BYTES: Final = 64 * 1024
 
 
 class KeptFile:
-    """One file, the server's own. Errors are `OSError`; `ValueError` for one that is too large."""
+    """One file, the server's own. Errors are `OSError`; `ValueError` for one that is too large.
+
+    Any number of threads may change it: they take turns, and the last one counts.
+    """
 
     def __init__(self, path: Path) -> None:
         """Name it; nothing is read yet."""
         self.path = path
+        self._changing = Lock()
 
     def read(self) -> bytes | None:
         """Return what was kept, None if nothing was."""
@@ -27,6 +32,16 @@ class KeptFile:
 
     def write(self, content: str) -> None:
         """Keep it; on disk when this returns."""
+        with self._changing:
+            self._replace(content)
+
+    def remove(self) -> None:
+        """Keep nothing."""
+        with self._changing:
+            self.path.unlink(missing_ok=True)
+            self._sync_directory()
+
+    def _replace(self, content: str) -> None:
         temporary = self.path.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -34,11 +49,6 @@ class KeptFile:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)
-        self._sync_directory()
-
-    def remove(self) -> None:
-        """Keep nothing."""
-        self.path.unlink(missing_ok=True)
         self._sync_directory()
 
     def _sync_directory(self) -> None:

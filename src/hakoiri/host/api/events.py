@@ -12,7 +12,7 @@ from hakoiri.host.api.conversation_ids import ConversationId
 from hakoiri.host.api.problems import RefusedError
 from hakoiri.host.conversations.conversation_service import ConversationService
 from hakoiri.host.conversations.event_feed import is_end_of_turn
-from hakoiri.host.conversations.ports import ServerStoppingError, StoreError
+from hakoiri.host.conversations.ports import ServerStoppingError
 from hakoiri.wire.events import ConversationEvent
 from hakoiri.wire.problems import Problem
 from hakoiri.wire.sse import COMMENT_KEEPALIVE, encode_block
@@ -26,8 +26,6 @@ STREAM_HEADERS: Final = {
     "X-Accel-Buffering": "no",  # nginx would hold events back
     "X-Content-Type-Options": "nosniff",
 }
-STREAM_BROKEN: Final = b": the log cannot be read now; reconnect with Last-Event-ID\n\n"
-
 STREAM_STOPPED: Final = b": the server stops; reconnect with Last-Event-ID\n\n"
 """Then comes the regular end of the answer, not an error status or a reset: browsers' EventSource
 asks again after an end, and never again after an error status (HTML, 9.2.3)."""
@@ -78,8 +76,6 @@ async def _blocks(pages: Pages, until_turn: int | None) -> AsyncIterator[bytes]:
                 yield b"".join(map(_block, shown)) if shown else COMMENT_KEEPALIVE
                 if is_over:
                     return
-        except StoreError:
-            yield STREAM_BROKEN
         except ServerStoppingError:
             yield STREAM_STOPPED
 

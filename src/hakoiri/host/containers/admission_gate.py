@@ -168,6 +168,15 @@ class AdmissionGate:
         """
         self._kept[workspace_id] = self._clock()
 
+    def hand_down(self, workspace_id: str) -> None:
+        """Give the place of a removed container to who waits for its successor, or keep it."""
+        for ticket in self._of_workspace(workspace_id)[:1]:
+            self._promised += 1
+            self._take_out(ticket)
+            ticket.settle(has_place=True)
+            return
+        self.keep(workspace_id)
+
     def let_go(self, workspace_id: str) -> None:
         """Keep no place for the workspace any more."""
         if self._kept.pop(workspace_id, None) is not None:

@@ -71,7 +71,7 @@ class ClaimStart:
             live = live_of(container, ask, generation=generation, now_s=self._clock())
             await self.bind(live, ask.policy)
         except BaseException:
-            await self._pool.remove(container_id)
+            self._pool.give_up(container_id, "its claim failed")
             await self._claims.release(container_id)
             raise
         container.advance(ContainerState.CLAIMED)

@@ -100,15 +100,23 @@ class ContainerSpec:
 def engine_configuration(spec: ContainerSpec) -> dict[str, Any]:
     """Return the body of `POST /containers/create` for a sealed container."""
     return {
+        # by its content, never by a tag, which may name another image a moment later
         "Image": spec.image_id,
         # never root, even inside
         "User": f"{CONTAINER_UID}:{CONTAINER_GID}",
+        # the same in every box, and nothing of the host's; the engine would take the container's id
         "Hostname": "workspace",
+        # where programs start: on the workspace's disk, never in the read-only root
         "WorkingDir": WORKSPACE_TARGET,
+        # no secret: what is here every process in the box can read
         "Env": [f"{name}={value}" for name, value in sorted(spec.environment.items())],
+        # what it is to us, for good: the engine lets nobody change them
         "Labels": labels(spec),
+        # the other switch for "NetworkMode" below: either alone leaves no network
         "NetworkDisabled": True,
+        # no way in through the engine: nobody types into it,
         "OpenStdin": False,
+        # and no terminal, whose control sequences and ioctls would be one more thing to share
         "Tty": False,
         "HostConfig": _host_configuration(spec),
     }
@@ -127,15 +135,18 @@ def labels(spec: ContainerSpec) -> dict[str, str]:
 def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
     limits = spec.limits
     return {
+        # runc or runsc: whose kernel its calls reach
         "Runtime": spec.runtime,
         # no interface but `lo`: the sockets below are the only way out
         "NetworkMode": "none",
         # what is not a mount below cannot be changed
         "ReadonlyRootfs": True,
+        # true would undo most of what follows: all capabilities, devices, no filter, nothing masked
         "Privileged": False,
         # no right of root's, even for a process that became root
         "CapDrop": ["ALL"],
         "CapAdd": [],
+        # no new privileges, the filter of system calls, AppArmor's profile
         "SecurityOpt": _security_options(spec),
         # namespaces of its own; nothing shared with the host or another container: shared memory
         # and semaphores,
@@ -153,15 +164,18 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         "Devices": [],
         "DeviceCgroupRules": [],
         "DeviceRequests": [],
+        # what of /proc and /sys cannot be read, and what cannot be written
         "MaskedPaths": list(MASKED_PATHS),
         "ReadonlyPaths": list(READ_ONLY_PATHS),
         # a fork bomb ends here
         "PidsLimit": limits.pids,
+        # what it has in memory, tmpfs and page cache included; beyond it the kernel ends a process
         "Memory": limits.memory_mib * MIB,
         # equal to Memory: no swap, so that a memory bomb ends at the limit
         "MemorySwap": limits.memory_mib * MIB,
         # a share of the processors, which a busy loop cannot exceed
         "NanoCpus": round(limits.cpus * 1_000_000_000),
+        # the first to go when the host itself is short of memory
         "OomScoreAdj": OOM_SCORE_ADJ,
         "Ulimits": [
             # open files of one process: a flood of descriptors ends there
@@ -171,6 +185,7 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
             # one file's size, so that none is larger than what a recovery point can hold
             _ulimit("fsize", limits.file_limit_bytes),
         ],
+        # of memory, bounded in bytes and files, no set-id and no devices
         "Tmpfs": {"/tmp": _tmp_options(limits.tmp_mib)},  # noqa: S108 - the container's own
         # /dev/shm; the engine mounts it nosuid, nodev, noexec
         "ShmSize": limits.shm_mib * MIB,
@@ -178,6 +193,7 @@ def _host_configuration(spec: ContainerSpec) -> dict[str, Any]:
         "Init": True,
         # none: a container that ended is replaced by the orchestrator, under a new generation
         "RestartPolicy": {"Name": "no"},
+        # no: how it ended is asked of the engine first, and its files are saved before it goes
         "AutoRemove": False,
         # bounded, or an endless line on standard output would fill the host's disk
         "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m", "max-file": "1"}},

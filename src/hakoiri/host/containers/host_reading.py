@@ -103,7 +103,9 @@ def parse_pressure(text: str) -> float | None:
 
 def _number(text: str) -> int | None:
     """Return a whole number; None for `max`, which is no limit, and for anything else."""
-    return int(text) if _NUMBER.fullmatch(text.strip()) else None
+    # `strip` takes more for space than `int` does
+    number = text.strip()
+    return int(number) if _NUMBER.fullmatch(number) else None
 
 
 def _field(text: str, name: str) -> int | None:

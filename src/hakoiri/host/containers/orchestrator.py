@@ -75,7 +75,12 @@ class Orchestrator(LiveContainers):
             limits=admission, occupancy=self, metrics=admission_metrics, clock=clock
         )
         self._removal = Removal(
-            live=self._live, lifecycle=lifecycle, claims=owed, pool=pool, admission=self.admission
+            live=self._live,
+            lifecycle=lifecycle,
+            proxy=proxy,
+            claims=owed,
+            pool=pool,
+            admission=self.admission,
         )
         last_save = LastSave(lifecycle=lifecycle, save=save)
         self.saved_removal = SavedRemoval(self._removal, live=self, last_save=last_save)
@@ -130,11 +135,15 @@ class Orchestrator(LiveContainers):
                         self._metrics.claimed(start, seconds=self._clock() - began_s)
                         return live.claim(start)
                 # not under the workspace's lock, which others need meanwhile
-                has_place = await self.admission.wait(asked)
+                is_replaced = self._removal.is_replacing(workspace_id)
+                has_place = await self.admission.wait(
+                    replace(asked, resumes=asked.resumes or is_replaced)
+                )
         finally:
             if has_place:
                 self.admission.give_back()
             self.admission.let_go(workspace_id)
+            self._removal.disinherit(workspace_id)
 
     def check_room(self, *, workspace_id: str, tenant: str) -> None:
         """Raise `CapacityError` if a claim would be refused now without so much as waiting."""
@@ -330,6 +339,7 @@ class Orchestrator(LiveContainers):
         Warm ones, which nobody owns, are removed.
         """
         await self.admission.settle_removals()
+        await self._removal.settle()
         await close_agents(self._live)
         self._live.clear()
         await self._pool.drain()
@@ -340,6 +350,7 @@ class Orchestrator(LiveContainers):
         Warm ones go too. A few at a time.
         """
         await self.admission.settle_removals()
+        await self._removal.settle()
         async with asyncio.TaskGroup() as group:
             group.create_task(retire_saved(self._live, self.retire), name="retire live containers")
             group.create_task(self._pool.drain(), name="drain the warm pool")

@@ -158,7 +158,7 @@ class PoolKeeper:
         """Return a container that has just answered, None if the pool has none of this shape.
 
         `connected` says which kind is of more use. From now on the container is the caller's, who
-        must call `settle` once it is noted elsewhere, or `remove`.
+        must call `settle` once it is noted elsewhere, or `give_up`.
         """
         shape = self._shapes.get(runtime)
         if shape is None or self._drained:
@@ -187,12 +187,10 @@ class PoolKeeper:
         self._kept.pop(container_id, None)
         self._changed.set()
 
-    async def remove(self, container_id: str) -> None:
-        """Remove a taken container that could not be used after all."""
-        kept = self._kept.get(container_id)
-        if kept is not None:
-            kept.member = replace(kept.member, state=MemberState.RETIRING)
-            await self._remove(kept)
+    def give_up(self, container_id: str, reason: str) -> None:
+        """Have a taken container removed that could not be used after all; its taker goes on."""
+        if container_id in self._kept:
+            self._doom(Retire(container_id, reason))
 
     @contextmanager
     def cold_start(self) -> Iterator[None]:

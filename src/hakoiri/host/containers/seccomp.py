@@ -1,10 +1,11 @@
 """The system-call filter of a container, purely: what a profile may say, and what a runtime gets.
 
 The profile that ships (`workspace-seccomp.json` beside this file, argued in
-docs/security/seccomp-syscall-analysis.md) is a whitelist. An operator's own may be narrower, or let
-through calls on which ours is silent. It may not let through what ours refuses by name, drop a
-condition that ours puts on arguments, or add a second architecture. What the engine gets is
-rendered from the parsed form, so that it reads what was judged here.
+docs/security/seccomp-syscall-analysis.md) is a whitelist. An operator's own may be narrower, and
+let through the few more calls in `ADDABLE`. It may not let through any other call that ours does
+not, whether ours refuses it by name or is silent on it, drop a condition that ours puts on
+arguments, or add a second architecture. What the engine gets is rendered from the parsed form, so
+that it reads what was judged here.
 
 Under `runsc` the filter sits before gVisor's own kernel, which differs in three things (seen with
 release 20221219 of Debian 12, and in the sources of 2026, `runsc/specutils/seccomp`):
@@ -53,9 +54,23 @@ LETTING_THROUGH: Final = ("SCMP_ACT_ALLOW", "SCMP_ACT_LOG")
 PROFILE_LIMIT_BYTES: Final = 1024 * 1024
 """Far above any real profile; ours has 12 KiB."""
 
+SHOWN_NAMES: Final = 20
 GVISOR_KILL: Final = "SCMP_ACT_KILL"
 GVISOR_NAMES: Final = {"pselect6": "pselect"}
 CLONE3: Final = "clone3"
+
+
+ADDABLE: Final = {
+    "semget": "System V semaphores, with which databases and older servers lock: of the box's own "
+    "IPC namespace, as many as that allows (sem(7)), counted as its memory; their sibling, shared "
+    "memory, is let through already",
+    "semop": "to lock and unlock what semget made",
+    "semtimedop": "the same, with a time limit",
+    "semctl": "to set, ask and remove what semget made",
+}
+"""What an operator's profile may let through beyond ours, each with its reason. Short, and reviewed
+like the profile that ships: a call that is new to the kernel is on it only once it was looked at.
+"""
 
 
 class SeccompProfileError(Exception):
@@ -117,11 +132,6 @@ class Profile(_Part):
         """Return the calls that are let through, whatever the condition."""
         return frozenset(name for rule in self.syscalls if rule.lets_through for name in rule.names)
 
-    def refused_names(self) -> frozenset[str]:
-        """Return the calls that are refused by name, and under no condition let through."""
-        named = {name for rule in self.syscalls if not rule.lets_through for name in rule.names}
-        return frozenset(named) - self.allowed_names()
-
     def conditions(self) -> dict[str, frozenset[tuple[Condition, ...]]]:
         """Return what is let through under conditions only, each with its alternatives."""
         found: dict[str, set[tuple[Condition, ...]]] = {}
@@ -142,11 +152,14 @@ def parse_profile(text: str) -> Profile:
 
 
 def require_no_wider(given: Profile, *, shipped: Profile) -> None:
-    """Raise `SeccompProfileError` if `given` opens what `shipped` closes by name or condition."""
-    opened = sorted(given.allowed_names() & shipped.refused_names())
+    """Raise `SeccompProfileError` if `given` lets through more than `shipped` and `ADDABLE`."""
+    opened = given.allowed_names() - shipped.allowed_names() - ADDABLE.keys()
     if opened:
+        shown = sorted(opened)[:SHOWN_NAMES]
+        more = f" and {len(opened) - len(shown)} more" if len(opened) > len(shown) else ""
         raise SeccompProfileError(
-            f"it lets through {', '.join(opened)}, which no workspace may call; take that out"
+            f"it lets through {', '.join(shown)}{more}, which the profile that ships does not; "
+            f"take that out (all that may be added is {', '.join(ADDABLE)})"
         )
     conditions = shipped.conditions()
     for rule in given.syscalls:

@@ -14,7 +14,11 @@ from weakref import WeakValueDictionary
 
 import anyio
 
-from hakoiri.host.conversations.ports import ConversationStore, ServerStoppingError
+from hakoiri.host.conversations.ports import (
+    ConversationStore,
+    ServerStoppingError,
+    StoreError,
+)
 from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent
 
 PAGE_LIMIT_EVENTS: Final = 256
@@ -73,7 +77,8 @@ class EventFeed:
         """Yield what comes after event `after`: first the past, then live, in order and gapless.
 
         An empty page means that nothing came for `idle_timeout_s`. Ends only when the conversation
-        is deleted. Raises `StoreError`, and `ServerStoppingError` after a whole page.
+        is deleted. Raises `ServerStoppingError` after a whole page. A store that is away is asked
+        again after `idle_timeout_s`; without one, `StoreError` is raised.
         """
         channel = self._channels.get(conversation_id)
         if channel is None:
@@ -84,9 +89,14 @@ class EventFeed:
                 if self._is_stopping:
                     raise ServerStoppingError("the server is stopping; watch on when it is back")
                 grown = channel.grown
-                page = channel.newer_than(after) or await self._store.read(
-                    conversation_id=conversation_id, after=after, limit=PAGE_LIMIT_EVENTS
-                )
+                try:
+                    page = channel.newer_than(after) or await self._store.read(
+                        conversation_id=conversation_id, after=after, limit=PAGE_LIMIT_EVENTS
+                    )
+                except StoreError:
+                    if idle_timeout_s is None:
+                        raise
+                    page = ()  # who watches stays: the end of the turn is recorded afterwards
                 if page:
                     after = page[-1].id
                     yield page

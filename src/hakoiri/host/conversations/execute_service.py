@@ -1,8 +1,8 @@
 """Turns as tasks of the server: they begin with a request and outlive it.
 
 Every turn that began ends in one `result` or `error`, whatever fails; if even that cannot be
-recorded, the turn is closed when the conversation gets its next message. Turns that an earlier
-server left running are taken up.
+recorded, it is tried as long as the server lives. Turns that nobody runs, such as those that an
+earlier server left running, are taken up.
 
 Of several servers on one database, the one that has the conversation's lease runs its turn. Should
 two believe that, the log takes the events of one (see `TurnLog`).
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 import anyio
 import structlog
@@ -34,16 +34,15 @@ from hakoiri.host.conversations.policy_service import PolicyService
 from hakoiri.host.conversations.ports import (
     ChatModel,
     Containers,
-    ConversationsError,
     ConversationStore,
     NoSuchConversationError,
     NoTurnRunningError,
     ServerStoppingError,
-    StoreError,
     TurnRunningError,
     WorkspaceFiles,
 )
 from hakoiri.host.conversations.recovery import LossKind
+from hakoiri.host.conversations.turn_ends import TurnEnds
 from hakoiri.host.conversations.turn_history import (
     RESTART_LIMIT,
     RESTARTED,
@@ -57,9 +56,6 @@ from hakoiri.host.coordination.ports import Coordination, CoordinationError, Top
 from hakoiri.host.telemetry.metrics import TurnResult
 from hakoiri.wire.events import ConversationEvent, Error, Result
 from hakoiri.wire.messages import Runtime
-
-RECORD_ATTEMPTS: Final = 5
-"""A turn's last event is tried this often before it is left to the next message."""
 
 logger = structlog.get_logger()
 
@@ -113,6 +109,7 @@ class ExecuteService:
         self._runtimes = runtimes
         self._default_model = default_model
         self._turn_ended = turn_ended
+        self._ends = TurnEnds(feed=feed, told=turn_ended, retry_pause_s=limits.retry_pause_s)
         self._recovered = recovered
         self._leaves_turns = leaves_turns
         self._has_left = False
@@ -137,6 +134,7 @@ class ExecuteService:
         group, self._group = self._group, None
         if group is None:
             return
+        self._ends.leave()
         if self._leaves_turns():
             self._has_left = True
             for turn in self._running.values():
@@ -241,11 +239,11 @@ class ExecuteService:
             await logger.aexception("container not retired", workspace=conversation.workspace_id)
 
     async def take_up_unfinished(self) -> int:
-        """Go on with the turns that an earlier server left behind, or close what cannot be.
+        """Go on with turns that nobody runs, or close what cannot be.
 
-        Returns how many there were. Call before serving, when live containers are adopted, inside
-        of the service's `async with`; and again from time to time where there are other servers,
-        whose turns are not touched. Raises `StoreError`.
+        Returns how many turns are recorded as running. Call before serving, when live containers
+        are adopted, inside of the service's `async with`; and again from time to time: turns that
+        this server or another one runs are not touched. Raises `StoreError`.
         """
         unfinished = await self._store.unfinished_turns()
         for turn in unfinished:
@@ -364,7 +362,7 @@ class ExecuteService:
         finally:
             if not (self._has_left and isinstance(turn, AgentTurn)):
                 with anyio.CancelScope(shield=True):
-                    await self._record_end(log, last)
+                    await self._ends.record(log, last)
             if self._running.get(log.conversation_id) is turn:
                 del self._running[log.conversation_id]
             if not self._has_left:  # those of turns that are left run out, or are the next server's
@@ -372,23 +370,6 @@ class ExecuteService:
                     await self._leases.give_back(log.conversation_id)
             if self._group is None and not self._running:
                 self._all_ended.set()
-
-    async def _record_end(self, log: TurnLog, last: Result | Error) -> None:
-        for attempt in range(RECORD_ATTEMPTS):
-            try:
-                await log.append(last)
-            except StoreError:
-                await anyio.sleep(self._limits.retry_pause_s * attempt)
-            except ConversationsError:
-                return  # the log is closed already
-            else:
-                self._turn_ended(last.type)
-                return
-        await logger.aerror(
-            "a turn's end could not be recorded; the next message closes it",
-            conversation=log.conversation_id,
-            turn=log.turn,
-        )
 
 
 def _with_model(conversation: Conversation, model: str | None) -> Conversation:

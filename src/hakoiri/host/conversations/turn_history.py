@@ -11,7 +11,7 @@ RESTART_LIMIT: Final = 5
 
 RESTARTED: Final = Notice(
     code="turn-taken-up",
-    text="The server was restarted during the turn, which goes on.",
+    text="The server that ran the turn was restarted or lost track of it; the turn goes on.",
 )
 
 

@@ -6,6 +6,7 @@ but the filter refuses it), and by the same root without the filter, whose answe
 
 import json
 import os
+import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ from tests.integration.host.containers.sealed import (
     bare_root,
     sealed,
 )
+from tests.seccomp.libseccomp import is_known, number_of
 
+from hakoiri.cli.doctor.engine_facts import read_engine
 from hakoiri.host.containers.box import read_profile
 from hakoiri.host.settings import ContainerSettings
 
@@ -197,3 +200,17 @@ def test_it_lets_through_strictly_less_than_the_engines_own(engines_own: dict[st
     assert PROFILE.allowed_names() < plain | conditional
     only_so = (conditional - plain) & PROFILE.allowed_names()
     assert only_so <= set(PROFILE.conditions())
+
+
+def test_the_table_tells_how_many_calls_the_engines_own_lets_through(
+    engine: TestEngine, engines_own: dict[str, Any]
+) -> None:
+    """Of the version that the table names; of another it says nothing."""
+    page = (ROOT / "docs/security/seccomp-syscall-analysis.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith("| the default of Docker "))
+    rules = [rule for rule in engines_own["syscalls"] if rule["action"] == "SCMP_ACT_ALLOW"]
+    names = {name for rule in rules for name in rule["names"]}
+    calls = {name for name in names if is_known(name) and number_of(name, "x86_64") is not None}
+    version = read_engine(engine.docker_host).version.partition("+")[0]
+    if f"Docker {version}," in row and platform.machine() == "x86_64":
+        assert f"| {len(names)} | {len(calls)} |" in row

@@ -130,12 +130,3 @@ async def test_a_copy_that_cannot_be_read_counts_not(redis: RedisServer, tmp_pat
         assert await store.load() is None
         await store.save(setting(3))
         assert await store.load() == setting(3)
-
-
-async def test_what_is_no_setting_in_redis_is_told(redis: RedisServer, tmp_path: Path) -> None:
-    arena, stores = RedisArena(redis), Stores(tmp_path)
-    async with arena.server("a") as a:
-        with redis.client() as client:
-            client.set("hakoiri:pool", '{"version": 9, "configuration": {"runtimes": 1}}')
-        with pytest.raises(PoolStoreError, match="hakoiri:pool"):
-            await stores.of(a, "a").load()

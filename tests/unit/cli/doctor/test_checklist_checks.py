@@ -75,6 +75,12 @@ def scanned(**changes: Any) -> ScanRecord:
         ("gvisor", RUNC, {}, "share the host's kernel"),
         ("gvisor", SETTINGS, {"engine": replace(ENGINE, runtimes={})}, "not registered"),
         ("gvisor", SETTINGS, {"engine": None}, "not registered"),
+        (
+            "gvisor",
+            SETTINGS,
+            {"engine": replace(ENGINE, runtimes={"runsc": (*RUNSC_FLAGS, "--network=host")})},
+            "registered with --network=host",
+        ),
         ("falco", RUNC, {"falco_runs": False}, "no process"),
         ("falco", RUNC, {"falco_has_our_rules": False}, "without our rules"),
         (

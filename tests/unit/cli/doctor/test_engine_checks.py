@@ -6,6 +6,7 @@ from hakoiri.cli.doctor import engine_checks
 from hakoiri.cli.doctor.engine_facts import EngineFacts
 from hakoiri.cli.doctor.finding import State
 from hakoiri.host.launch import AppArmorKnown
+from hakoiri.wire.guard import RUNSC_FLAGS
 
 ENGINE = EngineFacts(
     version="20.10.24",
@@ -113,6 +114,8 @@ def test_runc_is_needed() -> None:
         ({"runsc": ()}, "--network=none --host-uds=all --oci-seccomp"),
         ({"runsc": ("--network=none", "--oci-seccomp")}, "--host-uds=all"),
         ({"runsc": ("--network=host", "--host-uds=all", "--oci-seccomp")}, "--network=none"),
+        ({"runsc": (*RUNSC_FLAGS, "--network=host")}, "--network=host"),
+        ({"runsc": (*RUNSC_FLAGS, "--oci-seccomp=false")}, "--oci-seccomp=false"),
     ],
 )
 def test_runsc_without_its_flags_is_missing_only_where_it_is_the_chosen_runtime(

@@ -27,7 +27,7 @@ def test_what_the_server_makes_by_the_same_settings_passes(
         container["seccomp_profile"] = str(profile)
     settings = Settings.model_validate({"container": container})
     rules = guard_rules(
-        settings, instances=["i1"], images=["tag"], runtimes=[settings.container.runtime]
+        settings, instances=["i1"], images={"tag": IMAGE_ID}, runtimes=[settings.container.runtime]
     )
     body = engine_configuration(read_box(settings, instance="i1").maker(IMAGE_ID)(ID))
     check_body(read_body(json.loads(json.dumps(body))), container_id=ID, rules=rules)
@@ -36,4 +36,4 @@ def test_what_the_server_makes_by_the_same_settings_passes(
 def test_a_profile_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     settings = Settings.model_validate({"container": {"seccomp_profile": str(tmp_path / "none")}})
     with pytest.raises(BoxError, match="SECCOMP_PROFILE"):
-        guard_rules(settings, instances=[], images=[], runtimes=["runc"])
+        guard_rules(settings, instances=[], images={}, runtimes=["runc"])

@@ -37,6 +37,26 @@ def test_a_data_directory_is_taken_as_long_as_whoever_inherited_its_lock_lives(
     os.close(take_lock(tmp_path / "lock"))
 
 
+def test_an_earlier_server_that_ends_is_waited_for_and_one_that_does_not_is_refused(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "lock"
+    held = [take_lock(path)]
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if held and now[0] > 3:
+            os.close(held.pop())
+
+    taken = take_lock(path, wait_s=4, clock=lambda: now[0], sleep=sleep)
+    assert 3 < now[0] < 4
+    with pytest.raises(PreparationError, match="another hakoiri serve"):
+        take_lock(path, wait_s=4, clock=lambda: now[0], sleep=sleep)
+    assert 7 < now[0] < 8
+    os.close(taken)
+
+
 def test_an_address_that_is_not_of_this_machine_is_refused() -> None:
     with pytest.raises(PreparationError, match=r"192\.0\.2\.1.*HAKOIRI_HOST"):
         require_free_port("192.0.2.1", 8420)

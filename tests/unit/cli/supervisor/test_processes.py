@@ -23,6 +23,7 @@ from hakoiri.host import settings as host_settings
 from hakoiri.host.launch import AppArmorKnown, ServerLaunch
 from hakoiri.host.settings import ObjectStoreSettings, Settings
 
+IMAGE_ID = "sha256:" + "ab" * 32
 REHEARSAL = Rehearsal(port=9999, access_key_id="AKIATEST", secret_access_key="s" * 40)
 
 
@@ -61,7 +62,7 @@ def ground(tmp_path: Path) -> Ground:
 
 
 def rules(settings: Settings) -> Rules:
-    return guard_rules(settings, instances=["i1"], images=["i"], runtimes=["runc"])
+    return guard_rules(settings, instances=["i1"], images={"i": IMAGE_ID}, runtimes=["runc"])
 
 
 def test_without_a_file_the_provider_gets_its_credential_from_the_proxys_own_environment(
@@ -148,7 +149,7 @@ def test_proxy_and_guard_go_on_unrecorded_only_where_it_is_set(tmp_path: Path) -
 
 def test_the_guard_alone_gets_the_engine_and_neither_data_nor_secrets(tmp_path: Path) -> None:
     settings, where = load(tmp_path), ground(tmp_path)
-    rules = guard_rules(settings, instances=["i1"], images=["image"], runtimes=["runc"])
+    rules = guard_rules(settings, instances=["i1"], images={"image": IMAGE_ID}, runtimes=["runc"])
     guard = guard_process(settings, where, rules)
     assert guard.uid == 905
     assert "sys_admin" in guard.capabilities

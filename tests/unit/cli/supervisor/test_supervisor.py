@@ -129,6 +129,49 @@ async def test_without_a_spare_a_new_one_is_started(directory: Path) -> None:
     assert running.alive() == set()
 
 
+KILLED_AT_FIRST = """
+import os, pathlib, signal, sys
+mark = pathlib.Path(sys.argv[1], "killed")
+if not mark.exists():
+    mark.touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_who_is_killed_while_it_starts_is_started_again(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = ProcessSpec("it", ("-c", KILLED_AT_FIRST + PROGRAM, str(directory)), 65534, 65534)
+    running = Running(directory, Supervised(spec, is_ready_at_once))
+
+    async def is_ready() -> bool:
+        await checkpoint()
+        return bool(running.pids("serves") & running.alive())
+
+    supervisor = Supervisor(
+        shown=(Path(sys.prefix), Path(sys.base_prefix)),
+        on_ready=lambda: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    with anyio.fail_after(60):
+        assert await supervisor.run([Supervised(spec, is_ready)]) == 0
+    assert len(running.pids("serves")) == 1
+    assert "process_died" in capsys.readouterr().out
+
+
+async def test_who_gives_up_at_its_start_ends_all(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def never() -> bool:
+        await checkpoint()
+        return False
+
+    spec = ProcessSpec("it", ("-c", "raise SystemExit(3)"), 65534, 65534)
+    supervisor = Supervisor(shown=(Path(sys.prefix), Path(sys.base_prefix)), on_ready=lambda: None)
+    with anyio.fail_after(60):
+        assert await supervisor.run([Supervised(spec, never)]) == 3
+    assert "ended at its start" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("exit_code", [0, 3])
 async def test_an_errand_ends_all_with_its_own_exit_code(directory: Path, exit_code: int) -> None:
     other = ProcessSpec("other", ("-c", PROGRAM, str(directory)), 65534, 65534)

@@ -68,13 +68,19 @@ def test_what_is_reserved_is_kept_as_used() -> None:
 def test_an_account_is_idle_once_nothing_would_be_lost() -> None:
     later, much_later = day_at(NOON_S + DAY_S), day_at(NOON_S + 40 * DAY_S)
     account = used()
-    assert not account.is_idle(TODAY)
-    assert not account.is_idle(later)  # the month's spend
-    assert account.is_idle(much_later)
+    assert not account.is_idle(TODAY, NOON_S)
+    assert not account.is_idle(later, NOON_S)  # the month's spend
+    assert account.is_idle(much_later, NOON_S)
     account.open_tunnels = 1
-    assert not account.is_idle(much_later)
+    assert not account.is_idle(much_later, NOON_S)
     unspent = Account.of(Entry(HOLDER, TODAY.number, TODAY.month, bytes_up=1))
-    assert unspent.is_idle(later)
+    assert not unspent.is_idle(TODAY, NOON_S)
+    assert unspent.is_idle(later, NOON_S)
+    unspent.allowance_full_at_s = NOON_S + 1
+    assert not unspent.is_idle(later, NOON_S)
+    assert unspent.is_idle(later, NOON_S + 1)
+    unspent.reserved_tokens = 1
+    assert not unspent.is_idle(later, NOON_S + 1)
 
 
 def test_requests_come_back_with_time_up_to_the_burst() -> None:

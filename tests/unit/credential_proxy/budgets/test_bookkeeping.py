@@ -8,7 +8,7 @@ from hakoiri.credential_proxy.budgets import bookkeeping
 from hakoiri.credential_proxy.budgets.bookkeeping import Bookkeeping
 from hakoiri.credential_proxy.budgets.store import LedgerStore, StoreError
 
-from .books import Clock, terms
+from .books import DAY_S, Clock, terms
 
 pytestmark = pytest.mark.anyio
 REQUEST: dict[str, Any] = {
@@ -77,6 +77,18 @@ async def test_a_write_that_fails_is_told_and_made_up_for(
     again = Bookkeeping.open(tmp_path, now_s=Clock())
     assert requests_of(again) == [1, 1, 1]
     await again.close()
+
+
+async def test_what_is_over_is_forgotten_though_nobody_asks_for_anything(tmp_path: Path) -> None:
+    clock = Clock()
+    books = Bookkeeping.open(tmp_path, now_s=clock)
+    books.gate.open(**REQUEST).close()
+    await books.write()
+    assert len(requests_of(books)) == 3
+    clock.now_s += DAY_S
+    await books.write()
+    assert requests_of(books) == []
+    await books.close()
 
 
 async def test_nothing_is_written_when_nothing_changed(

@@ -153,6 +153,72 @@ def test_a_full_ledger_forgets_nobody_who_used_something_today() -> None:
     assert [a.holder.tenant for a in ledger.largest(10)[0]] == ["c"]
 
 
+def test_a_proxy_that_is_started_again_forgets_nobody_who_used_something_today() -> None:
+    before, limits = Ledger(), Limits(model_tokens=1)
+    for name in ("a", "b"):
+        before.count([account_of(before, Holder("tenant", name))], up=1, down=0, now_s=NOON_S)
+    ledger = Ledger(before.take_changed().values(), accounts_limit=2)
+    with pytest.raises(OverBudgetError, match="keeps books for 2 holders"):
+        account_of(ledger, Holder("tenant", "c"), limits=limits)
+    assert len(ledger.largest(10)[0]) == 2
+
+
+def names(ledger: Ledger) -> list[str]:
+    return sorted(account.holder.tenant for account in ledger.largest(10)[0])
+
+
+def test_what_counts_no_more_is_forgotten_at_the_change_of_the_day() -> None:
+    ledger = Ledger()
+    for name, spend in (("quiet", 0), ("spender", 5)):
+        account = account_of(ledger, Holder("tenant", name))
+        taken = Reservation(0, 0)
+        ledger.settle([account], taken, tokens=1, microusd=spend, is_told=True, now_s=NOON_S)
+    ledger.sweep(NOON_S + 1)
+    assert names(ledger) == ["quiet", "spender"]
+    tomorrow_s = NOON_S + DAY_S
+    account_of(ledger, Holder("tenant", "new"), tomorrow_s)
+    assert names(ledger) == ["new", "spender"], "what was spent counts for the month"
+    assert {account.holder.tenant for account in ledger.take_changed()} == {"spender"}
+    ledger.sweep(NOON_S + 40 * DAY_S)
+    assert names(ledger) == []
+
+
+def test_what_is_open_or_reserved_over_midnight_is_not_forgotten() -> None:
+    ledger = Ledger()
+    held = {name: [(account_of(ledger, Holder("tenant", name)), Limits())] for name in "abc"}
+    ledger.open(held["a"], is_tunnel=False, bytes_up=0, now_s=NOON_S)
+    ledger.open(held["b"], is_tunnel=True, bytes_up=0, now_s=NOON_S)
+    ledger.reserve(held["c"], tokens=5, microusd=0, now_s=NOON_S)
+    ledger.sweep(NOON_S + DAY_S)
+    assert names(ledger) == ["a", "b", "c"]
+
+
+def test_nobody_gets_a_fresh_burst_because_the_day_changed() -> None:
+    ledger = Ledger()
+    midnight_s = NOON_S + DAY_S / 2
+    slow = {"requests_per_s": 0.01, "requests_burst": 1}
+    ledger.open(
+        claims(ledger, midnight_s - 1, **slow), is_tunnel=False, bytes_up=0, now_s=midnight_s - 1
+    )
+    ledger.close([ledger.largest(1)[0][0]], is_tunnel=False)
+    with pytest.raises(OverBudgetError, match="requests_per_s"):
+        ledger.open(
+            claims(ledger, midnight_s, **slow), is_tunnel=False, bytes_up=0, now_s=midnight_s
+        )
+    ledger.sweep(midnight_s + DAY_S)
+    assert names(ledger) == []
+
+
+def test_a_report_keeps_nothing_from_being_forgotten() -> None:
+    ledger = Ledger()
+    account = account_of(ledger, Holder("tenant", "quiet"))
+    ledger.count([account], up=1, down=0, now_s=NOON_S)
+    tomorrow_s = NOON_S + DAY_S
+    account.begin(day_at(tomorrow_s))
+    ledger.sweep(tomorrow_s)
+    assert names(ledger) == []
+
+
 def test_the_largest_come_first_and_the_rest_is_counted() -> None:
     ledger = Ledger()
     for name, tokens in (("a", 1), ("b", 3), ("c", 2)):

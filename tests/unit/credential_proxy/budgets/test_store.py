@@ -35,9 +35,13 @@ def test_what_was_written_is_there_for_the_next_one(tmp_path: Path) -> None:
 
 def test_what_is_over_is_forgotten_but_for_the_month_s_spend(tmp_path: Path) -> None:
     store = LedgerStore.open(tmp_path / "ledger")
-    store.write([entry()], TODAY)
+    other = Holder("workspace", "t", "spent nothing")
+    store.write([entry(spend=5), entry(other)], TODAY)
+    assert len(store.read(TODAY)) == 2
     tomorrow = day_at(NOON_S + DAY_S)
-    assert store.read(tomorrow) == [entry()]
+    assert store.read(tomorrow) == [entry(spend=5)]
+    store.write([], tomorrow)
+    assert store.read(TODAY) == [entry(spend=5)]
     next_month = day_at(NOON_S + 40 * DAY_S)
     assert store.read(next_month) == []
     store.write([], next_month)

@@ -1,4 +1,7 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -25,6 +28,32 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         file.write("two")
     assert file.read() == b"one"
+
+
+def test_of_two_at_once_neither_writes_into_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = KeptFile(tmp_path / "kept.json")
+    is_written, may_go_on = Event(), Event()
+    sync = os.fsync
+
+    def wait_once(descriptor: int) -> None:
+        if not is_written.is_set():
+            is_written.set()
+            may_go_on.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", wait_once)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(file.write, "the first one, which is longer")
+        assert is_written.wait(60)
+        second = threads.submit(file.write, "second")
+        with pytest.raises(TimeoutError):
+            second.result(timeout=0.05)
+        may_go_on.set()
+        first.result(60)
+        second.result(60)
+    assert file.read() == b"second"
 
 
 def test_one_that_is_too_large_is_not_read(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
+import ast
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hakoiri.host.containers import hardening
 from hakoiri.host.containers.hardening import (
     ContainerLimits,
     ContainerSpec,
@@ -183,3 +186,32 @@ def test_no_spec_opens_the_box(
     assert {"nosuid", "nodev", f"size={limits.tmp_mib}m"} <= set(options.split(","))
     assert host["MemorySwap"] == host["Memory"]
     assert "no-new-privileges:true" in host["SecurityOpt"]
+
+
+WITH_THE_ONE_ABOVE = {
+    "HostConfig",
+    "CapAdd",
+    "DeviceCgroupRules",
+    "DeviceRequests",
+    "ReadonlyPaths",
+}
+"""What the comment over another field tells as well; `HostConfig` holds the rest."""
+
+
+def test_every_field_is_explained_where_it_is_set() -> None:
+    source = Path(hardening.__file__).read_text()
+    lines, bare, fields = source.splitlines(), set[str](), set[str]()
+    for function in ast.parse(source).body:
+        if not isinstance(function, ast.FunctionDef) or "configuration" not in function.name:
+            continue
+        (whole,) = (one.value for one in ast.walk(function) if isinstance(one, ast.Return))
+        assert isinstance(whole, ast.Dict)
+        for key in whole.keys:
+            assert isinstance(key, ast.Constant)
+            fields.add(str(key.value))
+            above, below = lines[key.lineno - 2].lstrip(), lines[key.lineno].lstrip()
+            is_list = lines[key.lineno - 1].endswith("[")  # explained one by one
+            if not (above.startswith("#") or (is_list and below.startswith("#"))):
+                bare.add(str(key.value))
+    assert {"Hostname", "Privileged", "Runtime"} <= fields
+    assert bare == WITH_THE_ONE_ABOVE

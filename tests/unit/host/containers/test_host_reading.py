@@ -1,7 +1,7 @@
 """What the kernel's files say, whatever is in them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hakoiri.host.containers.host_reading import (
@@ -81,6 +81,7 @@ def test_pressure_is_the_share_of_time_in_which_some_wait(text: str, percent: fl
     assert parse_pressure(text) == percent
 
 
+@example({"/proc/sys/kernel/pid_max": "0\x1f"})
 @given(st.dictionaries(st.sampled_from(FILES), st.text() | st.from_regex(r"[0-9a-z =.\n:-]*")))
 def test_nothing_in_a_file_breaks_the_reading(texts: dict[str, str]) -> None:
     told = read_host(texts)

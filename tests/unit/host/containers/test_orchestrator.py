@@ -103,6 +103,7 @@ async def test_a_lost_container_is_replaced_under_a_new_generation(tmp_path: Pat
     second = await claim(orchestrator, "w1")
     assert second.start == "cold"
     assert second.generation == first.generation + 1
+    await settled()
     assert list(fleet.engine.containers) == [f"hakoiri-{second.container_id}"]
 
 
@@ -219,13 +220,18 @@ def pooled(root: Path, *, preconnect: bool = False, limit: int = 2) -> Fleet:
 async def warmed(fleet: Fleet) -> AsyncIterator[tuple[Orchestrator, PoolKeeper]]:
     """An orchestrator with one ready warm container, which nobody refills."""
     keeper = fleet.keeper()
+    await carry_out(keeper, room=1)
+    yield fleet.orchestrator(keeper), keeper
+
+
+async def carry_out(keeper: PoolKeeper, *, room: int = 0) -> None:
+    """Let the keeper do a step to its end."""
     async with asyncio.TaskGroup() as group:
 
         def spawn(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
             return group.create_task(work, name=name)
 
-        keeper.step(spawn, room=1)
-    yield fleet.orchestrator(keeper), keeper
+        keeper.step(spawn, room=room)
 
 
 async def test_a_warm_container_is_claimed_recorded_and_bound_unchanged(tmp_path: Path) -> None:
@@ -343,6 +349,7 @@ async def test_a_warm_container_that_cannot_let_go_of_its_process_is_passed_over
     async with warmed(fleet) as (orchestrator, keeper):
         made = await claim(orchestrator, "w1")
         assert (made.start, made.generation) == ("cold", 2)
+        await carry_out(keeper)
         assert list(fleet.engine.containers) == [f"hakoiri-{made.container_id}"]
         assert keeper.members() == frozenset()
 
@@ -350,9 +357,12 @@ async def test_a_warm_container_that_cannot_let_go_of_its_process_is_passed_over
 async def test_a_warm_claim_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     fleet = pooled(tmp_path)
     fleet.proxy.refuse = lambda policy: bool(policy.rules)
-    async with warmed(fleet) as (orchestrator, _):
+    async with warmed(fleet) as (orchestrator, keeper):
         with pytest.raises(PolicyRefusedError):
             await claim(orchestrator, "w1", WIDER)
+        assert fleet.claims.by_container == {}
+        assert orchestrator.occupied() == 1, "it has its place until it is gone"
+        await carry_out(keeper)
         assert fleet.is_empty()
 
 

@@ -407,7 +407,9 @@ async def test_who_waits_for_a_removal_that_is_given_up_goes_on_with_it(tmp_path
             await asyncio.Future()
 
         fleet.engine.stop = hangs  # type: ignore[method-assign]
-        first = work.group.create_task(keeper.remove(taken.container.container_id))
+        keeper.give_up(taken.container.container_id, "test")
+        keeper.step(work.spawn, room=0)
+        (first,) = work.tasks
         await asyncio.sleep(0)
         second = work.group.create_task(keeper.give_way())
         await asyncio.sleep(0)

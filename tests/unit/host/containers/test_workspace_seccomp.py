@@ -6,6 +6,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
+from tests.seccomp.libseccomp import number_of
+from tests.seccomp.moby_default import FACTS, MobyDefault
 from tests.seccomp.reading import reading_of
 
 from hakoiri.host.containers.box import read_profile
@@ -13,6 +15,7 @@ from hakoiri.host.containers.seccomp import Rule
 from hakoiri.host.settings import ContainerSettings
 
 ROOT = Path(__file__).parents[4]
+TWO = ("x86_64", "aarch64")
 PROFILE = read_profile(ContainerSettings())
 SAYS = reading_of(PROFILE)
 MEASURED = json.loads((ROOT / "deployment/seccomp/measured.json").read_text())
@@ -145,11 +148,51 @@ def test_every_rule_says_what_it_is_for() -> None:
     assert all(rule.comment for rule in PROFILE.syscalls)
 
 
+@pytest.mark.parametrize("machine", TWO)
+def test_it_lets_through_strictly_less_than_current_moby(machine: str) -> None:
+    moby = MobyDefault(machine)
+    machines_own = {"arch_prctl"} if machine == "aarch64" else set()
+    assert PROFILE.allowed_names() - machines_own < moby.names
+    only_so = {name for name in PROFILE.allowed_names() & moby.names if name not in moby.plain}
+    assert only_so == {"clone", "personality", "socket"}
+    assert only_so <= set(PROFILE.conditions())
+    values = {
+        "socket": range(64),
+        "personality": (0, 8, 0x20000, 0x20008, 0x40000, 0xFFFFFFFF),
+        "clone": (0, 17, *(1 << bit for bit in range(32))),
+    }
+    for name, firsts in values.items():
+        ours = {first for first in firsts for kind in (1, 2) if is_let_through(name, first, kind)}
+        theirs = {first for first in firsts if moby.lets_through(name, first)}
+        assert ours
+        assert ours <= theirs, name
+    # what both have, but theirs with more arguments
+    assert moby.lets_through("socket", 16)
+    assert not is_let_through("socket", 16, 2)
+
+
+def test_the_table_tells_how_many_calls_current_moby_lets_through() -> None:
+    page = (ROOT / "docs/security/seccomp-syscall-analysis.md").read_text()
+    source = FACTS["source"]
+    row = next(line for line in page.splitlines() if source["commit"][:8] in line)
+    assert str(source["date"]) in row
+    x86_64, aarch64 = MobyDefault("x86_64"), MobyDefault("aarch64")
+    numbers = (len(x86_64.names), len(x86_64.calls()), len(aarch64.calls()))
+    assert row.endswith(f"| {' | '.join(str(number) for number in numbers)} |")
+    assert f"name 355 and {len(aarch64.names)}." in page
+    ours = [sum(has_call(name, machine) for name in PROFILE.allowed_names()) for machine in TWO]
+    names = len(PROFILE.allowed_names())
+    assert f"| this one | {names} | {ours[0]} | {ours[1]} |" in page
+
+
+def has_call(name: str, machine: str) -> bool:
+    return number_of(name, machine) is not None
+
+
 def test_the_analysis_tells_the_numbers_that_hold() -> None:
     page = (ROOT / "docs/security/seccomp-syscall-analysis.md").read_text()
     allowed, workloads = PROFILE.allowed_names(), MEASURED["workloads"]
     measured = set().union(*workloads.values())
-    assert f"| this one | {len(allowed)} | {len(allowed)} |" in page
     assert f"Together they make {len(measured)} calls" in page
     assert f"\n{len(allowed - measured)} calls. None opens" in page
     rows = {line.split("|")[1].strip(" `"): line for line in page.splitlines() if "|" in line}

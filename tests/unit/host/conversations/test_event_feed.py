@@ -7,7 +7,7 @@ from tests.unit.host.conversations.scripted import NOW
 from hakoiri.host.conversations import event_feed
 from hakoiri.host.conversations.event_feed import EventFeed, is_end_of_turn
 from hakoiri.host.conversations.model import Conversation, ConversationKind
-from hakoiri.host.conversations.ports import ServerStoppingError
+from hakoiri.host.conversations.ports import ServerStoppingError, StoreError
 from hakoiri.host.conversations.testing import MemoryConversations
 from hakoiri.wire.agent import AgentOptions
 from hakoiri.wire.events import ConversationEvent, Error, Result, TextDelta
@@ -134,6 +134,24 @@ async def test_a_silent_log_gives_empty_pages(log: Log) -> None:
     await log.add(TextDelta(text="x"))
     assert [event.id for event in await anext(pages)] == [2]
     await pages.aclose()
+
+
+async def test_who_watches_stays_while_the_database_is_away(log: Log) -> None:
+    pages = log.feed.pages("c-1", after=1, idle_timeout_s=0.001)
+    log.store.broken = True
+    assert await anext(pages) == ()
+    assert await anext(pages) == ()
+    log.store.broken = False
+    await log.add(TextDelta(text="x"))
+    assert [event.id for event in await anext(pages)] == [2]
+    await pages.aclose()
+
+
+async def test_who_never_hears_of_silence_is_told_of_a_database_that_is_away(log: Log) -> None:
+    pages = log.feed.pages("c-1", after=1)
+    log.store.broken = True
+    with pytest.raises(StoreError):
+        await anext(pages)
 
 
 async def test_watchers_read_what_another_server_wrote_when_they_are_told(log: Log) -> None:

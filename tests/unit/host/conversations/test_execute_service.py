@@ -345,27 +345,127 @@ async def test_a_database_that_comes_back_gets_the_end_of_the_turn() -> None:
     assert world.ended == ["error"]
 
 
-async def test_a_turn_whose_end_could_not_be_recorded_is_closed_by_the_next_message() -> None:
+async def let_others_run() -> None:
+    for _ in range(200):
+        await anyio.lowlevel.checkpoint()
+
+
+async def away_in_turn(world: World) -> Conversation:
+    """Begin a turn in which the database goes away, and wait until its end cannot be recorded."""
+    conversation = await world.conversation()
+
+    async def break_store() -> None:
+        world.store.broken = True
+
+    world.containers.during_claim = break_store
+    await world.service.start_turn(tenant="default", conversation_id=conversation.id, text="hello")
+    await let_others_run()
+    assert world.containers.log[-1] == "retire record-failed"
+    world.containers.during_claim = None
+    return conversation
+
+
+async def test_the_end_of_a_turn_is_recorded_however_long_the_database_is_away() -> None:
     world = World()
+    seen: list[str] = []
+    async with world.service:
+        conversation = await away_in_turn(world)
+
+        async def watch() -> None:
+            pages = world.feed.pages(conversation.id, after=0, idle_timeout_s=0.001)
+            async for page in pages:
+                seen.extend(types(page))
+                if "error" in seen:
+                    break
+            await pages.aclose()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(watch)
+            await let_others_run()
+            world.store.broken = False
+        assert seen == ["user_message", "error"], "whoever watches hears of it by itself"
+        assert types(await world.turn(conversation)) == GOOD_TURN
+    assert world.ended == ["error", "result"], "counted once, when it is recorded"
+
+
+async def test_a_turn_whose_end_is_not_recorded_yet_is_still_its_servers() -> None:
+    world = World()
+    append = world.store.append
+    is_away = [True]
+
+    async def failing_append(**given: object) -> object:
+        if is_away:
+            raise StoreError("disk full")
+        return await append(**given)  # type: ignore[arg-type]
+
+    world.store.append = failing_append  # type: ignore[method-assign, assignment]
     async with world.service:
         conversation = await world.conversation()
+        about = {"tenant": "default", "conversation_id": conversation.id}
+        await world.service.start_turn(**about, text="hello")
+        await let_others_run()
+        with pytest.raises(TurnRunningError):
+            await world.service.start_turn(**about, text="hello")
+        with pytest.raises(TurnRunningError):
+            await world.service.delete(**about)
+        await world.service.interrupt(**about)
+        assert await world.service.take_up_unfinished() == 1
+        await let_others_run()
+        is_away.clear()
+        events = await end_of(world, conversation)
+    assert types(events) == ["user_message", "error"]
+    assert world.ended == ["error"]
 
-        async def break_store() -> None:
-            world.store.broken = True
 
-        world.containers.during_claim = break_store
-        await world.service.start_turn(
-            tenant="default", conversation_id=conversation.id, text="hello"
-        )
-        while world.service._running:
-            await anyio.lowlevel.checkpoint()
-        world.store.broken = False
-        world.containers.during_claim = None
-        assert types(await world.turn(conversation)) == GOOD_TURN
-    events = await world.store.read(conversation_id=conversation.id, after=0, limit=99)
-    assert types(events)[:2] == ["user_message", "error"]
-    assert [event.id for event in events] == list(range(1, 8))
-    assert world.ended == ["error", "result"], "counted once, when it is recorded"
+async def test_a_server_that_ends_does_not_wait_for_a_database_that_is_away() -> None:
+    world = World(limits=replace(LIMITS, shutdown_timeout_s=30))
+    with anyio.fail_after(20):
+        async with world.service:
+            conversation = await away_in_turn(world)
+    world.store.broken = False
+    assert (await world.store.get(tenant="default", conversation_id=conversation.id)).running
+    assert world.ended == []
+
+
+async def test_a_turn_that_its_own_server_does_not_know_of_is_taken_up() -> None:
+    """The database had begun it, but its answer was lost: the client was told that it failed."""
+    world = World()
+    begin_turn = world.store.begin_turn
+
+    async def lose_answer(**given: object) -> object:
+        await begin_turn(**given)  # type: ignore[arg-type]
+        raise StoreError("the connection was lost")
+
+    world.store.begin_turn = lose_answer  # type: ignore[method-assign, assignment]
+    async with world.service:
+        conversation = await world.conversation()
+        with pytest.raises(StoreError):
+            await world.service.start_turn(
+                tenant="default", conversation_id=conversation.id, text="hello"
+            )
+        await world.service.take_up_unfinished()
+        events = await end_of(world, conversation)
+    assert types(events) == ["user_message", "notice", *GOOD_TURN[1:]]
+
+
+async def test_events_whose_commit_was_not_answered_do_not_keep_the_turn_from_its_end() -> None:
+    world = World()
+    append = world.store.append
+    is_lost = [True]
+
+    async def lose_answer(**given: object) -> object:
+        added = await append(**given)  # type: ignore[arg-type]
+        if is_lost and types(added)[-1] == "text_delta":
+            is_lost.clear()
+            raise StoreError("the connection was lost")
+        return added
+
+    world.store.append = lose_answer  # type: ignore[method-assign, assignment]
+    async with world.service:
+        events = await world.turn(await world.conversation())
+    assert [event.id for event in events] == list(range(1, len(events) + 1))
+    assert types(events)[:3] == GOOD_TURN[:3]
+    assert events[-1].data["code"] == "record-failed"
 
 
 async def test_deleting_forgets_the_conversation_ends_watching_and_gives_up_the_container() -> None:
