@@ -11,7 +11,9 @@ from hakoiri.host.adapters.proxy_client import ProxyClient
 from hakoiri.host.containers.admission_gate import AdmissionLimits
 from hakoiri.host.containers.box import Box
 from hakoiri.host.containers.capacity import Level, Need, Threshold, Thresholds
+from hakoiri.host.containers.gc_limits import gc_limits
 from hakoiri.host.containers.host_watch import HostLimits, HostWatch
+from hakoiri.host.containers.last_save import Saves
 from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
@@ -37,6 +39,8 @@ class Fleet:
     orchestrator: Orchestrator
     pool: PoolService
     host_watch: HostWatch
+    saves: Saves
+    """To be told who saves, before anything is claimed."""
 
 
 def make_lifecycle(
@@ -88,11 +92,14 @@ def make_fleet(
         connect_options=AgentOptions(model=settings.model.name),
         metrics=metrics.pool,
     )
+    saves = Saves()
     orchestrator = TracedOrchestrator(
         lifecycle=lifecycle,
         proxy=proxy,
         claims=claims,
         pool=keeper,
+        save=saves,
+        limits=gc_limits(settings),
         metrics=metrics.pool,
         admission=admission_limits(settings),
         admission_metrics=metrics.admission,
@@ -114,7 +121,7 @@ def make_fleet(
         level_changed=keeper.wake,
         clock=time.monotonic,
     )
-    return Fleet(lifecycle, keeper, orchestrator, pool, host_watch)
+    return Fleet(lifecycle, keeper, orchestrator, pool, host_watch, saves)
 
 
 def _watch_slots(metrics: ServerMetrics, orchestrator: Orchestrator, keeper: PoolKeeper) -> None:

@@ -3,18 +3,19 @@
 import os
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import anyio
 import structlog
 
-from hakoiri.host.containers.collector import Collector, Save
-from hakoiri.host.containers.gc import GcLimits
+from hakoiri.host.containers.adoption import Adoption, Owners
+from hakoiri.host.containers.collector import Collector
+from hakoiri.host.containers.gc_limits import gc_limits
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.live import Live
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import ContainersError
-from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
+from hakoiri.host.containers.ports import ChatSockets, ClaimStore, ContainersError
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.metrics import ServerMetrics
@@ -22,35 +23,43 @@ from hakoiri.host.telemetry.metrics import ServerMetrics
 log = structlog.get_logger(__name__)
 
 LAST_SAVES_S: Final = 8.0
-"""For what could not be saved before, out of the time that a stop may take."""
-
-STRAY_GRACE_S: Final = 60.0
-"""Added to the longest start: nothing that somebody may still be about is taken for a stray."""
+"""For what containers hold at a stop, out of the time that a stop may take."""
 
 
 def make_collector(
     settings: Settings,
     orchestrator: Orchestrator,
     lifecycle: Lifecycle,
-    owners: WorkspaceOwners,
+    chats: ChatSockets,
     metrics: ServerMetrics,
 ) -> Collector:
     """Return the collector; it runs on the orchestrator's clock."""
-    given = settings.container
     return Collector(
         orchestrator=orchestrator,
         lifecycle=lifecycle,
-        save=owners.save,
+        chats=chats,
         tell=metrics,
-        limits=GcLimits(
-            idle_timeout_s=given.idle_timeout_s,
-            idle_timeout_max_s=given.idle_timeout_max_s or given.idle_timeout_s,
-            lifetime_s=given.lifetime_s,
-            pause_after_s=given.pause_after_s or None,
-            # longer than any start or removal that somebody else may be about
-            stray_grace_s=given.start_timeout_s + STRAY_GRACE_S,
-        ),
+        limits=gc_limits(settings),
         clock=time.monotonic,
+    )
+
+
+def make_adoption(
+    orchestrator: Orchestrator,
+    lifecycle: Lifecycle,
+    claims: ClaimStore,
+    owners: Owners,
+    chats: ChatSockets,
+) -> Adoption:
+    """Return what takes over what an earlier server left; it runs on the orchestrator's clock."""
+    return Adoption(
+        orchestrator=orchestrator,
+        lifecycle=lifecycle,
+        claims=claims,
+        owners=owners,
+        chats=chats,
+        clock=time.monotonic,
+        now=partial(datetime.now, UTC),
     )
 
 
@@ -77,49 +86,44 @@ class Leaving:
         return self._is_wanted or self._parent() != self._supervisor
 
 
-async def let_go(orchestrator: Orchestrator, save: Save, leaves: Callable[[], bool]) -> None:
-    """Remove all containers, those with the only copy of files after a save, or leave them all.
+async def let_go(orchestrator: Orchestrator, leaves: Callable[[], bool]) -> None:
+    """Remove all containers, each after a last save, or leave them all.
 
     What cannot be saved in time is set aside on this host, for the next start to save.
     """
     if leaves():
         await orchestrator.leave()
         return
+    unsaved = {member.container_id: member.workspace_id for member in orchestrator.members()}
     with anyio.move_on_after(LAST_SAVES_S):
         async with anyio.create_task_group() as saving:
-            for live in _unsaved(orchestrator):
-                saving.start_soon(_save_last, live, save)
+            for container_id in list(unsaved):
+                saving.start_soon(_save_last, orchestrator, container_id, unsaved)
     async with anyio.create_task_group() as ending:  # an engine that hangs is waited for once
-        for live in _unsaved(orchestrator):
-            ending.start_soon(_set_aside, orchestrator, live)
+        for container_id, workspace_id in unsaved.items():
+            ending.start_soon(_set_aside, orchestrator, container_id, workspace_id)
     await orchestrator.close()
 
 
-async def _set_aside(orchestrator: Orchestrator, live: Live) -> None:
-    container_id = live.container.container_id
-    log.error("files_set_aside", workspace=live.workspace_id, container=container_id)
+async def _set_aside(orchestrator: Orchestrator, container_id: str, workspace_id: str) -> None:
+    log.error("files_set_aside", workspace=workspace_id, container=container_id)
     try:
-        await orchestrator.set_aside(live.workspace_id, container_id=container_id)
+        await orchestrator.set_aside(workspace_id, container_id=container_id)
     except ContainersError as error:
-        log.warning("not_ended", workspace=live.workspace_id, reason=str(error))
+        log.warning("not_ended", workspace=workspace_id, reason=str(error))
 
 
-def _unsaved(orchestrator: Orchestrator) -> list[Live]:
-    """Return the containers with the only copy of files; of one in use nobody has said it."""
-    found = [orchestrator.live_in(member.workspace_id) for member in orchestrator.members()]
-    return [live for live in found if live is not None and (live.is_unsaved or live.holders)]
-
-
-async def _save_last(live: Live, save: Save) -> None:
+async def _save_last(
+    orchestrator: Orchestrator, container_id: str, unsaved: dict[str, str]
+) -> None:
+    """Save a container's files, and strike it off the list of those that are not."""
+    workspace_id = unsaved[container_id]
     try:
-        is_saved = await save(
-            live.workspace_id,
-            generation=live.generation,
-            directories=live.container.directories,
+        is_saved = await orchestrator.saved_removal.save_at_end(
+            workspace_id, container_id=container_id
         )
     except Exception:  # noqa: BLE001 - the others are saved, and all containers end
-        await log.aexception("workspace_not_saved", workspace=live.workspace_id)
+        await log.aexception("workspace_not_saved", workspace=workspace_id)
         return
     if is_saved:
-        live.is_unsaved = False
-        live.holders.clear()
+        del unsaved[container_id]

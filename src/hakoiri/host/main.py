@@ -33,8 +33,7 @@ from hakoiri.host.api.metrics import Figures
 from hakoiri.host.api.stored_files import RecoveryPointFiles
 from hakoiri.host.api.uploads import Uploads
 from hakoiri.host.container_fleet import make_fleet
-from hakoiri.host.container_keeping import Leaving, let_go, make_collector
-from hakoiri.host.containers.adoption import Adoption
+from hakoiri.host.container_keeping import Leaving, let_go, make_adoption, make_collector
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement_told import look_at_confinement
@@ -166,6 +165,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             saved=sight.saved,
             together=together,
         )
+        fleet.saves.by = services.owners.save
         # All that may refuse the start comes before the task group, which would wrap the error.
         require_keys = await must_require_keys(settings, services.keys)
         coordination = await stack.enter_async_context(together.coordination)
@@ -173,19 +173,14 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         if others is not None:
             await others.begin()
         await fleet.pool.load()
-        await Adoption(
-            orchestrator=orchestrator,
-            lifecycle=fleet.lifecycle,
-            claims=together.claims,
-            owners=services.owners,
-            clock=time.monotonic,
-        ).run()
-        stack.push_async_callback(let_go, orchestrator, services.owners.save, leaves)
+        adoption = make_adoption(
+            orchestrator, fleet.lifecycle, together.claims, services.owners, services.chats
+        )
+        await adoption.run()
+        stack.push_async_callback(let_go, orchestrator, leaves)
         keepers = await stack.enter_async_context(asyncio.TaskGroup())
         fleet.host_watch.step()  # so that the first claim finds what the host bears
-        collector = make_collector(
-            settings, orchestrator, fleet.lifecycle, services.owners, metrics
-        )
+        collector = make_collector(settings, orchestrator, fleet.lifecycle, services.chats, metrics)
         watch = ProxyWatch(proxy=edges.proxy, orchestrator=orchestrator)
         store_collection = make_collection(
             settings,

@@ -82,6 +82,7 @@ class Services:
     git_imports: GitImport
     points: PointServices
     owners: WorkspaceOwners
+    chats: ChatSockets
 
 
 class _OwnedConversations(SqlConversationStore):
@@ -143,6 +144,7 @@ def make_services(
         limits=ScanLimits(**settings.files.model_dump()),
         clock=now,
     )
+    chats = ChatSockets(proxy=edges.proxy, policy_of=policies.of)
     execute = ExecuteService(
         store=store,
         feed=feed,
@@ -151,7 +153,7 @@ def make_services(
         files=files,
         chat_model=ProxiedChatModel(
             provider="anthropic" if settings.model.provider == "anthropic" else "bedrock",
-            sockets=ChatSockets(proxy=edges.proxy, policy_of=policies.of),
+            sockets=chats,
         ),
         limits=TurnLimits(**settings.turn.model_dump()),
         clock=now,
@@ -210,6 +212,7 @@ def make_services(
             audit=audit,
         ),
         owners=WorkspaceOwners(store=workspace_store, policies=policies, files=files),
+        chats=chats,
     )
 
 

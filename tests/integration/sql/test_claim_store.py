@@ -24,8 +24,8 @@ async def test_each_claim_counts_the_generation_up(claims: SqlClaimStore) -> Non
     await claims.release("one")
     assert await claims.claim(container_id="three", workspace_id="w-a") == 2
     assert sorted(await claims.claimed(), key=lambda one: one.generation) == [
-        ClaimRecord("two", "w-b", 1),
-        ClaimRecord("three", "w-a", 2),
+        ClaimRecord("two", "w-b", 1, NOW),
+        ClaimRecord("three", "w-a", 2, NOW),
     ]
 
 

@@ -33,7 +33,7 @@ class World:
     async def claimed(self, name: str = "a") -> ClaimRecord:
         await self.conversations.create(conversation(name))
         await self.claims.claim(container_id=f"k-{name}", workspace_id=f"w-{name}")
-        return ClaimRecord(f"k-{name}", f"w-{name}", 1)
+        return ClaimRecord(f"k-{name}", f"w-{name}", 1, NOW)
 
 
 @pytest.fixture

@@ -1,6 +1,4 @@
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import anyio
 import pytest
@@ -10,7 +8,7 @@ from hakoiri.host import container_keeping
 from hakoiri.host.container_keeping import Leaving, let_go, make_collector
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.conversations.workspace_owners import WorkspaceOwners
+from hakoiri.host.containers.testing import MemoryChats
 from hakoiri.host.launch import ServerLaunch
 from hakoiri.host.settings import ContainerSettings, Settings
 from hakoiri.host.telemetry.metrics import ServerMetrics
@@ -65,19 +63,9 @@ async def test_at_the_end_containers_are_left_as_they_are_or_removed(
         runtime="runc",
         restores=True,
     )
-    saved: list[str] = []
-
-    async def save(
-        workspace_id: str, *, generation: int, directories: ContainerDirectories
-    ) -> bool:
-        assert directories.workspace.exists()
-        assert generation == 1
-        saved.append(workspace_id)
-        return True
-
     await orchestrator.release("w", is_saved=False)
-    await let_go(orchestrator, save, lambda: leaves)
-    assert saved == ([] if leaves else ["w"])
+    await let_go(orchestrator, lambda: leaves)
+    assert fleet.saved == ([] if leaves else ["w"])
     assert bool(fleet.engine.running) == leaves
     assert bool(fleet.claims.by_container) == leaves
 
@@ -95,24 +83,19 @@ async def claimed(fleet: Fleet) -> Orchestrator:
     return orchestrator
 
 
-async def save_nothing(
-    workspace_id: str, *, generation: int, directories: ContainerDirectories
-) -> bool:
-    return False
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("state", ["in use", "idle", "frozen"])
 async def test_what_cannot_be_saved_at_the_end_stays_on_the_host(
     tmp_path: Path, state: str
 ) -> None:
     fleet = Fleet(tmp_path / "live")
+    fleet.can_save = False
     orchestrator = await claimed(fleet)
     if state != "in use":
         await orchestrator.release("w", is_saved=False)
     if state == "frozen":
         await orchestrator.freeze("w", container_id=container_id_of(orchestrator, "w"))
-    await let_go(orchestrator, save_nothing, lambda: False)
+    await let_go(orchestrator, lambda: False)
     (container_id,) = fleet.claims.by_container
     assert not fleet.engine.running
     assert not fleet.engine.frozen
@@ -128,13 +111,8 @@ async def test_a_save_that_takes_too_long_holds_up_no_other_and_loses_nothing(
     fleet = Fleet(tmp_path / "live")
     orchestrator = await claimed(fleet)
 
-    async def never(
-        workspace_id: str, *, generation: int, directories: ContainerDirectories
-    ) -> bool:
-        await anyio.sleep_forever()
-        return True
-
-    await let_go(orchestrator, never, lambda: False)
+    fleet.meanwhile = anyio.sleep_forever
+    await let_go(orchestrator, lambda: False)
     assert len(fleet.claims.by_container) == 1
 
 
@@ -142,8 +120,9 @@ async def test_a_save_that_takes_too_long_holds_up_no_other_and_loses_nothing(
 async def test_an_engine_that_is_away_at_the_end_loses_nothing_either(tmp_path: Path) -> None:
     fleet = Fleet(tmp_path / "live")
     orchestrator = await claimed(fleet)
+    fleet.can_save = False
     fleet.engine.fail = {"stop"}
-    await let_go(orchestrator, save_nothing, lambda: False)
+    await let_go(orchestrator, lambda: False)
     assert len(fleet.claims.by_container) == 1
 
 
@@ -158,7 +137,7 @@ def test_the_collector_keeps_to_the_settings(
         settings,
         fleet.orchestrator(lifecycle=lifecycle),
         lifecycle,
-        cast("WorkspaceOwners", SimpleNamespace(save=None)),
+        MemoryChats(),
         ServerMetrics(),
     )
     limits = collector._limits.under(Keeping(idle_timeout_s=DAY_S))
@@ -173,11 +152,10 @@ async def test_a_save_that_fails_in_no_way_foreseen_leaves_no_container_running(
     fleet = Fleet(tmp_path / "live")
     orchestrator = await claimed(fleet)
 
-    async def breaks(
-        workspace_id: str, *, generation: int, directories: ContainerDirectories
-    ) -> bool:
+    async def breaks() -> None:
         raise ZeroDivisionError
 
-    await let_go(orchestrator, breaks, lambda: False)
+    fleet.meanwhile = breaks
+    await let_go(orchestrator, lambda: False)
     assert not fleet.engine.running
     assert list(fleet.claims.by_container), "its files are set aside"

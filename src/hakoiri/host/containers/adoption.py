@@ -8,6 +8,7 @@ files are saved before it goes; if they cannot be, it is kept for the collector 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final, Protocol
 
 import structlog
@@ -16,7 +17,13 @@ from hakoiri.host.containers.lifecycle import Lifecycle, StartedContainer
 from hakoiri.host.containers.live import Live
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import ClaimRecord, ClaimStore, ContainersError, Owner
+from hakoiri.host.containers.ports import (
+    ChatSockets,
+    ClaimRecord,
+    ClaimStore,
+    ContainersError,
+    Owner,
+)
 from hakoiri.wire.messages import Runtime
 
 AT_ONCE: Final = 8
@@ -46,6 +53,8 @@ class Adopted:
     saved: list[str] = field(default_factory=list)
     unsaved: list[str] = field(default_factory=list)
     removed: Sequence[str] = ()
+    chats: int = 0
+    """So many sockets of its chat turns were closed."""
 
 
 class Adoption:
@@ -58,15 +67,19 @@ class Adoption:
         lifecycle: Lifecycle,
         claims: ClaimStore,
         owners: Owners,
+        chats: ChatSockets,
         clock: Callable[[], float],
+        now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`clock` is the orchestrator's."""
+        """`clock` is the orchestrator's, `now` tells what time it is (aware)."""
         self._orchestrator = orchestrator
         self._lifecycle = lifecycle
         self._claims = claims
         self._owners = owners
+        self._chats = chats
         self._clock = clock
+        self._now = now
         self._sleep = sleep
 
     async def run(self) -> Adopted:
@@ -86,14 +99,24 @@ class Adoption:
             for record in await self._claims.claimed():
                 group.create_task(one(record), name=f"adopt {record.container_id}")
         told.removed = await self._orchestrator.sweep()
+        told.chats = await self._close_chats()
         log.info(
             "containers_of_an_earlier_server",
             adopted=len(told.adopted),
             saved=len(told.saved),
             unsaved=told.unsaved,
             removed=len(told.removed),
+            chats=told.chats,
         )
         return told
+
+    async def _close_chats(self) -> int:
+        """Close the sockets of chat turns that ended with their server."""
+        try:
+            return await self._chats.close_left_over()
+        except ContainersError as error:  # the collector does it when the proxy is back
+            log.warning("chats_not_closed", reason=str(error))
+            return 0
 
     async def _take(self, record: ClaimRecord, told: Adopted, *, runtime: Runtime | None) -> None:
         """See to one container; without a runtime it does not run any more.
@@ -136,6 +159,8 @@ class Adoption:
     def _live(
         self, record: ClaimRecord, owner: Owner, container: StartedContainer, *, runtime: Runtime
     ) -> Live:
+        # a clock that was set back makes nothing younger than it is by more than that
+        age_s = max(0.0, (self._now() - record.created_at).total_seconds())
         return Live(
             container=container,
             workspace_id=record.workspace_id,
@@ -143,7 +168,7 @@ class Adoption:
             generation=record.generation,
             policy=owner.policy,
             runtime=runtime,
-            started_at_s=self._clock(),
+            started_at_s=self._clock() - age_s,
             idle_since_s=self._clock(),
             # what was written since the last save, by a command say, nobody here knows
             is_unsaved=True,

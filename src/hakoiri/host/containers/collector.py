@@ -1,40 +1,38 @@
 """The garbage collector: freezes what idles, removes what is not needed, one step at a time.
 
-What goes and what is frozen is decided in `gc`. A container that holds the only copy of files is
-saved before it goes, and kept as long as that fails.
+What goes and what is frozen is decided in `gc`. A container is saved before it goes, and kept as
+long as that fails. A step begins what is to be done and waits for none of it: an engine or a store
+that hangs for one container holds up no other.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
 from hakoiri.host.containers.gc import Due, GcLimits, Member, Reason, due, strays, to_freeze
 from hakoiri.host.containers.lifecycle import Lifecycle
-from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
-from hakoiri.host.containers.ports import ContainersError
+from hakoiri.host.containers.ports import ChatSockets, ContainersError
+from hakoiri.host.containers.saved_removal import Outcome
 
 STEP_EVERY_S: Final = 5.0
 LOOK_EVERY_STEPS: Final = 6
 """Engine, guard and proxy are asked what there is in every so many steps only."""
 
 STRAYS_AT_ONCE: Final = 20
-"""Removed in one step at most, so that a step is bounded."""
+"""Begun to be removed in one step at most."""
+
+AT_ONCE: Final = 8
+"""So many containers are saved and removed at a time, and so many frozen; each step of either is
+limited in time."""
 
 log = structlog.get_logger(__name__)
 
 Sleep = Callable[[float], Awaitable[None]]
-
-
-class Save(Protocol):
-    """Commits a recovery point of a container's files."""
-
-    async def __call__(
-        self, workspace_id: str, *, generation: int, directories: ContainerDirectories
-    ) -> bool:
-        """Return whether that was done, or needless."""
+Work = Callable[[], Awaitable[None]]
 
 
 class Tell(Protocol):
@@ -58,7 +56,7 @@ class Collector:
         *,
         orchestrator: Orchestrator,
         lifecycle: Lifecycle,
-        save: Save,
+        chats: ChatSockets,
         tell: Tell,
         limits: GcLimits,
         clock: Callable[[], float],
@@ -67,41 +65,70 @@ class Collector:
         """`clock` is the orchestrator's."""
         self._orchestrator = orchestrator
         self._lifecycle = lifecycle
-        self._save = save
+        self._chats = chats
         self._tell = tell
         self._limits = limits
         self._clock = clock
         self._sleep = sleep
         self._first_seen: dict[str, float] = {}
+        self._under_way: set[str] = set()
+        self._freezes = asyncio.Semaphore(AT_ONCE)
+        self._removals = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """Collect until cancelled."""
         steps = 0
-        while True:
-            await self._sleep(STEP_EVERY_S)
-            steps += 1
-            try:
-                await self.step(looks=steps % LOOK_EVERY_STEPS == 0)
-            except ContainersError as error:  # also the database's
-                self._tell.collecting_failed()
-                log.warning("collecting_failed", reason=str(error))
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._sleep(STEP_EVERY_S)
+                steps += 1
+                self.step(group, looks=steps % LOOK_EVERY_STEPS == 0)
 
-    async def step(self, *, looks: bool) -> None:
-        """Do one round; if it `looks`, dead and stray containers are found too.
+    def step(self, group: asyncio.TaskGroup, *, looks: bool) -> None:
+        """Begin one round in `group`; if it `looks`, dead and stray containers are found too.
 
-        Raises `ContainersError`; what was not done then is done in a later step.
+        What fails is counted, and done in a later step.
         """
-        await self._orchestrator.settle_claims()
-        running = await self._running() if looks else None
+        members = self._orchestrator.members()
+        for member in to_freeze(members, now_s=self._clock(), limits=self._limits):
+            self._begin(group, f"freeze {member.container_id}", partial(self._freeze, member))
+        for one in due(members, running=None, now_s=self._clock(), limits=self._limits):
+            self._begin_removal(group, one)
+        self._begin(group, "give claims back", self._orchestrator.settle_claims)
+        if looks:
+            self._begin(group, "look for the dead", partial(self._look_for_dead, group))
+            self._begin(group, "look for chats", self._close_chats)
+            self._begin(group, "look for strays", partial(self._look_for_strays, group))
+
+    def _begin(self, group: asyncio.TaskGroup, what: str, work: Work) -> None:
+        """Begin a piece of work, unless it is under way from an earlier step."""
+        if what in self._under_way:
+            return
+        self._under_way.add(what)
+        group.create_task(self._to_its_end(what, work), name=f"collector: {what}")
+
+    async def _to_its_end(self, what: str, work: Work) -> None:
+        try:
+            await work()
+        except ContainersError as error:  # also the database's
+            self._tell.collecting_failed()
+            log.warning("collecting_failed", step=what, reason=str(error))
+        finally:
+            self._under_way.discard(what)
+
+    async def _freeze(self, member: Member) -> None:
+        async with self._freezes:
+            await self._orchestrator.freeze(member.workspace_id, container_id=member.container_id)
+
+    def _begin_removal(self, group: asyncio.TaskGroup, one: Due) -> None:
+        self._begin(group, f"remove {one.member.container_id}", partial(self._remove, one))
+
+    async def _look_for_dead(self, group: asyncio.TaskGroup) -> None:
+        running = await self._running()
         members = self._orchestrator.members()
         for one in due(members, running=running, now_s=self._clock(), limits=self._limits):
-            await self._remove(one)
-        for member in to_freeze(
-            self._orchestrator.members(), now_s=self._clock(), limits=self._limits
-        ):
-            await self._orchestrator.freeze(member.workspace_id, container_id=member.container_id)
-        if looks:
-            await self._remove_strays()
+            if one.reason is Reason.DEAD:  # the step sees to the others
+                self._begin_removal(group, one)
 
     async def _running(self) -> frozenset[str]:
         """Return the live containers that run, as far as the engine knows.
@@ -117,7 +144,16 @@ class Collector:
 
     async def _remove(self, one: Due) -> None:
         member = one.member
-        if member.is_unsaved and not await self._is_saved(member):
+        async with self._removals:
+            outcome = await self._orchestrator.retire_if_idle(
+                member.workspace_id,
+                one.reason,
+                container_id=member.container_id,
+                is_hurried=False,
+            )
+        if outcome is Outcome.REMOVED:
+            self._tell.removed(one.reason)
+        elif outcome is Outcome.UNSAVED:
             self._tell.kept_unsaved()
             log.warning(
                 "container_kept",
@@ -125,27 +161,13 @@ class Collector:
                 container=member.container_id,
                 reason="its files are not saved",
             )
-            return
-        if await self._orchestrator.retire_if_idle(
-            member.workspace_id, one.reason, container_id=member.container_id
-        ):
-            self._tell.removed(one.reason)
 
-    async def _is_saved(self, member: Member) -> bool:
-        live = self._orchestrator.live_in(member.workspace_id, member.container_id)
-        if live is None:
-            return True
-        is_saved = await self._save(
-            member.workspace_id,
-            generation=live.generation,
-            directories=live.container.directories,
-        )
-        # a turn that ran meanwhile has had a save of its own, which counts
-        if is_saved and live.idle_since_s == member.idle_since_s:
-            live.is_unsaved = False
-        return is_saved
+    async def _close_chats(self) -> None:
+        for _ in range(await self._chats.close_left_over()):
+            log.warning("stray_chat_socket")
+            self._tell.removed(Reason.STRAY)
 
-    async def _remove_strays(self) -> None:
+    async def _look_for_strays(self, group: asyncio.TaskGroup) -> None:
         found, self._first_seen = strays(
             await self._lifecycle.present(),
             owned=self._lifecycle.in_hand(),
@@ -154,6 +176,10 @@ class Collector:
             limits=self._limits,
         )
         for container_id in found[:STRAYS_AT_ONCE]:
+            self._begin(group, f"remove {container_id}", partial(self._remove_stray, container_id))
+
+    async def _remove_stray(self, container_id: str) -> None:
+        async with self._removals:
             log.warning("stray_container", container=container_id)
             await self._orchestrator.remove_stray(container_id)
-            self._tell.removed(Reason.STRAY)
+        self._tell.removed(Reason.STRAY)

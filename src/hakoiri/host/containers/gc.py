@@ -98,9 +98,14 @@ def due(
             found.append(Due(member, Reason.DEAD))
         elif now_s - member.idle_since_s >= own.idle_timeout_s:
             found.append(Due(member, Reason.IDLE))
-        elif now_s - member.started_at_s >= own.lifetime_s:
+        elif is_too_old(member, now_s=now_s, limits=limits):
             found.append(Due(member, Reason.LIFETIME))
     return found
+
+
+def is_too_old(member: Member, *, now_s: float, limits: GcLimits) -> bool:
+    """Whether a container has lived for as long as one may."""
+    return now_s - member.started_at_s >= limits.under(member.asked).lifetime_s
 
 
 def to_freeze(members: Iterable[Member], *, now_s: float, limits: GcLimits) -> list[Member]:

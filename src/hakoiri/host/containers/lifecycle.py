@@ -309,9 +309,11 @@ class Lifecycle:
     async def _end(self, container_id: str, *, was_frozen: bool) -> None:
         await self._step("close its proxy socket", self._proxy.close_socket(container_id))
         name = engine_name(container_id)
-        if was_frozen:  # or it could not take the signal to end
+        grace_s = self._stop_grace_s
+        if was_frozen:  # or it could not take the signal to end; nothing is to be written any more
             await self._step("thaw it", self._engine.unpause(name))
-        await self._step("stop it", self._engine.stop(name, grace_s=self._stop_grace_s))
+            grace_s = 0.0
+        await self._step("stop it", self._engine.stop(name, grace_s=grace_s))
 
     async def discard(self, container_id: str) -> None:
         """Remove container, proxy socket and directories, whichever there are.

@@ -32,8 +32,9 @@ class Ask:
 class Live:
     """A workspace's live container, and what its socket is bound to.
 
-    `idle_since_s` is None while somebody holds it (monotonic seconds, as `started_at_s`, which for
-    an adopted one is when it was adopted). `is_unsaved`: it holds the only copy of files.
+    `idle_since_s` is None while somebody holds it (monotonic seconds, as `started_at_s`, which is
+    when the workspace got it, under whichever server). `is_unsaved`: it holds the only copy of
+    files.
     """
 
     container: StartedContainer
@@ -48,6 +49,9 @@ class Live:
 
     idle_since_s: float | None = None
     is_unsaved: bool = False
+    uses: int = 0
+    """How often somebody has begun to use it."""
+
     traceparent: str | None = None
     """The span below which its requests belong: of the claim that it was given out by last."""
 
@@ -68,6 +72,7 @@ class Live:
     def hold(self, holder: str) -> None:
         """Let somebody use it; it is not idle from now on."""
         self.holders.add(holder)
+        self.uses += 1
         self.idle_since_s = None
 
     def let_go(self, holder: str, *, now_s: float) -> None:
@@ -82,6 +87,10 @@ class Live:
         """Raise `WorkspaceInUseError` if that one uses it."""
         if holder is not None and holder in self.holders:
             raise WorkspaceInUseError(f"a {holder} uses the workspace; wait for its end")
+
+    def was_used_before(self, holder: str) -> bool:
+        """Whether anybody has used it before this one, or beside him."""
+        return self.uses > (holder in self.holders)
 
     def is_needed_beside(self, holder: str) -> bool:
         """Whether others use it, or it holds the only copy of files."""

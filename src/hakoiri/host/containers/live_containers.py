@@ -1,9 +1,10 @@
-"""What is live, to be looked at: nothing here changes it or waits."""
+"""What is live, to be looked at, and who may change it: nothing here does."""
 
 from pathlib import Path
 
 from hakoiri.host.containers.gc import Member
 from hakoiri.host.containers.live import Live
+from hakoiri.host.containers.places import Place, PlaceGuard
 
 
 class LiveContainers:
@@ -11,6 +12,11 @@ class LiveContainers:
 
     def __init__(self) -> None:
         self._live: dict[str, Live] = {}
+        self._places: dict[str, Place] = {}
+
+    def place(self, workspace_id: str) -> PlaceGuard:
+        """Return the workspace's lock: who holds it changes what is live in it, alone."""
+        return PlaceGuard(self._places, workspace_id)
 
     def holders(self, workspace_id: str) -> frozenset[str] | None:
         """Who uses the workspace's live container now; None if none is live."""

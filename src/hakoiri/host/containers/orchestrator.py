@@ -10,7 +10,9 @@ import structlog
 from hakoiri.host.containers.admission_gate import AdmissionGate, AdmissionLimits, Asked, Told
 from hakoiri.host.containers.claim_patience import ClaimPatience
 from hakoiri.host.containers.claim_start import ClaimStart
+from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.holding_still import Still, freeze_if_idle, hold_still
+from hakoiri.host.containers.last_save import LastSave, Save
 from hakoiri.host.containers.lifecycle import Lifecycle, Prepare
 from hakoiri.host.containers.live import TURN, Ask, Live
 from hakoiri.host.containers.live_answer import LiveAnswer
@@ -18,7 +20,6 @@ from hakoiri.host.containers.live_containers import LiveContainers
 from hakoiri.host.containers.model import Claim, ContainerState
 from hakoiri.host.containers.new_policy import NewPolicy
 from hakoiri.host.containers.owed_releases import OwedReleases
-from hakoiri.host.containers.places import Place, PlaceGuard
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.ports import (
     BeingReplacedError,
@@ -28,6 +29,7 @@ from hakoiri.host.containers.ports import (
 )
 from hakoiri.host.containers.rebinding import Rebinding
 from hakoiri.host.containers.removal import Removal
+from hakoiri.host.containers.saved_removal import Outcome, SavedRemoval
 from hakoiri.host.containers.shutdown import close_agents, retire_saved
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
@@ -47,13 +49,18 @@ class Orchestrator(LiveContainers):
         proxy: ProxyControl,
         claims: ClaimStore,
         pool: PoolKeeper,
+        save: Save,
+        limits: GcLimits,
         metrics: PoolMetrics,
         admission: AdmissionLimits,
         admission_metrics: AdmissionMetrics,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """Keep at most as many containers as `admission` says; `clock` gives monotonic seconds."""
+        """Keep at most as many containers as `admission` says; `clock` gives monotonic seconds.
+
+        `save` saves what an idle container holds before it goes; `limits` say how old one may get.
+        """
         super().__init__()
         self._lifecycle = lifecycle
         self._claims = owed = OwedReleases(claims)
@@ -63,8 +70,7 @@ class Orchestrator(LiveContainers):
         self._start = ClaimStart(
             lifecycle=lifecycle, proxy=proxy, claims=owed, pool=pool, clock=clock
         )
-        self._places: dict[str, Place] = {}
-        self._rebinding = Rebinding(proxy=proxy, live=self._live, place=self._place)
+        self._rebinding = Rebinding(proxy=proxy, live=self._live, place=self.place)
         self.admission = AdmissionGate(
             limits=admission, occupancy=self, metrics=admission_metrics, clock=clock
         )
@@ -76,7 +82,11 @@ class Orchestrator(LiveContainers):
             pool=pool,
             admission=self.admission,
         )
-        self._live_answer = LiveAnswer(lifecycle=lifecycle, removal=self._removal)
+        last_save = LastSave(lifecycle=lifecycle, save=save)
+        self.saved_removal = SavedRemoval(self._removal, live=self, last_save=last_save)
+        self._live_answer = LiveAnswer(
+            lifecycle=lifecycle, removal=self.saved_removal, limits=limits, clock=clock
+        )
         self._new_policy = NewPolicy(start=self._start, lifecycle=lifecycle, removal=self._removal)
         limit_s = admission.wait_s
         self._patience = ClaimPatience(
@@ -114,7 +124,7 @@ class Orchestrator(LiveContainers):
         try:
             while True:
                 began_s = self._clock()
-                async with self._place(workspace_id):
+                async with self.place(workspace_id):
                     found = await self._at_hand(ask, holder)
                     if found is None:
                         has_place = has_place or self.admission.take(workspace_id)
@@ -148,7 +158,7 @@ class Orchestrator(LiveContainers):
         lost is not there for joining, and not gone either while its files are being saved: what
         is written past it would be overwritten by that. `BeingReplacedError`.
         """
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             live = self._live.get(workspace_id)
             if live is None:
                 return None
@@ -165,7 +175,7 @@ class Orchestrator(LiveContainers):
 
         Or what a lost one left, which nobody may use until it is saved.
         """
-        async with self._place(live.workspace_id):
+        async with self.place(live.workspace_id):
             if live.container.state is not ContainerState.HALTED:
                 await self._start.bind(live, live.policy)
                 live.container.advance(ContainerState.CLAIMED)
@@ -177,7 +187,7 @@ class Orchestrator(LiveContainers):
         Its directories and its claim stay. `ContainersError` if the engine does not say that it
         has ended.
         """
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             live = self.live_in(workspace_id, container_id)
             if live is not None:
                 live.is_unsaved = True
@@ -209,7 +219,7 @@ class Orchestrator(LiveContainers):
         One that cannot be bound is ended before the error is raised, since it must not go on under
         the old policy; for `PolicyRefusedError` only if that `ends_refused`.
         """
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             live = self._live.get(workspace_id)
             if live is not None and live.tenant == tenant:
                 await self._new_policy.put(live, policy, ends_refused=ends_refused)
@@ -231,29 +241,32 @@ class Orchestrator(LiveContainers):
         """
         if for_good:
             self.admission.dismiss(workspace_id)
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             live = self.live_in(workspace_id, container_id)
             if live is not None:
                 live.check_free_of(unless_held_by)
                 await self._removal.of(live, reason, is_replaced=is_replaced)
 
     async def withdraw(self, workspace_id: str, *, reason: str) -> None:
-        """Remove the container of a turn that never began in it, unless others need it."""
-        async with self._place(workspace_id):
+        """Remove the container of a turn that never began in it, unless others need it.
+
+        What an earlier one may have left running in it has its files saved.
+        """
+        async with self.place(workspace_id):
             live = self._live.get(workspace_id)
             if live is None:
                 return
             if live.is_needed_beside(TURN):
                 live.let_go(TURN, now_s=self._clock())
             else:
-                await self._removal.of(live, reason)
+                await self.saved_removal.of_unused(live, reason, holder=TURN, now_s=self._clock())
 
     async def halt(self, workspace_id: str, *, container_id: str) -> None:
         """End all that runs in a lost container; its directories stay until it is retired.
 
         Raises `ContainersError` if the engine does not say that it has ended.
         """
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             live = self.live_in(workspace_id, container_id)
             if live is not None:
                 await self._lifecycle.halt(live.container)
@@ -264,7 +277,7 @@ class Orchestrator(LiveContainers):
 
         One that is given up is removed when the block is left. Raises `WorkspaceInUseError`.
         """
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             live = self._live.get(workspace_id)
             async with hold_still(self._lifecycle, live) as still:
                 try:
@@ -278,22 +291,21 @@ class Orchestrator(LiveContainers):
         return await self._lifecycle.why_lost(container_id)
 
     async def retire_if_idle(
-        self, workspace_id: str, reason: str, *, container_id: str | None = None
-    ) -> bool:
-        """Remove an idle container whose files are saved; whether that was done.
-
-        If one is named, only that; else whichever the workspace has.
-        """
-        async with self._place(workspace_id):
-            live = self.live_in(workspace_id, container_id)
-            if live is None or live.idle_since_s is None or live.is_unsaved:
-                return False
-            await self._removal.of(live, reason)
-            return True
+        self,
+        workspace_id: str,
+        reason: str,
+        *,
+        container_id: str | None = None,
+        is_hurried: bool = True,
+    ) -> Outcome:
+        """Remove the workspace's container if it is idle, once it is saved: `SavedRemoval`."""
+        return await self.saved_removal.of_idle(
+            workspace_id, reason, container_id=container_id, is_hurried=is_hurried
+        )
 
     async def freeze(self, workspace_id: str, *, container_id: str) -> None:
         """Freeze the workspace's container, if it is idle still. The next claim thaws it."""
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             await freeze_if_idle(self.live_in(workspace_id, container_id), self._lifecycle)
 
     async def remove_stray(self, container_id: str) -> None:
@@ -363,14 +375,12 @@ class Orchestrator(LiveContainers):
         """Remove the workspace's container if it is idle still; without one, a warm one."""
         if workspace_id is None:
             return await self._pool.give_way()
-        return await self.retire_if_idle(workspace_id, "its place was needed")
+        outcome = await self.retire_if_idle(workspace_id, "its place was needed")
+        return outcome is Outcome.REMOVED
 
     def room(self) -> int:
         """How many more containers there may be that nobody waits for."""
         return self.admission.room()
-
-    def _place(self, workspace_id: str) -> PlaceGuard:
-        return PlaceGuard(self._places, workspace_id)
 
     async def _at_hand(self, ask: Ask, holder: str) -> tuple[Live, Start] | None:
         """Return the live container, or one that waited warm; None if one has to be started."""
@@ -378,6 +388,8 @@ class Orchestrator(LiveContainers):
         if live is not None and await self._live_answer.may_serve(live, ask.runtime, holder):
             await self._start.again(live, ask)
             return live, "live"
+        if live is not None:
+            ask = replace(ask, restores=True)  # it was saved only now
         live = await self._start.warm(ask)
         if live is None:
             return None

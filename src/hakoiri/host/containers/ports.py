@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -127,11 +128,15 @@ class EngineContainer:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRecord:
-    """One live claim. `is_filled`: the workspace's files are in the container, all of them."""
+    """One live claim. `is_filled`: the workspace's files are in the container, all of them.
+
+    `created_at` is when the workspace got the container (aware).
+    """
 
     container_id: str
     workspace_id: str
     generation: int
+    created_at: datetime
     is_filled: bool = False
 
 
@@ -309,6 +314,13 @@ class PoolStore(Protocol):
 
     async def clear(self) -> None:
         """Keep nothing."""
+
+
+class ChatSockets(Protocol):
+    """The sockets of chat turns, which have no container, at the proxy."""
+
+    async def close_left_over(self) -> int:
+        """Close those that no turn uses; return how many. Errors are `ProxyControlError`."""
 
 
 class ClaimStore(Protocol):

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,8 @@ class MemoryEngine:
     async def pause(self, engine_id: str) -> None:
         """Count it as frozen."""
         self._may("pause")
+        if engine_id not in self.running:
+            raise EngineError(f"{engine_id} does not run")
         self.frozen.add(engine_id)
 
     async def unpause(self, engine_id: str) -> None:
@@ -231,6 +234,21 @@ class MemoryProxy:
 
 
 @dataclass
+class MemoryChats:
+    """Chats of which some sockets are left over; the proxy may be `away`."""
+
+    left_over: int = 0
+    away: bool = False
+
+    async def close_left_over(self) -> int:
+        """Close them all."""
+        if self.away:
+            raise ProxyAwayError("the proxy is away")
+        closed, self.left_over = self.left_over, 0
+        return closed
+
+
+@dataclass
 class MemoryPoolStore:
     """Keeps the pool's setting in memory; `fails` makes every call raise."""
 
@@ -265,6 +283,8 @@ class MemoryClaims:
     generations: dict[str, int] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
     away: bool = False
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    """When all of them were made."""
 
     def _may(self) -> None:
         if self.away:
@@ -291,6 +311,12 @@ class MemoryClaims:
     async def claimed(self) -> Sequence[ClaimRecord]:
         """All of them."""
         return [
-            ClaimRecord(container, workspace, self.generations[workspace], container in self.filled)
+            ClaimRecord(
+                container,
+                workspace,
+                self.generations[workspace],
+                self.now,
+                is_filled=container in self.filled,
+            )
             for container, workspace in self.by_container.items()
         ]

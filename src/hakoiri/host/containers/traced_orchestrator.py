@@ -29,7 +29,7 @@ class TracedOrchestrator(Orchestrator):
         await super().release(workspace_id, holder=holder, is_saved=is_saved)
         if (live := self._live.get(workspace_id)) is None or live.traceparent is None:
             return
-        async with self._place(workspace_id):
+        async with self.place(workspace_id):
             if self._live.get(workspace_id) is live and live.idle_since_s is not None:
                 live.traceparent = None
                 if live.container.state is ContainerState.HALTED:

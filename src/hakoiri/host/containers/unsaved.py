@@ -1,7 +1,8 @@
 """How long each workspace's newest work has waited for a recovery point, purely.
 
-An idle container whose files are saved holds nothing that is not in its recovery point. Any other
-may: since its newest save began, or since it was last seen idle, or since it was started.
+An idle container whose files are saved holds nothing of a turn or command that is not in its
+recovery point; what they left running may write more, and is saved before it goes. Any other may:
+since its newest save began, or since it was last seen idle, or since it was started.
 """
 
 import math

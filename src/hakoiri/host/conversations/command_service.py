@@ -31,7 +31,7 @@ from hakoiri.wire.command import COMMANDS_AT_ONCE, RunCommand
 ANSWER_TIMEOUT_S: Final = 10.0
 """An agent that has not begun to answer by then does not answer."""
 
-RETIRE_TIMEOUT_S: Final = 30.0
+HALT_TIMEOUT_S: Final = 30.0
 
 logger = structlog.get_logger()
 
@@ -131,12 +131,11 @@ class CommandService:
             if is_sound:
                 await self._saver.touch(workspace, claim)
             else:
-                retiring = self._containers.retire(
-                    workspace.id, reason="agent-protocol", container_id=claim.container_id
-                )
-                await PatientCall().run(retiring, timeout_s=RETIRE_TIMEOUT_S)
-        except (ContainersError, TimeoutError):  # what is left over is the garbage collector's
-            await logger.aexception("container not let go", workspace=workspace.id)
+                # what commands wrote in it is saved before it goes
+                halting = self._containers.halt(workspace.id, container_id=claim.container_id)
+                await PatientCall().run(halting, timeout_s=HALT_TIMEOUT_S)
+        except (ContainersError, TimeoutError):
+            await logger.aexception("container not ended", workspace=workspace.id)
         finally:
             await self._leave(workspace.id, holder)
 

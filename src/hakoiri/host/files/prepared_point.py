@@ -9,7 +9,7 @@ from hakoiri.host.files.plan import Plan
 from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import Named, WorkspaceHead
 from hakoiri.host.files.save_report import SaveReport, save_report
-from hakoiri.host.files.saved_state import is_same_state, saved_entries
+from hakoiri.host.files.saved_state import is_needless, saved_entries
 from hakoiri.host.files.upload import Uploaded
 
 
@@ -77,7 +77,7 @@ def prepare_save(
     previous = origin.previous
     known = previous.entries if previous else ()
     manifest = replace(draft, entries=saved_entries(known, plan, uploaded))
-    if previous is not None and draft.parent and is_same_state(previous, manifest):
+    if previous is not None and draft.parent and is_needless(previous, manifest, origin.reason):
         return None, save_report(draft.parent, known, manifest, uploaded, left_out)
     point = prepare_point(manifest, origin, manifests)
     made = point.spelled.recovery_point

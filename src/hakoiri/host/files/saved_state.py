@@ -1,9 +1,11 @@
 """What a recovery point is put together from, and what is looked up in one. Pure."""
 
+from dataclasses import replace
 from operator import is_
 
 from hakoiri.host.files.manifest import Entry, Manifest
 from hakoiri.host.files.plan import Plan, in_order
+from hakoiri.host.files.points import PointReason
 from hakoiri.host.files.ports import NoSuchFileError
 from hakoiri.host.files.scan import CHANGING
 from hakoiri.host.files.upload import Uploaded
@@ -23,6 +25,17 @@ def saved_entries(known: tuple[Entry, ...], plan: Plan, uploaded: Uploaded) -> t
         if entry.kind == "file" and entry.place in changing
     ]
     return in_order([*plan.keep, *uploaded.entries, *kept_back])
+
+
+def is_needless(previous: Manifest, manifest: Manifest, reason: PointReason) -> bool:
+    """Whether the recovery point before says all that this one would.
+
+    One that is made because the container goes is about files: for a higher event number alone it
+    would push others out of the list.
+    """
+    if reason is PointReason.BEFORE_REMOVAL:
+        manifest = replace(manifest, event_number=previous.event_number)
+    return is_same_state(previous, manifest)
 
 
 def is_same_state(previous: Manifest, manifest: Manifest) -> bool:

@@ -70,3 +70,49 @@ async def test_a_chat_that_is_interrupted_while_its_socket_is_bound_leaves_none(
             raise AssertionError("it was never bound")
     assert scope.cancelled_caught
     assert proxy.sockets == {}
+
+
+async def test_what_a_killed_server_left_is_closed_and_what_a_turn_uses_is_not() -> None:
+    proxy = MemoryProxy(sockets={"chat-c0": ("c0", "t1", 1, NARROW), "c0123456789abcdef": None})
+    chats = sockets(proxy)
+    async with chats.socket_for(CHAT):
+        assert await chats.close_left_over() == 1
+        assert set(proxy.sockets) == {"chat-c1", "c0123456789abcdef"}
+    assert await chats.close_left_over() == 0
+    assert set(proxy.sockets) == {"c0123456789abcdef"}, "a container's is not a chat's"
+
+
+async def test_a_turn_that_begins_while_its_old_socket_is_closed_has_a_new_one() -> None:
+    proxy = MemoryProxy(sockets={"chat-c1": None})
+    chats = sockets(proxy)
+    begun, go_on, closed = anyio.Event(), anyio.Event(), anyio.Event()
+    closes = proxy.close_socket
+
+    async def close_slowly(container_id: str) -> None:
+        begun.set()
+        await go_on.wait()
+        await closes(container_id)
+        closed.set()
+
+    async def turn() -> None:
+        async with chats.socket_for(CHAT):
+            await closed.wait()
+            assert proxy.sockets == {"chat-c1": ("c1", "t1", 1, NARROW)}
+
+    proxy.close_socket = close_slowly  # type: ignore[method-assign]
+    async with anyio.create_task_group() as group:
+        group.start_soon(chats.close_left_over)
+        await begun.wait()
+        group.start_soon(turn)
+        await anyio.wait_all_tasks_blocked()
+        go_on.set()
+
+
+async def test_one_that_could_not_be_closed_is_closed_later() -> None:
+    proxy = MemoryProxy()
+    chats = sockets(proxy)
+    async with chats.socket_for(CHAT):
+        proxy.away = True
+    proxy.away = False
+    assert set(proxy.sockets) == {"chat-c1"}
+    assert await chats.close_left_over() == 1

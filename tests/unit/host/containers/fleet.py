@@ -1,5 +1,6 @@
 """A whole containers room in memory."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,8 +8,11 @@ from anyio.lowlevel import checkpoint
 from prometheus_client import CollectorRegistry
 
 from hakoiri.host.containers.admission_gate import AdmissionLimits
+from hakoiri.host.containers.gc import GcLimits
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
+from hakoiri.host.containers.last_save import Save
 from hakoiri.host.containers.lifecycle import Lifecycle
+from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.scripted_agents import ScriptedAgents
@@ -59,6 +63,9 @@ def pool_of(
 NO_POOL = pool_of(0, 0, 0)
 
 
+FOR_EVER = GcLimits(idle_timeout_s=1e9, lifetime_s=1e9, pause_after_s=None, stray_grace_s=1e9)
+
+
 async def no_sleep(_: float) -> None:
     await checkpoint()
 
@@ -80,8 +87,26 @@ class Fleet:
     claims: MemoryClaims = field(default_factory=MemoryClaims)
     agents: ScriptedAgents = field(default_factory=ScriptedAgents)
 
+    can_save: bool = True
+    saved: list[str] = field(default_factory=list)
+    """The workspaces of which it was tried to save the files, in order."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+    """Done while a save goes on."""
+
     def __post_init__(self) -> None:
         self.engine.root = self.root
+
+    async def save(
+        self, workspace_id: str, *, generation: int, directories: ContainerDirectories
+    ) -> bool:
+        """Save a workspace, if any can be saved."""
+        assert generation >= 1
+        assert directories.workspace.exists()
+        if self.meanwhile is not None:
+            await self.meanwhile()
+        self.saved.append(workspace_id)
+        return self.can_save
 
     async def pass_time(self, for_s: float) -> None:
         """Let the clock of a claim that waits for what is away go on."""
@@ -121,6 +146,8 @@ class Fleet:
         *,
         lifecycle: Lifecycle | None = None,
         kind: type[Orchestrator] = Orchestrator,
+        save: Save | None = None,
+        limits: GcLimits = FOR_EVER,
     ) -> Orchestrator:
         lifecycle = lifecycle or self.lifecycle()
         return kind(
@@ -129,6 +156,8 @@ class Fleet:
             metrics=PoolMetrics(CollectorRegistry()),
             proxy=self.proxy,
             claims=self.claims,
+            save=save or self.save,
+            limits=limits,
             admission=AdmissionLimits(
                 slots=self.limit, queue=self.queue, tenant_queue=self.queue, wait_s=self.wait_s
             ),

@@ -1,6 +1,7 @@
 """What a server does with the containers of the one before it."""
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from hakoiri.host.containers.ports import (
     FilesUnsavedError,
     Owner,
 )
+from hakoiri.host.containers.saved_removal import Outcome
+from hakoiri.host.containers.testing import MemoryChats
 from hakoiri.wire.policy import DENY_ALL
 
 pytestmark = pytest.mark.anyio
@@ -63,7 +66,9 @@ async def claim(orchestrator: Orchestrator, workspace: str) -> Claim:
     )
 
 
-async def after_restart(fleet: Fleet, owners: Owners) -> tuple[Orchestrator, Adopted]:
+async def after_restart(
+    fleet: Fleet, owners: Owners, *, later_s: float = 0, chats: MemoryChats | None = None
+) -> tuple[Orchestrator, Adopted]:
     fleet.server_dies()
     orchestrator = fleet.orchestrator()
     adoption = Adoption(
@@ -71,6 +76,8 @@ async def after_restart(fleet: Fleet, owners: Owners) -> tuple[Orchestrator, Ado
         lifecycle=fleet.lifecycle(),
         claims=fleet.claims,
         owners=owners,
+        chats=chats or MemoryChats(),
+        now=lambda: fleet.claims.now + timedelta(seconds=later_s),
         clock=lambda: fleet.now_s,
         sleep=no_wait,
     )
@@ -102,16 +109,42 @@ async def test_an_adopted_container_is_idle_from_then_on(tmp_path: Path) -> None
     assert [member.idle_since_s for member in orchestrator.members()] == [1000]
 
 
+@pytest.mark.parametrize(("later_s", "age_s"), [(7000, 7000), (-60, 0)])
+async def test_an_adopted_container_is_as_old_as_its_claim(
+    tmp_path: Path, later_s: float, age_s: float
+) -> None:
+    fleet = Fleet(tmp_path / "live", now_s=1000)
+    await claim(fleet.orchestrator(), "w1")
+    orchestrator, _ = await after_restart(fleet, Owners(), later_s=later_s)
+    assert [member.started_at_s for member in orchestrator.members()] == [1000 - age_s]
+
+
+async def test_the_sockets_of_chats_that_ended_with_their_server_are_closed(
+    tmp_path: Path,
+) -> None:
+    chats = MemoryChats(left_over=2)
+    _, told = await after_restart(Fleet(tmp_path / "live"), Owners(), chats=chats)
+    assert (told.chats, chats.left_over) == (2, 0)
+
+
+async def test_a_proxy_that_does_not_say_which_are_open_does_not_keep_a_server_from_starting(
+    tmp_path: Path,
+) -> None:
+    chats = MemoryChats(left_over=1, away=True)
+    _, told = await after_restart(Fleet(tmp_path / "live"), Owners(), chats=chats)
+    assert (told.chats, chats.left_over) == (0, 1)
+
+
 async def test_what_an_adopted_container_holds_counts_as_unsaved_until_it_is(
     tmp_path: Path,
 ) -> None:
     fleet = Fleet(tmp_path / "live")
     await claim(fleet.orchestrator(), "w1")
     orchestrator, _ = await after_restart(fleet, Owners())
-    assert not await orchestrator.retire_if_idle("w1", "idle")
+    assert [member.is_unsaved for member in orchestrator.members()] == [True]
     await claim(orchestrator, "w1")
     await orchestrator.release("w1", is_saved=True)
-    assert await orchestrator.retire_if_idle("w1", "idle")
+    assert [member.is_unsaved for member in orchestrator.members()] == [False]
 
 
 async def test_a_frozen_container_is_thawed_when_it_is_adopted(tmp_path: Path) -> None:
@@ -191,7 +224,8 @@ async def test_what_cannot_be_saved_is_kept_until_it_can(tmp_path: Path) -> None
         await claim(orchestrator, "w1")
     with pytest.raises(BeingReplacedError):
         await orchestrator.join("w1", holder="edit 1")
-    assert not await orchestrator.retire_if_idle("w1", "dead")
+    fleet.can_save = False
+    assert await orchestrator.retire_if_idle("w1", "dead") is Outcome.UNSAVED
     owners = Owners()
     again, told = await after_restart(fleet, owners)
     assert owners.saved == [("w1", 1)], "the next server tries as well"
@@ -214,7 +248,7 @@ async def test_the_collector_saves_what_was_kept_and_takes_it_away(tmp_path: Pat
     await orchestrator.freeze(
         "w1", container_id=container_id_of(orchestrator, "w1")
     )  # it is nothing that could be frozen
-    assert await orchestrator.retire_if_idle("w1", "dead")
+    assert await orchestrator.retire_if_idle("w1", "dead") is Outcome.REMOVED
     assert fleet.is_empty()
 
 

@@ -282,6 +282,37 @@ async def test_what_a_discard_that_is_given_up_leaves_is_in_nobodys_hand(tmp_pat
     assert fleet.proxy.sockets == {}
 
 
+@pytest.mark.parametrize(("is_frozen", "grace_s"), [(True, 0), (False, 7)])
+async def test_a_frozen_container_gets_no_grace(
+    tmp_path: Path,
+    is_frozen: bool,  # noqa: FBT001 - parametrized
+    grace_s: float,
+) -> None:
+    fleet = Fleet(tmp_path / "live")
+    lifecycle = fleet.lifecycle()
+    lifecycle._stop_grace_s = 7
+    container = await lifecycle.start("c1", prepare=nothing)
+    container.advance(ContainerState.CLAIMED)
+    if is_frozen:
+        await lifecycle.freeze(container)
+    calls: list[object] = []
+    closes = fleet.proxy.close_socket
+
+    async def stop(engine_id: str, *, grace_s: float) -> None:
+        assert engine_id not in fleet.engine.frozen
+        calls.append(grace_s)
+
+    async def close_socket(container_id: str) -> None:
+        assert bool(fleet.engine.frozen) == (is_frozen and not calls)
+        calls.append("closed")
+        await closes(container_id)
+
+    fleet.engine.stop = stop  # type: ignore[method-assign]
+    fleet.proxy.close_socket = close_socket  # type: ignore[method-assign]
+    await lifecycle.stop(container)
+    assert calls[:2] == ["closed", grace_s]
+
+
 @pytest.mark.parametrize("step", ["pause", "unpause"])
 async def test_a_container_is_known_to_be_frozen_or_not_though_who_froze_it_gave_up(
     tmp_path: Path, step: str

@@ -23,6 +23,7 @@ from hakoiri.host.containers.ports import (
     WorkspaceGoneError,
     WorkspaceInUseError,
 )
+from hakoiri.host.containers.saved_removal import Outcome
 from hakoiri.host.containers.scripted_agents import ScriptedAgent
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import DENY_ALL, Policy, Rule
@@ -419,11 +420,11 @@ async def test_a_container_is_idle_only_when_nobody_holds_it(tmp_path: Path) -> 
     assert orchestrator.holders("w1") == frozenset({"turn", "command 1"})
     await orchestrator.release("w1")
     fleet.now_s = 10_000
-    assert not await orchestrator.retire_if_idle("w1", "idle")
+    assert await orchestrator.retire_if_idle("w1", "idle") is not Outcome.REMOVED
     assert [member.idle_since_s for member in orchestrator.members()] == [None]
     await orchestrator.release("w1", holder="command 1")
     assert [member.idle_since_s for member in orchestrator.members()] == [10_000]
-    assert await orchestrator.retire_if_idle("w1", "idle")
+    assert await orchestrator.retire_if_idle("w1", "idle") is Outcome.REMOVED
 
 
 async def test_only_who_knows_says_whether_files_are_saved(tmp_path: Path) -> None:
@@ -432,10 +433,10 @@ async def test_only_who_knows_says_whether_files_are_saved(tmp_path: Path) -> No
     await orchestrator.join("w1", holder="command 1")
     await orchestrator.release("w1", is_saved=False)
     await orchestrator.release("w1", holder="command 1")
-    assert not await orchestrator.retire_if_idle("w1", "idle")
+    assert [member.is_unsaved for member in orchestrator.members()] == [True]
     await orchestrator.join("w1", holder="save 1")
     await orchestrator.release("w1", holder="save 1", is_saved=True)
-    assert await orchestrator.retire_if_idle("w1", "idle")
+    assert [member.is_unsaved for member in orchestrator.members()] == [False]
 
 
 async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
@@ -780,7 +781,7 @@ async def test_who_names_a_container_touches_no_other(tmp_path: Path) -> None:
     await orchestrator.set_aside("w1", container_id=lost)
     await orchestrator.release("w1")
     await orchestrator.freeze("w1", container_id=lost)
-    assert not await orchestrator.retire_if_idle("w1", "late", container_id=lost)
+    assert await orchestrator.retire_if_idle("w1", "late", container_id=lost) is not Outcome.REMOVED
     assert fleet.engine.running == {f"hakoiri-{made.container_id}"}
     assert fleet.engine.frozen == set()
     live = orchestrator.live_in("w1")
@@ -798,7 +799,6 @@ async def test_only_a_holder_says_whether_files_are_saved(tmp_path: Path) -> Non
     live = orchestrator.live_in("w1")
     assert live is not None
     assert live.is_unsaved
-    assert not await orchestrator.retire_if_idle("w1", "its place is needed")
 
 
 async def test_a_container_that_a_turn_has_taken_is_not_retired_beside_it(tmp_path: Path) -> None:

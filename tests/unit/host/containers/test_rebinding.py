@@ -18,9 +18,9 @@ async def test_a_workspace_in_which_something_goes_on_holds_up_no_other(tmp_path
     fleet.proxy.die()
     fleet.proxy.away = False
     rebinding = Rebinding(
-        proxy=fleet.proxy, live=orchestrator._live, place=orchestrator._place, patience_s=0.01
+        proxy=fleet.proxy, live=orchestrator._live, place=orchestrator.place, patience_s=0.01
     )
-    async with asyncio.timeout(60), orchestrator._place("w1"):
+    async with asyncio.timeout(60), orchestrator.place("w1"):
         again = await rebinding.of_lost(frozenset())
     assert again == [live.container.container_id for live in [orchestrator._live["w2"]]]
     known = frozenset(again)
@@ -31,7 +31,7 @@ async def test_one_that_is_halted_while_it_is_waited_for_stays_closed(tmp_path: 
     fleet = Fleet(tmp_path / "live")
     orchestrator = fleet.orchestrator()
     made = await claim(orchestrator, "w1")
-    place = orchestrator._place
+    place = orchestrator.place
     live = orchestrator._live["w1"]
 
     def halts_first(workspace_id: str) -> object:

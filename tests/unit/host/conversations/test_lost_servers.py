@@ -42,7 +42,10 @@ class World:
         self.dead = self.hub.server("a")
         self.now_s = 0.0
         self.claims = {
-            "aaaaaa": [ClaimRecord("caaaaaa0", "w-0", 1), ClaimRecord("caaaaaa1", "w-1", 4)]
+            "aaaaaa": [
+                ClaimRecord("caaaaaa0", "w-0", 1, NOW),
+                ClaimRecord("caaaaaa1", "w-1", 4, NOW),
+            ]
         }
         self.given_up: list[str] = []
         self.gone_already: set[str] = set()

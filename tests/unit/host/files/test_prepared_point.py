@@ -88,6 +88,23 @@ def test_the_same_files_at_another_moment_are_one(new: dict[str, int | None]) ->
     assert report.left_out == ["told"]
 
 
+@pytest.mark.parametrize(
+    ("new", "is_one"),
+    [({"event_number": 8}, False), ({"generation": 2}, True), ({"session_id": None}, True)],
+)
+def test_before_a_removal_the_same_files_at_a_later_event_are_none(
+    new: dict[str, int | None],
+    is_one: bool,  # noqa: FBT001 - parametrized
+) -> None:
+    draft = replace(DRAFT, **new)  # type: ignore[arg-type]  # fields of the right type
+    before_removal = replace(origin(), reason=PointReason.BEFORE_REMOVAL)
+    point, report = prepare_save(
+        draft, KEPT, Uploaded(), [], origin=before_removal, manifests=manifests()
+    )
+    assert (point is not None) == is_one
+    assert is_one or report.recovery_point == PARENT
+
+
 def test_other_files_are_one() -> None:
     plan = Plan(upload=(Found("workspace", b"c", "file", 0o644, 5, 7, 3),), keep=(A,), delete=(B,))
     uploaded = Uploaded(entries=[file(b"c", "c")], stored=1, stored_bytes=3)

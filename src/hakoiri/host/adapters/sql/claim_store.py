@@ -65,6 +65,12 @@ class SqlClaimStore:
         query = sa.select(claims)
         async with self._database.reading() as connection:
             return [
-                ClaimRecord(row.container_id, row.workspace_id, row.generation, row.is_filled)
+                ClaimRecord(
+                    row.container_id,
+                    row.workspace_id,
+                    row.generation,
+                    row.created_at,
+                    is_filled=row.is_filled,
+                )
                 for row in await connection.execute(query)
             ]
