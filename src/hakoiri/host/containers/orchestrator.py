@@ -30,7 +30,7 @@ from hakoiri.host.containers.ports import (
 from hakoiri.host.containers.rebinding import Rebinding
 from hakoiri.host.containers.removal import Removal
 from hakoiri.host.containers.saved_removal import Outcome, SavedRemoval
-from hakoiri.host.containers.shutdown import close_agents, retire_saved
+from hakoiri.host.containers.shutdown import close_agents, retire_saved, sweep_all_but
 from hakoiri.host.telemetry.admission_metrics import AdmissionMetrics
 from hakoiri.host.telemetry.pool_metrics import PoolMetrics, Start
 from hakoiri.wire.messages import Runtime
@@ -326,18 +326,12 @@ class Orchestrator(LiveContainers):
 
     async def sweep(self) -> list[str]:
         """Remove all of our instance that is not live here: what an earlier server left."""
-        live = frozenset(member.container.container_id for member in self._live.values())
-        gone = await self._lifecycle.sweep(keep=live | self._pool.members())
-        for record in await self._claims.claimed():
-            if record.container_id not in live:
-                await self._claims.release(record.container_id)
-        return gone
+        return await sweep_all_but(
+            self._live, warm=self._pool.members(), lifecycle=self._lifecycle, claims=self._claims
+        )
 
     async def leave(self) -> None:
-        """Let go of every live container without touching it: the next server adopts them.
-
-        Warm ones, which nobody owns, are removed.
-        """
+        """Leave every live container as it is, for the next server; remove the warm ones."""
         await self.admission.settle_removals()
         await self._removal.settle()
         await close_agents(self._live)
@@ -345,10 +339,7 @@ class Orchestrator(LiveContainers):
         await self._pool.drain()
 
     async def close(self) -> None:
-        """Remove every container but those set aside, and what earlier removals left.
-
-        Warm ones go too. A few at a time.
-        """
+        """Remove every container but those set aside, warm ones too, and what was left earlier."""
         await self.admission.settle_removals()
         await self._removal.settle()
         async with asyncio.TaskGroup() as group:

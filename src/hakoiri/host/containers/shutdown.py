@@ -1,10 +1,12 @@
-"""The end of a server, for its live containers: removed, or left for the next one to adopt."""
+"""The end of a server, for its containers: removed, left for the next to adopt, or swept."""
 
 import asyncio
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from hakoiri.host.containers.lifecycle import Lifecycle
 from hakoiri.host.containers.live import Live
+from hakoiri.host.containers.ports import ClaimStore
 
 AT_ONCE: Final = 8
 
@@ -36,3 +38,18 @@ async def close_agents(live: Mapping[str, Live]) -> None:
     for found in list(live.values()):
         if found.container.agent is not None:
             await found.container.agent.close()
+
+
+async def sweep_all_but(
+    live: Mapping[str, Live], *, warm: frozenset[str], lifecycle: Lifecycle, claims: ClaimStore
+) -> list[str]:
+    """Remove all of our instance that is neither live nor warm, and its claims; return what it was.
+
+    `warm` are ids of containers.
+    """
+    used = frozenset(found.container.container_id for found in live.values())
+    gone = await lifecycle.sweep(keep=used | warm)
+    for record in await claims.claimed():
+        if record.container_id not in used:
+            await claims.release(record.container_id)
+    return gone
