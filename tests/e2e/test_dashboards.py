@@ -169,6 +169,7 @@ def watched(
         settings={
             "HAKOIRI_CONTAINER__IMAGE": image,
             "HAKOIRI_CONTAINER__RUNTIME": "runc",  # of gVisor's the kernel records no violations
+            "HAKOIRI_CONTAINER__PROBE_AT_START": "true",
             "HAKOIRI_CONTAINER__LIMIT": "2",
             "HAKOIRI_WARM_POOL__MIN": "1",
             "HAKOIRI_WARM_POOL__MAX": "1",
