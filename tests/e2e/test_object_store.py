@@ -133,7 +133,9 @@ def test_what_cannot_be_saved_at_a_stop_nor_at_the_next_start_is_saved_when_it_c
         server.docker("ps", "--quiet", "--filter", f"label=hakoiri.instance={server.instance}")
         == ""
     )
-    (box,) = server.boxes()
+    (started,) = data_of(events, "turn_started")
+    box = started["container"]
+    assert box in server.boxes(), "the only copy went with its container"
     assert (server.tree / box / "workspace/two.txt").read_text() == "two\n"
     server.server.start()
     until(lambda: bool(server.server_log("files_not_saved")))
