@@ -145,14 +145,15 @@ ACTS |= {
     for path in (
         *("/proc/kcore", "/proc/kmsg", "/proc/kallsyms", "/proc/keys", "/proc/modules"),
         *("/proc/timer_list", "/proc/vmallocinfo", "/proc/interrupts", "/proc/kpagecount"),
-        *("/proc/slabinfo", "/proc/cmdline", "/proc/sys/kernel/core_pattern"),
+        *("/proc/slabinfo", "/proc/key-users", "/proc/cmdline", "/proc/sys/kernel/core_pattern"),
         *("/sys/kernel/security/lsm", "/sys/module/apparmor/parameters/mode"),
-        *("/sys/kernel/uevent_seqnum", "/dev/kmsg", "/dev/mem"),
+        *("/sys/kernel/uevent_seqnum", "/dev/kmsg", "/dev/mem", "/dev/port", "/dev/vda"),
     )
 }
 ACTS |= {
     "write a setting of the kernel": puts("/proc/sys/kernel/domainname", b"example.test"),
     "ask the kernel by sysrq": puts("/proc/sysrq-trigger", b"h"),
+    "choose who answers interrupts": opens("/proc/irq/default_smp_affinity", WRITE),
     "write /sys": puts("/sys/kernel/mm/transparent_hugepage/enabled", b"madvise"),
     "make a control group": makes_a_group,
     "write memory through /proc": opens("/proc/self/mem", WRITE),

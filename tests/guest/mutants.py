@@ -53,22 +53,29 @@ FILES: Final = (
     Change("audit deny /dev/{k,}mem rwklm,", "/dev/{k,}mem rw,", ("read /dev/mem",)),
     Change(
         "audit deny /dev/{kmsg,port,kvm,fuse,net/*,vhost-*,vfio/**,bus/**} rwklm,",
-        "/dev/kmsg r,",
-        ("read /dev/kmsg",),
+        "/dev/{kmsg,port} r,",
+        ("read /dev/kmsg", "read /dev/port"),
+    ),
+    Change(
+        "audit deny /dev/{loop*,sd*,vd*,nvme*,dm-*} rwklm,",
+        "/dev/vd* r,",
+        ("read /dev/vda",),  # what the guest itself runs from
     ),
     Change("audit deny /proc/sys/** wkl,", "/proc/sys/** w,", ("write a setting of the kernel",)),
     Change("/proc/sys/ r,", "/proc/sys/** r,", ("read /proc/sys/kernel/core_pattern",)),
     Change(
         "audit deny /proc/{sysrq-trigger,scsi/**,fs/**,irq/**,bus/**,acpi/**} wkl,",
-        "/proc/sysrq-trigger w,",
-        ("ask the kernel by sysrq",),
+        "/proc/{sysrq-trigger,irq/**} w,",
+        ("ask the kernel by sysrq", "choose who answers interrupts"),
     ),
     Change(
         f"audit deny {_HIDDEN} rwklm,",
         f"{_HIDDEN} r,",
         tuple(
             f"read /proc/{name}"
-            for name in ("kcore", "kmsg", "kallsyms", "keys", "modules", "timer_list")
+            for name in (
+                *("kcore", "kmsg", "kallsyms", "keys", "key-users", "modules", "timer_list"),
+            )
         ),
     ),
     Change(
