@@ -147,7 +147,7 @@ ACTS |= {
         *("/proc/timer_list", "/proc/vmallocinfo", "/proc/interrupts", "/proc/kpagecount"),
         *("/proc/slabinfo", "/proc/key-users", "/proc/cmdline", "/proc/sys/kernel/core_pattern"),
         *("/sys/kernel/security/lsm", "/sys/module/apparmor/parameters/mode"),
-        *("/sys/kernel/uevent_seqnum", "/dev/kmsg", "/dev/mem", "/dev/port", "/dev/vda"),
+        *("/sys/kernel/uevent_seqnum", "/dev/kmsg", "/dev/mem", "/dev/vda"),
     )
 }
 ACTS |= {

@@ -53,8 +53,8 @@ FILES: Final = (
     Change("audit deny /dev/{k,}mem rwklm,", "/dev/{k,}mem rw,", ("read /dev/mem",)),
     Change(
         "audit deny /dev/{kmsg,port,kvm,fuse,net/*,vhost-*,vfio/**,bus/**} rwklm,",
-        "/dev/{kmsg,port} r,",
-        ("read /dev/kmsg", "read /dev/port"),
+        "/dev/kmsg r,",
+        ("read /dev/kmsg",),
     ),
     Change(
         "audit deny /dev/{loop*,sd*,vd*,nvme*,dm-*} rwklm,",

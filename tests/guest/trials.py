@@ -108,7 +108,7 @@ def open_body(name: str, image_id: str, *, profile: str) -> dict[str, Any]:
         "ReadonlyPaths": [],
         "Devices": [
             {"PathOnHost": path, "PathInContainer": path, "CgroupPermissions": "rwm"}
-            for path in ("/dev/kmsg", "/dev/mem", "/dev/port", "/dev/vda")
+            for path in ("/dev/kmsg", "/dev/mem", "/dev/vda")
         ],
     }
     for mount in host["Mounts"]:
