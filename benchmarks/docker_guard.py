@@ -4,7 +4,8 @@ import asyncio
 import os
 import secrets
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -51,29 +52,13 @@ async def _measure(samples: int, say: Callable[[str], None]) -> Report:
     report = Report("Calls with and without the docker guard")
     report.notes["load average"] = "{:.1f}, {:.1f}, {:.1f}".format(*os.getloadavg())
     with tempfile.TemporaryDirectory(prefix="hakoiri-bench-") as name:
-        root = Path(name)
-        async with (
-            guarded_engine(host, settings=settings, image=image, root=root) as guarded,
-            DockerEngine(guarded.address) as behind,
-            aiodocker.Docker(url=host) as bare,
-        ):
-            pair = await _Pair.made(
-                guarded=guarded,
-                behind=behind,
-                bare=bare,
-                settings=settings,
-                image=image,
-                root=root,
-            )
-            try:
-                for number in range(-1, samples):
-                    say(f"round {number + 1} of {samples}")
-                    await pair.round(Report("warm-up") if number < 0 else report)
-                recorded = await Recorded.of(bare, image=image, name=pair.name, filters=_OURS)
-                say("the same before an engine that answers at once")
-                await _alone(recorded, report, samples=samples, settings=settings, image=image)
-            finally:
-                await pair.remove()
+        async with _pair(host, settings=settings, image=image, root=Path(name)) as (pair, _):
+            for number in range(-1, samples):
+                say(f"round {number + 1} of {samples}")
+                await pair.round(Report("warm-up") if number < 0 else report)
+            recorded = await Recorded.of(pair.bare, image=image, name=pair.name, filters=_OURS)
+            say("the same before an engine that answers at once")
+            await _alone(recorded, report, samples=samples, settings=settings, image=image)
     report.notes["load average at the end"] = "{:.1f}, {:.1f}, {:.1f}".format(*os.getloadavg())
     report.lines = lines_of(report.samples_ms)
     return report
@@ -87,24 +72,30 @@ async def _alone(
         root = Path(name)
         async with (
             instant_engine(recorded, root / "engine.sock") as host,
-            guarded_engine(host, settings=settings, image=image, root=root) as guarded,
-            DockerEngine(guarded.address) as behind,
-            aiodocker.Docker(url=host) as bare,
+            _pair(host, settings=settings, image=image, root=root) as (pair, guarded),
         ):
-            pair = await _Pair.made(
-                guarded=guarded,
-                behind=behind,
-                bare=bare,
-                settings=settings,
-                image=image,
-                root=root,
-            )
-            try:
-                for number in range(-1, samples):
-                    quick = Report("warm-up") if number < 0 else report
-                    await pair.quick_round(quick, processor_ms=guarded.processor_ms)
-            finally:
-                await pair.remove()
+            for number in range(-1, samples):
+                quick = Report("warm-up") if number < 0 else report
+                await pair.quick_round(quick, processor_ms=guarded.processor_ms)
+
+
+@asynccontextmanager
+async def _pair(
+    host: str, *, settings: Settings, image: str, root: Path
+) -> AsyncIterator[tuple["_Pair", GuardedEngine]]:
+    """Start a guard before the engine, and a container that is asked about both ways."""
+    async with (
+        guarded_engine(host, settings=settings, image=image, root=root) as guarded,
+        DockerEngine(guarded.address) as behind,
+        aiodocker.Docker(url=host) as bare,
+    ):
+        pair = await _Pair.made(
+            guarded=guarded, behind=behind, bare=bare, settings=settings, image=image, root=root
+        )
+        try:
+            yield pair, guarded
+        finally:
+            await pair.remove()
 
 
 class _Pair:
