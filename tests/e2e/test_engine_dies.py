@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,39 @@ def is_once(server: Hakoiri, conversation: str, text: str) -> bool:
     assert {entry["user_texts"].count(text) for entry in asked} == {1}
     assert len(server.containers()) == len(server.boxes()) == 1
     return is_gapless(server, conversation)
+
+
+@contextmanager
+def held_still(engine: PrivateEngine) -> Iterator[None]:
+    """Let the engine answer nobody, without a connection that breaks."""
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(engine.pid, signal.SIGCONT)
+
+
+def test_a_warm_claim_and_its_turn_ask_the_engine_nothing(
+    own_engine: PrivateEngine, image: str, tmp_path: Path
+) -> None:
+    with hakoiri(
+        tmp_path,
+        docker_host=own_engine.docker_host,
+        script=RUN,
+        settings={"HAKOIRI_CONTAINER__IMAGE": image, "HAKOIRI_WARM_POOL__MIN": "1"},
+    ) as server:
+        until(lambda: warm_pool_state(server) == "full")
+        conversation = server.conversation()
+        with held_still(own_engine):
+            events = server.turn(conversation, "run: echo warm")
+        assert data_of(events, "turn_started")[0]["start"] == "warm"
+        assert data_of(events, "tool_result")[0]["text"].strip() == "warm"
+        assert events[-1]["type"] == "result", events[-1]
+
+
+def warm_pool_state(server: Hakoiri) -> str:
+    return str(server.api.call("GET", "/v1/pool")["runtimes"]["runc"]["state"])
 
 
 def test_a_first_message_waits_for_an_engine_that_is_started_again(

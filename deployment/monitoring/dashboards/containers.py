@@ -146,12 +146,13 @@ CONTAINERS: Final = Row(
         ),
         Panel(
             "Removed by the collector",
-            "By why; `stray` ones are nobody's, `dead` ones ended by themselves.",
+            "By why; `stray` ones are nobody's, `dead` ones ended by themselves. And old images.",
             [
                 Query(
                     grown("hakoiri_containers_collected_total", by="reason", over=RATE),
                     "{{reason}}",
-                )
+                ),
+                Query(grown("hakoiri_images_collected_total", over=RATE), "old images"),
             ],
         ),
         Panel(

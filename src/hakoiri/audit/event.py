@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     CONTAINER_CREATED = "container_created"
     CONTAINER_REMOVED = "container_removed"
     CONTAINER_RECOVERED = "container_recovered"
+    IMAGE_REMOVED = "image_removed"
     TURN_STARTED = "turn_started"
     TURN_ENDED = "turn_ended"
     FILES_SYNCED = "files_synced"

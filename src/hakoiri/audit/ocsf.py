@@ -54,6 +54,7 @@ _CLASS_OF: Final = {
     EventKind.CONTAINER_CREATED: _Class(LIFECYCLE, 3),
     EventKind.CONTAINER_REMOVED: _Class(LIFECYCLE, 4),
     EventKind.CONTAINER_RECOVERED: _Class(LIFECYCLE, 5, MEDIUM),
+    EventKind.IMAGE_REMOVED: _Class(API, 4),
     EventKind.TURN_STARTED: _Class(API, 1),
     EventKind.TURN_ENDED: _Class(API, 3),
     EventKind.FILES_SYNCED: _Class(API, 3),

@@ -81,6 +81,11 @@ class ListBoxes:
     """The containers that have directories."""
 
 
+@dataclass(frozen=True, slots=True)
+class CollectImages:
+    """Take away the images of ours that nothing needs any more."""
+
+
 Call: TypeAlias = (
     CreateContainer
     | ActOnContainer
@@ -91,6 +96,7 @@ Call: TypeAlias = (
     | FindBox
     | RemoveBox
     | ListBoxes
+    | CollectImages
 )
 
 _SEGMENT: Final = r"[A-Za-z0-9][A-Za-z0-9_.:@-]*"
@@ -111,10 +117,13 @@ def read_call(method: str, target: str) -> Call:
     if path.startswith("/boxes"):
         _no_query(query)
         return _box_call(method, path)
+    if (method, path) == ("DELETE", "/images/old"):
+        _no_query(query)
+        return CollectImages()
     prefix = f"/{API_VERSION}/"
     if not path.startswith(prefix):
         raise CallRefusedError(
-            "version-unknown", f"only paths below {prefix} are served, and /boxes"
+            "version-unknown", f"only paths below {prefix} are served, /boxes, and /images/old"
         )
     return _engine_call(method, path.removeprefix(prefix), query)
 

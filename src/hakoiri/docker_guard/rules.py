@@ -57,6 +57,9 @@ class Rules(Message):
     """Which images are started: by the name that the server asks for, the id that it had when the
     guard was told of it. The engine is never asked again what a name means."""
 
+    image_kept_days: float = Field(default=0, ge=0)
+    """So long after its last use an image of ours stays; 0 means for ever."""
+
     runtimes: tuple[Runtime, ...]
     seccomp_profiles: dict[Runtime, str]
     """The filter's JSON for each runtime; a runtime without one starts nothing."""

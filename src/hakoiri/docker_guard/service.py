@@ -15,6 +15,7 @@ from hakoiri.docker_guard.calls import (
     ActOnContainer,
     AskRuntimes,
     Call,
+    CollectImages,
     CreateContainer,
     FindBox,
     InspectImage,
@@ -25,6 +26,7 @@ from hakoiri.docker_guard.calls import (
     begins,
 )
 from hakoiri.docker_guard.engine_client import Engine, EngineAnswer, unusable_answer
+from hakoiri.docker_guard.old_images import ImageCollection
 from hakoiri.docker_guard.ownership import PLAIN, Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.rules import Rules
@@ -88,6 +90,7 @@ class Guard:
         self._boxes = boxes
         self._audit = audit
         self._rules = rules
+        self._old_images = ImageCollection(engine=engine, rules=rules, audit=audit)
         self._known: dict[str, str] = {}
         self._places: dict[str, _Place] = {}
 
@@ -105,6 +108,14 @@ class Guard:
                 answer = Answer(200, {"Id": await self._inspect_image(reference)})
             case AskRuntimes():
                 answer = await self._info()
+            case MakeBox() | FindBox() | RemoveBox() | ListBoxes():
+                answer = await self._on_boxes(call)
+            case CollectImages():
+                answer = Answer(200, (await self._old_images.collect()).model_dump())
+        return answer
+
+    async def _on_boxes(self, call: MakeBox | FindBox | RemoveBox | ListBoxes) -> Answer:
+        match call:
             case MakeBox(container_id):
                 answer = await self._make_box(container_id)
             case FindBox(container_id):

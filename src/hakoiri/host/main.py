@@ -37,6 +37,7 @@ from hakoiri.host.container_keeping import Leaving, let_go, make_adoption, make_
 from hakoiri.host.containers.box import Box, BoxError, read_box
 from hakoiri.host.containers.capacity import Level
 from hakoiri.host.containers.confinement_told import look_at_confinement
+from hakoiri.host.containers.image_keeper import ImageKeeper
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.ports import ContainersError
 from hakoiri.host.containers.proxy_watch import ProxyWatch
@@ -201,6 +202,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
         )
         for name, keeping in (
             ("collector", collector.run()),
+            ("image collection", ImageKeeper(engine=edges.engine, tell=metrics).run()),
             ("store collection", store_collection.run()),
             ("host watch", fleet.host_watch.run()),
             (

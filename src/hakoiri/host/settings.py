@@ -96,6 +96,9 @@ class ContainerSettings(Section):
     image_signatures: Path = Path("/etc/hakoiri/images")
     """Where `hakoiri image sign` puts an image's signature and bill of materials."""
 
+    image_kept_days: float = Field(default=30, ge=0, le=3650)
+    """So long after its last use an image of `hakoiri image build` stays; 0 means for ever."""
+
     seccomp_profile: Path | None = None
     """Absent means the profile that ships; another may be narrower, not open what that closes."""
 

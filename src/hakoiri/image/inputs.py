@@ -7,6 +7,7 @@ from typing import Final
 
 from hakoiri.image.content_hash import content_hash
 from hakoiri.image.errors import ImageBuildError
+from hakoiri.wire.guard import BASE_REPOSITORY, IMAGE_REPOSITORY
 
 SUITE: Final = "bookworm"
 """Debian 12: its Python is 3.11, the oldest we support, and its packages are still maintained."""
@@ -50,13 +51,13 @@ class ImageInputs:
     @property
     def base_tag(self) -> str:
         """The tag of the base: Debian's packages, sealed."""
-        return f"hakoiri/base:{content_hash(self._base_parts())}"
+        return f"{BASE_REPOSITORY}:{content_hash(self._base_parts())}"
 
     @property
     def tag(self) -> str:
         """The tag of the whole image."""
         parts = self._base_parts() | self.libraries | self.agent | {"Dockerfile": self.dockerfile}
-        return f"hakoiri/workspace:{content_hash(parts)}"
+        return f"{IMAGE_REPOSITORY}:{content_hash(parts)}"
 
     @property
     def packages(self) -> list[str]:

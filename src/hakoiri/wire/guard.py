@@ -13,7 +13,8 @@ cut down to what it reads:
 | `POST /v1.41/containers/{name}/start`, `/stop?t=N`, `/pause`, `/unpause` | 204, 304 |
 | `DELETE /v1.41/containers/{name}?force=1&v=1` | 204 |
 
-and, of our own, the directories of a box, which must be there before its container is created:
+and, of our own, the directories of a box, which must be there before its container is created, and
+old images:
 
 | call | answer |
 |---|---|
@@ -21,6 +22,7 @@ and, of our own, the directories of a box, which must be there before its contai
 | `GET /boxes/{id}` | `BoxDirectories`; 404 if there are none |
 | `DELETE /boxes/{id}` | 204, also if it is gone |
 | `GET /boxes` | `BoxList` |
+| `DELETE /images/old` | `CollectedImages`: images of ours that nothing needs any more go |
 
 A container's mounts name what they show (`SOURCE_*`), never a path: the guard puts in the paths
 of what it made for that container. Errors are RFC 9457 problems (`hakoiri.wire.problems`).
@@ -43,6 +45,10 @@ LABEL_RUNTIME: Final = "hakoiri.runtime"
 CONTAINER_UID: Final = box.CONTAINER_UID
 CONTAINER_GID: Final = box.CONTAINER_GID
 """The user in the box, by the box's own numbers."""
+
+IMAGE_REPOSITORY: Final = "hakoiri/workspace"
+BASE_REPOSITORY: Final = "hakoiri/base"
+"""Where the images of `hakoiri image build` have their names, and what they are built on."""
 
 CONTAINER_ID_PATTERN: Final = r"c[0-9a-f]{16}"
 
@@ -90,4 +96,13 @@ class BoxList(Message):
     """The containers that have directories, and why no more can be made now, if that is so."""
 
     containers: list[ContainerId] = Field(max_length=100_000)
+    trouble: str | None = Field(default=None, max_length=4096)
+
+
+class CollectedImages(Message):
+    """Names of images that were taken away, or why none can be."""
+
+    removed: list[Annotated[str, StringConstraints(max_length=256)]] = Field(
+        default_factory=list, max_length=1000
+    )
     trouble: str | None = Field(default=None, max_length=4096)

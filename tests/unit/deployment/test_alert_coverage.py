@@ -40,9 +40,9 @@ OF_WORK = {
     "how much is done, by whom and how fast: what is too slow or fails has figures of its own": {
         *("audit_ship_bytes", "claims", "container_slots", "containers", "containers_live"),
         *("containers_paused", "event_subscribers", "file_sync_bytes", "file_sync_files"),
-        *("store_collected_bytes", "warm_containers", "workspace_busy", "workspaces_not_told"),
+        *("images_collected", "store_collected_bytes", "warm_containers", "workspace_busy"),
         *("proxy_requests_open", "proxy_sockets", "proxy_transferred_bytes", "proxy_tunnels_open"),
-        *("trace_spans_waiting", "proxy_trace_spans_waiting"),
+        *("trace_spans_waiting", "proxy_trace_spans_waiting", "workspaces_not_told"),
     },
     "what containers and our own processes use: the host's own pressure, memory and disk, and each "
     "container's limits, are what can be short": {

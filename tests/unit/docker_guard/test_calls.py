@@ -9,6 +9,7 @@ from hakoiri.docker_guard.calls import (
     ActOnContainer,
     AskRuntimes,
     Call,
+    CollectImages,
     CreateContainer,
     FindBox,
     InspectImage,
@@ -48,6 +49,7 @@ FILTERS = quote(f'{{"label":["hakoiri.instance={INSTANCE}"]}}')
         ("GET", f"/boxes/{ID}", FindBox(ID)),
         ("DELETE", f"/boxes/{ID}", RemoveBox(ID)),
         ("GET", "/boxes", ListBoxes()),
+        ("DELETE", "/images/old", CollectImages()),
     ],
 )
 def test_the_calls_there_are(method: str, target: str, call: Call) -> None:
@@ -143,6 +145,11 @@ def test_another_version_is_told_which_one_is_served(target: str) -> None:
         ("POST", f"/v1.41/containers/{NAME}/stop?t=3&signal=KILL"),
         ("DELETE", f"/v1.41/containers/{NAME}?link=1"),
         ("DELETE", f"/v1.41/containers/{NAME}?force=2"),
+        ("DELETE", "/images/old?force=1"),
+        ("DELETE", "/images/hakoiri"),
+        ("POST", "/images/old"),
+        ("DELETE", "/v1.41/images/hakoiri/workspace:ab12"),
+        ("POST", "/v1.41/images/hakoiri/workspace:ab12/tag?repo=x&tag=y"),
         ("POST", "/v1.41/build"),
         ("POST", "/v1.41/images/create?fromImage=x"),
         ("POST", "/v1.41/images/load"),

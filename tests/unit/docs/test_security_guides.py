@@ -20,7 +20,7 @@ OF_NO_MATTER = {
     *(f"HAKOIRI_MODEL__REHEARSAL_{name}" for name in ("SCRIPT", "PORT")),
     *(
         f"HAKOIRI_CONTAINER__{name}"
-        for name in ("START_TIMEOUT_S", "STOP_GRACE_S", "PAUSE_AFTER_S")
+        for name in ("START_TIMEOUT_S", "STOP_GRACE_S", "PAUSE_AFTER_S", "IMAGE_KEPT_DAYS")
     ),
     *(f"HAKOIRI_WARM_POOL__{name}" for name in ("MIN", "TARGET", "MAX", "MAX_AGE_S")),
     *(f"HAKOIRI_WARM_POOL__{name}" for name in ("REFILLS_AT_ONCE", "PRECONNECT")),

@@ -17,10 +17,9 @@ from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import Settings
 from hakoiri.image.errors import ImageBuildError
+from hakoiri.wire.guard import IMAGE_REPOSITORY
 
 USAGE_EXIT_CODE = 2
-
-IMAGE_REPOSITORY = "hakoiri/workspace"
 
 STYLES = {
     State.OK: "green",

@@ -41,6 +41,7 @@ def guard_rules(
     return Rules(
         instances=tuple(instances),
         images=dict(images),
+        image_kept_days=settings.container.image_kept_days,
         runtimes=tuple(runtimes),
         seccomp_profiles=profiles,
         apparmor_profile=settings.container.apparmor_profile,

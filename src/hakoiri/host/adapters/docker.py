@@ -24,6 +24,7 @@ from hakoiri.wire.guard import (
     LABEL_RUNTIME,
     BoxDirectories,
     BoxList,
+    CollectedImages,
 )
 from hakoiri.wire.problems import Problem
 
@@ -214,6 +215,17 @@ class DockerEngine:
                     f"the engine has no image {reference}; run `hakoiri image build`"
                 ) from error
             raise
+
+    async def collect_images(self) -> CollectedImages:
+        """Have the guard take away old images of ours; tell which went."""
+        async with _our_errors("take away old images"):
+            told = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
+                "images/old", method="DELETE", versioned_api=False
+            )
+        try:
+            return CollectedImages.model_validate(told)
+        except ValidationError as error:
+            raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
 
     async def has_user_namespaces(self) -> bool:
         """Whether the engine gives containers users that are nobody on the host."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from hakoiri.wire.agent import AgentHealth, AgentOptions, RunTurn
 from hakoiri.wire.command import CommandFrame, RunCommand
 from hakoiri.wire.events import AgentEvent
-from hakoiri.wire.guard import BoxDirectories
+from hakoiri.wire.guard import BoxDirectories, CollectedImages
 from hakoiri.wire.messages import Runtime
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.pool import PoolConfiguration
@@ -192,6 +192,9 @@ class ContainerEngine(Protocol):
 
     async def image_id(self, reference: str) -> str:
         """Return the content id of an image; `ImageMissingError` if there is none."""
+
+    async def collect_images(self) -> CollectedImages:
+        """Take away the images of ours that nothing needs any more; tell which."""
 
     async def has_user_namespaces(self) -> bool:
         """Whether the engine gives containers users that are nobody on the host."""

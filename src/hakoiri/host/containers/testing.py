@@ -23,7 +23,7 @@ from hakoiri.host.containers.ports import (
     ProxyAwayError,
     ProxyControlError,
 )
-from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories
+from hakoiri.wire.guard import CONTAINER_GID, CONTAINER_UID, BoxDirectories, CollectedImages
 from hakoiri.wire.policy import Policy
 from hakoiri.wire.pool import PoolConfiguration
 
@@ -44,6 +44,7 @@ class MemoryEngine:
     away: bool = False
     owner_uid: int = CONTAINER_UID
     owner_gid: int = CONTAINER_GID
+    old_images: CollectedImages = field(default_factory=CollectedImages)
 
     def _may(self, method: str) -> None:
         if self.away:
@@ -139,6 +140,11 @@ class MemoryEngine:
         """Remove the directories."""
         self._may("remove_box")
         shutil.rmtree(self.root / container_id, ignore_errors=True)
+
+    async def collect_images(self) -> CollectedImages:
+        """Return `old_images`."""
+        self._may("collect_images")
+        return self.old_images
 
     async def list_boxes(self) -> list[str]:
         """All that have directories."""

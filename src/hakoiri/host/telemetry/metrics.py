@@ -63,6 +63,11 @@ class ServerMetrics:
             "Rounds that the garbage collector gave up, because engine or database failed.",
             registry=self._registry,
         )
+        self._images = Counter(
+            "hakoiri_images_collected",
+            "Old images that were taken away.",
+            registry=self._registry,
+        )
         turns = Counter(
             "hakoiri_turns",
             "Turns that have ended, by their last event.",
@@ -129,6 +134,10 @@ class ServerMetrics:
     def removed(self, reason: str) -> None:
         """Count a container that the collector removed; the reasons are few and ours."""
         self._removals.labels(_one_of(REMOVALS, reason)).inc()
+
+    def images_removed(self, count: int) -> None:
+        """Count old images that were taken away."""
+        self._images.inc(count)
 
     def kept_unsaved(self) -> None:
         """Count that a container stayed whose files could not be saved."""
