@@ -4,13 +4,15 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
 from http.client import HTTPException, HTTPResponse
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from hakoiri.cli.server_place import PlaceError, ServerPlace
-from hakoiri.wire.events import TERMINAL_TYPES
-from hakoiri.wire.problems import Problem
 from hakoiri.wire.sse import SseBlock, SseDecoder, SseError
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
+
+if TYPE_CHECKING:
+    from hakoiri.wire.problems import Problem
 
 EVENT_LIMIT_BYTES: Final = 32 * 1024 * 1024
 """Our own server is trusted to send events within its limits; this is only a stop for mishaps."""
@@ -21,7 +23,7 @@ CHUNK_BYTES: Final = 65536
 class ApiError(Exception):
     """The server refused or does not answer. `problem` is set when it refused properly."""
 
-    def __init__(self, message: str, *, problem: Problem | None = None) -> None:
+    def __init__(self, message: str, *, problem: "Problem | None" = None) -> None:
         """Keep the problem document, if there was one."""
         super().__init__(message)
         self.problem = problem
@@ -200,6 +202,8 @@ def path_of_conversation(conversation_id: str) -> str:
 
 
 def _refusal(answer: HTTPResponse) -> ApiError:
+    from hakoiri.wire.problems import Problem  # noqa: PLC0415 - slow; what goes well needs none
+
     with closing(answer):
         raw = _read_all(answer)
     try:

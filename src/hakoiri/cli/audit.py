@@ -24,7 +24,6 @@ from hakoiri.audit.verification import (
 )
 from hakoiri.cli import audit_ship
 from hakoiri.cli.client_options import Json, Output, wants_json
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
 from hakoiri.cli.plain_text import plain_line
 from hakoiri.cli.screen import complain, say, show_json
@@ -35,6 +34,7 @@ from hakoiri.cli.supervisor.preparation import (
     instance_id,
     require_root,
 )
+from hakoiri.cli.waiting import waiting
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import SettingsError
 

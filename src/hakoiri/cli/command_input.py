@@ -5,7 +5,7 @@ import stat
 import sys
 from typing import Final
 
-from hakoiri.wire.command import STDIN_LIMIT_BYTES
+from hakoiri.wire.command_limits import STDIN_LIMIT_BYTES
 
 _READABLE: Final = frozenset({stat.S_IFIFO, stat.S_IFREG, stat.S_IFSOCK})
 

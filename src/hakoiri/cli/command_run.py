@@ -10,10 +10,11 @@ from typing import Any, BinaryIO, Final, Protocol
 
 from hakoiri.cli import exit_codes
 from hakoiri.cli.api_client import ApiClient, ApiError
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import complain, show_json
-from hakoiri.wire.command import OUTPUT_LIMIT_MAX_BYTES, decode, encode
+from hakoiri.cli.waiting import waiting
+from hakoiri.wire.base64_text import decode, encode
+from hakoiri.wire.command_limits import OUTPUT_LIMIT_MAX_BYTES
 
 DOCUMENT_LIMIT_BYTES: Final = 8 * 1024 * 1024
 """What is held in memory to be shown as one document."""

@@ -10,9 +10,9 @@ import typer
 
 from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.image_scan import read_scan, record_of, show_scan
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
 from hakoiri.cli.screen import complain, remark, say, show_json
+from hakoiri.cli.waiting import waiting
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
 from hakoiri.host.settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill

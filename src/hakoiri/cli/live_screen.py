@@ -65,8 +65,8 @@ def percent_bar(description: str) -> Iterator[Bar]:
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show on a terminal's standard error that something takes its time, and for how long."""
+def spinner(what: str) -> Iterator[None]:
+    """Show that something takes its time, and for how long. See `waiting`."""
     from rich.progress import SpinnerColumn, TimeElapsedColumn  # noqa: PLC0415
 
     with _bar(what, total=None, columns=(SpinnerColumn(), TimeElapsedColumn())):

@@ -19,10 +19,10 @@ from hakoiri.cli.client_options import (
     show_done,
     wants_json,
 )
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import remark, say, show_json
 from hakoiri.cli.sizes import shown_size
+from hakoiri.cli.waiting import waiting
 from hakoiri.cli.workspace_path import path_of_workspace
 
 TEXT_LIMIT_BYTES: Final = 1024 * 1024

@@ -6,7 +6,7 @@ from itertools import chain, repeat
 from typing import Any, Final
 
 from hakoiri.cli.api_client import ApiClient, ApiError, BrokenOffError
-from hakoiri.wire.events import TERMINAL_TYPES
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 PATIENCE_S: Final = 60.0
 """How long a server may be away: an end takes up to 30 s, a start as long again."""

@@ -13,8 +13,8 @@ from hakoiri.cli.client_options import (
     client,
     wants_json,
 )
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.screen import remark, say, show_json
+from hakoiri.cli.waiting import waiting
 
 TIMEOUT_S = 3600.0
 """A large store is looked through for long, and the server says nothing meanwhile."""

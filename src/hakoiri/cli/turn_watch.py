@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from hakoiri.cli import exit_codes
 from hakoiri.cli.api_client import ApiClient
 from hakoiri.cli.event_printer import EventPrinter
-from hakoiri.cli.live_screen import screen, waiting
+from hakoiri.cli.live_screen import screen
 from hakoiri.cli.screen import complain, show_json
 from hakoiri.cli.steady_events import Steady
+from hakoiri.cli.waiting import waiting
 
 
 def watch_turn(api: ApiClient, conversation: str, text: str, *, as_json: bool) -> int:

@@ -16,10 +16,10 @@ from hakoiri.cli.client_options import (
 )
 from hakoiri.cli.command_input import InputError, read_input
 from hakoiri.cli.command_run import CommandLine, run_command
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
 from hakoiri.cli.recovery_points import RESTORE_PATIENCE_S, add_to
 from hakoiri.cli.screen import complain, remark, say, show_json
+from hakoiri.cli.waiting import waiting
 from hakoiri.cli.workspace_path import path_of_workspace
 
 app = noun("Run commands in sealed boxes, and keep their files.")

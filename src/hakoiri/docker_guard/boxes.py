@@ -24,8 +24,8 @@ from hakoiri.docker_guard.kernel_mounts import (
     bind,
     detach,
     detach_below,
+    is_mounted,
     mount,
-    mount_points,
 )
 from hakoiri.docker_guard.ownership import Owner
 from hakoiri.docker_guard.refusal import CallRefusedError
@@ -112,8 +112,7 @@ class Boxes:
         directory, which must not be taken for a workspace whose files were all removed.
         """
         paths = self.paths(container_id)
-        mounted = {point.path for point in mount_points(below=self._tree / container_id)}
-        if not {paths[SOURCE_WORKSPACE], paths[SOURCE_HOME]} <= mounted:
+        if not (is_mounted(paths[SOURCE_WORKSPACE]) and is_mounted(paths[SOURCE_HOME])):
             raise CallRefusedError("no-box", f"{container_id} has no directories", status=404)
         return paths
 
@@ -124,7 +123,7 @@ class Boxes:
             raise CallRefusedError("no-proxy", "this guard was not told where proxy sockets are")
         if not target.is_dir():
             raise CallRefusedError("no-box", f"first PUT /boxes/{container_id}", status=409)
-        if any(point.path == target for point in mount_points(below=target)):
+        if is_mounted(target):
             return
         try:
             source = os.open(

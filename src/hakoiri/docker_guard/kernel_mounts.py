@@ -86,6 +86,28 @@ def detach_below(directory: Path) -> None:
                 raise
 
 
+def is_mounted(directory: Path) -> bool:
+    """Whether something is mounted at the directory, which is there and no link.
+
+    Told by the kernel's number of its mount and of its parent's (proc(5), `fdinfo`), which takes
+    the same time on a host with a thousand mounts.
+    """
+    try:
+        own = _mount_id(directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return own != _mount_id(directory.parent)
+
+
+def _mount_id(directory: Path) -> str:
+    opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        told = Path(f"/proc/self/fdinfo/{opened}").read_text(encoding="ascii")
+    finally:
+        os.close(opened)
+    return next(line for line in told.splitlines() if line.startswith("mnt_id:"))
+
+
 def mount_points(*, below: Path | None = None) -> list[MountPoint]:
     """Return all mounts that this process sees, in the order in which they were made (proc(5)).
 

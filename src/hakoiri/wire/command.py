@@ -8,36 +8,23 @@ A command that cannot be started ends as in a shell: the reason on stderr, and 1
 such program, 126 for every other reason.
 """
 
-import base64
-import binascii
 from pathlib import PurePosixPath
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
+from hakoiri.wire.base64_text import decode, encode
+from hakoiri.wire.command_limits import (
+    ARGUMENT_LIMIT_CHARS,
+    FRAME_LIMIT_BYTES,
+    OUTPUT_LIMIT_MAX_BYTES,
+    PATH_LIMIT_CHARS,
+    START_LIMIT_BYTES,
+    STDIN_LIMIT_BYTES,
+    TIMEOUT_MAX_S,
+    WORKING_ROOT,
+)
 from hakoiri.wire.messages import REMEMBERS_NAMES, Message
-
-COMMANDS_AT_ONCE: Final = 16
-"""In one box; host and agent both keep to it."""
-
-WORKING_ROOT: Final = "/workspace"
-PATH_LIMIT_CHARS: Final = 4095
-ARGUMENT_LIMIT_CHARS: Final = 128 * 1024 - 1
-"""One argument or variable: Linux's MAX_ARG_STRLEN with its ending NUL (execve(2))."""
-
-START_LIMIT_BYTES: Final = 1024 * 1024
-"""Arguments and variables together; Linux takes a quarter of the stack's limit, mostly 2 MiB."""
-
-STDIN_LIMIT_BYTES: Final = 4 * 1024 * 1024
-"""As base64 it fits into one request body."""
-
-TIMEOUT_MAX_S: Final = 86_400
-OUTPUT_LIMIT_MAX_BYTES: Final = 1024**3
-FRAME_LIMIT_BYTES: Final = 64 * 1024
-"""Output that one frame carries."""
-
-FRAME_LINE_LIMIT_BYTES: Final = 2 * FRAME_LIMIT_BYTES
-"""One SSE line with such a frame."""
 
 NOT_FOUND_CODE: Final = 127
 NOT_STARTED_CODE: Final = 126
@@ -56,19 +43,6 @@ the credential proxy puts it in outside."""
 
 WAY_OUT: Final = frozenset({"ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 """In either case of letters; set by the image, and the only way there is."""
-
-
-def encode(raw: bytes | bytearray) -> str:
-    """Return bytes as the base64 that messages carry."""
-    return base64.b64encode(raw).decode("ascii")
-
-
-def decode(text: str) -> bytes:
-    """Return the bytes; `ValueError` for anything but plain base64 (RFC 4648, section 4)."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("it is not base64") from error
 
 
 def _checked(text: str) -> str:

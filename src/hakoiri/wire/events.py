@@ -191,9 +191,6 @@ EventType = Literal[
     "error",
 ]
 
-TERMINAL_TYPES: frozenset[str] = frozenset({"result", "error"})
-"""The types that end a turn."""
-
 agent_event_adapter: TypeAdapter[AgentEvent] = TypeAdapter(AgentEvent, config=REMEMBERS_NAMES)
 event_data_adapter: TypeAdapter[EventData] = TypeAdapter(EventData, config=REMEMBERS_NAMES)
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter
 
-from hakoiri.wire.command import decode
+from hakoiri.wire.base64_text import decode
 from hakoiri.wire.messages import REMEMBERS_NAMES, Message, ShortText
 
 IMPORT_DIRECTORY: Final = ".hakoiri-import"

@@ -18,17 +18,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from hakoiri.wire.base64_text import decode
 from hakoiri.wire.command import (
-    FRAME_LIMIT_BYTES,
     NOT_FOUND_CODE,
     NOT_STARTED_CODE,
-    WORKING_ROOT,
     CommandExit,
     CommandFrame,
     CommandOutput,
     RunCommand,
-    decode,
 )
+from hakoiri.wire.command_limits import FRAME_LIMIT_BYTES, WORKING_ROOT
 
 HELD_LIMIT_BYTES: Final = 256 * 1024
 """Output that waits to be sent; beyond it the pipes are not read, and the command waits."""

@@ -4,7 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from hakoiri.wire.command import COMMANDS_AT_ONCE, RunCommand
+from hakoiri.wire.command import RunCommand
+from hakoiri.wire.command_limits import COMMANDS_AT_ONCE
 from hakoiri.workspace_agent.command import Command
 from hakoiri.workspace_agent.errors import StoppingError, TooManyCommandsError
 

@@ -17,7 +17,8 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from hakoiri.wire.command import WORKING_ROOT, decode
+from hakoiri.wire.base64_text import decode
+from hakoiri.wire.command_limits import WORKING_ROOT
 from hakoiri.wire.git_import import (
     IMPORT_DIRECTORY,
     CloneDone,

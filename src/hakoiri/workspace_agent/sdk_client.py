@@ -29,7 +29,8 @@ from claude_agent_sdk import (
 )
 
 from hakoiri.wire.agent import AgentOptions, RunTurn
-from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent, Error, Notice
+from hakoiri.wire.events import AgentEvent, Error, Notice
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 from hakoiri.workspace_agent.errors import AgentError, ConnectError
 from hakoiri.workspace_agent.sdk_errors import SESSION_NOT_FOUND, failure_error
 from hakoiri.workspace_agent.sdk_events import EventMapper

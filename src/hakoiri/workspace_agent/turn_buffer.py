@@ -3,8 +3,9 @@
 from collections import deque
 from dataclasses import dataclass
 
-from hakoiri.wire.events import TERMINAL_TYPES, AgentEvent
+from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.sse import encode_block
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 from hakoiri.workspace_agent.errors import EventsForgottenError
 
 

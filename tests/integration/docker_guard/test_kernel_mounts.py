@@ -11,6 +11,7 @@ from hakoiri.docker_guard.kernel_mounts import (
     bind,
     detach,
     detach_below,
+    is_mounted,
     mount,
     mount_points,
 )
@@ -40,6 +41,21 @@ def test_flags_are_put_on_a_bind_and_not_on_what_it_shows(tree: Path) -> None:
         (target / "x").touch()
     (source / "x").touch()
     assert (target / "x").exists()
+
+
+def test_a_mount_is_known_by_its_place_also_of_the_same_file_system(tree: Path) -> None:
+    source, target, link = tree / "source", tree / "target", tree / "link"
+    source.mkdir()
+    target.mkdir()
+    assert not is_mounted(target)
+    bind(source, target)
+    link.symlink_to(target)
+    assert is_mounted(target)
+    assert not is_mounted(source)
+    assert not is_mounted(link)
+    assert not is_mounted(tree / "none")
+    detach(target)
+    assert not is_mounted(target)
 
 
 def test_all_below_is_taken_away_innermost_first_and_nothing_beside(tree: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hakoiri.cli.command_input import InputError, read_input
-from hakoiri.wire.command import STDIN_LIMIT_BYTES
+from hakoiri.wire.command_limits import STDIN_LIMIT_BYTES
 
 
 def test_a_pipe_and_a_file_are_read_to_their_end(

@@ -18,7 +18,7 @@ from hakoiri.cli.command_run import (
     run_command,
     sink_for,
 )
-from hakoiri.wire.command import encode
+from hakoiri.wire.base64_text import encode
 
 LINE = CommandLine(
     argv=["x"], directory="/workspace", environment={"A": "b"}, stdin=b"\xff", timeout_s=5

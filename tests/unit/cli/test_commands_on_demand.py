@@ -65,6 +65,16 @@ def test_looking_at_this_host_needs_neither_stores_nor_a_server(
     assert loaded_by("doctor") & SERVER == set()
 
 
+def test_running_commands_waits_for_no_models_and_no_colours() -> None:
+    """They take longer than all else that `hakoiri workspace exec` loads."""
+    asked = "import sys, hakoiri.cli.workspace; print(*sys.modules)"
+    seen = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "hakoiri.cli.workspace" in seen
+    assert {"pydantic", "rich", "hakoiri.wire.events"} & set(seen) == set()
+
+
 def test_the_list_of_all_words_loads_none_of_them() -> None:
     assert loaded_by("--help") & CLIENT_NEEDS_NONE == set()
 

@@ -4,7 +4,7 @@ import pytest
 from rich.text import Text
 
 from hakoiri.cli import live_screen
-from hakoiri.cli.live_screen import Screen, bytes_bar, percent_bar, waiting
+from hakoiri.cli.live_screen import Screen, bytes_bar, percent_bar, spinner
 
 HOSTILE = "a\x1b[2Jb [red]x"
 
@@ -28,7 +28,7 @@ def shown_by_bars(out: io.StringIO, monkeypatch: pytest.MonkeyPatch, *, terminal
     with percent_bar("begin") as move:
         move(description=HOSTILE, completed=50)
         move()
-    with waiting(HOSTILE):
+    with spinner(HOSTILE):
         pass
 
 
@@ -57,7 +57,7 @@ def test_an_interrupt_leaves_the_cursor_shown(monkeypatch: pytest.MonkeyPatch) -
         return Screen(file=out, width=100, force_terminal=True)
 
     monkeypatch.setattr(live_screen, "screen", screen)
-    with pytest.raises(KeyboardInterrupt), waiting("long"):
+    with pytest.raises(KeyboardInterrupt), spinner("long"):
         raise KeyboardInterrupt
     assert "\x1b[?25h" in out.getvalue()
     assert out.getvalue().count("\x1b[?25l") == out.getvalue().count("\x1b[?25h")

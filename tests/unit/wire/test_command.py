@@ -3,18 +3,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hakoiri.wire.base64_text import encode
 from hakoiri.wire.command import (
-    ARGUMENT_LIMIT_CHARS,
-    FRAME_LIMIT_BYTES,
-    FRAME_LINE_LIMIT_BYTES,
-    START_LIMIT_BYTES,
-    STDIN_LIMIT_BYTES,
     CommandExit,
     CommandOutput,
     RunCommand,
     Start,
     command_frame_adapter,
-    encode,
+)
+from hakoiri.wire.command_limits import (
+    ARGUMENT_LIMIT_CHARS,
+    FRAME_LIMIT_BYTES,
+    FRAME_LINE_LIMIT_BYTES,
+    START_LIMIT_BYTES,
+    STDIN_LIMIT_BYTES,
 )
 from hakoiri.wire.messages import BODY_LIMIT_BYTES
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hakoiri.wire.command import encode
+from hakoiri.wire.base64_text import encode
 from hakoiri.wire.git_import import (
     CloneFailed,
     CloneRequest,

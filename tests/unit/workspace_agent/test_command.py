@@ -16,7 +16,9 @@ from tests.unit.workspace_agent.running_commands import (
     until,
 )
 
-from hakoiri.wire.command import FRAME_LIMIT_BYTES, CommandExit, CommandOutput, encode
+from hakoiri.wire.base64_text import encode
+from hakoiri.wire.command import CommandExit, CommandOutput
+from hakoiri.wire.command_limits import FRAME_LIMIT_BYTES
 from hakoiri.workspace_agent.command import HELD_LIMIT_BYTES
 
 pytestmark = pytest.mark.anyio

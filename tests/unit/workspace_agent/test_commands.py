@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from tests.unit.workspace_agent.running_commands import asked, commands_in, finished, is_gone
 
-from hakoiri.wire.command import COMMANDS_AT_ONCE, CommandExit
+from hakoiri.wire.command import CommandExit
+from hakoiri.wire.command_limits import COMMANDS_AT_ONCE
 from hakoiri.workspace_agent.errors import StoppingError, TooManyCommandsError
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.git_site import GitRoot, make_repository, plain_git_site
 
-from hakoiri.wire.command import encode
+from hakoiri.wire.base64_text import encode
 from hakoiri.wire.git_import import (
     IMPORT_DIRECTORY,
     CloneFailed,

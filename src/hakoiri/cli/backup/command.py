@@ -20,7 +20,6 @@ from hakoiri.cli.backup.postgresql_dump import can_dump
 from hakoiri.cli.backup.restoring import restore as put_back
 from hakoiri.cli.backup.restoring import restore_settings
 from hakoiri.cli.client_options import Json, Output, wants_json
-from hakoiri.cli.live_screen import waiting
 from hakoiri.cli.noun import noun
 from hakoiri.cli.screen import complain, say, show_json
 from hakoiri.cli.supervisor.preparation import (
@@ -29,6 +28,7 @@ from hakoiri.cli.supervisor.preparation import (
     instance_id,
     require_root,
 )
+from hakoiri.cli.waiting import waiting
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import Settings, SettingsError
 from hakoiri.host.telemetry.backup_metrics import tell_backup

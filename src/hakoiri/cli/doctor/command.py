@@ -11,8 +11,9 @@ from rich.text import Text
 from hakoiri.cli.client_options import Json, Output, wants_json
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State, is_fit
-from hakoiri.cli.live_screen import screen, waiting
+from hakoiri.cli.live_screen import screen
 from hakoiri.cli.screen import complain, say
+from hakoiri.cli.waiting import waiting
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host import settings as host_settings
 from hakoiri.host.settings import Settings

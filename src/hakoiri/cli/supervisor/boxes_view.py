@@ -20,8 +20,8 @@ from hakoiri.docker_guard.kernel_mounts import (
     MS_SLAVE,
     bind,
     detach,
+    is_mounted,
     mount,
-    mount_points,
 )
 
 VIEW_SUFFIX: Final = ".view"
@@ -35,7 +35,7 @@ def show_boxes(tree: Path, *, stage: Path) -> Path:
     """
     view = tree.with_name(tree.name + VIEW_SUFFIX)
     view.mkdir(mode=0o700, exist_ok=True)
-    if any(point.path == view for point in mount_points(below=view)):
+    if is_mounted(view):
         return view
     stage.mkdir(mode=0o700, exist_ok=True)
     bind(tree, stage)

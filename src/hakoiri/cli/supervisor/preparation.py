@@ -32,8 +32,8 @@ from hakoiri.docker_guard.kernel_mounts import (
     MS_SHARED,
     bind,
     detach_below,
+    is_mounted,
     mount,
-    mount_points,
 )
 from hakoiri.host.settings import Settings
 
@@ -219,7 +219,7 @@ def _share(path: Path) -> None:
     What an earlier run left mounted there stays: containers may live in it, which the server
     adopts or removes.
     """
-    if any(point.path == path for point in mount_points(below=path)):
+    if is_mounted(path):
         return
     bind(path, path, flags=MS_NOSUID | MS_NODEV)
     # out of the peer group of what it was bound from, into one of its own

@@ -33,12 +33,8 @@ from hakoiri.wire.agent import (
     AgentOptions,
     RunTurn,
 )
-from hakoiri.wire.command import (
-    FRAME_LINE_LIMIT_BYTES,
-    CommandFrame,
-    RunCommand,
-    command_frame_adapter,
-)
+from hakoiri.wire.command import CommandFrame, RunCommand, command_frame_adapter
+from hakoiri.wire.command_limits import FRAME_LINE_LIMIT_BYTES
 from hakoiri.wire.events import AgentEvent, agent_event_adapter
 from hakoiri.wire.probe import ProbeReport, ProbeRequest
 from hakoiri.wire.sse import SseBlock, SseDecoder, SseError

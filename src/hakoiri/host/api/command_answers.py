@@ -19,7 +19,8 @@ from hakoiri.host.api.problems import problem_of, problem_response
 from hakoiri.host.containers.ports import AgentProtocolError, ContainersError, StoppingError
 from hakoiri.host.conversations.failures import AgentSilentError
 from hakoiri.host.conversations.running_command import RunningCommand
-from hakoiri.wire.command import CommandExit, CommandOutput, encode
+from hakoiri.wire.base64_text import encode
+from hakoiri.wire.command import CommandExit, CommandOutput
 from hakoiri.wire.problems import Problem
 from hakoiri.wire.sse import COMMENT_KEEPALIVE, encode_block
 

@@ -15,15 +15,9 @@ from hakoiri.host.api.workspace_places import Place, places
 from hakoiri.host.conversations.command_service import CommandService
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.conversations.workspace_services import WorkspaceServices
-from hakoiri.wire.command import (
-    OUTPUT_LIMIT_MAX_BYTES,
-    STDIN_LIMIT_BYTES,
-    TIMEOUT_MAX_S,
-    RunCommand,
-    Start,
-    decode,
-    encode,
-)
+from hakoiri.wire.base64_text import decode, encode
+from hakoiri.wire.command import RunCommand, Start
+from hakoiri.wire.command_limits import OUTPUT_LIMIT_MAX_BYTES, STDIN_LIMIT_BYTES, TIMEOUT_MAX_S
 from hakoiri.wire.problems import Problem
 
 TIMEOUT_S: Final = 300

@@ -26,7 +26,8 @@ from hakoiri.host.conversations.ports import Containers
 from hakoiri.host.conversations.running_command import RunningCommand
 from hakoiri.host.conversations.workspace_claim import WorkspaceClaim
 from hakoiri.host.conversations.workspace_saver import WorkspaceSaver
-from hakoiri.wire.command import COMMANDS_AT_ONCE, RunCommand
+from hakoiri.wire.command import RunCommand
+from hakoiri.wire.command_limits import COMMANDS_AT_ONCE
 
 ANSWER_TIMEOUT_S: Final = 10.0
 """An agent that has not begun to answer by then does not answer."""

@@ -19,7 +19,8 @@ from hakoiri.host.conversations.ports import (
     ServerStoppingError,
     StoreError,
 )
-from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent
+from hakoiri.wire.events import ConversationEvent
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 PAGE_LIMIT_EVENTS: Final = 256
 TAIL_LIMIT_EVENTS: Final = 256

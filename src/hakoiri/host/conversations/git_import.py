@@ -31,7 +31,8 @@ from hakoiri.host.files.paths import PathError, check_path, reported
 from hakoiri.host.files.ports import EditRefusedError, FilesError, NoSpaceError, NoSuchFileError
 from hakoiri.host.files.tree_edit import remove
 from hakoiri.host.files.worker_thread import run_in_thread
-from hakoiri.wire.command import CommandExit, CommandOutput, RunCommand, encode
+from hakoiri.wire.base64_text import encode
+from hakoiri.wire.command import CommandExit, CommandOutput, RunCommand
 from hakoiri.wire.git_import import (
     IMPORT_DIRECTORY,
     LINE_LIMIT_BYTES,

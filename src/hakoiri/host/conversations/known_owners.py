@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hakoiri.host.conversations.model import Conversation
-from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent
+from hakoiri.wire.events import ConversationEvent
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 LOOKED_AT_LIMIT: Final = 1_024
 """A turn's first event follows the look at its conversation; only other looks come between."""

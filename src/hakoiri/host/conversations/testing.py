@@ -23,8 +23,9 @@ from hakoiri.host.conversations.ports import (
     TurnTakenOverError,
     WorkspaceOwnedError,
 )
-from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent, EventData, UserMessage
+from hakoiri.wire.events import ConversationEvent, EventData, UserMessage
 from hakoiri.wire.policy import Policy
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 
 class MemoryConversations:

@@ -7,7 +7,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent
+from hakoiri.wire.events import ConversationEvent
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 OPEN_LIMIT: Final = 10_000
 """Turns that are followed at once; the oldest is forgotten beyond it."""

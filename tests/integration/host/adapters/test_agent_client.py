@@ -18,13 +18,8 @@ from hakoiri.host.containers.ports import (
     TooManyCommandsError,
 )
 from hakoiri.wire.agent import AGENT_KEEPS_IDLE_S, HOST_KEEPS_IDLE_S, RunTurn
-from hakoiri.wire.command import (
-    FRAME_LINE_LIMIT_BYTES,
-    CommandExit,
-    CommandFrame,
-    CommandOutput,
-    RunCommand,
-)
+from hakoiri.wire.command import CommandExit, CommandFrame, CommandOutput, RunCommand
+from hakoiri.wire.command_limits import FRAME_LINE_LIMIT_BYTES
 from hakoiri.wire.events import AgentEvent
 from hakoiri.wire.problems import Problem
 from hakoiri.workspace_agent.__main__ import server_configuration

@@ -9,7 +9,8 @@ from tests.unit.host.api.served import Served, blocks, problem
 from tests.unit.host.conversations.scripted import CommandStep
 
 from hakoiri.host.containers.ports import AgentUnreachableError, CapacityError
-from hakoiri.wire.command import CommandExit, CommandOutput, decode
+from hakoiri.wire.base64_text import decode
+from hakoiri.wire.command import CommandExit, CommandOutput
 from hakoiri.wire.git_import import CloneDone, CloneFailed, CloneProgress, CloneRequest
 from hakoiri.wire.messages import Message
 from hakoiri.wire.policy_test import Explanation

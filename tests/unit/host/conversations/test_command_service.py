@@ -9,7 +9,8 @@ from hakoiri.host.containers.ports import (
     TooManyCommandsError,
 )
 from hakoiri.host.conversations.ports import NoSuchPolicyError
-from hakoiri.wire.command import COMMANDS_AT_ONCE, CommandExit, RunCommand
+from hakoiri.wire.command import CommandExit, RunCommand
+from hakoiri.wire.command_limits import COMMANDS_AT_ONCE
 
 pytestmark = pytest.mark.anyio
 

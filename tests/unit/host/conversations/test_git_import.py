@@ -26,7 +26,8 @@ from hakoiri.host.conversations.git_import import (
 from hakoiri.host.conversations.model import Workspace
 from hakoiri.host.files.paths import PathError
 from hakoiri.host.files.ports import EditRefusedError, NoSpaceError, StaleGenerationError
-from hakoiri.wire.command import CommandExit, CommandOutput, decode
+from hakoiri.wire.base64_text import decode
+from hakoiri.wire.command import CommandExit, CommandOutput
 from hakoiri.wire.git_import import (
     IMPORT_DIRECTORY,
     CloneDone,

@@ -12,7 +12,8 @@ from hakoiri.host.adapters.sql.conversation_store import event_row
 from hakoiri.host.adapters.sql.schema import conversations, events
 from hakoiri.host.conversations.point_ports import Forking
 from hakoiri.host.conversations.ports import NoSuchConversationError
-from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent, Error, Notice
+from hakoiri.wire.events import ConversationEvent, Error, Notice
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 _AFTERMATH: Final = ("file_synced", "notice", *sorted(TERMINAL_TYPES))
 """What a turn's log may get after the agent's last word: how it was saved, and how it ended."""

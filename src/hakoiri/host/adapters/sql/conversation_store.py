@@ -25,7 +25,8 @@ from hakoiri.host.conversations.ports import (
     TurnTakenOverError,
 )
 from hakoiri.wire.agent import AgentOptions
-from hakoiri.wire.events import TERMINAL_TYPES, ConversationEvent, EventData, UserMessage
+from hakoiri.wire.events import ConversationEvent, EventData, UserMessage
+from hakoiri.wire.terminal_types import TERMINAL_TYPES
 
 READ_LIMIT_BYTES: Final = 1024 * 1024
 """One `read` stops here (after at least one event), so that a watcher costs bounded memory."""
