@@ -58,6 +58,11 @@ def test_the_help_of_what_may_need_a_database_needs_none(words: tuple[str, ...])
     assert loaded_by(*words, "--help") & SERVER == set()
 
 
+@pytest.mark.parametrize("words", [("serve",), ("service",)])
+def test_what_starts_the_server_has_no_use_for_its_stores(words: tuple[str, ...]) -> None:
+    assert loaded_by(*words, "--help") & STORES == set()
+
+
 def test_looking_at_this_host_needs_neither_stores_nor_a_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hakoiri.audit.shipping.configuration import ShipLaunch
-from hakoiri.cli import production_gate
 from hakoiri.cli import service as module
+from hakoiri.cli.doctor import production_required
 from hakoiri.cli.main import app
 from hakoiri.cli.service import (
     SPECS,
@@ -263,7 +263,7 @@ def test_a_stack_in_production_is_told_what_it_lacks_a_line_for_each(
 ) -> None:
     lines = ["production: a: not there; mend: get one", "production: b: no; mend: do"]
     images: list[Settings] = []
-    monkeypatch.setattr(production_gate, "lacking", lambda _: lines)
+    monkeypatch.setattr(production_required, "lacking", lambda _: lines)
     monkeypatch.setattr(module, "trusted_image", images.append)
     code, text = said("production", f"--instance={INSTANCE}")
     assert (code, images) == (2, [])
