@@ -3,11 +3,12 @@
 import os
 import platform
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 
@@ -79,10 +80,19 @@ Part = Callable[[Report], None]
 """Adds one sample of something, or a few that belong together."""
 
 
+REST_S: Final = 0.2
+"""For what the part before left to be done behind it, such as an engine's clean-up after a command."""
+
+
 def in_turns(
-    parts: Sequence[Part], samples: int, report: Report, *, say: Callable[[str], None]
+    parts: Sequence[Part],
+    samples: int,
+    report: Report,
+    *,
+    say: Callable[[str], None],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Have each part in each round, in an order that rotates.
+    """Have each part in each round, in an order that rotates, with a rest before each.
 
     The first round warms caches and is not counted.
     """
@@ -90,6 +100,7 @@ def in_turns(
         say(f"round {number + 1} of {samples}")
         first = number % len(parts)
         for part in (*parts[first:], *parts[:first]):
+            sleep(REST_S)
             part(Report("warm-up") if number < 0 else report)
 
 

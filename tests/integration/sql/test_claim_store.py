@@ -29,6 +29,13 @@ async def test_each_claim_counts_the_generation_up(claims: SqlClaimStore) -> Non
     ]
 
 
+async def test_a_claim_of_which_nothing_is_to_be_filled_is_so_from_the_start(
+    claims: SqlClaimStore,
+) -> None:
+    await claims.claim(container_id="one", workspace_id="w-a", is_filled=True)
+    assert [one.is_filled for one in await claims.claimed()] == [True]
+
+
 async def test_a_claim_is_filled_when_that_was_recorded(claims: SqlClaimStore) -> None:
     await claims.claim(container_id="one", workspace_id="w-a")
     await claims.claim(container_id="two", workspace_id="w-b")

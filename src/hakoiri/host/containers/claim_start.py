@@ -61,13 +61,15 @@ class ClaimStart:
         container_id = container.container_id
         try:
             generation = await self._claims.claim(
-                container_id=container_id, workspace_id=ask.workspace_id
+                container_id=container_id,
+                workspace_id=ask.workspace_id,
+                is_filled=not ask.restores,  # then there is nothing to wait for: one write, not two
             )
             if ask.restores:
                 if warm.is_connected and container.agent is not None:
                     await container.agent.disconnect()
                 await ask.prepare(container.directories)
-            await self._claims.fill(container_id)
+                await self._claims.fill(container_id)
             live = live_of(container, ask, generation=generation, now_s=self._clock())
             await self.bind(live, ask.policy)
         except BaseException:

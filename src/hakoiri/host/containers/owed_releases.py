@@ -20,10 +20,12 @@ class OwedReleases:
         self._claims = claims
         self._owed: set[str] = set()
 
-    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+    async def claim(self, *, container_id: str, workspace_id: str, is_filled: bool = False) -> int:
         """Record the claim, after all that is owed was given back; raises as the store does."""
         await self._give_back()
-        return await self._claims.claim(container_id=container_id, workspace_id=workspace_id)
+        return await self._claims.claim(
+            container_id=container_id, workspace_id=workspace_id, is_filled=is_filled
+        )
 
     async def fill(self, container_id: str) -> None:
         """Record that the workspace's files are in the container."""

@@ -329,8 +329,11 @@ class ChatSockets(Protocol):
 class ClaimStore(Protocol):
     """Whose container is whose. The database says it, because labels cannot change."""
 
-    async def claim(self, *, container_id: str, workspace_id: str) -> int:
-        """Record the claim; return the new generation. `ClaimConflictError` if one is live."""
+    async def claim(self, *, container_id: str, workspace_id: str, is_filled: bool = False) -> int:
+        """Record the claim; return the new generation. `ClaimConflictError` if one is live.
+
+        If it `is_filled`, there is nothing to put into the container, and `fill` need not be told.
+        """
 
     async def fill(self, container_id: str) -> None:
         """Record that the workspace's files are in the container."""

@@ -15,12 +15,14 @@ class SharedClaims:
         self._claims = claims
         self._instance = instance
 
-    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+    async def claim(self, *, container_id: str, workspace_id: str, is_filled: bool = False) -> int:
         """Record the claim; return the new generation. `ClaimConflictError` if any server has it.
 
         That the row can be there once is what keeps a workspace from being live twice.
         """
-        return await self._claims.claim(container_id=container_id, workspace_id=workspace_id)
+        return await self._claims.claim(
+            container_id=container_id, workspace_id=workspace_id, is_filled=is_filled
+        )
 
     async def fill(self, container_id: str) -> None:
         """Record that the workspace's files are in the container."""

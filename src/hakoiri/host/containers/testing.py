@@ -288,6 +288,9 @@ class MemoryClaims:
     by_container: dict[str, str] = field(default_factory=dict)
     generations: dict[str, int] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
+    fills: list[str] = field(default_factory=list)
+    """Those of which that was told after the claim."""
+
     away: bool = False
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
     """When all of them were made."""
@@ -296,17 +299,20 @@ class MemoryClaims:
         if self.away:
             raise ContainersError("the database is away")
 
-    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+    async def claim(self, *, container_id: str, workspace_id: str, is_filled: bool = False) -> int:
         """Record it, or refuse a second container for the same workspace."""
         self._may()
         if workspace_id in self.by_container.values():
             raise ClaimConflictError(f"{workspace_id} has a container")
         self.by_container[container_id] = workspace_id
         self.generations[workspace_id] = self.generations.get(workspace_id, 0) + 1
+        if is_filled:
+            self.filled.add(container_id)
         return self.generations[workspace_id]
 
     async def fill(self, container_id: str) -> None:
         """Remember it."""
+        self.fills.append(container_id)
         self.filled.add(container_id)
 
     async def release(self, container_id: str) -> None:

@@ -321,6 +321,24 @@ async def never(_: ContainerDirectories) -> None:
     raise AssertionError("there is nothing to write")
 
 
+async def test_a_warm_claim_of_a_new_workspace_is_recorded_as_filled_in_one_write(
+    tmp_path: Path,
+) -> None:
+    fleet = pooled(tmp_path)
+    async with warmed(fleet) as (orchestrator, _):
+        made = await orchestrator.claim(
+            workspace_id="w1",
+            tenant="t",
+            policy=DENY_ALL,
+            prepare=never,
+            runtime="runc",
+            restores=False,
+        )
+    assert made.start == "warm"
+    assert fleet.claims.filled == {made.container_id}
+    assert fleet.claims.fills == []
+
+
 async def test_a_new_workspace_keeps_the_agents_process(tmp_path: Path) -> None:
     fleet = pooled(tmp_path, preconnect=True)
     async with warmed(fleet) as (orchestrator, _):

@@ -17,7 +17,7 @@ class SqlClaimStore:
         self._database = database
         self._clock = clock
 
-    async def claim(self, *, container_id: str, workspace_id: str) -> int:
+    async def claim(self, *, container_id: str, workspace_id: str, is_filled: bool = False) -> int:
         """Record the claim and count the workspace's generation up; return the new one.
 
         Raises `ClaimConflictError` if the workspace has a container, the container has a workspace,
@@ -40,7 +40,7 @@ class SqlClaimStore:
                         workspace_id=workspace_id,
                         generation=generation,
                         created_at=self._clock(),
-                        is_filled=False,
+                        is_filled=is_filled,
                     )
                 )
         except ConstraintError as error:
