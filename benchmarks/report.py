@@ -81,7 +81,7 @@ Part = Callable[[Report], None]
 
 
 REST_S: Final = 0.2
-"""For what the part before left to be done behind it, such as an engine's clean-up after a command."""
+"""For what the part before left to be done, such as an engine's clean-up after a command."""
 
 
 def in_turns(
