@@ -185,7 +185,7 @@ class _Pair:
         """Time each call before an engine that answers at once, and what it costs the guard."""
         steps = [*self._asking(), *self._frozen(), *self._ended(), *self._made()]
         own = [
-            replace(step, name=f"{step.name}, {INSTANT}", rest_s=0.0)
+            replace(step, name=f"{step.name}, {INSTANT}", rest_s=0.0, ready=None)
             for step in steps
             if step.bare is not None
         ]
@@ -239,6 +239,8 @@ class _Pair:
                 "stop",
                 lambda: container.stop(t=0),
                 lambda: self.behind.stop(self.name, grace_s=0),
+                # one that has just begun has less to take down
+                ready=self._settled,
             ),
             Step("start", container.start, lambda: self.behind.start(self.name)),
         ]

@@ -38,6 +38,9 @@ class Step:
     rest_s: float = 0.0
     """Waited before it."""
 
+    ready: Callable[[], Awaitable[Any]] | None = None
+    """Waited for before it, so that both ways find the same."""
+
 
 async def add(
     report: Report,
@@ -56,6 +59,8 @@ async def add(
             call = step.bare if way == "bare" else step.guarded
             if call is not None:
                 await asyncio.sleep(step.rest_s)
+                if step.ready is not None:
+                    await step.ready()
                 before_ms = processor_ms() if processor_ms is not None else 0.0
                 took_ms[step.name, way] = await _timed(call, tries=step.tries)
                 if processor_ms is not None and way == "guarded":
