@@ -1,13 +1,14 @@
 """What a neighbour feels of a box that uses up all that it can: its turns alone and beside it.
 
 The boxes are those of `tests/escape`: their limits are small, so that a bomb meets them again and
-again for as long as the neighbour is looked at. One that met none has not gone off, and ends this.
+again for as long as the neighbour is looked at. One that met none has not gone off, and what was
+seen beside it counts for nothing.
 """
 
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -20,6 +21,7 @@ from tests.escape.bombs import BOMBS, Bomb, stopped_by
 from tests.escape.findings import RUNTIMES
 from tests.escape.installation import box_settings
 
+from benchmarks.proxy_bars import Line
 from benchmarks.report import Report
 from hakoiri.cli.workspace_image import workspace_image
 from hakoiri.host.settings import DEFAULT_DOCKER_HOST
@@ -45,24 +47,35 @@ def measure(samples: int, *, say: Callable[[str], None]) -> Report:
                 say(f"{runtime}: round {number + 1} of {samples}")
                 report.add(f"{runtime}: {BASELINE}", _turn_ms(server, neighbour))
                 for name, bomb in BOMBS.items():
-                    took_ms = _beside(server, neighbour, name, bomb, runtime)
-                    report.add(f"{runtime}: {name}", took_ms)
-    report.notes = verdicts(report)
+                    took_ms, met = _beside(server, neighbour, bomb, runtime)
+                    if met:
+                        report.add(f"{runtime}: {name}", took_ms)
+                    else:
+                        say(f"{runtime}: {name} did not go off")
+    report.lines = lines_of(report)
     return report
 
 
-def verdicts(report: Report) -> dict[str, str]:
-    """Say of each bomb how often as long the neighbour's turn took, and whether it may."""
-    return {
-        name: _verdict(median(samples) / median(report.samples_ms[f"{runtime}: {BASELINE}"]))
-        for name, samples in report.samples_ms.items()
-        for runtime, _, bomb in (name.partition(": "),)
-        if bomb != BASELINE
-    }
+def lines_of(report: Report) -> list[Line]:
+    """Say of each bomb how often as long the neighbour's turn took, and whether it may.
+
+    Of one that never went off nothing was measured.
+    """
+    return [
+        _line(f"{runtime}: {name}", report.samples_ms, baseline=f"{runtime}: {BASELINE}")
+        for runtime in RUNTIMES
+        for name in BOMBS
+    ]
 
 
-def _verdict(ratio: float) -> str:
-    return f"{ratio:.2f}x ({'pass' if ratio <= BAR else 'miss'}, at most {BAR:g}x)"
+def _line(name: str, samples_ms: Mapping[str, Sequence[float]], *, baseline: str) -> Line:
+    bar = f"p50 <= {BAR:g} x alone"
+    if name not in samples_ms or baseline not in samples_ms:
+        return Line(name, bar, "-", "it never went off", None, None)
+    took_ms, alone_ms = median(samples_ms[name]), median(samples_ms[baseline])
+    ratio = took_ms / alone_ms
+    said = f"{took_ms:.0f} ms, n={len(samples_ms[name])}"
+    return Line(name, bar, said, f"alone {alone_ms:.0f} ms", ratio, ratio <= BAR)
 
 
 @contextmanager
@@ -79,7 +92,8 @@ def _server(runtime: str) -> Iterator[Hakoiri]:
         yield server
 
 
-def _beside(server: Hakoiri, neighbour: str, name: str, bomb: Bomb, runtime: str) -> float:
+def _beside(server: Hakoiri, neighbour: str, bomb: Bomb, runtime: str) -> tuple[float, str]:
+    """Return how long the neighbour's turn took, and what stopped the bomb, if it went off."""
     hostile = server.conversation()
     server.turn(hostile, "run: true")
     talk = Talk(server, hostile, f"run: {bomb.command}")
@@ -87,10 +101,9 @@ def _beside(server: Hakoiri, neighbour: str, name: str, bomb: Bomb, runtime: str
     time.sleep(1)  # until it is under way
     took_ms = _turn_ms(server, neighbour)
     talk.end()
-    if not stopped_by(bomb, runtime, talk.events):
-        raise RuntimeError(f"{name} did not go off under {runtime}: {talk.events[-2:]}")
+    met = stopped_by(bomb, runtime, talk.events)
     server.api.call("DELETE", f"/v1/conversations/{hostile}")
-    return took_ms
+    return took_ms, met
 
 
 def _turn_ms(server: Hakoiri, conversation: str) -> float:

@@ -173,6 +173,7 @@ while under_way():
     rounds += 1
 """),
         frozenset({"EMFILE", "ENFILE"}),
+        kills=frozenset({"runsc"}),  # its kernel keeps them in the box's own memory
     ),
     "flood of sockets to the proxy": Bomb(
         _python("""
