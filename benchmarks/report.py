@@ -3,12 +3,11 @@
 import os
 import platform
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from rich.table import Table
 
@@ -80,19 +79,10 @@ Part = Callable[[Report], None]
 """Adds one sample of something, or a few that belong together."""
 
 
-REST_S: Final = 0.2
-"""For what the part before left to be done, such as an engine's clean-up after a command."""
-
-
 def in_turns(
-    parts: Sequence[Part],
-    samples: int,
-    report: Report,
-    *,
-    say: Callable[[str], None],
-    sleep: Callable[[float], None] = time.sleep,
+    parts: Sequence[Part], samples: int, report: Report, *, say: Callable[[str], None]
 ) -> None:
-    """Have each part in each round, in an order that rotates, with a rest before each.
+    """Have each part in each round, in an order that rotates.
 
     The first round warms caches and is not counted.
     """
@@ -100,7 +90,6 @@ def in_turns(
         say(f"round {number + 1} of {samples}")
         first = number % len(parts)
         for part in (*parts[first:], *parts[:first]):
-            sleep(REST_S)
             part(Report("warm-up") if number < 0 else report)
 
 

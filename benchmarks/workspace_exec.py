@@ -45,13 +45,13 @@ class Site:
     engine_host: str
 
     def parts(self) -> list[Part]:
-        """Return all the ways."""
+        """Return all the ways; a request comes after none of what an engine cleans up behind."""
         return [
             self.docker_exec,
             self.engine_api,
+            self.command_line,
             self.request,
             self.new_request,
-            self.command_line,
         ]
 
     def docker_exec(self, report: Report) -> None:
