@@ -19,7 +19,6 @@ from hakoiri.cli.client_options import (
     show_done,
     wants_json,
 )
-from hakoiri.cli.plain_text import plain
 from hakoiri.cli.screen import remark, say, show_json
 from hakoiri.cli.sizes import shown_size
 from hakoiri.cli.waiting import waiting
@@ -117,7 +116,7 @@ def restore(
     if told["left_out"] and not as_data:
         remark("not in what undoes it:")
         for line in told["left_out"]:
-            remark(f"  {plain(line)}")
+            remark(f"  {line}")
 
 
 def diff(
@@ -159,7 +158,7 @@ def diff(
         show_json(told)
         return
     for change in told["changes"]:
-        say(f"{_MARKS[change['change']]}  {plain(change['path'])}")
+        say(f"{_MARKS[change['change']]}  {change['path']}")
     memory = "; the agent's memory differs" if told["memory_changed"] else ""
     remark(f"{told['added']} added, {told['changed']} changed, {told['removed']} gone{memory}")
 

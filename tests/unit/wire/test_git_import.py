@@ -4,7 +4,7 @@ import subprocess
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -149,6 +149,7 @@ PIECES = st.sampled_from(
 )
 
 
+@example("-a")
 @given(st.lists(PIECES, min_size=1, max_size=6).map("".join))
 def test_the_judgement_is_gits_own(ref: str) -> None:
     try:
