@@ -33,7 +33,8 @@ FORESEEN: Final[Mapping[str, tuple[str, ...]]] = {
     "files-unavailable": STORE,
     "files-not-saved": (*STORE, *BOX, *ENGINE, *GUARD, *SERVER),
     "workspace-busy": (*SERVER, *REDIS),
-    "server-stopped": ("restart",),
+    # a supervisor that is killed takes the server along, which stops in order
+    "server-stopped": ("restart", "supervisor"),
     "server-restarted": SERVER,
     "model-failed": PROXY,
     "model-stream-cut": PROXY,
