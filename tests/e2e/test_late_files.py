@@ -1,7 +1,6 @@
 """What a process writes after its turn has ended is there in the next container."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from tests.e2e.running import Hakoiri, data_of, hakoiri
@@ -9,6 +8,8 @@ from tests.e2e.scripts import RUN
 from tests.e2e.test_failures import container_of
 from tests.engine import TestEngine
 from tests.waiting import until
+
+from hakoiri.wire.guard import engine_name
 
 pytestmark = [pytest.mark.engine, pytest.mark.root]
 
@@ -18,12 +19,15 @@ LATE = f"run: touch waits; setsid sh -c '{WAITS}' > /dev/null 2>&1 & echo on"
 """Writes when it is told to: after the turn has ended, and was saved."""
 
 
-@pytest.fixture(params=["runc", "runsc"])
+@pytest.fixture(scope="module", params=["runc", "runsc"])
 def server(
-    engine: TestEngine, image: str, tmp_path: Path, request: pytest.FixtureRequest
+    engine: TestEngine,
+    image: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Hakoiri]:
     with hakoiri(
-        tmp_path,
+        tmp_path_factory.mktemp("late"),
         docker_host=engine.docker_host,
         script=RUN,
         settings={
@@ -36,15 +40,16 @@ def server(
         yield running
 
 
-def left_behind(server: Hakoiri) -> str:
-    """A conversation whose turn left something that writes, once it has written."""
+def left_behind(server: Hakoiri) -> tuple[str, str]:
+    """A conversation whose turn left something that writes, once it has; and its container."""
     conversation = server.conversation()
-    server.turn(conversation, LATE)
-    (workspace,) = (path.parent for path in server.tree.glob("*/workspace/waits"))
+    container = container_of(server.turn(conversation, LATE))
+    workspace = server.tree / container / "workspace"
+    assert (workspace / "waits").exists()
     assert not (workspace / "late").exists()
     (workspace / "go").touch()
     until((workspace / "late").exists)
-    return conversation
+    return conversation, container
 
 
 def late(server: Hakoiri, conversation: str) -> str:
@@ -56,20 +61,20 @@ def late(server: Hakoiri, conversation: str) -> str:
 
 
 def test_a_container_that_idled_for_too_long(server: Hakoiri) -> None:
-    conversation = left_behind(server)
+    conversation, _ = left_behind(server)
     until(lambda: server.containers() == [])
     assert late(server, conversation) == "late"
 
 
 def test_a_container_whose_place_was_needed(server: Hakoiri) -> None:
-    conversation = left_behind(server)
+    conversation, _ = left_behind(server)
     other = server.turn(server.conversation(), "run: echo other")
     assert container_of(other)
     assert late(server, conversation) == "late"
 
 
 def test_a_stop(server: Hakoiri) -> None:
-    conversation = left_behind(server)
+    conversation, _ = left_behind(server)
     server.server.stop()
     assert server.boxes() == []
     assert server.mounts() == []
@@ -79,7 +84,6 @@ def test_a_stop(server: Hakoiri) -> None:
 
 
 def test_a_container_that_died_before_anybody_looked(server: Hakoiri) -> None:
-    conversation = left_behind(server)
-    (container,) = server.containers()
-    server.docker("kill", container)
+    conversation, container = left_behind(server)
+    server.docker("kill", engine_name(container))
     assert late(server, conversation) == "late"
