@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import aiodocker
 import aiohttp
@@ -26,6 +26,7 @@ from hakoiri.wire.guard import (
     BoxList,
     CollectedImages,
 )
+from hakoiri.wire.messages import Message
 from hakoiri.wire.problems import Problem
 
 REQUEST_TIMEOUT_S: Final = 60.0
@@ -41,6 +42,8 @@ HTTP_UNAVAILABLE: Final = 503
 
 CLIENT_NO_CONNECTION: Final = 900
 """What aiodocker says instead of a status."""
+
+Told = TypeVar("Told", bound=Message)
 
 
 class DockerEngine:
@@ -164,7 +167,7 @@ class DockerEngine:
             made = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
                 f"boxes/{container_id}", method="PUT", versioned_api=False
             )
-        return _box(made)
+        return _read(BoxDirectories, made)
 
     async def find_box(self, container_id: str) -> BoxDirectories | None:
         """Return where its directories are; None if there are none."""
@@ -173,7 +176,7 @@ class DockerEngine:
             told = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
                 f"boxes/{container_id}", method="GET", versioned_api=False
             )
-            found.append(_box(told))
+            found.append(_read(BoxDirectories, told))
         return found[0] if found else None
 
     async def remove_box(self, container_id: str) -> None:
@@ -198,10 +201,7 @@ class DockerEngine:
             listed = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
                 "boxes", method="GET", versioned_api=False
             )
-        try:
-            return BoxList.model_validate(listed)
-        except ValidationError as error:
-            raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
+        return _read(BoxList, listed)
 
     async def image_id(self, reference: str) -> str:
         """Return the content id of an image; `ImageMissingError` if there is none."""
@@ -222,10 +222,7 @@ class DockerEngine:
             told = await self._docker._query_json(  # noqa: SLF001 - a call of the guard's own
                 "images/old", method="DELETE", versioned_api=False
             )
-        try:
-            return CollectedImages.model_validate(told)
-        except ValidationError as error:
-            raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
+        return _read(CollectedImages, told)
 
     async def has_user_namespaces(self) -> bool:
         """Whether the engine gives containers users that are nobody on the host."""
@@ -276,9 +273,9 @@ async def _our_errors(what: str, *fine: int) -> AsyncIterator[None]:
         ) from error
 
 
-def _box(answer: object) -> BoxDirectories:
+def _read(form: type[Told], answer: object) -> Told:
     try:
-        return BoxDirectories.model_validate(answer)
+        return form.model_validate(answer)
     except ValidationError as error:
         raise EngineError(f"the docker guard's answer cannot be used: {error}") from error
 
