@@ -58,7 +58,9 @@ async def test_no_secret_is_ever_logged(proxy: Proxy, upstream: Upstream) -> Non
         (b'{"model": "allowed"}', 200),
         (b'{"model": "other"}', 400),
         (b'{"model": "allowed", "model": "other"}', 400),
+        (b'{"model": "other", "model": "allowed"}', 400),
         (b'{"model": "allowed", "Model": "other"}', 400),
+        (b'{"Model": "other", "model": "allowed"}', 400),
         (b"not json", 400),
     ],
 )
