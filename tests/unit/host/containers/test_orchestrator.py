@@ -457,10 +457,13 @@ async def test_only_who_knows_says_whether_files_are_saved(tmp_path: Path) -> No
     assert [member.is_unsaved for member in orchestrator.members()] == [False]
 
 
+@pytest.mark.parametrize("is_saved", [True, False])
 async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
-    tmp_path: Path,
+    tmp_path: Path, *, is_saved: bool
 ) -> None:
     orchestrator = Fleet(tmp_path / "live").orchestrator()
+    await claim(orchestrator, "w1")
+    await orchestrator.release("w1", is_saved=is_saved)
     made = await claim(orchestrator, "w1")
     await orchestrator.halt("w1", container_id=made.container_id)
     with pytest.raises(BeingReplacedError):
