@@ -9,6 +9,20 @@ from contextlib import contextmanager
 from tests.engine import TestEngine
 
 
+def bring_in(docker_host: str, tag: str) -> str:
+    """Make an image of one file, unlike any that there is, with this tag; return its id."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo(tag))
+    done = subprocess.run(
+        ["docker", "--host", docker_host, "import", "-", tag],
+        input=archive.getvalue(),
+        capture_output=True,
+        check=True,
+    )
+    return done.stdout.decode().strip()
+
+
 @contextmanager
 def tagged(engine: TestEngine, tag: str, image: str) -> Iterator[Callable[[], str]]:
     """Give `image` the tag; what is yielded puts another image under it, and returns its id.
@@ -19,18 +33,7 @@ def tagged(engine: TestEngine, tag: str, image: str) -> Iterator[Callable[[], st
     made: list[str] = []
 
     def put_another() -> str:
-        """Make an image of one file, unlike any that there is."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            named = tarfile.TarInfo(tag)
-            tar.addfile(named)
-        done = subprocess.run(
-            [*docker, "import", "-", tag],
-            input=archive.getvalue(),
-            capture_output=True,
-            check=True,
-        )
-        made.append(done.stdout.decode().strip())
+        made.append(bring_in(engine.docker_host, tag))
         return made[-1]
 
     subprocess.run([*docker, "tag", image, tag], check=True)

@@ -508,4 +508,6 @@ def test_calls_are_in_the_log_one_line_each(server: Hakoiri) -> None:
     assert any("x=%0a" in line["target"] for line in refused)
     made = [line for line in lines if line["target"].startswith("/v1.41/containers/create")]
     assert {"engine_call_allowed"} <= {line["event"] for line in made}
+    old = [line["status"] for line in lines if line["target"] == "/images/old"]
+    assert old == [200], "they are looked for when the server starts"
     assert all(line["uid"] is not None and line["status"] for line in lines)

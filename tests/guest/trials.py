@@ -13,10 +13,11 @@ from typing import Any, Final
 
 from hakoiri.docker_guard.rules import LimitCeilings, Rules
 from hakoiri.docker_guard.sealed_container import check_body, engine_body, read_body
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec, engine_configuration
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 from hakoiri.wire.guard import (
     CONTAINER_GID,
     CONTAINER_UID,

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from tests.integration.host.containers import syscall_probe
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
 from hakoiri.host.containers.seccomp import filter_for
-from hakoiri.host.settings import ContainerSettings
 
 ROOT: Final = Path(__file__).parents[2]
 WORKLOADS: Final = ROOT / "deployment/seccomp/workloads"

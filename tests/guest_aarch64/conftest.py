@@ -9,8 +9,8 @@ from tests.seccomp import bpf
 from tests.seccomp.libseccomp import call_numbers, filter_of
 from tests.seccomp.reading import calls_to_ask
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
-from hakoiri.host.settings import ContainerSettings
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ from tests.seccomp.bpf import SystemCall
 from tests.seccomp.libseccomp import ARCHITECTURES, filter_of, number_of
 from tests.seccomp.reading import reading_of
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
 from hakoiri.host.containers.violations import Violation, parse_record
-from hakoiri.host.settings import ContainerSettings
 
 pytestmark = [pytest.mark.guest, pytest.mark.root, pytest.mark.timeout(3600)]
 

@@ -14,7 +14,7 @@ from hakoiri.cli.noun import noun
 from hakoiri.cli.screen import complain, remark, say, show_json
 from hakoiri.cli.waiting import waiting
 from hakoiri.cli.workspace_image import read_public_key, source_root, workspace_image
-from hakoiri.host.settings import ContainerSettings
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.image.bill_file import ensure_bill
 from hakoiri.image.build import DEFAULT_CACHE_DIR, ensure_image, image_tag
 from hakoiri.image.engine import Engine

@@ -87,8 +87,6 @@ class ImageCollection:
 
     async def collect(self) -> CollectedImages:
         """Do so once. Raises `CallRefusedError` if the engine fails."""
-        if self._kept is None:
-            return CollectedImages()
         earlier = await self._images()
         own = [image for image in earlier if image.image_id in self._own_ids]
         for image in own:
@@ -97,6 +95,8 @@ class ImageCollection:
         marks = {image.image_id: image.named_at for image in images}
         if any(marks.get(image.image_id, image.named_at) <= image.named_at for image in own):
             return CollectedImages(trouble=UNMARKED)
+        if self._kept is None:  # the mark is for the others on this engine, who may keep less
+            return CollectedImages()
         due = old_tags(images, own_ids=self._own_ids, kept=self._kept)[:REMOVALS_LIMIT]
         return CollectedImages(removed=[tag for tag in due if await self._has_gone(tag)])
 

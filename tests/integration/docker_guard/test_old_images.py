@@ -1,15 +1,14 @@
 """Old images go from a real engine, through the server's adapter and the guard before it."""
 
-import io
 import json
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.engine import PrivateEngine
 from tests.integration.docker_guard.test_alone import alone
+from tests.moved_tag import bring_in
 
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.wire.guard import CollectedImages
@@ -33,22 +32,13 @@ def own_engine() -> Iterator[PrivateEngine]:
         engine.remove()
 
 
-def docker(engine: PrivateEngine, *arguments: str, given: bytes = b"") -> str:
-    done = subprocess.run(
+def docker(engine: PrivateEngine, *arguments: str) -> str:
+    return subprocess.run(
         ["docker", "--host", engine.docker_host, *arguments],
-        input=given,
         capture_output=True,
         check=True,
-    )
-    return done.stdout.decode().strip()
-
-
-def bring_in(engine: PrivateEngine, tag: str) -> None:
-    """Make an image of one file, unlike the others."""
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo(tag.replace("/", "-")))
-    docker(engine, "import", "-", tag, given=archive.getvalue())
+        text=True,
+    ).stdout.strip()
 
 
 def names(engine: PrivateEngine) -> set[str]:
@@ -64,7 +54,7 @@ async def test_what_nothing_needs_goes_and_the_rest_stays(
     own_engine: PrivateEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for tag in (OLD, TWICE, BASE, USED, FOREIGN, OWN):
-        bring_in(own_engine, tag)
+        bring_in(own_engine.docker_host, tag)
     docker(own_engine, "tag", TWICE, "somebody/else:twice")
     docker(own_engine, "create", USED, "/nothing")
     before = last_named(own_engine, OWN)

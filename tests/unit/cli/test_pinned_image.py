@@ -20,7 +20,8 @@ from tests.unit.image.commands import IMAGE_ID
 from hakoiri.cli import pinned_image
 from hakoiri.cli.pinned_image import EngineSilentError, trusted_image
 from hakoiri.cli.workspace_image import image_reference
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.container_settings import ContainerSettings
+from hakoiri.host.settings import Settings
 from hakoiri.image.errors import ImageBuildError
 from hakoiri.image.signature import (
     SignatureRefusedError,

@@ -11,9 +11,9 @@ import pytest
 from tests.guest.mutants import MUTANTS, WITH_CAPABILITIES
 
 from hakoiri.cli.doctor.apparmor_facts import read_apparmor
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.confinement import OWN_PROFILE
 from hakoiri.host.containers.environment import agent_environment
-from hakoiri.host.settings import ContainerSettings
 from hakoiri.wire.agent import PROXY_MOUNT
 
 DIRECTORY = Path(__file__).parents[3] / "deployment/apparmor"

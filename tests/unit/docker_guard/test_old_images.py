@@ -189,10 +189,11 @@ async def test_nothing_goes_where_our_image_has_no_name_of_ours() -> None:
     assert await collection(store).collect() == CollectedImages()
 
 
-async def test_for_ever_is_for_ever() -> None:
-    store = ImageStore({OWN: (IMAGE_ID, NOW), OTHER: ("sha256:other", NOW - 9999 * DAY)})
+async def test_who_keeps_all_marks_his_own_for_those_who_do_not() -> None:
+    store = ImageStore({OWN: (IMAGE_ID, NOW - 90 * DAY), OTHER: ("sha256:other", NOW - 9999 * DAY)})
     assert await collection(store, days=0).collect() == CollectedImages()
-    assert store.asked == []
+    assert store.tags[OWN] == (IMAGE_ID, NOW)
+    assert OTHER in store.tags
 
 
 async def test_so_many_go_at_once() -> None:

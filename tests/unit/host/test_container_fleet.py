@@ -1,5 +1,6 @@
 from hakoiri.host.container_fleet import pool_configuration
-from hakoiri.host.settings import ContainerSettings, Settings, WarmPoolSettings
+from hakoiri.host.container_settings import ContainerSettings
+from hakoiri.host.settings import Settings, WarmPoolSettings
 from hakoiri.wire.pool import PoolConfiguration, PoolSize
 
 

@@ -6,11 +6,12 @@ from tests.unit.host.containers.fleet import Fleet, container_id_of
 
 from hakoiri.host import container_keeping
 from hakoiri.host.container_keeping import Leaving, let_go, make_collector
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.model import ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
 from hakoiri.host.containers.testing import MemoryChats
 from hakoiri.host.launch import ServerLaunch
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 from hakoiri.host.telemetry.metrics import ServerMetrics
 from hakoiri.wire.keeping import DAY_S, Keeping
 from hakoiri.wire.policy import DENY_ALL

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final, get_args
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.environment import agent_environment
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import MakeSpec
@@ -18,7 +19,7 @@ from hakoiri.host.containers.seccomp import (
     parse_profile,
     require_no_wider,
 )
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 from hakoiri.wire.messages import Runtime
 
 SHIPPED_PROFILE: Final = "workspace-seccomp.json"

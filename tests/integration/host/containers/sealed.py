@@ -17,9 +17,10 @@ from tests.disks import small_disks
 
 from hakoiri.docker_guard.boxes import Boxes
 from hakoiri.docker_guard.ownership import PLAIN, Owner
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_box
 from hakoiri.host.containers.hardening import ContainerSpec, engine_configuration
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 
 Runtime = Literal["runc", "runsc"]
 Change = Callable[[dict[str, Any]], None]

@@ -9,8 +9,9 @@ from tests.engine import TestEngine
 from tests.integration.host.containers import box_facts
 from tests.integration.host.containers.sealed import Change, sealed
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.hardening import MASKED_PATHS, MIB, READ_ONLY_PATHS
-from hakoiri.host.settings import ContainerSettings, FilesSettings
+from hakoiri.host.settings import FilesSettings
 
 pytestmark = pytest.mark.engine
 

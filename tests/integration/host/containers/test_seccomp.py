@@ -26,8 +26,8 @@ from tests.integration.host.containers.sealed import (
 from tests.seccomp.libseccomp import is_known, number_of
 
 from hakoiri.cli.doctor.engine_facts import read_engine
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
-from hakoiri.host.settings import ContainerSettings
 
 pytestmark = pytest.mark.engine
 

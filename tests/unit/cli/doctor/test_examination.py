@@ -7,7 +7,8 @@ from hakoiri.cli.doctor import examination
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError
 from hakoiri.cli.doctor.examination import examine
 from hakoiri.cli.doctor.finding import Finding, State
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.container_settings import ContainerSettings
+from hakoiri.host.settings import Settings
 
 
 @pytest.fixture

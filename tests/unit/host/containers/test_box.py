@@ -4,8 +4,9 @@ from typing import Literal
 
 import pytest
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import BoxError, read_box, read_profile
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 
 NARROW = {
     "defaultAction": "SCMP_ACT_ERRNO",

@@ -3,11 +3,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.confinement import OWN_PROFILE
 from hakoiri.host.containers.confinement_told import look_at_confinement
 from hakoiri.host.containers.ports import EngineError
 from hakoiri.host.launch import AppArmorKnown, ServerLaunch
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

@@ -23,9 +23,9 @@ from tests.seccomp.reading import (
     reading_of,
 )
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
 from hakoiri.host.containers.violations import CALL_NAMES
-from hakoiri.host.settings import ContainerSettings
 from hakoiri.workspace_agent.probe.system_calls import NUMBERS as PROBED
 
 ROOT = Path(__file__).parents[4]

@@ -1,7 +1,8 @@
 import pytest
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.gc_limits import gc_limits
-from hakoiri.host.settings import ContainerSettings, Settings
+from hakoiri.host.settings import Settings
 
 
 @pytest.mark.parametrize(("most_s", "counts_s"), [(None, 900), (7200, 7200)])

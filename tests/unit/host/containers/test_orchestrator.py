@@ -10,6 +10,7 @@ from tests.unit.host.containers.fleet import NO_POOL, Fleet, pool_of
 
 from hakoiri.host.containers.admission import LinePlace
 from hakoiri.host.containers.admission_gate import Told
+from hakoiri.host.containers.lifecycle import Prepare
 from hakoiri.host.containers.live import TURN
 from hakoiri.host.containers.model import Claim, ContainerDirectories
 from hakoiri.host.containers.orchestrator import Orchestrator
@@ -47,14 +48,16 @@ async def claim(
     tenant: str = "default",
     holder: str = TURN,
     told: Told | None = None,
+    prepare: Prepare = nothing,
+    restores: bool = True,
 ) -> Claim:
     return await orchestrator.claim(
         workspace_id=workspace,
         tenant=tenant,
         policy=policy,
-        prepare=nothing,
+        prepare=prepare,
         runtime=runtime,
-        restores=True,
+        restores=restores,
         holder=holder,
         told=told,
     )
@@ -261,14 +264,7 @@ async def test_a_container_counts_as_filled_when_its_files_are_there_and_not_bef
         filled_before.append(set(fleet.claims.filled))
 
     async with warmed(fleet) as (orchestrator, _):
-        made = await orchestrator.claim(
-            workspace_id="w1",
-            tenant="default",
-            policy=DENY_ALL,
-            prepare=prepare,
-            runtime=runtime,
-            restores=True,
-        )
+        made = await claim(orchestrator, "w1", runtime=runtime, prepare=prepare)
     assert made.start == start
     assert filled_before == [set()]
     assert fleet.claims.filled == {made.container_id}
@@ -306,14 +302,7 @@ async def test_files_come_back_into_a_home_that_the_agents_process_left(tmp_path
         seen.append(len(agent.connected))
 
     async with warmed(fleet) as (orchestrator, _):
-        made = await orchestrator.claim(
-            workspace_id="w1",
-            tenant="t",
-            policy=DENY_ALL,
-            prepare=prepare,
-            runtime="runc",
-            restores=True,
-        )
+        made = await claim(orchestrator, "w1", prepare=prepare)
         assert (made.start, seen) == ("warm", [0])
 
 
@@ -326,14 +315,7 @@ async def test_a_warm_claim_of_a_new_workspace_is_recorded_as_filled_in_one_writ
 ) -> None:
     fleet = pooled(tmp_path)
     async with warmed(fleet) as (orchestrator, _):
-        made = await orchestrator.claim(
-            workspace_id="w1",
-            tenant="t",
-            policy=DENY_ALL,
-            prepare=never,
-            runtime="runc",
-            restores=False,
-        )
+        made = await claim(orchestrator, "w1", prepare=never, restores=False)
     assert made.start == "warm"
     assert fleet.claims.filled == {made.container_id}
     assert fleet.claims.fills == []
@@ -342,14 +324,7 @@ async def test_a_warm_claim_of_a_new_workspace_is_recorded_as_filled_in_one_writ
 async def test_a_new_workspace_keeps_the_agents_process(tmp_path: Path) -> None:
     fleet = pooled(tmp_path, preconnect=True)
     async with warmed(fleet) as (orchestrator, _):
-        await orchestrator.claim(
-            workspace_id="w1",
-            tenant="t",
-            policy=DENY_ALL,
-            prepare=never,
-            runtime="runc",
-            restores=False,
-        )
+        await claim(orchestrator, "w1", prepare=never, restores=False)
         (agent,) = fleet.agents.by_directory.values()
         assert agent.connected
 
@@ -469,15 +444,7 @@ async def test_a_lost_container_that_somebody_else_uses_is_not_taken_from_him(
     with pytest.raises(BeingReplacedError):
         await orchestrator.join("w1", holder="command 1")
     with pytest.raises(BeingReplacedError):
-        await orchestrator.claim(
-            workspace_id="w1",
-            tenant="default",
-            policy=DENY_ALL,
-            prepare=nothing,
-            runtime="runc",
-            restores=True,
-            holder="command 1",
-        )
+        await claim(orchestrator, "w1", holder="command 1")
     assert orchestrator.holders("w1") == frozenset({"turn"})
 
 

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
 from hakoiri.host.containers.violations import (
     CALL_NAMES,
@@ -10,7 +11,6 @@ from hakoiri.host.containers.violations import (
     container_in,
     parse_record,
 )
-from hakoiri.host.settings import ContainerSettings
 
 ID = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4

@@ -10,9 +10,9 @@ from tests.seccomp.libseccomp import number_of
 from tests.seccomp.moby_default import FACTS, MobyDefault
 from tests.seccomp.reading import reading_of
 
+from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.box import read_profile
 from hakoiri.host.containers.seccomp import Rule
-from hakoiri.host.settings import ContainerSettings
 
 ROOT = Path(__file__).parents[4]
 TWO = ("x86_64", "aarch64")
