@@ -138,7 +138,8 @@ def run_flags(configuration: Mapping[str, Any], *, seccomp_file: Path) -> list[s
         *("--read-only", "--init", "--cap-drop", "ALL", "--ipc", host["IpcMode"]),
         *("--cgroupns", host["CgroupnsMode"], "--pids-limit", str(host["PidsLimit"])),
         *("--memory", str(host["Memory"]), "--memory-swap", str(host["MemorySwap"])),
-        *("--cpus", str(host["NanoCpus"] / 1e9), "--oom-score-adj", str(host["OomScoreAdj"])),
+        *("--cpus", str(host["NanoCpus"] / 1e9), "--cpu-shares", str(host["CpuShares"])),
+        *("--oom-score-adj", str(host["OomScoreAdj"])),
         *("--shm-size", f"{host['ShmSize'] // MIB}m", "--log-driver", host["LogConfig"]["Type"]),
     ]
     for limit in host["Ulimits"]:

@@ -129,8 +129,16 @@ def sealed_body(server: Hakoiri, container_id: str) -> dict[str, Any]:
                 for name in (
                     *("Runtime", "NetworkMode", "ReadonlyRootfs", "Privileged", "CapDrop"),
                     *("SecurityOpt", "IpcMode", "PidMode", "UTSMode", "CgroupnsMode"),
-                    *("PidsLimit", "Memory", "MemorySwap", "NanoCpus", "OomScoreAdj", "Ulimits"),
-                    *("Tmpfs", "ShmSize", "Init", "AutoRemove", "LogConfig", "UsernsMode"),
+                    *("PidsLimit", "Memory", "MemorySwap", "NanoCpus", "CpuShares", "OomScoreAdj"),
+                    *(
+                        "Ulimits",
+                        "Tmpfs",
+                        "ShmSize",
+                        "Init",
+                        "AutoRemove",
+                        "LogConfig",
+                        "UsernsMode",
+                    ),
                     *("MaskedPaths", "ReadonlyPaths"),
                 )
             },

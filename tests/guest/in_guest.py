@@ -190,7 +190,7 @@ def group_of(pid: int) -> dict[str, str]:
     path = re.sub(r"^0::", "/sys/fs/cgroup", Path(f"/proc/{pid}/cgroup").read_text().strip())
     names = (
         *("memory.max", "memory.swap.max", "memory.events", "pids.max", "pids.events"),
-        *("cpu.max", "cpu.stat"),
+        *("cpu.max", "cpu.stat", "cpu.weight"),
     )
     return {name: (Path(path) / name).read_text() for name in names}
 

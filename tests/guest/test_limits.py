@@ -9,6 +9,11 @@ from tests.guest.trials import BOUNDED
 pytestmark = [pytest.mark.guest, pytest.mark.engine, pytest.mark.root, pytest.mark.timeout(3600)]
 
 KILLED = 137
+USUAL_WEIGHT = 100
+"""What a service of the host has (cgroup-v2, `cpu.weight`)."""
+
+MOST_WEIGHT = 20
+"""runc makes 5 of 128 shares, from 1.3.2 on 20."""
 
 
 def program(records: Sequence[Record], trial: str, name: str) -> Record:
@@ -31,6 +36,12 @@ def test_the_kernel_has_the_limits_that_were_asked_for(records: Sequence[Record]
     assert int(limits["memory.swap.max"]) == 0
     assert int(limits["pids.max"]) == BOUNDED.pids
     assert limits["cpu.max"].split() == ["100000", "100000"]
+
+
+def test_a_busy_processor_goes_to_who_serves_a_container_first(records: Sequence[Record]) -> None:
+    weight = int(group(records, "bounded", "container")["cpu.weight"])
+    assert weight <= MOST_WEIGHT
+    assert int(group(records, "unbounded", "container")["cpu.weight"]) == USUAL_WEIGHT
 
 
 def test_a_program_that_takes_more_memory_is_killed_and_the_container_lives(

@@ -119,7 +119,8 @@ def open_body(name: str, image_id: str, *, profile: str) -> dict[str, Any]:
 
 def without_limits(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body of the control for limits: swap, processes and processor as they come."""
-    host = {**body["HostConfig"], "MemorySwap": -1, "PidsLimit": None, "NanoCpus": 0}
+    host = {**body["HostConfig"], "MemorySwap": -1, "PidsLimit": None}
+    host |= {"NanoCpus": 0, "CpuShares": 0}
     return {**body, "HostConfig": host}
 
 

@@ -43,6 +43,7 @@ def _whole(value: object) -> object:
 _On = Annotated[Literal[True], BeforeValidator(_no_number_for_a_bool)]
 _Off = Annotated[Literal[False], BeforeValidator(_no_number_for_a_bool)]
 _OomScore = Annotated[Literal[500], BeforeValidator(_whole)]
+_CpuShares = Annotated[Literal[128], BeforeValidator(_whole)]
 _Count = Annotated[int, Field(ge=1, le=2**62)]
 _Label = Annotated[str, StringConstraints(max_length=128)]
 _Variable = Annotated[
@@ -143,6 +144,7 @@ class HostConfig(_Closed):
     Memory: _Count
     MemorySwap: _Count
     NanoCpus: _Count
+    CpuShares: _CpuShares
     OomScoreAdj: _OomScore
     Ulimits: Annotated[list[Ulimit], Field(min_length=3, max_length=3)]
     Tmpfs: Tmpfs

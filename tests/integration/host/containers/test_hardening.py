@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.engine import TestEngine
 from tests.integration.host.containers import box_facts
-from tests.integration.host.containers.sealed import Change, sealed
+from tests.integration.host.containers.sealed import Change, Runtime, Sealed, sealed
 
 from hakoiri.host.container_settings import ContainerSettings
 from hakoiri.host.containers.hardening import MASKED_PATHS, MIB, READ_ONLY_PATHS
@@ -126,6 +126,34 @@ def test_the_limits_of_a_process(inside: dict[str, Any]) -> None:
 
 def test_the_kernel_takes_a_box_before_what_is_ours(inside: dict[str, Any]) -> None:
     assert inside["oom_score_adj"] == 500
+
+
+def cpu_share(container: Sealed) -> float:
+    """What part of a busy processor it has beside one other of the usual kind, by the kernel."""
+    for line in Path(f"/proc/{container.pid}/cgroup").read_text().splitlines():
+        number, controllers, path = line.split(":", 2)
+        if "cpu" in controllers.split(","):
+            shares = int(Path(f"/sys/fs/cgroup/{controllers}{path}/cpu.shares").read_text())
+            return shares / (shares + 1024)
+        if number == "0" and (weight := Path(f"/sys/fs/cgroup{path}/cpu.weight")).exists():
+            return int(weight.read_text()) / (int(weight.read_text()) + 100)
+    raise AssertionError("no control group of the processor's")
+
+
+@pytest.mark.parametrize("runtime", ["runc", "runsc"])
+def test_a_busy_processor_goes_to_who_serves_a_box_first(
+    engine: TestEngine, image: str, tmp_path: Path, runtime: Runtime
+) -> None:
+    def as_engines_have_it(body: dict[str, Any]) -> None:
+        body["HostConfig"]["CpuShares"] = 0
+
+    sleep = ["/usr/bin/sleep", "60"]
+    with sealed(engine.docker_host, image, tmp_path, sleep, runtime=runtime) as container:
+        assert cpu_share(container) < 0.2
+    with sealed(
+        engine.docker_host, image, tmp_path, sleep, runtime=runtime, change=as_engines_have_it
+    ) as container:
+        assert cpu_share(container) == 0.5
 
 
 def test_it_is_given_no_device_by_a_rule_or_by_a_request(inside: dict[str, Any]) -> None:

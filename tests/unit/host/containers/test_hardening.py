@@ -62,6 +62,7 @@ HOST = engine_configuration(spec())["HostConfig"]
         ("Memory", 512 * 2**20),
         ("MemorySwap", 512 * 2**20),
         ("NanoCpus", 1_500_000_000),
+        ("CpuShares", 128),
         ("OomScoreAdj", 500),
         ("ShmSize", 8 * 2**20),
         ("AutoRemove", False),
