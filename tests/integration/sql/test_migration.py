@@ -1,23 +1,23 @@
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from tests.integration.sql.conftest import conversation
 
 from hakoiri.host.adapters.sql.conversation_store import SqlConversationStore
 from hakoiri.host.adapters.sql.database import DatabaseError, NewerDatabaseError, open_database
+from hakoiri.host.adapters.sql.migration import known_schemas
 
 pytestmark = pytest.mark.anyio
 
-NEWEST = max(
-    path.name[1:5]
-    for path in (
-        Path(__file__).parents[3] / "src/hakoiri/host/adapters/sql/migrations/versions"
-    ).glob("v[0-9]*.py")
-)
+NEWEST = known_schemas()[-1]
 BACK_BEFORE_0007 = (
     "ALTER TABLE claims DROP COLUMN is_filled",
     "UPDATE alembic_version SET version_num = '0006'",
@@ -63,6 +63,35 @@ async def test_a_database_that_a_newer_version_has_used_is_refused_with_the_mend
     assert "schema 9999" in said
     assert f"knows none after {NEWEST}" in said
     assert "docs/operations/upgrade.md" in said
+
+
+def test_the_names_of_the_migrations_are_the_schemas_in_their_order() -> None:
+    config = Config()
+    config.set_main_option("script_location", "hakoiri.host.adapters.sql:migrations")
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    assert [script.revision for script in scripts] == known_schemas()[::-1]
+
+
+async def test_a_start_with_nothing_to_do_does_not_load_what_does_it(tmp_path: Path) -> None:
+    script = """
+import sys
+from anyio import run
+from hakoiri.host.adapters.sql.database import open_database
+
+async def main():
+    await (await open_database(sys.argv[1])).close()
+    print("alembic" in sys.modules)
+
+run(main)
+"""
+    said = []
+    for _ in range(2):
+        done = await anyio.run_process(
+            [sys.executable, "-c", script, f"sqlite:///{tmp_path}/h.sqlite"],
+            env={"PYTHONPATH": ":".join(sys.path)},
+        )
+        said.append(done.stdout.decode().strip())
+    assert said == ["True", "False"]
 
 
 async def test_an_old_database_is_brought_up_to_date(url: str) -> None:
