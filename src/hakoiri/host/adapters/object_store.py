@@ -1,17 +1,18 @@
 """The object store that a URL names: a directory of this host, or an S3 bucket."""
 
-import ctypes
 import os
 import re
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+import obstore
 from obstore.store import LocalStore
 
+from hakoiri.host.adapters.durable_names import DurableNames, sync_path
 from hakoiri.host.adapters.obstore_objects import ObstoreObjects, ours
 from hakoiri.host.adapters.s3_store import S3ObjectStore
 from hakoiri.host.files.collection_ports import CollectableStore
@@ -53,24 +54,28 @@ def _directory_of(parts: SplitResult) -> Path:
 class FileObjectStore(ObstoreObjects):
     """An `ObjectStore` in a directory of this host.
 
-    Each object is written under a staging name and renamed, so no reader sees half of one. The
-    single writes are not synchronised with the disk; `flush` does it for all at once.
+    Each object is written under a staging name and renamed, so no reader sees half of one, and it
+    is on the disk when its writer is told so.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._durable = DurableNames(directory)
         name = f"object store {directory}"
         with ours(name):
-            directory.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
+            _make_directory(directory)
             super().__init__(LocalStore(directory), name=name)
 
-    async def flush(self) -> None:
-        """Write all that the file system still holds in memory to the disk, by syncfs(2).
+    async def put(self, key: str, data: bytes) -> None:
+        """Store `data`."""
+        with ours(key):
+            await run_in_thread(partial(self._put, key, data), threads=self._threads)
 
-        One call per recovery point: an fsync per small object would cost a disk's turn each.
-        """
-        with ours(self._name):
-            await run_in_thread(partial(_sync_file_system, self._directory))
+    async def bring_back(self, key: str) -> None:
+        """Copy an object back from below `archive/`; `ObjectMissingError`."""
+        await super().bring_back(key)
+        with ours(key):
+            await run_in_thread(partial(self._durable.keep, self._directory / key))
 
     async def drop_abandoned(self, *, before: datetime) -> int:
         """Delete what crashes left of writes: staging files, named `…#` and a number."""
@@ -82,15 +87,27 @@ class FileObjectStore(ObstoreObjects):
     async def _move(self, key: str, target: str) -> None:
         """Rename the file, whose age counts from now on."""
         with ours(key):
-            await run_in_thread(partial(_rename, self._directory, key, target))
+            await run_in_thread(partial(self._rename, key, target))
+
+    def _put(self, key: str, data: bytes) -> None:
+        obstore.put(self._store, key, data, use_multipart=False)
+        self._durable.keep(self._directory / key)
+
+    def _rename(self, key: str, target: str) -> None:
+        source, place = self._directory / key, self._directory / target
+        # before the renaming: a crash between the two must not make it old in the archive
+        os.utime(source)
+        place.parent.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
+        source.rename(place)
+        self._durable.keep(place)
 
 
-def _rename(directory: Path, key: str, target: str) -> None:
-    source, place = directory / key, directory / target
-    # before the renaming: a crash between the two must not make it old in the archive
-    os.utime(source)
-    place.parent.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
-    source.rename(place)
+def _make_directory(directory: Path) -> None:
+    """Make the store's directory with all on the way to it, to be found after a crash."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    directory.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
+    for path in missing:
+        sync_path(path.parent)
 
 
 def _drop_staging(directory: Path, before_s: float, limit: int) -> int:
@@ -107,14 +124,3 @@ def _drop_staging(directory: Path, before_s: float, limit: int) -> int:
             if dropped == limit:
                 return dropped
     return dropped
-
-
-def _sync_file_system(directory: Path) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        if cast("int", libc.syncfs(descriptor)) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number))
-    finally:
-        os.close(descriptor)

@@ -68,9 +68,6 @@ class S3ObjectStore(ObstoreObjects):
             )
         return cls(store, name=name)
 
-    async def flush(self) -> None:
-        """Nothing is left to be done."""
-
 
 def _lent(credentials: StoreCredentials) -> "S3Credential":
     token = credentials.session_token

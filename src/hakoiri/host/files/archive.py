@@ -47,10 +47,6 @@ class StoreWithArchive:
         async for chunk in chunks:
             yield chunk
 
-    async def flush(self) -> None:
-        """Return when all that was stored before survives a crash of the host."""
-        await self._store.flush()
-
     async def check(self) -> None:
         """Raise `FilesError` if the store cannot be used now."""
         await self._store.check()

@@ -68,7 +68,6 @@ class PointFiles:
         made, copied = await self._manifests.write_copy(
             source.tenant, source.workspace_id, source.recovery_point, new
         )
-        await self._store.flush()
         files, file_bytes = source.files, source.file_bytes
         if files is None or file_bytes is None:
             counted = (await self._read(source)).as_point(reason)

@@ -100,20 +100,16 @@ class ObjectStore(Protocol):
     """Immutable objects under keys such as `tenants/t/packs/ab/abcd…`. Errors are `FilesError`."""
 
     async def put(self, key: str, data: bytes) -> None:
-        """Store `data`; replacing an object by the same bytes is harmless."""
+        """Store `data`, which survives a crash of the host when this returns.
+
+        Replacing an object by the same bytes is harmless.
+        """
 
     async def get(self, key: str, *, limit_bytes: int) -> bytes:
         """Read a whole object; `ObjectMissingError`, `ObjectTooLargeError`."""
 
     def stream(self, key: str) -> AsyncIterator[bytes]:
         """Read an object in chunks; `ObjectMissingError` on the first step."""
-
-    async def flush(self) -> None:
-        """Return when all that was stored before survives a crash of the host.
-
-        Called once per recovery point, before the head moves. Stores that answer a write only
-        when it is durable (S3) do nothing here.
-        """
 
     async def check(self) -> None:
         """Raise `FilesError` if the store cannot be used now."""

@@ -265,7 +265,6 @@ class StoreCollection:
     async def _move(self, keys: frozenset[str]) -> None:
         for key in sorted(keys):
             await self._store.archive(key)
-        await self._store.flush()
         await self._ledger.end_leaving(keys, at=self._clock())
 
     async def _finish_leaving(self) -> None:

@@ -329,7 +329,6 @@ class FileSync:
 
     async def _commit(self, workspace_id: str, point: PreparedPoint, begun: Begun) -> None:
         await self._manifests.put(point.spelled)
-        await self._store.flush()
         if self._monotonic() - begun.at_s > LONGEST_SAVE_S:
             raise FilesError(f"saving took longer than {LONGEST_SAVE_S:g} s")
         await self._heads.move_head(workspace_id, point.head, point.named)

@@ -47,9 +47,6 @@ class MemoryObjectStore:
         for start in range(0, len(data), _CHUNK_BYTES):
             yield data[start : start + _CHUNK_BYTES]
 
-    async def flush(self) -> None:
-        """Memory has nothing to flush."""
-
     async def check(self) -> None:
         """Memory can always be used."""
 

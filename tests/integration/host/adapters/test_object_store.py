@@ -116,17 +116,14 @@ async def test_the_vendors_errors_are_one_line_of_ours(store: ObjectStore, direc
     assert "\n" not in str(caught.value)
 
 
-async def test_a_store_that_works_passes_its_check_and_flushes(any_store: ObjectStore) -> None:
+async def test_a_store_that_works_passes_its_check(any_store: ObjectStore) -> None:
     await any_store.check()
-    await any_store.flush()
 
 
 async def test_a_store_that_went_away_fails_its_check(store: ObjectStore, directory: Path) -> None:
     put_a_file_in_its_place(directory)
     with pytest.raises(FilesError):
         await store.check()
-    with pytest.raises(FilesError):
-        await store.flush()
 
 
 def test_the_stores_directory_is_private(store: ObjectStore, directory: Path) -> None:

@@ -51,10 +51,6 @@ class Disk(MemoryObjectStore):
             raise CrashError
         await super().put(key, data)
 
-    async def flush(self) -> None:
-        if self.is_crash():
-            raise CrashError
-
     def is_crash(self) -> bool:
         if self.left is None:
             return False
