@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.e2e.running import Hakoiri, data_of, hakoiri
+from tests.e2e.running import Hakoiri, data_of, hakoiri, usual_runtime
 from tests.e2e.scripts import RUN
 from tests.e2e.talk import Talk
 from tests.e2e.test_failures import is_gapless, is_ready
@@ -148,7 +148,7 @@ def test_a_warm_claim_and_its_turn_ask_the_engine_nothing(
 
 
 def warm_pool_state(server: Hakoiri) -> str:
-    return str(server.api.call("GET", "/v1/pool")["runtimes"]["runc"]["state"])
+    return str(server.api.call("GET", "/v1/pool")["runtimes"][usual_runtime()]["state"])
 
 
 def test_a_first_message_waits_for_an_engine_that_is_started_again(

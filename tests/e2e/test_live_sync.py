@@ -50,7 +50,7 @@ scenes:
   - name: look
     replies:
       - say: I look.
-        use: [{{tool: Bash, input: {{command: 'ls n*', description: look}}}}]
+        use: [{{tool: Bash, input: {{command: 'echo n*', description: look}}}}]
       - say: "there: {{{{last_tool_result}}}}"
 """
 
