@@ -216,7 +216,11 @@ def test_what_policy_or_server_do_not_allow_is_refused_by_name(server: Hakoiri) 
 def test_a_setting_outlives_the_server_and_an_empty_pool_is_ready(
     engine: TestEngine, image: str, tmp_path: Path
 ) -> None:
-    settings = {"HAKOIRI_CONTAINER__IMAGE": image, "HAKOIRI_WARM_POOL__MIN": "1"}
+    settings = {
+        "HAKOIRI_CONTAINER__IMAGE": image,
+        "HAKOIRI_CONTAINER__RUNTIME": "runc",
+        "HAKOIRI_WARM_POOL__MIN": "1",
+    }
     with hakoiri(tmp_path, docker_host=engine.docker_host, script=RUN, settings=settings) as first:
         until_full(first)
         set_pool(first, "--min", "0", "--target", "0")
