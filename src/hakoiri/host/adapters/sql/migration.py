@@ -2,12 +2,18 @@
 
 At nearly every start there is nothing to do. Alembic, which costs 10 MiB and 0.1 s, is therefore
 loaded only where there is.
+
+Before an SQLite database is changed, a copy of its file is kept beside it: there is no way back
+from a migration but that copy. Of PostgreSQL a dump is the operator's to make (docs/operations).
 """
 
 from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+
+from hakoiri.host.adapters.sql import sqlite
+from hakoiri.host.adapters.sql.sqlite_copy import CopyError, copy_database
 
 VERSION_TABLE: Final = "alembic_version"
 VERSIONS: Final = Path(__file__).parent / "migrations" / "versions"
@@ -39,9 +45,11 @@ def migrate(connection: sa.Connection) -> None:
             f"{known[-1]}: a newer version has used it. Start that version again, or put back "
             "what was saved before the upgrade (docs/operations/upgrade.md)"
         )
+    if found is not None:
+        _keep_copy(connection, known[-1])
     from hakoiri.host.adapters.sql.schema_upgrade import upgrade  # noqa: PLC0415 - see above
 
-    upgrade(connection, known[-1], is_new=found is None)
+    upgrade(connection, known[-1])
 
 
 def known_schemas() -> list[str]:
@@ -56,3 +64,21 @@ def _schema_of(connection: sa.Connection) -> str | None:
     version = sa.table(VERSION_TABLE, sa.column("version_num", sa.String))
     found: str | None = connection.scalar(sa.select(version.c.version_num))
     return found
+
+
+def kept_copy(database: Path, newest: str) -> Path:
+    """Return where the copy of an SQLite file lies that was made before it got schema `newest`."""
+    return database.with_name(f"{database.name}.before-{newest}")
+
+
+def _keep_copy(connection: sa.Connection, newest: str) -> None:
+    if connection.dialect.name != sqlite.NAME:
+        return
+    path = Path(connection.engine.url.database or "")
+    try:
+        # Our transaction keeps all writers out, and has itself written nothing yet.
+        copy_database(path, kept_copy(path, newest))
+    except CopyError as error:
+        raise NoCopyError(
+            f"the database was not changed, as no copy of it could be kept before: {error}"
+        ) from error
