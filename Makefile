@@ -5,7 +5,8 @@ VENV := .venv
 HAKOIRI := $(VENV)/bin/hakoiri
 
 # Tests that run the whole system wait more than they compute, so two workers more than there are
-# processors (on two: 21 minutes in place of 24); a file's tests stay with one (tests/workers.py). Longest first: whole systems.
+# processors (on two: 21 minutes in place of 24); a file's tests stay with one (tests/workers.py).
+# Longest first: whole systems.
 WORKERS := -n $(shell expr $$(nproc) + 2) --dist loadscope --no-loadscope-reorder
 
 # An engine that the caller chose for the docker command is the one that hakoiri uses, too.

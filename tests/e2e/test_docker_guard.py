@@ -130,16 +130,8 @@ def sealed_body(server: Hakoiri, container_id: str) -> dict[str, Any]:
                     *("Runtime", "NetworkMode", "ReadonlyRootfs", "Privileged", "CapDrop"),
                     *("SecurityOpt", "IpcMode", "PidMode", "UTSMode", "CgroupnsMode"),
                     *("PidsLimit", "Memory", "MemorySwap", "NanoCpus", "CpuShares", "OomScoreAdj"),
-                    *(
-                        "Ulimits",
-                        "Tmpfs",
-                        "ShmSize",
-                        "Init",
-                        "AutoRemove",
-                        "LogConfig",
-                        "UsernsMode",
-                    ),
-                    *("MaskedPaths", "ReadonlyPaths"),
+                    *("Ulimits", "Tmpfs", "ShmSize", "Init", "AutoRemove", "LogConfig"),
+                    *("UsernsMode", "MaskedPaths", "ReadonlyPaths"),
                 )
             },
             "CapAdd": [],

@@ -30,7 +30,7 @@ class DurableNames:
     def __init__(self, root: Path, *, sync: Sync = sync_path) -> None:
         self._root = root
         self._sync = sync
-        self._found: set[Path] = {root}
+        self._found: set[Path] = set()
 
     def keep(self, path: Path) -> None:
         """Return when the file at `path`, below the root, is on the disk and found there.
@@ -46,6 +46,6 @@ class DurableNames:
                 break
             self._sync(directory.parent)
             new.append(directory)
-        if len(self._found) > REMEMBERED:
+        if len(self._found) + len(new) > REMEMBERED:
             self._found.clear()
         self._found.update(new)

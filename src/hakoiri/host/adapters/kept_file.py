@@ -5,6 +5,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
+from hakoiri.host.adapters.durable_names import sync_path
+
 LIMIT_BYTES: Final = 64 * 1024
 
 
@@ -39,7 +41,7 @@ class KeptFile:
         """Keep nothing."""
         with self._changing:
             self.path.unlink(missing_ok=True)
-            self._sync_directory()
+            sync_path(self.path.parent)
 
     def _replace(self, content: str) -> None:
         temporary = self.path.with_suffix(".new")
@@ -49,11 +51,4 @@ class KeptFile:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)
-        self._sync_directory()
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_path(self.path.parent)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.s3_server import S3Server, credentials_file
 
-from hakoiri.host.adapters import obstore_objects
+from hakoiri.host.adapters import object_store, obstore_objects
 from hakoiri.host.adapters.object_store import FileObjectStore, open_object_store
 from hakoiri.host.files.collection import Listed
 from hakoiri.host.files.collection_ports import CollectableStore
@@ -124,6 +124,17 @@ async def test_a_store_that_went_away_fails_its_check(store: ObjectStore, direct
     put_a_file_in_its_place(directory)
     with pytest.raises(FilesError):
         await store.check()
+
+
+def test_the_way_to_a_new_store_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(object_store, "sync_path", synced.append)
+    open_object_store((tmp_path / "a/b").as_uri())
+    assert set(synced) == {tmp_path, tmp_path / "a"}
+    open_object_store((tmp_path / "a/b").as_uri())
+    assert len(synced) == 2, "what was there before is found"
 
 
 def test_the_stores_directory_is_private(store: ObjectStore, directory: Path) -> None:

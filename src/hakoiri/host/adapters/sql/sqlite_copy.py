@@ -10,6 +10,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from hakoiri.host.adapters.durable_names import sync_path
+
 BUSY_TIMEOUT_S: Final = 30.0
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -35,16 +37,8 @@ def copy_database(source: Path, target: Path) -> None:
             old.backup(new)
             # one file, with nothing beside it that could be left behind
             new.execute("PRAGMA journal_mode=DELETE")
-        _sync(partial)
+        sync_path(partial)
         partial.rename(target)
-        _sync(target.parent)
+        sync_path(target.parent)
     except (OSError, sqlite3.Error) as error:
         raise CopyError(f"cannot copy {source} to {target}: {error}") from error
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
