@@ -17,8 +17,12 @@ from hakoiri.host.adapters.obstore_objects import REQUESTS_AT_ONCE
 Holdings = Mapping[str, Mapping[str, int]]
 
 GONE_TIMEOUT_S: Final = 300.0
-CLOSED_TIMEOUT_S: Final = 30.0
-"""For what goes with the last container: sockets, mounts, a process that is just started again."""
+CLOSED_TIMEOUT_S: Final = 60.0
+"""For what goes with the last container: sockets, mounts, a process that is just started again.
+
+Longer than from one look of the collector to the next, which takes up what could not be removed;
+shorter than the grace of strays: what a removal forgot is found.
+"""
 
 IDLE_TIMEOUT_S: Final = 150.0
 """Longer than any pool keeps a connection that nobody uses (the store's: 90 s)."""

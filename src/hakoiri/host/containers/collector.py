@@ -171,6 +171,7 @@ class Collector:
         found, self._first_seen = strays(
             await self._lifecycle.present(),
             owned=self._lifecycle.in_hand(),
+            left_over=self._lifecycle.left_over(),
             first_seen=self._first_seen,
             now_s=self._clock(),
             limits=self._limits,

@@ -1,7 +1,7 @@
 """Which containers may go, and which may be frozen, purely. Their workspaces stay."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self
@@ -124,20 +124,22 @@ def strays(
     present: Iterable[str],
     *,
     owned: frozenset[str],
+    left_over: Set[str],
     first_seen: Mapping[str, float],
     now_s: float,
     limits: GcLimits,
 ) -> tuple[list[str], dict[str, float]]:
-    """Return the containers that nobody has owned for the grace, and when each was first seen so.
+    """Return the containers that nobody owns and that may go, and when each was first seen so.
 
     `present` has all ids for which there is a container, a directory or a socket; what has not the
     form of our ids is somebody else's. `owned` has those in the server's hands: live, warm, being
     started or removed. A slow start loses nothing: it is owned, and the grace is longer than any.
+    What this server itself could not remove is `left_over`: nobody can be about it, it gets none.
     """
     seen = {
         container_id: first_seen.get(container_id, now_s)
         for container_id in present
         if container_id not in owned and _OURS.fullmatch(container_id)
     }
-    overdue = [one for one, since_s in seen.items() if now_s - since_s >= limits.stray_grace_s]
-    return sorted(overdue), seen
+    overdue = {one for one, since_s in seen.items() if now_s - since_s >= limits.stray_grace_s}
+    return sorted(overdue | (seen.keys() & left_over)), seen

@@ -116,6 +116,10 @@ class Lifecycle:
         """
         return frozenset(self._in_hand)
 
+    def left_over(self) -> frozenset[str]:
+        """Return what this server tried to remove and could not, as far as it knows."""
+        return frozenset(self._left_over)
+
     async def present(self) -> frozenset[str]:
         """Return every id for which there is a container of ours, directories, or a socket."""
         listed = await self._engine.list_ours(self._instance)
@@ -318,8 +322,8 @@ class Lifecycle:
     async def discard(self, container_id: str) -> None:
         """Remove container, proxy socket and directories, whichever there are.
 
-        Goes on after a failed step and logs it; the next sweep, or `look_back`, tries again. So
-        does the collector with what is given up half-way.
+        Goes on after a failed step and logs it; `look_back`, the collector or the next sweep try
+        again, also where it is given up half-way.
         """
         name = engine_name(container_id)
         steps: tuple[tuple[str, Callable[[], Awaitable[None]]], ...] = (

@@ -18,6 +18,7 @@ LIMITS = GcLimits(idle_timeout_s=30, lifetime_s=1000, pause_after_s=10, stray_gr
 ALL = frozenset({"a", "b", "c"})
 OURS, OTHER = "c0123456789abcdef", "cfedcba9876543210"
 TIMES = st.floats(0, 100_000)
+nobody: frozenset[str] = frozenset()
 
 
 def member(name: str, idle_since_s: float | None, **fields: object) -> Member:
@@ -85,18 +86,31 @@ def test_what_is_idle_is_frozen_once() -> None:
 
 
 def test_what_nobody_owns_goes_after_the_grace() -> None:
-    nobody: frozenset[str] = frozenset()
-    found, seen = strays([OURS], owned=nobody, first_seen={}, now_s=100, limits=LIMITS)
+    found, seen = strays([OURS], owned=nobody, left_over=nobody, first_seen={}, now_s=100, limits=LIMITS)
     assert (found, seen) == ([], {OURS: 100})
-    found, seen = strays([OURS], owned=nobody, first_seen=seen, now_s=159, limits=LIMITS)
+    found, seen = strays([OURS], owned=nobody, left_over=nobody, first_seen=seen, now_s=159, limits=LIMITS)
     assert found == []
-    found, _ = strays([OURS], owned=nobody, first_seen=seen, now_s=160, limits=LIMITS)
+    found, _ = strays([OURS], owned=nobody, left_over=nobody, first_seen=seen, now_s=160, limits=LIMITS)
+    assert found == [OURS]
+
+
+def test_what_this_server_could_not_remove_gets_no_grace() -> None:
+    found, _ = strays(
+        [OURS, OTHER], owned=nobody, left_over={OURS}, first_seen={}, now_s=0, limits=LIMITS
+    )
     assert found == [OURS]
 
 
 def test_the_grace_begins_anew_when_it_was_owned_or_gone_meanwhile() -> None:
     for present, owned in ((OURS, frozenset({OURS})), (OTHER, frozenset({OTHER}))):
-        _, seen = strays([present], owned=owned, first_seen={OURS: 0}, now_s=9999, limits=LIMITS)
+        _, seen = strays(
+            [present],
+            owned=owned,
+            left_over=nobody,
+            first_seen={OURS: 0},
+            now_s=9999,
+            limits=LIMITS,
+        )
         assert seen == {}
 
 
@@ -105,6 +119,7 @@ def test_what_is_owned_is_never_a_stray(owned: set[str], now_s: float) -> None:
     found, _ = strays(
         [OURS, OTHER],
         owned=frozenset(owned),
+        left_over=owned,
         first_seen={OURS: 0, OTHER: 0},
         now_s=now_s,
         limits=LIMITS,
@@ -115,7 +130,12 @@ def test_what_is_owned_is_never_a_stray(owned: set[str], now_s: float) -> None:
 @given(st.text())
 def test_what_has_not_the_form_of_our_ids_is_somebody_elses(name: str) -> None:
     found, seen = strays(
-        [name, "chat-c-1"], owned=frozenset(), first_seen={name: 0}, now_s=9999, limits=LIMITS
+        [name, "chat-c-1"],
+        owned=nobody,
+        left_over={name},
+        first_seen={name: 0},
+        now_s=9999,
+        limits=LIMITS,
     )
     assert (found, seen) == ([], {})
 
