@@ -37,8 +37,6 @@ _SMALL: Final = {
     "WORKSPACE_INODES": "8192",
     "HOME_MIB": "128",
     "HOME_INODES": "8192",
-    # less than there are, so that burning all is seen to end at it
-    "CPUS": "1.5",
 }
 LIMITS: Final[dict[str, dict[str, str]]] = {
     "runc": {**_SMALL, "MEMORY_MIB": "768", "PIDS": "192"},

@@ -3,13 +3,16 @@
 And the bomb must have gone off: it says what stopped it, and that must be what is there to stop it.
 """
 
+import os
 from typing import Final
 
 import pytest
 from tests.escape.bombs import BOMBS, stopped_by
 from tests.escape.conftest import Tell
-from tests.escape.installation import LIMITS, Installation
+from tests.escape.installation import Installation
 from tests.escape.neighbours import Beside, beside
+
+from hakoiri.host.containers.box import box_cpus
 
 pytestmark = [pytest.mark.engine, pytest.mark.root, pytest.mark.attack("resource-exhaustion")]
 
@@ -26,7 +29,7 @@ def test_the_neighbour_of_a_bomb_gets_its_right_answer(
     ended = last["data"]["code"] if last["type"] == "error" else last["type"]
     stopped = stopped_by(bomb, place.runtime, found.events)
     if bomb.is_throttled and stopped:
-        stopped = throttled_to(found, place.runtime)
+        stopped = throttled_to(found)
     expected = f"{', '.join(sorted(bomb.stops)) or 'its processors'}"
     tell(
         f"{name}, beside a neighbour",
@@ -37,12 +40,12 @@ def test_the_neighbour_of_a_bomb_gets_its_right_answer(
     )
 
 
-def throttled_to(found: Beside, runtime: str) -> str:
+def throttled_to(found: Beside) -> str:
     """Say how many processors it had; nothing if they were more than its limit.
 
     On a machine with other work it may get fewer, and then is not held back by it.
     """
-    limit = float(LIMITS[runtime]["CPUS"])
+    limit = box_cpus(None, processors=os.cpu_count() or 1)
     if found.processors is None or found.processors > limit * MEASURED_WITHIN:
         return ""
     return f"{found.processors:.2f} of {limit:g} processors, {found.throttled} periods held back"

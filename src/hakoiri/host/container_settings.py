@@ -39,7 +39,9 @@ class ContainerSettings(Section):
     """Name of a loaded profile; absent means the engine's own, `unconfined` is refused."""
 
     memory_mib: int = Field(default=2048, ge=256, le=1_048_576)
-    cpus: float = Field(default=2.0, gt=0, le=1024)
+    cpus: float | None = Field(default=None, gt=0, le=1024)
+    """Absent means half of the host's processors, at least one and at most two."""
+
     pids: int = Field(default=512, ge=32, le=4096)
     tmp_mib: int = Field(default=512, ge=16, le=65_536)
     shm_mib: int = Field(default=64, ge=1, le=4096)

@@ -1,5 +1,6 @@
 """From the settings to the spec of a container: what every box of this server has in common."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -26,6 +27,10 @@ SHIPPED_PROFILE: Final = "workspace-seccomp.json"
 """A file of this package, so that it is wherever the code is; `deployment/seccomp` links to it."""
 
 
+CPUS_USUAL_MAX: Final = 2.0
+"""Of one container for which nothing is set, however many processors the host has."""
+
+
 class BoxError(ContainersError):
     """What the settings name for the box cannot be used."""
 
@@ -39,12 +44,15 @@ class Box:
     seccomp_profiles: Mapping[Runtime, str]
     """The filter as the engine gets it, for each runtime."""
 
+    cpus: float
+    """Processors that one container may use up."""
+
     def limits(self) -> ContainerLimits:
         """Return how much one container gets."""
         given = self.settings.container
         return ContainerLimits(
             memory_mib=given.memory_mib,
-            cpus=given.cpus,
+            cpus=self.cpus,
             pids=given.pids,
             tmp_mib=given.tmp_mib,
             shm_mib=given.shm_mib,
@@ -80,9 +88,26 @@ class Box:
 
 def read_box(settings: Settings, *, instance: str) -> Box:
     """Read what the box's settings name; raise `BoxError` if it cannot be used."""
+    cpus = box_cpus(settings.container.cpus, processors=os.cpu_count() or 1)
     profile = read_profile(settings.container)
     filters = {runtime: filter_for(runtime, profile) for runtime in get_args(Runtime)}
-    return Box(instance, settings, filters)
+    return Box(instance, settings, filters, cpus)
+
+
+def box_cpus(given: float | None, *, processors: int) -> float:
+    """Return how many of the host's processors one container may use up.
+
+    Half of them unless it is given, so that no box alone can hold up its neighbours. Raises
+    `BoxError` for more than there are: the engine would refuse each container.
+    """
+    if given is None:
+        return min(max(processors / 2, 1.0), CPUS_USUAL_MAX)
+    if given > processors:
+        raise BoxError(
+            f"HAKOIRI_CONTAINER__CPUS: {given:g} are more than this host has; name at most "
+            f"{processors}, or leave it out"
+        )
+    return given
 
 
 def read_profile(settings: ContainerSettings) -> Profile:

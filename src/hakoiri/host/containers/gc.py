@@ -1,7 +1,7 @@
 """Which containers may go, and which may be frozen, purely. Their workspaces stay."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Set
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Self
@@ -124,7 +124,7 @@ def strays(
     present: Iterable[str],
     *,
     owned: frozenset[str],
-    left_over: Set[str],
+    left_over: frozenset[str],
     first_seen: Mapping[str, float],
     now_s: float,
     limits: GcLimits,

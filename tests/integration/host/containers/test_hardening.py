@@ -1,6 +1,7 @@
 """The hardening as the engine carries it out: facts from inside a container of our making."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.integration.host.containers import box_facts
 from tests.integration.host.containers.sealed import Change, Runtime, Sealed, sealed
 
 from hakoiri.host.container_settings import ContainerSettings
+from hakoiri.host.containers.box import box_cpus
 from hakoiri.host.containers.hardening import MASKED_PATHS, MIB, READ_ONLY_PATHS
 from hakoiri.host.settings import FilesSettings
 
@@ -180,7 +182,7 @@ def test_the_engine_took_every_limit(inside: dict[str, Any]) -> None:
     host = inside["shown"]["HostConfig"]
     assert host["Memory"] == host["MemorySwap"] == GIVEN.memory_mib * MIB
     assert host["PidsLimit"] == GIVEN.pids
-    assert host["NanoCpus"] == round(GIVEN.cpus * 1e9)
+    assert host["NanoCpus"] == round(box_cpus(None, processors=os.cpu_count() or 1) * 1e9)
     assert host["LogConfig"]["Config"] == {"max-size": "1m", "max-file": "1"}
     assert host["RestartPolicy"]["Name"] == "no"
     assert host["UsernsMode"] == ""

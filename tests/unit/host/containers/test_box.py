@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 
 from hakoiri.host.container_settings import ContainerSettings
-from hakoiri.host.containers.box import BoxError, read_box, read_profile
+from hakoiri.host.containers.box import BoxError, box_cpus, read_box, read_profile
 from hakoiri.host.settings import Settings
 
 NARROW = {
@@ -24,6 +24,24 @@ def test_with_nothing_set_every_box_has_the_profile_that_ships() -> None:
     sent = json.loads(box.seccomp_profiles["runc"])
     assert sent["defaultAction"] == "SCMP_ACT_ERRNO"
     assert {"names": ["getrandom"], "action": "SCMP_ACT_ALLOW"} in sent["syscalls"]
+
+
+@pytest.mark.parametrize(
+    ("processors", "usual"), [(1, 1.0), (2, 1.0), (3, 1.5), (4, 2.0), (64, 2.0)]
+)
+def test_a_box_may_use_up_half_of_the_host_and_never_more_than_two(
+    processors: int, usual: float
+) -> None:
+    assert box_cpus(None, processors=processors) == usual
+    assert box_cpus(float(processors), processors=processors) == processors
+    with pytest.raises(BoxError, match=f"HAKOIRI_CONTAINER__CPUS: .* at most {processors}"):
+        box_cpus(processors + 0.5, processors=processors)
+
+
+def test_more_processors_than_the_host_has_are_refused_before_the_engine_does() -> None:
+    given = Settings(container=ContainerSettings(cpus=1024))
+    with pytest.raises(BoxError, match="HAKOIRI_CONTAINER__CPUS"):
+        read_box(given, instance="i1")
 
 
 def test_the_filter_fits_the_runtime() -> None:

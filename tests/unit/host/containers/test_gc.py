@@ -86,17 +86,28 @@ def test_what_is_idle_is_frozen_once() -> None:
 
 
 def test_what_nobody_owns_goes_after_the_grace() -> None:
-    found, seen = strays([OURS], owned=nobody, left_over=nobody, first_seen={}, now_s=100, limits=LIMITS)
+    found, seen = strays(
+        [OURS], owned=nobody, left_over=nobody, first_seen={}, now_s=100, limits=LIMITS
+    )
     assert (found, seen) == ([], {OURS: 100})
-    found, seen = strays([OURS], owned=nobody, left_over=nobody, first_seen=seen, now_s=159, limits=LIMITS)
+    found, seen = strays(
+        [OURS], owned=nobody, left_over=nobody, first_seen=seen, now_s=159, limits=LIMITS
+    )
     assert found == []
-    found, _ = strays([OURS], owned=nobody, left_over=nobody, first_seen=seen, now_s=160, limits=LIMITS)
+    found, _ = strays(
+        [OURS], owned=nobody, left_over=nobody, first_seen=seen, now_s=160, limits=LIMITS
+    )
     assert found == [OURS]
 
 
 def test_what_this_server_could_not_remove_gets_no_grace() -> None:
     found, _ = strays(
-        [OURS, OTHER], owned=nobody, left_over={OURS}, first_seen={}, now_s=0, limits=LIMITS
+        [OURS, OTHER],
+        owned=nobody,
+        left_over=frozenset({OURS}),
+        first_seen={},
+        now_s=0,
+        limits=LIMITS,
     )
     assert found == [OURS]
 
@@ -119,7 +130,7 @@ def test_what_is_owned_is_never_a_stray(owned: set[str], now_s: float) -> None:
     found, _ = strays(
         [OURS, OTHER],
         owned=frozenset(owned),
-        left_over=owned,
+        left_over=frozenset(owned),
         first_seen={OURS: 0, OTHER: 0},
         now_s=now_s,
         limits=LIMITS,
@@ -132,7 +143,7 @@ def test_what_has_not_the_form_of_our_ids_is_somebody_elses(name: str) -> None:
     found, seen = strays(
         [name, "chat-c-1"],
         owned=nobody,
-        left_over={name},
+        left_over=frozenset({name}),
         first_seen={name: 0},
         now_s=9999,
         limits=LIMITS,
