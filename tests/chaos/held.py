@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from tests.chaos.forgotten import held_disks
 from tests.chaos.host_state import below, mounts_below
 from tests.chaos.site import Site
 from tests.disks import loop_devices_of
@@ -38,6 +39,7 @@ def held_for_containers(site: Site) -> dict[str, list[str]]:
     found = {
         "containers": site.docker("ps", "--all", "--format", "{{.Names}}").split(),
         "volumes": site.docker("volume", "ls", "--quiet").split(),
+        "disks of removed containers": held_disks(site),
     }
     for server in site.servers:
         for kind, names in _held_by(server).items():

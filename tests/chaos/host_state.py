@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tests.chaos.forgotten import held_disks
 from tests.chaos.site import Site
 from tests.disks import loop_devices_of
 from tests.e2e.running import Hakoiri
@@ -17,6 +18,7 @@ def left_behind(site: Site) -> dict[str, list[str]]:
     found = {
         "containers": site.docker("ps", "--all", "--format", "{{.Names}}").split(),
         "volumes": site.docker("volume", "ls", "--quiet").split(),
+        "disks of removed containers": held_disks(site),
     }
     for server in site.servers:
         for kind, names in _left_by(server).items():

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from tests.chaos.aftermath import until
+from tests.chaos.forgotten import end_forgotten
 from tests.chaos.held import held_for_containers
 from tests.chaos.host_state import absent, holdings, sockets_held
 from tests.chaos.invariants import Violation, flat, leftovers
@@ -69,6 +70,7 @@ def left_over(place: Site) -> list[Violation]:
     Conversations that are not used keep no container (`site.SETTINGS`).
     """
     until(lambda: not any(one.boxes() for one in place.servers), timeout_s=GONE_TIMEOUT_S)
+    end_forgotten(place)
     until(lambda: not any(held_for_containers(place).values()), timeout_s=CLOSED_TIMEOUT_S)
     found = leftovers(held_for_containers(place), while_what="while the servers live")
     until(lambda: not absent(place), timeout_s=CLOSED_TIMEOUT_S)

@@ -96,7 +96,8 @@ class Site:
     """All that runs, and the keys of the tenants. `frozen`: processes that were stopped.
 
     Several `servers` have one database, one object store and one Redis. `hits` are whom the storm
-    struck, `faults` what no server may do, `begun` the last starts by the servers' directories.
+    struck, `faults` what no server may do, `begun` the last starts by the servers' directories,
+    `forgotten` the containers that the engine forgot when it was killed (`forgotten.py`).
     """
 
     engine: PrivateEngine
@@ -108,6 +109,7 @@ class Site:
     hits: list[Hit] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     begun: dict[Path, Begun] = field(default_factory=dict)
+    forgotten: set[str] = field(default_factory=set)
 
     @property
     def server(self) -> Hakoiri:

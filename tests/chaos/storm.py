@@ -15,13 +15,14 @@ from urllib.request import urlopen
 from tests.chaos.aftermath import CALM_TIMEOUT_S, answers, judged, recorded, until
 from tests.chaos.disturbances import DISTURBANCES, REDIS, kinds_of
 from tests.chaos.endings import struck_at_work
+from tests.chaos.forgotten import end_forgotten, held_disks
 from tests.chaos.hits import end, hit_of, never_hit
 from tests.chaos.host_state import engine_answers, left_behind
 from tests.chaos.invariants import Violation, leftovers, struck
 from tests.chaos.load import User
 from tests.chaos.log_lines import around
 from tests.chaos.promises import Promises
-from tests.chaos.rest import GONE_TIMEOUT_S, at_rest, grown, warm_up
+from tests.chaos.rest import CLOSED_TIMEOUT_S, GONE_TIMEOUT_S, at_rest, grown, warm_up
 from tests.chaos.schedule import Strike, plan
 from tests.chaos.site import MODEL, TENANTS, Site, site
 from tests.chaos.upkeep import Upkeep
@@ -168,16 +169,24 @@ def rage(root: Path, weather: Weather, *, engine: PrivateEngine, image: str, say
         outcome.time_line += explained
         tell(f"at rest: {len(left)} things are not as they should be")
         upkeep.look()
-        for one in place.servers:
-            place.stop(one)
-        until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
-        outcome.violations += leftovers(left_behind(place))
+        outcome.violations += _stopped(place)
+        outcome.counts["containers that the engine forgot"] = len(place.forgotten)
         tell("every server has been stopped")
         logs = [one.server.log.read_text(errors="replace") for one in place.servers]
         outcome.server_log = "\n".join(logs).splitlines()
         outcome.violations += _complaints(outcome.server_log)
         outcome.violations += [Violation("exit", fault) for fault in place.faults]
     return outcome
+
+
+def _stopped(place: Site) -> list[Violation]:
+    """Stop the servers; return what is left of them."""
+    for one in place.servers:
+        place.stop(one)
+    until(lambda: engine_answers(place), timeout_s=GONE_TIMEOUT_S)
+    end_forgotten(place)
+    until(lambda: not held_disks(place), timeout_s=CLOSED_TIMEOUT_S)
+    return leftovers(left_behind(place))
 
 
 def _users(place: Site, weather: Weather) -> list[User]:

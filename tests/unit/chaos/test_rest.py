@@ -41,6 +41,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the host shows; a test changes it."""
     shown: dict[str, Any] = {"held": {}, "absent": [], "holdings": {"proxy": {"socket": 3}}}
     monkeypatch.setattr(rest, "until", at_once)
+    monkeypatch.setattr(rest, "end_forgotten", lambda _: None)
     monkeypatch.setattr(rest, "held_for_containers", lambda _: shown["held"])
     monkeypatch.setattr(rest, "absent", lambda _: shown["absent"])
     monkeypatch.setattr(rest, "holdings", lambda _: shown["holdings"])

@@ -11,6 +11,7 @@ from hakoiri.cli.doctor.apparmor_facts import read_apparmor
 from hakoiri.cli.doctor.coordination_checks import check_redis
 from hakoiri.cli.doctor.engine_facts import EngineUnknownError, has_image, read_engine
 from hakoiri.cli.doctor.finding import Finding
+from hakoiri.cli.doctor.forgotten_disks import read_forgotten_disks
 from hakoiri.host.containers.box import BoxError, read_profile
 from hakoiri.host.settings import Settings
 
@@ -59,6 +60,7 @@ def _examine_machine() -> list[Finding]:
         host_checks.check_kernel_log(readable=host_facts.is_readable(Path("/dev/kmsg"))),
         host_checks.check_pressure(present=Path("/proc/pressure").is_dir()),
         host_checks.check_loop_devices(present=Path("/dev/loop-control").exists()),
+        host_checks.check_forgotten_disks(read_forgotten_disks()),
     ]
 
 

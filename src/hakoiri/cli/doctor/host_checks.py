@@ -1,8 +1,10 @@
 """What is judged about the host. All of it is pure: facts in, a finding out."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hakoiri.cli.doctor.finding import Finding
+from hakoiri.cli.doctor.forgotten_disks import ForgottenDisk
 from hakoiri.cli.doctor.host_facts import FileFacts
 
 GIB = 1024**3
@@ -12,6 +14,9 @@ NEEDED_FREE_BYTES = 2 * GIB
 OLDEST_PYTHON = (3, 11)
 RUN_DIRECTORY_LIMIT_BYTES = 64
 """Socket paths below it stay under 100 bytes; the kernel allows 107 (unix(7), `sun_path`)."""
+
+NAMED_AT_MOST = 8
+"""Containers in one sentence."""
 
 WRITABLE_BY_OTHERS = 0o022
 OPEN_TO_OTHERS = 0o077
@@ -171,6 +176,23 @@ def check_loop_devices(*, present: bool) -> Finding:
         "loop devices",
         "no /dev/loop-control, so no container can get its disks",
         mend="`modprobe loop`; in a container, give it /dev/loop-control and /dev/loop*",
+    )
+
+
+def check_forgotten_disks(disks: Sequence[ForgottenDisk]) -> Finding:
+    """What was removed of containers is gone from the host, too."""
+    name = "removed disks"
+    if not disks:
+        return Finding.ok(name, "no process holds a disk of a container that is gone")
+    containers = sorted({disk.container_id for disk in disks})
+    pids = sorted({pid for disk in disks for pid in disk.holders})
+    return Finding.warning(
+        name,
+        f"{len(disks)} disks of {len(containers)} containers that are gone take up room: "
+        f"{', '.join(containers[:NAMED_AT_MOST])}. An engine that is killed while it starts a "
+        "container forgets it, and its first process waits for ever",
+        mend=f"look who they are, and end them: `ps -fp {' '.join(map(str, pids))}`, "
+        f"`kill -KILL {' '.join(map(str, pids))}`",
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from hakoiri.cli.doctor import host_checks
 from hakoiri.cli.doctor.finding import State
+from hakoiri.cli.doctor.forgotten_disks import ForgottenDisk
 from hakoiri.cli.doctor.host_facts import FileFacts
 
 FILE = Path("/etc/hakoiri/proxy.env")
@@ -120,3 +121,16 @@ def test_what_the_disks_of_containers_need_is_told_with_its_mend() -> None:
     full = host_checks.check_live_disk(path, free=needed - 1, needed=needed)
     assert full.state is State.MISSING
     assert "HAKOIRI_GUARD__DISK_FLOOR_MIB" in (full.mend or "")
+
+
+def test_who_holds_a_removed_disk_is_named_with_the_mend() -> None:
+    assert host_checks.check_forgotten_disks([]).state is State.OK
+    held = [
+        ForgottenDisk("c" + "0" * 16, "loop1", (7, 9)),
+        ForgottenDisk("c" + "0" * 16, "loop2", (7,)),
+    ]
+    found = host_checks.check_forgotten_disks(held)
+    assert found.state is State.WARNING
+    assert "2 disks of 1 containers" in found.text
+    assert "c" + "0" * 16 in found.text
+    assert "`kill -KILL 7 9`" in found.mend
