@@ -62,6 +62,11 @@ async def test_the_file_is_set_up_to_lose_nothing(file_database: Database) -> No
     assert found == ["wal", full, 1, 10_000]
 
 
+async def test_a_connection_keeps_half_a_mebibyte_of_pages(file_database: Database) -> None:
+    async with file_database.reading() as connection:
+        assert await connection.scalar(sa.text("PRAGMA cache_size")) == -512
+
+
 async def test_nobody_else_may_read_the_file(file_database: Database, tmp_path: Path) -> None:
     await file_database.check()
     async for path in anyio.Path(tmp_path).iterdir():
