@@ -45,7 +45,7 @@ LIMITS: Final = ContainerLimits(
 BOUNDED: Final = dataclasses.replace(LIMITS, memory_mib=256, cpus=1.0, pids=100)
 
 TURN_ENVIRONMENT: Final = agent_environment(
-    provider="anthropic", region="eu-west-1", model=None, retries=2
+    provider="anthropic", region="eu-west-1", model=None, retries=2, processors=2
 ) | {"ANTHROPIC_BASE_URL": "http://127.0.0.1:4000"}
 """The agent's own, but that the model is inside the box."""
 

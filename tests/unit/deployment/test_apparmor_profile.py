@@ -76,7 +76,9 @@ def test_only_what_is_the_containers_own_can_be_written() -> None:
 
 
 def test_the_certificates_that_clients_are_told_to_trust_can_be_read() -> None:
-    named = agent_environment(provider="bedrock", region="eu-west-1", model=None, retries=1)
+    named = agent_environment(
+        provider="bedrock", region="eu-west-1", model=None, retries=1, processors=2
+    )
     files = {value for value in named.values() if value.startswith(f"{PROXY_MOUNT}/")}
     assert files
     assert all(re.fullmatch(rf"{PROXY_MOUNT}/[a-z-]+\.pem", file) for file in files)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from hakoiri.host.container_settings import ContainerSettings
-from hakoiri.host.containers.environment import agent_environment
+from hakoiri.host.containers.environment import agent_environment, reckoned_processors
 from hakoiri.host.containers.hardening import ContainerLimits, ContainerSpec
 from hakoiri.host.containers.lifecycle import MakeSpec
 from hakoiri.host.containers.ports import ContainersError
@@ -68,6 +68,7 @@ class Box:
             region=model.region,
             model=model.name,
             retries=model.retries,
+            processors=reckoned_processors(self.cpus, processors=os.cpu_count() or 1),
         )
 
         def make_spec(container_id: str, runtime: Runtime | None = None) -> ContainerSpec:

@@ -23,8 +23,8 @@ BUSY_TIMEOUT_S: Final = 10
 """How long a writer waits for another process's write."""
 
 CACHE_KIB: Final = 512
-"""Of pages, for each connection. SQLite's own bound of 2,000 KiB is filled some day by each of them;
-reading and writing conversations in 49 MiB of them took as long with a quarter of it."""
+"""Of pages, for each connection. SQLite's own bound of 2,000 KiB is filled some day by each of
+them; reading and writing in 49 MiB of conversations took as long with a quarter of it."""
 
 SETTINGS: Final = (
     f"busy_timeout={BUSY_TIMEOUT_S * 1000}",
