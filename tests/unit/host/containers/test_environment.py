@@ -60,3 +60,11 @@ def test_clients_trust_what_lies_beside_the_proxys_socket(name: str) -> None:
         provider="bedrock", region="r", model=None, retries=3, processors=2
     )
     assert environment[name] == "/run/hakoiri/proxy/ca.pem"
+
+
+def test_the_cli_starts_no_thread_to_collect_garbage() -> None:
+    environment = agent_environment(
+        provider="bedrock", region="r", model=None, retries=3, processors=2
+    )
+    assert environment["BUN_JSC_numberOfGCMarkers"] == "1"
+    assert environment["BUN_JSC_useConcurrentGC"] == "0"
