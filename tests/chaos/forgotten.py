@@ -22,11 +22,11 @@ INIT: Final = "runc:["
 def end_forgotten(site: Site) -> None:
     """End what waits in the storm's engine for a start that nobody knows of; note whose it was."""
     for disk in read_forgotten_disks():
-        for pid in disk.holders:
+        for pid, end in zip(disk.holders, disk.ends, strict=True):
             if is_begun(pid, site.engine.run_directory):
                 site.forgotten.add(disk.container_id)
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    os.kill(end, signal.SIGKILL)
 
 
 def held_disks(site: Site) -> list[str]:

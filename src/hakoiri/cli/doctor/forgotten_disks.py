@@ -19,6 +19,9 @@ PROC: Final = Path("/proc")
 DISKS_LIMIT: Final = 64
 """So many are told at most."""
 
+SHIM: Final = "containerd-shim"
+"""How the kernel shows `containerd-shim-runc-v2`, cut off at 15 characters."""
+
 _REMOVED_DISK: Final = re.compile(
     rf"(?:.*/)?({CONTAINER_ID_PATTERN})/(?:{SOURCE_WORKSPACE}|{SOURCE_HOME})\.img \(deleted\)"
 )
@@ -28,11 +31,16 @@ that is gone, its path begins somewhere on the way."""
 
 @dataclass(frozen=True, slots=True)
 class ForgottenDisk:
-    """A removed container's disk, its loop device, and the processes that have it mounted."""
+    """A removed container's disk, its loop device, and the processes that have it mounted.
+
+    `ends` has for each the process to end: the container's shim, whose end containerd takes for
+    its container's, and clears away what is left of it; else the process itself.
+    """
 
     container_id: str
     device: str
     holders: tuple[int, ...]
+    ends: tuple[int, ...]
 
 
 def read_forgotten_disks(*, sys: Path = SYS, proc: Path = PROC) -> list[ForgottenDisk]:
@@ -49,7 +57,12 @@ def read_forgotten_disks(*, sys: Path = SYS, proc: Path = PROC) -> list[Forgotte
         for number in numbers & removed.keys():
             holders.setdefault(number, []).append(pid)
     return [
-        ForgottenDisk(container_id, device, tuple(holders[number]))
+        ForgottenDisk(
+            container_id,
+            device,
+            tuple(holders[number]),
+            tuple(_shim_of(pid, proc) or pid for pid in holders[number]),
+        )
         for number, (container_id, device) in sorted(removed.items())
         if number in holders
     ][:DISKS_LIMIT]
@@ -77,3 +90,14 @@ def _mounted_apart(proc: Path) -> Iterator[tuple[int, frozenset[str]]]:
             seen.add(namespace)
             # proc_pid_mountinfo(5): the third field is the device's major:minor
             yield int(process.name), frozenset(line.split(maxsplit=3)[2] for line in lines)
+
+
+def _shim_of(pid: int, proc: Path) -> int | None:
+    """Return the process's parent if that is a containerd shim."""
+    try:
+        status = (proc / str(pid) / "status").read_text(errors="replace")
+        parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
+        name = (proc / parent / "comm").read_text(errors="replace").strip()
+    except (OSError, StopIteration):
+        return None
+    return int(parent) if name == SHIM else None

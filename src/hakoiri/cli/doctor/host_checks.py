@@ -185,14 +185,13 @@ def check_forgotten_disks(disks: Sequence[ForgottenDisk]) -> Finding:
     if not disks:
         return Finding.ok(name, "no process holds a disk of a container that is gone")
     containers = sorted({disk.container_id for disk in disks})
-    pids = sorted({pid for disk in disks for pid in disk.holders})
+    pids = " ".join(map(str, sorted({pid for disk in disks for pid in disk.ends})))
     return Finding.warning(
         name,
         f"{len(disks)} disks of {len(containers)} containers that are gone take up room: "
         f"{', '.join(containers[:NAMED_AT_MOST])}. An engine that is killed while it starts a "
         "container forgets it, and its first process waits for ever",
-        mend=f"look who they are, and end them: `ps -fp {' '.join(map(str, pids))}`, "
-        f"`kill -KILL {' '.join(map(str, pids))}`",
+        mend=f"look who they are, and end them: `ps -fp {pids}`, `kill -KILL {pids}`",
     )
 
 

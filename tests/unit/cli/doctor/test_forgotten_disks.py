@@ -49,7 +49,19 @@ def test_a_removed_disk_is_told_with_one_process_of_each_namespace(
     kernel.process(20, "mnt:[2]", "8:1", "7:3")
     kernel.process(21, "mnt:[2]", "8:1", "7:3")
     kernel.process(30, "mnt:[3]", "7:3")
-    assert kernel.forgotten() == [ForgottenDisk(ID, "loop3", (20, 30))]
+    assert kernel.forgotten() == [ForgottenDisk(ID, "loop3", (20, 30), (20, 30))]
+
+
+@pytest.mark.parametrize(("parent", "ends"), [("containerd-shim", 19), ("bash", 20)])
+def test_the_shim_of_a_containers_process_is_to_be_ended(
+    kernel: Kernel, parent: str, ends: int
+) -> None:
+    kernel.device("loop3", "7:3", f"/srv/disks/{ID}/home.img (deleted)")
+    kernel.process(20, "mnt:[2]", "7:3")
+    (kernel.proc / "20/status").write_text("Name:\trunc:[2:INIT]\nPPid:\t19\n")
+    (kernel.proc / "19").mkdir()
+    (kernel.proc / "19/comm").write_text(f"{parent}\n")
+    assert [disk.ends for disk in kernel.forgotten()] == [(ends,)]
 
 
 def test_what_nobody_has_mounted_is_on_its_way_out(kernel: Kernel) -> None:

@@ -126,11 +126,11 @@ def test_what_the_disks_of_containers_need_is_told_with_its_mend() -> None:
 def test_who_holds_a_removed_disk_is_named_with_the_mend() -> None:
     assert host_checks.check_forgotten_disks([]).state is State.OK
     held = [
-        ForgottenDisk("c" + "0" * 16, "loop1", (7, 9)),
-        ForgottenDisk("c" + "0" * 16, "loop2", (7,)),
+        ForgottenDisk("c" + "0" * 16, "loop1", (7, 9), (6, 9)),
+        ForgottenDisk("c" + "0" * 16, "loop2", (7,), (6,)),
     ]
     found = host_checks.check_forgotten_disks(held)
     assert found.state is State.WARNING
     assert "2 disks of 1 containers" in found.text
     assert "c" + "0" * 16 in found.text
-    assert "`kill -KILL 7 9`" in found.mend
+    assert "`kill -KILL 6 9`" in found.mend
