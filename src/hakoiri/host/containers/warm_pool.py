@@ -36,6 +36,11 @@ COLD_STARTS_BESIDE_URGENT: Final = 1
 QUIET_S: Final = 1.0
 """After a claim, above the minimum: its turn has the processors first."""
 
+URGENT_QUIET_S: Final = 0.3
+"""After a claim, below the minimum: until its first request is on its way. Claims that follow each
+other sooner are served from what waits; the first that finds nothing starts cold, and then the pool
+is filled beside it."""
+
 
 class MemberState(StrEnum):
     """Where a container of the pool is."""
@@ -283,7 +288,10 @@ def _starts(pool: Pool, wanted: Wanted, gone: Collection[str], now_s: float) -> 
         usual += [shape] * (lacking - max(0, pressing))
     if pool.cold_starts > COLD_STARTS_BESIDE_URGENT:
         return []
-    is_quiet = pool.cold_starts == 0 and now_s - pool.claimed_at_s >= QUIET_S
+    since_claim_s = now_s - pool.claimed_at_s
+    if since_claim_s < URGENT_QUIET_S:
+        return []
+    is_quiet = pool.cold_starts == 0 and since_claim_s >= QUIET_S
     return ([*urgent, *usual] if is_quiet else urgent)[: max(0, slots)]
 
 
@@ -296,7 +304,7 @@ def _occupied(members: Iterable[Member], shape: Shape) -> int:
 
 def _wake_at_s(pool: Pool, waiting: Iterable[Member], wanted: Wanted, now_s: float) -> float:
     times = [refill.not_before_s for refill in pool.refills.values()]
-    times.append(pool.claimed_at_s + QUIET_S)
+    times += [pool.claimed_at_s + URGENT_QUIET_S, pool.claimed_at_s + QUIET_S]
     for member in waiting:
         times.append(member.looked_at_s + LOOK_EVERY_S)
         times.append(member.ready_at_s + wanted.max_age_s * ROTATION_BEGINS)

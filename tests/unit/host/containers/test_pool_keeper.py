@@ -12,7 +12,13 @@ from tests.unit.host.containers.fleet import OPTIONS, Fleet, pool_of
 from hakoiri.host.containers.pool_keeper import PoolKeeper
 from hakoiri.host.containers.scripted_agents import ScriptedAgent
 from hakoiri.host.containers.testing import MemoryEngine
-from hakoiri.host.containers.warm_pool import FIRST_PAUSE_S, LOOK_EVERY_S, SLOW_RETRY_S, TRIES
+from hakoiri.host.containers.warm_pool import (
+    FIRST_PAUSE_S,
+    LOOK_EVERY_S,
+    SLOW_RETRY_S,
+    TRIES,
+    URGENT_QUIET_S,
+)
 from hakoiri.wire.agent import AgentHealth
 
 pytestmark = pytest.mark.anyio
@@ -107,6 +113,9 @@ async def test_a_dead_member_is_passed_over_and_removed_by_somebody_else(tmp_pat
         assert taken.container.agent is not first
         assert counts(keeper) == {"leaving": 1, "retiring": 1}
         assert len(fleet.engine.containers) == 2, "its removal is not on the way of the claim"
+        await work.settle_down()
+        assert counts(keeper) == {"leaving": 1}, "nor is what replaces it"
+        fleet.now_s += URGENT_QUIET_S
         await work.settle_down()
     assert counts(keeper) == {"leaving": 1, "ready": 2}
 

@@ -16,6 +16,7 @@ from hakoiri.host.containers.warm_pool import (
     ROTATION_BEGINS,
     SLOW_RETRY_S,
     TRIES,
+    URGENT_QUIET_S,
     Look,
     Member,
     MemberState,
@@ -98,7 +99,14 @@ def test_right_after_a_claim_its_turn_has_the_processors() -> None:
     early = decide(pool, wanted(1, 2, 2), now_s=10.0 + QUIET_S / 2)
     assert (early.starts, early.wake_at_s) == ((), 10.0 + QUIET_S)
     assert len(decide(pool, wanted(1, 2, 2), now_s=10.0 + QUIET_S).starts) == 1
-    assert len(decide(pool, wanted(2, 2, 2), now_s=10.0).starts) == 1
+
+
+@pytest.mark.parametrize("cold_starts", [0, 1])
+def test_below_the_minimum_it_has_them_for_its_first_request_alone(cold_starts: int) -> None:
+    pool = Pool([ready("a")], room=9, claimed_at_s=10.0, cold_starts=cold_starts)
+    early = decide(pool, wanted(2, 2, 2), now_s=10.0 + URGENT_QUIET_S / 2)
+    assert (early.starts, early.wake_at_s) == ((), 10.0 + URGENT_QUIET_S)
+    assert len(decide(pool, wanted(2, 2, 2), now_s=10.0 + URGENT_QUIET_S).starts) == 1
 
 
 def test_what_is_below_its_minimum_is_filled_first() -> None:
