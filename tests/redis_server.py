@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 from hakoiri.cli.demo.server_process import free_port
 
@@ -44,8 +46,15 @@ class RedisServer:
     def socket_url(self) -> str:
         return f"unix://{self.socket}"
 
-    def client(self) -> "Redis":
-        return Redis(port=self.port, password=PASSWORD, decode_responses=True, socket_timeout=60)
+    def client(self, *, timeout_s: float = 60.0) -> "Redis":
+        """Return a client whose calls end after so long; none is made twice by itself."""
+        return Redis(
+            port=self.port,
+            password=PASSWORD,
+            decode_responses=True,
+            socket_timeout=timeout_s,
+            retry=Retry(NoBackoff(), retries=0),
+        )
 
     def start(self) -> None:
         program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
