@@ -17,10 +17,10 @@ from tests.engine import EngineStartError
 from tests.redis_server import RedisServer
 
 ENGINE_STARTS: Final = 5
+"""As an init system would."""
+
 REDIS_TIMEOUT_S: Final = 5.0
 """For one that may stand still just now."""
-
-"""As an init system would."""
 
 Begin = Callable[[Site, int], str]
 End = Callable[[Site], str]
