@@ -23,7 +23,7 @@ def end_forgotten(site: Site) -> None:
     """End what waits in the storm's engine for a start that nobody knows of; note whose it was."""
     for disk in read_forgotten_disks():
         for pid, end in zip(disk.holders, disk.ends, strict=True):
-            if is_begun(pid, site.engine.run_directory):
+            if is_begun(pid, end, site.engine.run_directory):
                 site.forgotten.add(disk.container_id)
                 with suppress(ProcessLookupError):
                     os.kill(end, signal.SIGKILL)
@@ -40,16 +40,14 @@ def held_disks(site: Site) -> list[str]:
     ]
 
 
-def is_begun(pid: int, run_directory: Path) -> bool:
+def is_begun(pid: int, shim: int, run_directory: Path) -> bool:
     """Whether it is the first process of a container of this engine, before its own program.
 
-    Its parent is the container's shim, whose command line names the engine's socket.
+    The shim's command line names the engine's socket.
     """
     try:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
-        status = Path(f"/proc/{pid}/status").read_text()
-        parent = next(line.split()[1] for line in status.splitlines() if line.startswith("PPid:"))
-        shim = Path(f"/proc/{parent}/cmdline").read_text()
-    except (OSError, StopIteration):
+        command = Path(f"/proc/{shim}/cmdline").read_text()
+    except OSError:
         return False
-    return name.startswith(INIT) and f"{run_directory}/" in shim
+    return name.startswith(INIT) and f"{run_directory}/" in command

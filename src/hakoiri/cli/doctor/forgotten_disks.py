@@ -31,14 +31,13 @@ that is gone, its path begins somewhere on the way."""
 
 @dataclass(frozen=True, slots=True)
 class ForgottenDisk:
-    """A removed container's disk, its loop device, and the processes that have it mounted.
+    """A removed container's disk, and the processes that have it mounted.
 
     `ends` has for each the process to end: the container's shim, whose end containerd takes for
     its container's, and clears away what is left of it; else the process itself.
     """
 
     container_id: str
-    device: str
     holders: tuple[int, ...]
     ends: tuple[int, ...]
 
@@ -59,23 +58,22 @@ def read_forgotten_disks(*, sys: Path = SYS, proc: Path = PROC) -> list[Forgotte
     return [
         ForgottenDisk(
             container_id,
-            device,
             tuple(holders[number]),
             tuple(_shim_of(pid, proc) or pid for pid in holders[number]),
         )
-        for number, (container_id, device) in sorted(removed.items())
+        for number, container_id in sorted(removed.items())
         if number in holders
     ][:DISKS_LIMIT]
 
 
-def _removed(sys: Path) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Yield container and device of each removed disk, by the device's number."""
+def _removed(sys: Path) -> Iterator[tuple[str, str]]:
+    """Yield the device's number (`major:minor`) and the container of each removed disk."""
     for directory in sys.glob("block/loop*"):
         with suppress(OSError):  # let go just now, or never used
             shown = (directory / "loop/backing_file").read_text(errors="replace").strip()
             if found := _REMOVED_DISK.fullmatch(shown):
                 number = (directory / "dev").read_text(encoding="ascii").strip()
-                yield number, (found[1], directory.name)
+                yield number, found[1]
 
 
 def _mounted_apart(proc: Path) -> Iterator[tuple[int, frozenset[str]]]:

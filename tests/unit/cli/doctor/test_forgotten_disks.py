@@ -49,7 +49,7 @@ def test_a_removed_disk_is_told_with_one_process_of_each_namespace(
     kernel.process(20, "mnt:[2]", "8:1", "7:3")
     kernel.process(21, "mnt:[2]", "8:1", "7:3")
     kernel.process(30, "mnt:[3]", "7:3")
-    assert kernel.forgotten() == [ForgottenDisk(ID, "loop3", (20, 30), (20, 30))]
+    assert kernel.forgotten() == [ForgottenDisk(ID, (20, 30), (20, 30))]
 
 
 @pytest.mark.parametrize(("parent", "ends"), [("containerd-shim", 19), ("bash", 20)])

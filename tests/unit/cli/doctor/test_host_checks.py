@@ -126,8 +126,8 @@ def test_what_the_disks_of_containers_need_is_told_with_its_mend() -> None:
 def test_who_holds_a_removed_disk_is_named_with_the_mend() -> None:
     assert host_checks.check_forgotten_disks([]).state is State.OK
     held = [
-        ForgottenDisk("c" + "0" * 16, "loop1", (7, 9), (6, 9)),
-        ForgottenDisk("c" + "0" * 16, "loop2", (7,), (6,)),
+        ForgottenDisk("c" + "0" * 16, (7, 9), (6, 9)),
+        ForgottenDisk("c" + "0" * 16, (7,), (6,)),
     ]
     found = host_checks.check_forgotten_disks(held)
     assert found.state is State.WARNING
