@@ -26,6 +26,9 @@ UMOUNT_NOFOLLOW: Final = 8
 
 _FLAG_OF: Final = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
 _OCTAL: Final = re.compile(rb"\\([0-7]{3})")
+_FDINFO_BYTES: Final = 4096
+"""More than the kernel says of a directory that is open by path alone: four short lines."""
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -99,13 +102,17 @@ def is_mounted(directory: Path) -> bool:
     return own != _mount_id(directory.parent)
 
 
-def _mount_id(directory: Path) -> str:
+def _mount_id(directory: Path) -> bytes:
     opened = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        told = Path(f"/proc/self/fdinfo/{opened}").read_text(encoding="ascii")
+        told_by = os.open(f"/proc/self/fdinfo/{opened}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            told = os.read(told_by, _FDINFO_BYTES)
+        finally:
+            os.close(told_by)
     finally:
         os.close(opened)
-    return next(line for line in told.splitlines() if line.startswith("mnt_id:"))
+    return next(line for line in told.splitlines() if line.startswith(b"mnt_id:"))
 
 
 def mount_points(*, below: Path | None = None) -> list[MountPoint]:
