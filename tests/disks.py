@@ -2,10 +2,17 @@
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hakoiri.docker_guard.disks import Disks
+from hakoiri.docker_guard.kernel_mounts import (
+    MS_PRIVATE,
+    MS_SHARED,
+    bind,
+    detach_below,
+    mount,
+)
 from hakoiri.docker_guard.rules import DiskRules, DiskSize
 
 MIB = 1024 * 1024
@@ -28,6 +35,21 @@ def small_disks(directory: Path, *, rules: DiskRules | None = None) -> Disks:
     """Disks below `directory`, which is made."""
     directory.mkdir(mode=0o700, exist_ok=True)
     return Disks(directory=directory, rules=rules or disk_rules())
+
+
+@contextmanager
+def shared(directory: Path) -> Iterator[Path]:
+    """Let what is unmounted below go from other mount namespaces too, as below a guard's directory.
+
+    The processes of a server that starts meanwhile, for another test, have a copy of each mount.
+    """
+    bind(directory, directory)
+    mount(None, directory, flags=MS_PRIVATE)
+    mount(None, directory, flags=MS_SHARED)
+    try:
+        yield directory
+    finally:
+        detach_below(directory)
 
 
 def loop_devices_of(directory: Path) -> list[Path]:

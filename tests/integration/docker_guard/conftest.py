@@ -1,9 +1,8 @@
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine import mounts_below
+from tests.disks import shared
 
 
 @pytest.fixture
@@ -11,6 +10,5 @@ def tree(tmp_path: Path) -> Iterator[Path]:
     """Where boxes are made; whatever a test leaves mounted there is taken away."""
     made = tmp_path / "tree"
     made.mkdir(mode=0o700)
-    yield made
-    for mounted in (*mounts_below(made), *mounts_below(tmp_path / "disks")):
-        subprocess.run(["umount", "--lazy", str(mounted)], check=False)
+    with shared(tmp_path):
+        yield made

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.disks import devices_are_let_go, disk_rules, loop_devices_of, small_disks
+from tests.disks import devices_are_let_go, disk_rules, loop_devices_of, shared, small_disks
 from tests.engine import mounts_below
 
 from hakoiri.docker_guard import disks as disks_module
@@ -54,9 +54,12 @@ class Host:
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[Path]:
     """Where a test keeps boxes; at its end no device may be left."""
-    yield tmp_path
-    detach_below(tmp_path)
-    assert devices_are_let_go(tmp_path)
+    with shared(tmp_path):
+        made = tmp_path / "root"
+        made.mkdir()
+        yield made
+        detach_below(made)
+        assert devices_are_let_go(made)
 
 
 @pytest.fixture
