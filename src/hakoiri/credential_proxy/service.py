@@ -32,6 +32,7 @@ from hakoiri.credential_proxy.metrics_endpoint import add_metrics
 from hakoiri.credential_proxy.socket_registry import SocketRegistry
 from hakoiri.credential_proxy.unix_socket import SocketPathError, listen_at
 from hakoiri.credential_proxy.wiring import Wiring
+from hakoiri.garbage import pass_over_what_is_loaded
 from hakoiri.tracing.exporting import Tracing, open_tracing
 from hakoiri.tracing.launch import TracingLaunch
 from hakoiri.wire.agent import CA_BUNDLE_NAME
@@ -139,6 +140,7 @@ async def _serve(settings: ProxySettings, wiring: Wiring, stack: AsyncExitStack)
     stack.push_async_callback(runner.cleanup)
     await web.SockSite(runner, listen_at(settings.control, mode=_CONTROL_MODE)).start()
     stack.callback(_unlink_own, settings.control, settings.control.stat().st_ino)
+    pass_over_what_is_loaded()
     await _until_stopped(registry)
     registry.stop_listening()
     await registry.drain(timeout_s=DRAIN_TIMEOUT_S)

@@ -18,6 +18,7 @@ from hakoiri.docker_guard.listener import Listener, listen_at, start
 from hakoiri.docker_guard.processes import Processes
 from hakoiri.docker_guard.rules import GuardLaunch
 from hakoiri.docker_guard.service import Guard
+from hakoiri.garbage import pass_over_what_is_loaded
 
 CHAIN: Final = "guard"
 SOCKET_MODE: Final = 0o660
@@ -70,4 +71,5 @@ async def serve(launch: GuardLaunch, *, log: CallLog) -> None:
         stack.callback(launch.socket.unlink, missing_ok=True)
         runner = await start(listener, sock)
         stack.push_async_callback(runner.cleanup)
+        pass_over_what_is_loaded()
         await stopping.wait()

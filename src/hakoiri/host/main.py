@@ -20,6 +20,7 @@ from hakoiri.audit.keeper_status import KeeperStatus
 from hakoiri.audit.shipping.status import ShipStatus
 from hakoiri.audit.told_file import read_told
 from hakoiri.audit.writer import AuditLog
+from hakoiri.garbage import pass_over_what_is_loaded
 from hakoiri.host.adapters.audit_reader import AuditReader
 from hakoiri.host.adapters.docker import DockerEngine
 from hakoiri.host.adapters.http_server import Ends, serve_http
@@ -264,6 +265,7 @@ async def serve(launch: ServerLaunch, box: Box) -> None:
             traces=traces_of(tracing, settings.tracing),
         )
         ends = _ends(leaves, orchestrator, services, requests)
+        pass_over_what_is_loaded()
         await serve_http(app, host=settings.host, port=settings.port, ends=ends)
 
 
