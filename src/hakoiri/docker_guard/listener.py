@@ -1,20 +1,20 @@
-"""The guard's socket: takes requests apart, has each decided and carried out, logs each.
+"""The guard's socket: has each request decided and carried out, and logs each.
 
 Only method, target, length and body of a request are used; nothing of it is passed on as it came.
 """
 
+import asyncio
+import json
+import logging
 import socket
-import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
-
 from hakoiri.docker_guard.call_records import CallRecords
+from hakoiri.docker_guard.caller_connection import CallerConnection, Request, Response
 from hakoiri.docker_guard.calls import Call, read_call, takes_body
 from hakoiri.docker_guard.refusal import CallRefusedError
 from hakoiri.docker_guard.service import Answer
@@ -24,17 +24,26 @@ BODY_LIMIT_BYTES: Final = 256 * 1024
 """A container's body is 5 KiB and a system-call filter; authorization that looks at a body must see
 all of it (CVE-2026-34040)."""
 
-HEAD_LIMIT_BYTES: Final = 8190
-LINGER_S: Final = 2.0
+CONNECTIONS_LIMIT: Final = 512
 BACKLOG: Final = 128
-_PEER: Final = struct.Struct("3i")
-_UNUSED_HEADERS: Final = ("Transfer-Encoding", "Content-Encoding", "Upgrade", "Trailer", "Expect")
+END_TIMEOUT_S: Final = 60.0
+"""How long calls that are under way may take when the guard is told to stop."""
+
+_UNUSED_HEADERS: Final = (
+    "transfer-encoding",
+    "content-encoding",
+    "upgrade",
+    "trailer",
+    "expect",
+)
 
 CarryOut = Callable[[Call, bytes], Awaitable[Answer]]
 
+_log = logging.getLogger(__name__)
+
 
 class Listener:
-    """Answers on one Unix socket. `client_uids` may call, and root."""
+    """Answers what comes over one Unix socket. `client_uids` may call, and root."""
 
     def __init__(
         self, *, carry_out: CarryOut, client_uids: tuple[int, ...], records: CallRecords
@@ -44,52 +53,125 @@ class Listener:
         self._uids = frozenset({0, *client_uids})
         self._records = records
 
-    async def answer(self, request: web.BaseRequest) -> web.Response:
-        """Decide one request, have it carried out, record it."""
+    def read_head(self, request: Request) -> Call:
+        """Return the call; raise `CallRefusedError` for the caller, the target or the headers."""
+        if request.uid not in self._uids:
+            raise CallRefusedError("caller-not-allowed", f"user {request.uid} may not call")
+        call = read_call(request.method, request.target)
+        _check_framing(request.headers)
+        return call
+
+    def refuse(self, request: Request, error: CallRefusedError) -> Response:
+        """Refuse and record a request for its head, or what is no request at all."""
+        self._record(request, error.status, error=error)
+        return _refusal(error)
+
+    async def answer(self, request: Request) -> Response:
+        """Have a whole request carried out, record it."""
         started_s = time.perf_counter()
-        method, target = request.method, request.raw_path
-        pid, uid = _peer(request)
-        code = reason = call = None
+        error: CallRefusedError | None = None
         try:
-            self._check_caller(uid)
-            call = read_call(method, target)
-            answer = await self._carry_out(call, await _body(request, call))
-            response = _json(answer.status, answer.document)
-        except CallRefusedError as error:
-            code, reason = error.code, error.detail
-            response = refusal(error)
-        self._records.answered(
-            call,
-            method=method,
-            target=target,
-            status=response.status,
-            code=code,
-            reason=reason,
-            uid=uid,
-            pid=pid,
+            response = await self._answered(request)
+        except CallRefusedError as refused:
+            error = refused
+            response = _refusal(refused)
+        self._record(
+            request,
+            response.status,
+            error=error,
             total_ms=(time.perf_counter() - started_s) * 1000,
         )
         return response
 
-    def _check_caller(self, uid: int) -> None:
-        if uid not in self._uids:
-            raise CallRefusedError("caller-not-allowed", f"user {uid} may not call")
+    async def _answered(self, request: Request) -> Response:
+        if request.call is None:
+            raise RuntimeError("a request without a call is not answered")
+        try:
+            _check_body(request, request.call)
+            answer = await self._carry_out(request.call, request.body)
+            return _response(answer)
+        except CallRefusedError:
+            raise
+        except Exception:  # noqa: BLE001 - a flaw of ours ends one call, not the guard
+            _log.exception("a call failed")
+            raise CallRefusedError(
+                "guard-failed", "the docker guard failed; its log says why", status=500
+            ) from None
 
-    def unreadable(self, request: web.BaseRequest, status: int) -> web.Response:
-        """Refuse and record what is no request at all."""
-        pid, uid = _peer(request)
-        error = CallRefusedError("request-unreadable", "this is not HTTP/1.1", status=status)
+    def _record(
+        self,
+        request: Request,
+        status: int,
+        *,
+        error: CallRefusedError | None,
+        total_ms: float = 0.0,
+    ) -> None:
         self._records.answered(
-            None,
-            method="",
-            target="",
+            request.call,
+            method=request.method,
+            target=request.target,
             status=status,
-            code=error.code,
-            reason=error.detail,
-            uid=uid,
-            pid=pid,
+            code=error.code if error is not None else None,
+            reason=error.detail if error is not None else None,
+            uid=request.uid,
+            pid=request.pid,
+            total_ms=total_ms,
         )
-        return refusal(error)
+
+
+class CallServer:
+    """Takes connections, and keeps what is asked over them until it is done."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._server: asyncio.Server | None = None
+        self._connections: set[CallerConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Take connections of a listening socket from now on."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_unix_server(self._connection, sock=sock)
+
+    async def close(self) -> None:
+        """Take no more, wait for calls that are under way for a bounded time, end the rest."""
+        if self._server is not None:
+            self._server.close()
+        for connection in [one for one in self._connections if one.is_idle]:
+            connection.close()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=END_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+        for connection in list(self._connections):
+            connection.close()
+
+    def _connection(self) -> asyncio.Protocol:
+        if len(self._connections) >= CONNECTIONS_LIMIT:
+            return _NotTaken()
+        made = CallerConnection(self._listener, start=self._start, lost=self._connections.discard)
+        self._connections.add(made)
+        return made
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _NotTaken(asyncio.Protocol):
+    """A connection beyond the limit."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """End it."""
+        transport.close()
+
+
+async def start(listener: Listener, sock: socket.socket) -> CallServer:
+    """Serve on a listening socket until what is returned is closed."""
+    server = CallServer(listener)
+    await server.serve(sock)
+    return server
 
 
 def listen_at(path: Path, *, mode: int) -> socket.socket:
@@ -109,105 +191,40 @@ def listen_at(path: Path, *, mode: int) -> socket.socket:
     return listener
 
 
-async def start(listener: Listener, sock: socket.socket) -> web.ServerRunner:
-    """Serve on a listening socket until the runner is cleaned up."""
-    runner = web.ServerRunner(_Server(listener))
-    await runner.setup()
-    await web.SockSite(runner, sock).start()
-    return runner
-
-
-def refusal(error: CallRefusedError) -> web.Response:
-    """Return the problem, after which the connection is closed."""
-    response = web.Response(
-        status=error.status,
-        body=error.problem().model_dump_json().encode(),
-        content_type=PROBLEM_MEDIA_TYPE,
-    )
-    response.force_close()
-    return response
-
-
-async def _body(request: web.BaseRequest, call: Call) -> bytes:
-    """Return the whole body of a call that has one, and make sure that others have none."""
+def _check_framing(headers: Mapping[str, str]) -> None:
+    """Refuse headers that change what a body is, and a body that is too long."""
     for name in _UNUSED_HEADERS:
-        if name in request.headers:
+        if name in headers:
             raise CallRefusedError("header-refused", f"the header {name} is not used", status=400)
-    length = request.headers.get("Content-Length", "0")
+    length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
         raise CallRefusedError("length-invalid", "Content-Length is not a number", status=400)
     if int(length[:16]) > BODY_LIMIT_BYTES:
         raise CallRefusedError(
             "body-too-long", f"a body has at most {BODY_LIMIT_BYTES} bytes", status=413
         )
-    content = await request.content.read(int(length))
-    while len(content) < int(length) and (more := await request.content.read(int(length))):
-        content += more
+
+
+def _check_body(request: Request, call: Call) -> None:
+    """Make sure that a call that has a body came with one, of JSON, and that others have none."""
     if not takes_body(call):
-        if content:
+        if request.body:
             raise CallRefusedError("body-not-wanted", "this call takes no body", status=400)
-        return b""
-    if not content:
+        return
+    if not request.body:
         raise CallRefusedError(
             "length-required", "this call needs a body and its length", status=411
         )
-    if request.content_type != "application/json":
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise CallRefusedError("not-json", "Content-Type must be application/json", status=415)
-    return content
 
 
-def _json(status: int, document: Any) -> web.Response:
-    if document is None:
-        return web.Response(status=status)
-    return web.json_response(document, status=status)
+def _response(answer: Answer) -> Response:
+    content = b"" if answer.document is None else json.dumps(answer.document).encode("ascii")
+    return Response(answer.status, content)
 
 
-def _peer(request: web.BaseRequest) -> tuple[int, int]:
-    """Return the caller's process and user, as the kernel says (unix(7), SO_PEERCRED)."""
-    transport = request.transport
-    connected = transport.get_extra_info("socket") if transport is not None else None
-    if connected is None:
-        return -1, -1
-    said = connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
-    pid, uid, _ = _PEER.unpack(said)
-    return pid, uid
-
-
-class _Protocol(RequestHandler):
-    """aiohttp's protocol, with our words for what it cannot read."""
-
-    def __init__(self, server: "_Server", listener: Listener, **options: Any) -> None:
-        super().__init__(server, **options)
-        self._listener = listener
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        if status >= 500:  # noqa: PLR2004 - a fault of ours: aiohttp logs the trace
-            self.log_exception("a call failed", exc_info=exc)
-        del message
-        return self._listener.unreadable(request, status)
-
-
-class _Server(web.Server):
-    """Makes our protocol for each connection."""
-
-    def __init__(self, listener: Listener) -> None:
-        super().__init__(listener.answer)
-        self._listener = listener
-
-    def __call__(self) -> RequestHandler:
-        return _Protocol(
-            self,
-            self._listener,
-            loop=self._loop,
-            access_log=None,
-            auto_decompress=False,
-            max_line_size=HEAD_LIMIT_BYTES,
-            max_field_size=HEAD_LIMIT_BYTES,
-            lingering_time=LINGER_S,
-        )
+def _refusal(error: CallRefusedError) -> Response:
+    """Return the problem, after which the connection is closed."""
+    content = error.problem().model_dump_json().encode()
+    return Response(error.status, content, media_type=PROBLEM_MEDIA_TYPE, ends=True)

@@ -13,6 +13,7 @@ TITLES: Final = {
     411: "Length required",
     413: "Content too large",
     415: "Unsupported media type",
+    500: "The docker guard failed",
     502: "The container engine's answer cannot be used",
     503: "The container engine does not answer",
     507: "The host's disk is full",
