@@ -145,17 +145,17 @@ class CallerConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._is_unsound()
+            self._refuse_unsound()
         else:
             if not self._has_head and self._read_bytes > HEAD_LIMIT_BYTES:
-                self._is_unsound()
+                self._refuse_unsound()
 
     # The parser's calls
 
     def on_message_begin(self) -> None:
-        """A request begins."""
-        if self._is_in_hand:
-            self._wait_no_more()
+        """A request begins; one before its turn ends the parsing."""
+        if self._is_in_hand or self._is_ending:
+            raise httptools.HttpParserError("before its turn")
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -170,15 +170,13 @@ class CallerConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: what it asks for is decided before a body is read."""
-        if self._is_ending or self._is_in_hand:
-            return
         self._has_head = True
         request, target = self._request, b"".join(self._url)
         length = (
             len(target) + sum(map(len, request.headers)) + sum(map(len, request.headers.values()))
         )
         if length > HEAD_LIMIT_BYTES or self._parser.get_http_version() != VERSION:
-            self._is_unsound()
+            self._refuse_unsound()
             return
         request.method = self._parser.get_method().decode("latin-1")
         request.target = target.decode("latin-1")
@@ -189,12 +187,12 @@ class CallerConnection(asyncio.Protocol):
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body, which is as long as the head said."""
-        if not (self._is_ending or self._is_in_hand):
+        if not self._is_ending:
             self._body.append(chunk)
 
     def on_message_complete(self) -> None:
         """The request is whole."""
-        if self._is_ending or self._is_in_hand:
+        if self._is_ending:
             return
         self._stop_timer()
         self._is_in_hand = True
@@ -220,7 +218,7 @@ class CallerConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.pause_reading()
 
-    def _is_unsound(self) -> None:
+    def _refuse_unsound(self) -> None:
         """Refuse what is no request, unless one is being answered, after which all ends."""
         if self._is_in_hand:
             self._wait_no_more()

@@ -196,6 +196,12 @@ async def test_a_request_before_its_turn_is_not_read(served: Served, *, is_at_on
     assert len(served.calls) == 1
 
 
+async def test_a_request_before_its_turn_adds_nothing_to_the_one_before(served: Served) -> None:
+    status, problem = await served.send(post(headers="") + post())
+    assert (status, problem["type"]) == (415, "urn:hakoiri:problem:not-json")
+    assert served.calls == []
+
+
 async def test_a_request_is_the_same_wherever_it_is_cut(served: Served) -> None:
     whole = post(body='{"a": 1}').encode()
     async with served.connected() as (reader, writer):
