@@ -324,7 +324,7 @@ SOCKET = """\
 from websockets.exceptions import InvalidStatus, ProxyError, WebSocketException
 from websockets.sync.client import connect
 try:
-    with connect("wss://{host}/") as socket:
+    with connect("wss://{host}/", open_timeout=60) as socket:
         socket.send("over the wall")
         print(socket.recv())
 except (WebSocketException, OSError) as error:
