@@ -204,13 +204,18 @@ class CallerConnection(asyncio.Protocol):
     async def _serve(self, request: Request, *, is_last: bool) -> None:
         response = await self._answers.answer(request)
         self._is_in_hand = False
-        if self._transport is None or self._is_ending:
-            return
         if response.ends or is_last or self._has_more:
             self._end(response)
-        else:
+        elif (transport := self._open_transport()) is not None:
             self._clear()
-            self._transport.write(rendered(response))
+            transport.write(rendered(response))
+
+    def _open_transport(self) -> asyncio.Transport | None:
+        """Return what can be written to; None if the caller is gone, or has had the last answer."""
+        transport = self._transport
+        if self._is_ending or transport is None or transport.is_closing():
+            return None
+        return transport
 
     def _wait_no_more(self) -> None:
         """Read nothing of what comes before its turn."""
@@ -228,13 +233,13 @@ class CallerConnection(asyncio.Protocol):
 
     def _end(self, response: Response) -> None:
         """Answer for the last time; drop what is still sent, for a moment."""
+        transport = self._open_transport()
         self._is_ending = True
-        if self._transport is None:
-            return
-        self._transport.write(rendered(response, ends=True))
-        self._transport.write_eof()
-        self._transport.resume_reading()
-        self._set_timer(LINGER_S)
+        if transport is not None:
+            transport.write(rendered(response, ends=True))
+            transport.write_eof()
+            transport.resume_reading()
+            self._set_timer(LINGER_S)
 
     def _set_timer(self, seconds: float) -> None:
         self._stop_timer()

@@ -86,6 +86,10 @@ class EngineConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self.is_reusable = True
 
+    def eof_received(self) -> None:
+        """The engine will send no more, and the transport closes; nothing more is asked over it."""
+        self.is_reusable = False
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The engine is gone; an answer that ends with the connection is whole now."""
         self.is_reusable = False

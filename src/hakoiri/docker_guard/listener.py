@@ -131,7 +131,7 @@ class CallServer:
     async def serve(self, sock: socket.socket) -> None:
         """Take connections of a listening socket from now on."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(self._connection, sock=sock)
+        self._server = await loop.create_unix_server(self.connection, sock=sock)
 
     async def close(self) -> None:
         """Take no more, wait for calls that are under way for a bounded time, end the rest."""
@@ -146,7 +146,8 @@ class CallServer:
         for connection in list(self._connections):
             connection.close()
 
-    def _connection(self) -> asyncio.Protocol:
+    def connection(self) -> asyncio.Protocol:
+        """Return what takes one connection."""
         if len(self._connections) >= CONNECTIONS_LIMIT:
             return _NotTaken()
         made = CallerConnection(self._listener, start=self._start, lost=self._connections.discard)

@@ -237,6 +237,34 @@ async def test_what_was_asked_for_is_carried_out_though_the_caller_is_gone(serve
     assert served.lines()[0]["status"] == 201
 
 
+class Closing(asyncio.Transport):
+    """A transport whose other end is gone; what is written to it raises, as uvloop's does."""
+
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        del name
+        return default
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        raise RuntimeError(data)
+
+    def abort(self) -> None:
+        """It ends by itself."""
+
+
+async def test_nothing_is_written_to_a_caller_who_leaves(served: Served) -> None:
+    one = listener.Listener(carry_out=served.carry_out, client_uids=(-1,), records=served.records)
+    for request in (b"no request\r\n\r\n", VERSION, post().encode()):
+        server = listener.CallServer(one)
+        connection = server.connection()
+        connection.connection_made(Closing())
+        connection.data_received(request)
+        await server.close()
+    assert [line["status"] for line in served.lines()] == [400, 403, 201]
+
+
 async def test_a_guard_that_is_told_to_stop_ends_what_is_under_way(tmp_path: Path) -> None:
     made = Served(tmp_path / "s", io.StringIO(), may_end=asyncio.Event())
     one = listener.Listener(carry_out=made.carry_out, client_uids=(), records=made.records)
