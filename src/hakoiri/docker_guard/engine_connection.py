@@ -10,7 +10,6 @@ from typing import Final, cast
 import httptools
 
 INTERIM: Final = range(100, 200)
-SWITCHING_PROTOCOLS: Final = 101
 _LENGTHS: Final = frozenset({b"content-length", b"transfer-encoding"})
 """What tells an answer's length (RFC 9112, section 6.3)."""
 
@@ -128,8 +127,6 @@ class EngineConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         self._status = self._parser.get_status_code()
-        if self._status == SWITCHING_PROTOCOLS:
-            raise BrokenOffError("it speaks something else now")
 
     def on_body(self, chunk: bytes) -> None:
         """A piece of the body."""

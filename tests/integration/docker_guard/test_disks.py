@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.disks import devices_are_let_go, disk_rules, loop_devices_of, shared, small_disks
+from tests.disks import devices_are_let_go, disk_rules, loop_devices_of, small_disks
 from tests.engine import mounts_below
 
 from hakoiri.docker_guard import disks as disks_module
@@ -49,17 +49,6 @@ class Host:
         self.disks.unmount(container_id)
         detach_below(self.root / "tree" / container_id)
         subprocess.run(["rm", "-rf", str(self.disks.directory_of(container_id))], check=True)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """Where a test keeps boxes; at its end no device may be left."""
-    with shared(tmp_path):
-        made = tmp_path / "root"
-        made.mkdir()
-        yield made
-        detach_below(made)
-        assert devices_are_let_go(made)
 
 
 @pytest.fixture

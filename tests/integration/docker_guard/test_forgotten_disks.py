@@ -1,11 +1,10 @@
 """A disk that a process of its own namespace still has mounted when its box is gone."""
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.disks import devices_are_let_go, shared, small_disks
+from tests.disks import devices_are_let_go, small_disks
 from tests.engine import mounts_below
 
 from hakoiri.cli.doctor.forgotten_disks import read_forgotten_disks
@@ -17,14 +16,6 @@ pytestmark = pytest.mark.root
 ID = "c" + "f" * 16
 HOLD = ("unshare", "--mount", "--propagation", "private", "sh", "-c", "echo there; exec cat")
 """A namespace with copies of all mounts, that ends with its standard input."""
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    with shared(tmp_path):
-        made = tmp_path / "root"
-        made.mkdir()
-        yield made
 
 
 def test_who_holds_the_disk_of_a_box_that_is_gone_is_found_until_it_ends(root: Path) -> None:

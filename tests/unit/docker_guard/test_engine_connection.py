@@ -170,7 +170,15 @@ async def test_more_than_was_asked_for_ends_the_connection(*, is_at_once: bool) 
     assert not connection.is_reusable
 
 
-async def test_the_limit_is_for_each_answer(tmp_path: Path) -> None:
+async def test_what_comes_before_anything_was_asked_ends_the_connection() -> None:
+    connection, wire = EngineConnection(limit_bytes=1000), Wire()
+    connection.connection_made(wire)
+    connection.data_received(CREATED)
+    assert wire.is_ended
+    assert not connection.is_reusable
+
+
+async def test_the_limit_is_for_each_answer() -> None:
     connection = EngineConnection(limit_bytes=len(CREATED))
     connection.connection_made(Wire())
     for _ in range(3):

@@ -197,7 +197,8 @@ async def test_a_request_before_its_turn_is_not_read(served: Served, *, is_at_on
 
 
 async def test_a_request_before_its_turn_adds_nothing_to_the_one_before(served: Served) -> None:
-    status, problem = await served.send(post(headers="") + post())
+    later = f"POST {CREATE} HTTP/1.1\r\n{JSON}Host: guard\r\nContent-Length: 2\r\n\r\n{{}}"
+    status, problem = await served.send(post(headers="") + later)
     assert (status, problem["type"]) == (415, "urn:hakoiri:problem:not-json")
     assert served.calls == []
 
@@ -291,6 +292,20 @@ async def test_a_flaw_of_ours_ends_one_call(
     assert await served.send(post()) == (201, {"Id": "x"})
 
 
+@pytest.mark.parametrize("head", [VERSION[:9], VERSION[:-2] + b"X: "])
+async def test_a_head_without_end_is_refused_before_its_time_is_up(
+    served: Served, head: bytes
+) -> None:
+    async with asyncio.timeout(20), served.connected() as (reader, writer):
+        writer.write(head)
+        for _ in range(10):
+            writer.write(b"a" * 1000)
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert (await answered(reader))[0] == 400
+    assert served.calls == []
+
+
 async def test_a_request_that_does_not_come_in_is_given_up(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -306,7 +321,7 @@ async def test_connections_beyond_the_limit_are_not_taken(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "CONNECTIONS_LIMIT", 2)
-    async with served.connected() as one, served.connected() as two:
+    async with asyncio.timeout(20), served.connected() as one, served.connected() as two:
         for reader, writer in (one, two):
             writer.write(post().encode())
             assert (await answered(reader))[0] == 201
